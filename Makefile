@@ -1,0 +1,106 @@
+# `make help` lists the targets. Everything is installed into .venv, by hash, from the locks in requirements/.
+# A stamp file in .venv says which lock is installed, so that nothing is installed again until that lock changes.
+
+PYTHON ?= python3
+ARGS   ?=
+VENV   := .venv
+PY     := $(VENV)/bin/python
+PIP    := $(PY) -m pip --disable-pip-version-check -qq
+
+# Every script directly in benchmarks/; `make bench BENCH=throughput` runs one.
+BENCH  ?= $(patsubst benchmarks/%.py,%,$(filter-out benchmarks/_%,$(wildcard benchmarks/*.py)))
+
+MAKEFLAGS += --no-print-directory --no-builtin-rules
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup run dev test check check-lint check-format check-types check-imports format bench lock clean
+
+help:  ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
+	    printf '  make %-14s %s\n' "$$name" "$$text"; done
+	@echo "PYTHON=python3.12 picks the Python that .venv is made from; ARGS=... is passed on by run, test and lock."
+
+setup: $(VENV)/.package  ## make .venv and install lrbench into it
+	@:
+
+run: setup  ## train the quickstart study; tables, plots and a report come out
+	@$(VENV)/bin/lrbench run quickstart $(ARGS)
+
+dev: $(VENV)/.dev  ## setup, and what tests and linters need
+	@:
+
+test: dev  ## run the tests (ARGS="-k store -x" goes to pytest)
+	@$(PY) -m pytest -n 2 --dist loadgroup $(ARGS)
+
+check: check-lint check-format check-types check-imports  ## linters, types and the import contracts (-k: go on after a failure)
+	@:
+
+check-lint: dev
+	@echo "check: lint"
+	@$(PY) -m ruff check --quiet .
+
+check-format: dev
+	@echo "check: format"
+	@$(PY) -m ruff format --check --quiet --output-format concise . || { echo "some files are not formatted: make format" >&2; exit 1; }
+
+check-types: dev
+	@echo "check: types"
+	@$(PY) -m mypy --no-error-summary
+
+check-imports: dev
+	@echo "check: imports"
+	@out=$$($(VENV)/bin/lint-imports --no-logo 2>&1) || { echo "$$out"; exit 1; }
+
+format: dev  ## format, sort imports and mend what ruff can mend
+	@$(PY) -m ruff check --quiet --fix . ; $(PY) -m ruff format .
+
+bench: $(VENV)/.bench  ## measure speed, alone and against peers (BENCH=name for one script)
+	@for name in $(BENCH); do echo "benchmarks.$$name"; $(PY) -m benchmarks.$$name $(ARGS) || exit 1; done
+
+# A pin that holds on the oldest supported Python holds on the newer ones; the other way round is not so.
+lock: dev  ## resolve pyproject.toml again (ARGS=--upgrade for the newest of everything)
+	@$(PY) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
+	    { echo "the locks are made on Python 3.11, the oldest that lrbench supports: make clean lock PYTHON=python3.11" >&2; exit 1; }
+	@echo "Locking (2 minutes; 10 where every file must be fetched for its hash) ..."
+	@$(COMPILE) --output-file requirements/runtime.txt $(ARGS) pyproject.toml
+	@$(COMPILE) --output-file requirements/dev.txt --extra dev --constraint requirements/runtime.txt $(ARGS) pyproject.toml
+	@! grep -nE '://|^-| @ ' requirements/*.txt || { echo "a lock names an address or an option: see above" >&2; exit 1; }
+COMPILE := CUSTOM_COMPILE_COMMAND="make lock" $(PY) -m piptools compile --quiet
+
+clean:  ## remove .venv, caches and build leftovers; results stay
+	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# ---- stamps ----
+
+$(VENV)/.made:
+	@command -v $(PYTHON) >/dev/null || { echo "there is no $(PYTHON): name a Python 3.11 or newer, as in: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	    { echo "lrbench needs Python 3.11 or newer and $(PYTHON) is $$($(PYTHON) -V 2>&1): name another, as in: make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+	    { echo "$(PYTHON) cannot make virtual environments: install its venv module (on Debian and Ubuntu: apt install python3-venv)" >&2; exit 1; }
+	@$(PYTHON) -m venv --clear $(VENV)
+	@touch $@
+
+$(VENV)/.runtime: requirements/runtime.txt $(VENV)/.made
+	@echo "Installing lrbench's dependencies into $(VENV) (once, one to two minutes) ..."
+	@$(PIP) install --require-hashes -r $<
+	@touch $@
+
+# hatchling comes from the lock, so that no build environment has to be fetched.
+$(VENV)/.package: pyproject.toml $(VENV)/.runtime
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.txt $(VENV)/.runtime | $(VENV)/.package
+	@echo "Installing test tools and linters into $(VENV) (once, one to two minutes) ..."
+	@$(PIP) install --require-hashes -r $<
+	@touch $@
+
+# torch is asked for by itself and exactly, so that pip takes the build this machine offers rather than the newest.
+# It cannot be locked by hash: its builds for CPU and GPU differ.
+$(VENV)/.bench: pyproject.toml $(VENV)/.package | $(VENV)/.dev
+	@echo "Installing PyTorch 2.13.0 and Optuna into $(VENV) (once, one to several minutes) ..."
+	@$(PIP) install torch==2.13.0
+	@$(PIP) install --no-build-isolation --editable '.[bench]'
+	@touch $@

@@ -1,0 +1,66 @@
+"""lrbench: trains every model of a learning-rate study at once, and says which rate to use.
+
+>>> import lrbench as lb
+>>> results = lb.sweep("quadratic", optimizers="sgd", learning_rates=lb.logspace(0.01, 10, 7), seeds=1, steps=50)
+>>> float(results.sensitivity["max_stable_learning_rate"].iloc[0])
+1.0
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lrbench import problems
+    from lrbench.choice import Optimizer, Schedule
+    from lrbench.errors import LrbenchError
+    from lrbench.pipeline import run, sweep
+    from lrbench.problems import Data, Problem, problem
+    from lrbench.results import Results, load
+    from lrbench.study import logspace
+
+_PLACES = {
+    "Data": "problems",
+    "LrbenchError": "errors",
+    "Optimizer": "choice",
+    "Problem": "problems",
+    "Results": "results",
+    "Schedule": "choice",
+    "load": "results",
+    "logspace": "study",
+    "problem": "problems",
+    "problems": "problems",
+    "run": "pipeline",
+    "sweep": "pipeline",
+}
+
+__all__ = [
+    "Data",
+    "LrbenchError",
+    "Optimizer",
+    "Problem",
+    "Results",
+    "Schedule",
+    "load",
+    "logspace",
+    "problem",
+    "problems",
+    "run",
+    "sweep",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is asked for, when it is: `import lrbench` alone loads neither JAX nor pandas."""
+    if name not in _PLACES:
+        raise AttributeError(f"module 'lrbench' has no attribute {name!r}")
+    module = importlib.import_module(f"lrbench.{_PLACES[name]}")
+    found = module if name == "problems" else getattr(module, name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    """List the public names."""
+    return __all__

@@ -1,0 +1,76 @@
+"""Which columns say what a run *is*, and fast grouping by them (parameters may be missing, or lists)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+PARTS = ("problem", "optimizer", "schedule")
+
+
+def parameter_columns(frame: pd.DataFrame, part: str) -> list[str]:
+    """The parameter columns of `part` ("problem", "optimizer" or "schedule"), in the frame's order.
+
+    Example:
+        >>> parameter_columns(pd.DataFrame(columns=["optimizer", "optimizer_b2", "schedule"]), "optimizer")
+        ['optimizer_b2']
+    """
+    return [str(name) for name in frame.columns if str(name).startswith(part + "_")]
+
+
+def part_columns(frame: pd.DataFrame, *parts: str) -> list[str]:
+    """The columns that identify the named parts: their names first, then their parameters."""
+    names = [part for part in parts if part in frame.columns]
+    return names + [name for part in parts for name in parameter_columns(frame, part)]
+
+
+def point_columns(frame: pd.DataFrame) -> list[str]:
+    """The columns that identify a grid point: everything that identifies a run, but its seed."""
+    leading = ["study", *PARTS, "learning_rate", "steps"]
+    named = [name for name in leading if name in frame.columns]
+    return named + [name for part in PARTS for name in parameter_columns(frame, part)]
+
+
+def _codes(column: pd.Series) -> Ints:
+    try:
+        found = pd.factorize(column)[0]
+    except TypeError:  # a list-valued parameter such as hidden = [64, 64]: its text is its identity
+        found = pd.factorize(column.map(str))[0]
+    return np.asarray(found, dtype=np.int64)
+
+
+def group(frame: pd.DataFrame, columns: Sequence[str]) -> tuple[Ints, Ints]:
+    """Number the distinct combinations of `columns` in order of appearance; missing equals missing.
+
+    Returns:
+        code [row]: the group of every row; first [group]: a row of each group, to read its identity from.
+
+    Example:
+        >>> code, first = group(pd.DataFrame({"problem": ["a", "b", "a"]}), ["problem"])
+        >>> code.tolist(), first.tolist()
+        ([0, 1, 0], [0, 1])
+    """
+    code = np.zeros(len(frame), dtype=np.int64)
+    for name in columns:
+        values = _codes(frame[name]) + 1  # -1 is "missing"
+        # Numbering anew after each column keeps the product below the square of the number of rows.
+        code = np.asarray(pd.factorize(code * (int(values.max(initial=0)) + 1) + values)[0], dtype=np.int64)
+    first = np.unique(code, return_index=True)[1]
+    return code, first.astype(np.int64)
+
+
+def members(code: Ints) -> list[Ints]:
+    """The rows of every group, as one index array per group."""
+    order = np.argsort(code, kind="stable")
+    ends = np.cumsum(np.bincount(code))
+    return np.split(order, ends[:-1]) if len(code) else []
+
+
+def identity(frame: pd.DataFrame, first: Ints, columns: Sequence[str]) -> pd.DataFrame:
+    """One row per group with its identity columns."""
+    return frame[list(columns)].iloc[first].reset_index(drop=True)

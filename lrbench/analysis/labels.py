@@ -1,0 +1,72 @@
+"""Short names for what a row is: `sgd(momentum=0.9)`, and rates as people write them."""
+
+from __future__ import annotations
+
+from typing import overload
+
+import numpy as np
+import pandas as pd
+
+from lrbench.analysis.groups import group, parameter_columns, part_columns
+
+
+@overload
+def label(row_or_frame: pd.Series, part: str) -> str: ...
+@overload
+def label(row_or_frame: pd.DataFrame, part: str) -> pd.Series: ...
+def label(row_or_frame: pd.Series | pd.DataFrame, part: str) -> str | pd.Series:
+    """Name `part` ("problem", "optimizer" or "schedule") by its name and the parameters that tell it apart.
+
+    Of a frame: a label per row, with those parameters that differ within the frame for that name. Of one row:
+    with every parameter it has.
+
+    Example:
+        >>> names = ["sgd", "sgd", "adam"]
+        >>> frame = pd.DataFrame({"optimizer": names, "optimizer_momentum": [0.0, 0.9, None]})
+        >>> label(frame, "optimizer").tolist()
+        ['sgd(momentum=0)', 'sgd(momentum=0.9)', 'adam']
+        >>> label(frame.iloc[1], "optimizer")
+        'sgd(momentum=0.9)'
+    """
+    if isinstance(row_or_frame, pd.Series):
+        own = parameter_columns(row_or_frame.to_frame().T, part)
+        return _write(row_or_frame, part, own)
+    code, first = group(row_or_frame, part_columns(row_or_frame, part))
+    distinct = row_or_frame.iloc[first]
+    columns = parameter_columns(row_or_frame, part)
+    differing: dict[str, list[str]] = {}
+    for name, mine in distinct.groupby(part, sort=False):
+        differing[str(name)] = [column for column in columns if mine[column].map(_value).nunique() > 1]
+    texts = [_write(row, part, differing[str(row[part])]) for _, row in distinct.iterrows()]
+    labels = np.array(texts, dtype=object)[code] if len(code) else np.array([], dtype=object)
+    return pd.Series(labels, index=row_or_frame.index, dtype="str", name=part)
+
+
+def _write(row: pd.Series, part: str, columns: list[str]) -> str:
+    pairs = [(column.removeprefix(part + "_"), _value(row[column])) for column in columns]
+    inside = ", ".join(f"{name}={value}" for name, value in pairs if value)
+    return f"{row[part]}({inside})" if inside else str(row[part])
+
+
+def _value(value: object) -> str:
+    """A parameter as text: 0.9, true, 64x64; empty if it is missing."""
+    if isinstance(value, (list, tuple, np.ndarray)):
+        return "x".join(_value(item) for item in value)
+    if value is None or value is pd.NA or (isinstance(value, float) and np.isnan(value)):
+        return ""
+    if isinstance(value, (bool, np.bool_)):
+        return str(bool(value)).lower()
+    return f"{value:g}" if isinstance(value, (float, np.floating)) else str(value)
+
+
+def rate_text(rate: float) -> str:
+    """A learning rate with two digits: `3.2e-3`, and plainly from 0.01 to 1000.
+
+    Example:
+        >>> [rate_text(rate) for rate in (0.0032, 0.1, 0.025, 10.0)]
+        ['3.2e-3', '0.1', '0.025', '10']
+    """
+    if 0.01 <= rate < 1000:
+        return np.format_float_positional(float(f"{rate:.1e}"), trim="-")
+    digits, power = f"{rate:.1e}".split("e")
+    return f"{digits}e{int(power)}"

@@ -1,0 +1,145 @@
+"""Verdicts, targets and zones: what a run is worth among the other runs of its problem."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from lrbench.analysis.groups import PARTS, Floats, group, identity, part_columns
+from lrbench.analysis.measure import measure
+from lrbench.analysis.objective import Objectives, best_final, losses
+from lrbench.analysis.rates import best_rates
+from lrbench.analysis.thresholds import Thresholds
+
+__all__ = ["judge", "measure", "steps_to_target", "targets", "zones"]
+
+_INTERNAL = ["rise", "late_pace", "objective"]
+
+
+def judge(
+    runs: pd.DataFrame, thresholds: Thresholds | None = None, objectives: Objectives = None
+) -> pd.DataFrame:
+    """Add `verdict` and `oscillation` to the runs, and drop the internals of `measure`.
+
+    With ℓ* the best final loss over the grid of a problem (see `best_final`): `diverged` if the status is not ok;
+    `good` if ℓ(T) ≤ ℓ* + ε(ℓ₀ − ℓ*); else `oscillating` if rise > ¼(ℓ₀ − ℓ*); else `slow` if late_pace ≥ ½;
+    else `stuck`. oscillation = rise / (ℓ₀ − ℓ*), missing where the run diverged or started no higher than ℓ*
+    (there ℓ₀ − ℓ* counts as 0: only ℓ* itself is good, and any rise is an oscillation).
+
+    Args:
+        runs: identity columns and the columns of `measure`, a row per run.
+        thresholds: where the words begin.
+        objectives: problem -> "valid_loss" or "train_loss", or a Series of these per run; a column
+            `objective` of the runs is used when this is None.
+
+    Example:
+        >>> runs = pd.DataFrame({"problem": "a", "status": "ok", "initial_train_loss": 1.0,
+        ...                      "final_train_loss": [0.0, 0.5], "rise": 0.0, "late_pace": 0.1})
+        >>> judge(runs)["verdict"].tolist()
+        ['good', 'stuck']
+
+    Source: docs, "Definitions".
+    """
+    limits = thresholds or Thresholds()
+    if objectives is None and "objective" in runs:
+        objectives = runs["objective"]
+    initial, final = losses(runs, objectives)
+    code, least = best_final(runs, initial, final, limits.stable)
+    star = least[code]
+    span = np.maximum(initial - star, 0.0)
+    rise = runs["rise"].to_numpy(dtype=np.float64)
+    failed = (runs["status"] != "ok").to_numpy(dtype=bool) | np.isnan(final)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        verdict = np.select(
+            [
+                failed,
+                final <= star + limits.good * span,
+                rise > limits.oscillating * span,
+                runs["late_pace"].to_numpy(dtype=np.float64) >= limits.slow,
+            ],
+            ["diverged", "good", "oscillating", "slow"],
+            "stuck",
+        )
+        oscillation = np.where(failed | (span == 0), np.nan, rise / span)
+    out = runs.drop(columns=[name for name in _INTERNAL if name in runs])
+    out.insert(list(out.columns).index("status") + 1, "verdict", pd.Series(verdict, out.index, dtype="str"))
+    out["oscillation"] = oscillation
+    return out
+
+
+def targets(
+    runs: pd.DataFrame, objectives: Objectives = None, given: Mapping[str, float] | None = None
+) -> pd.Series:
+    """The loss that each run has to reach: the given one, or what the median optimizer's best rate reaches.
+
+    Per problem: every optimizer × schedule (with their parameters) has a best rate, and there a median loss
+    over seeds; the target is the median of these. Those without any rate that trains have no part in it.
+
+    Args:
+        runs: runs with status, initial and final losses.
+        objectives: as in `judge`.
+        given: problem -> target, for the problems that have one.
+
+    Returns:
+        target [run], with the index of `runs`; NaN where nothing trained.
+    """
+    if objectives is None and "objective" in runs:
+        objectives = runs["objective"]
+    reached = best_rates(runs, objectives=objectives)
+    code, first = group(runs, part_columns(runs, "problem"))
+    of_row = code[reached["row"].to_numpy(dtype=np.int64)]
+    median = pd.Series(reached["loss"].to_numpy(dtype=float)).groupby(of_row).median()
+    target = np.array(median.reindex(range(len(first))), dtype=np.float64)
+    for index, name in enumerate(runs["problem"].iloc[first]):
+        if given is not None and name in given:
+            target[index] = given[name]
+    return pd.Series(target[code], index=runs.index, name="target")
+
+
+def steps_to_target(step: npt.ArrayLike, objective_curves: npt.ArrayLike, target: npt.ArrayLike) -> Floats:
+    """The first evaluation step at which the objective is at or below the target; NaN = never.
+
+    Args:
+        step: [evaluation].
+        objective_curves: [run, evaluation].
+        target: [run].
+
+    Example:
+        >>> steps_to_target([0, 10, 20], [[3.0, 2.0, 1.0], [3.0, 3.0, 3.0]], [2.0, 2.0]).tolist()
+        [10.0, nan]
+    """
+    steps = np.asarray(step, dtype=np.float64)
+    met = np.asarray(objective_curves, dtype=np.float64) <= np.asarray(target, dtype=np.float64)[:, None]
+    return np.where(met.any(axis=1), steps[met.argmax(axis=1)], np.nan)
+
+
+def zones(
+    runs: pd.DataFrame, thresholds: Thresholds | None = None, objectives: Objectives = None
+) -> pd.DataFrame:
+    """The zone of every rate, by the verdicts of its seeds: `too_small`, `good` or `too_large`.
+
+    `good` if more than half the seeds are good (half is not enough). Else the seeds that are not good vote:
+    oscillating and diverged for too_large; slow and stuck for too_small at or below the best rate, for
+    too_large above it. A tied vote is too_large, the safer warning.
+
+    Returns:
+        A row per problem × optimizer × schedule (with their parameters) × learning_rate, with `zone`.
+    """
+    limits = thresholds or Thresholds()
+    columns = [*part_columns(runs, *PARTS), "learning_rate"]
+    code, first = group(runs, columns)
+    best = best_rates(runs, stable=limits.stable, objectives=objectives)
+    line, _ = group(runs, part_columns(runs, *PARTS))
+    rate = runs["learning_rate"].to_numpy(dtype=np.float64)
+    verdict = runs["verdict"].to_numpy()
+    with np.errstate(invalid="ignore"):
+        above = rate > best["learning_rate"].to_numpy(dtype=np.float64)[line]
+    low = np.isin(verdict, ["slow", "stuck"])
+    good = np.bincount(code, verdict == "good", len(first))
+    small = np.bincount(code, low & ~above, len(first))
+    count = np.bincount(code, minlength=len(first))
+    zone = np.select([2 * good > count, small > count - good - small], ["good", "too_small"], "too_large")
+    return identity(runs, first, columns).assign(zone=pd.array(zone, dtype="str"))

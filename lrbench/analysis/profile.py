@@ -1,0 +1,68 @@
+"""The loss at every rate, over seeds: what the loss-against-rate pictures draw."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from lrbench.analysis.groups import PARTS, Floats, group, part_columns
+from lrbench.analysis.labels import label
+from lrbench.analysis.objective import Objectives
+from lrbench.analysis.outcomes import zones
+from lrbench.analysis.rates import lines, median
+from lrbench.analysis.thresholds import Thresholds
+
+
+def profile(
+    runs: pd.DataFrame, thresholds: Thresholds | None = None, objectives: Objectives = None
+) -> pd.DataFrame:
+    """The loss at every rate of every problem × optimizer × schedule, with its spread over seeds.
+
+    The loss of a run is min(ℓ(T), ℓ₀), and ℓ₀ after a divergence.
+
+    Returns:
+        A row per line and rate, rates ascending: `line` (0, 1, … as in the sensitivity table), problem,
+            optimizer,
+        schedule (labels), learning_rate, `median`, `low`, `high` (over seeds), `initial` (ℓ₀), `seeds`,
+        `diverged` (seeds that are not ok), `zone`.
+
+    Example:
+        >>> runs = pd.DataFrame({"problem": "a", "optimizer": "sgd", "schedule": "constant",
+        ...     "learning_rate": 0.1, "seed": [0, 1], "status": "ok", "verdict": "good",
+        ...     "initial_train_loss": 1.0, "final_train_loss": [0.0, 0.5]})
+        >>> profile(runs)[["median", "low", "high", "zone"]].values.tolist()
+        [[0.25, 0.0, 0.5, 'good']]
+    """
+    columns = part_columns(runs, *PARTS)
+    names = pd.DataFrame({part: label(runs, part) for part in PARTS}).iloc[group(runs, columns)[1]]
+    found = []
+    for index, line in enumerate(lines(runs, objectives)):
+        low, high = _ends(line.loss)
+        there = np.isfinite(line.ok)
+        table = pd.DataFrame({"line": index, "learning_rate": line.rate, "median": median(line.loss)})
+        table = table.assign(low=low, high=high, initial=line.initial, seeds=there.sum(axis=1))
+        found.append(table.assign(diverged=(there & (line.ok < 1)).sum(axis=1)))
+    if not found:
+        return pd.DataFrame(columns=["line", *PARTS, "learning_rate", "median", "low", "high", "zone"])
+    out = pd.concat(found, ignore_index=True)
+    out[list(PARTS)] = names.to_numpy()[out["line"].to_numpy()]
+    out["zone"] = _zone(runs, out, thresholds, objectives)
+    return out
+
+
+def _ends(loss: Floats) -> tuple[Floats, Floats]:
+    low, high = (
+        np.where(np.isnan(loss), np.inf, loss).min(axis=1),
+        np.where(np.isnan(loss), -np.inf, loss).max(axis=1),
+    )
+    return np.where(np.isinf(low), np.nan, low), np.where(np.isinf(high), np.nan, high)
+
+
+def _zone(
+    runs: pd.DataFrame, out: pd.DataFrame, thresholds: Thresholds | None, objectives: Objectives
+) -> pd.Series:
+    found = zones(runs, thresholds, objectives)
+    found["line"] = group(found, part_columns(found, *PARTS))[0]
+    key = ["line", "learning_rate"]
+    joined = out[key].merge(found[[*key, "zone"]], on=key, how="left")
+    return joined["zone"].set_axis(out.index)

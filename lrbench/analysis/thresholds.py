@@ -1,0 +1,34 @@
+"""The numbers behind the words: where `good`, `oscillating`, `slow` and `stable` begin."""
+
+from __future__ import annotations
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class Thresholds:
+    """Every limit that a verdict, a zone or an interval depends on; the manifest keeps them.
+
+    Args:
+        good: ε, the share of (ℓ₀ − ℓ*) that a good run may be away from ℓ*.
+        oscillating: share of (ℓ₀ − ℓ*) that the upward moves of the second half must exceed.
+        slow: pace of the last quarter over the mean pace of the run from which a run counts as still falling.
+        stable: share of seeds that must be `ok` for a rate to count as stable.
+        confidence: probability mass of every interval.
+        resamples: how many random bootstrap resamples there are where all of them are too many.
+
+    Example:
+        >>> Thresholds(good=0.1).asdict()["good"]
+        0.1
+    """
+
+    good: float = 0.05
+    oscillating: float = 0.25
+    slow: float = 0.5
+    stable: float = 0.5
+    confidence: float = 0.95
+    resamples: int = 1000
+
+    def asdict(self) -> dict[str, float | int]:
+        """The thresholds as plain data, for the manifest."""
+        return dataclasses.asdict(self)

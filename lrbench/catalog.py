@@ -1,0 +1,214 @@
+"""Names and parameters of everything that can be named: problems, optimizers, schedules, probes, plots, ...
+
+A *room* is a module, or a folder of modules, whose public functions are its entries. The catalog reads their source
+text and imports nothing, so that `lrbench list` and the checking of a study need no JAX.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import importlib
+import inspect
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any
+
+from lrbench.errors import StudyError
+
+HERE = Path(__file__).parent
+
+ROOMS: Mapping[str, str] = {
+    "problem": "problems",
+    "optimizer": "optimizers",
+    "schedule": "schedules",
+    "probe": "probes",
+    "metric": "metrics",
+    "plot": "plots",
+    "launcher": "launchers",
+}
+ONE_A_FILE = frozenset({"plot", "launcher"})
+"""Rooms where a file holds one entry, named as the file; in the others every public function is one."""
+REQUIRED: Any = inspect.Parameter.empty
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One setting of an entry: its name, its type as written, and its default (`REQUIRED` if it has none)."""
+
+    name: str
+    annotation: str
+    default: Any = REQUIRED
+    doc: str = ""
+
+    @cached_property
+    def numeric(self) -> bool:
+        """Whether its values are lanes of one program (a float), rather than structure."""
+        return self.annotation == "float"
+
+    @cached_property
+    def sequence(self) -> bool:
+        """Whether one value is itself a list, so that only a list of lists is an axis."""
+        return self.annotation.startswith(("tuple", "list", "Sequence"))
+
+    def coerce(self, value: Any) -> Any:
+        """Return `value` as the declared type; raise `ValueError` saying what is allowed."""
+        from pydantic import (  # pydantic is slow to import, and `list` does without
+            TypeAdapter,
+            ValidationError,
+        )
+
+        if isinstance(value, bool) and self.annotation in {"float", "int"}:
+            raise ValueError(f"must be {_article(self.annotation)}")
+        try:
+            return TypeAdapter(_type(self.annotation)).validate_python(value)
+        except ValidationError as error:
+            raise ValueError(f"must be {_article(self.annotation)}") from error
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One named thing of a room: what it is called, what it takes, what its docstring says."""
+
+    kind: str
+    name: str
+    module: str
+    parameters: Mapping[str, Parameter]
+    doc: str = ""
+    path: Path | None = None
+    line: int = 0
+    function: Callable[..., Any] | None = field(default=None, compare=False)
+
+    @property
+    def summary(self) -> str:
+        """The first sentence of the docstring."""
+        return self.doc.split("\n", 1)[0]
+
+    def load(self) -> Callable[..., Any]:
+        """Import and return the function itself."""
+        if self.function is not None:
+            return self.function
+        loaded: Callable[..., Any] = getattr(importlib.import_module(self.module), self.name)
+        return loaded
+
+
+def names(kind: str) -> list[str]:
+    """Return the names of a kind, sorted.
+
+    >>> "adam" in names("optimizer")
+    True
+    """
+    if kind == "study":
+        return sorted(path.stem for path in (HERE / "studies").glob("*.toml"))
+    return sorted(_room(_known_kind(kind)))
+
+
+def get(kind: str, name: str) -> Entry:
+    """Return the entry of that name; an unknown name raises `StudyError` with the nearest ones.
+
+    >>> get("optimizer", "adam").parameters["b1"].default
+    0.9
+    """
+    room = _room(_known_kind(kind))
+    if name not in room:
+        raise StudyError(unknown(kind, name, names(kind)))
+    return room[name]
+
+
+def of_function(kind: str, function: Callable[..., Any]) -> Entry:
+    """Describe a user's own function as an entry."""
+    parameters = {}
+    for parameter in inspect.signature(function).parameters.values():
+        if parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL) or (
+            parameter.kind is not parameter.KEYWORD_ONLY and parameter.default is REQUIRED
+        ):
+            continue
+        annotation = parameter.annotation
+        if annotation is REQUIRED:
+            annotation = "Any" if parameter.default in (None, REQUIRED) else type(parameter.default).__name__
+        text = annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)
+        parameters[parameter.name] = Parameter(parameter.name, text, parameter.default)
+    name = getattr(function, "__name__", type(function).__name__)
+    return Entry(
+        kind, name, function.__module__, parameters, inspect.getdoc(function) or "", function=function
+    )
+
+
+def unknown(what: str, given: str, allowed: list[str]) -> str:
+    """Say in one line that a name is not known, what is allowed, and which is nearest.
+
+    >>> unknown("optimizer", "adm", ["adam", "sgd"])
+    "unknown optimizer 'adm'; allowed: adam, sgd; did you mean 'adam'?"
+    """
+    near = difflib.get_close_matches(given, allowed, n=1, cutoff=0.5)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    return f"unknown {what} {given!r}; allowed: {', '.join(allowed) or 'none'}{hint}"
+
+
+def _known_kind(kind: str) -> str:
+    if kind not in ROOMS:
+        raise StudyError(unknown("kind", kind, [*ROOMS, "study"]))
+    return kind
+
+
+@cache
+def _room(kind: str) -> dict[str, Entry]:
+    place = HERE / ROOMS[kind]
+    files = sorted(place.glob("[!_]*.py")) if place.is_dir() else [place.with_suffix(".py")]
+    return {entry.name: entry for file in files for entry in _entries(kind, file)}
+
+
+def _entries(kind: str, file: Path) -> Iterator[Entry]:
+    module = ".".join(("lrbench", *file.relative_to(HERE).with_suffix("").parts))
+    for node in ast.parse(file.read_text(encoding="utf-8")).body:
+        if not isinstance(node, ast.FunctionDef) or node.name.startswith("_"):
+            continue
+        if kind not in ONE_A_FILE or node.name == file.stem:
+            doc = ast.get_docstring(node) or ""
+            yield Entry(kind, node.name, module, _parameters(node, doc), doc, file, node.lineno)
+
+
+def _parameters(node: ast.FunctionDef, doc: str) -> dict[str, Parameter]:
+    """Read what a user can set: everything with a default, and everything keyword-only."""
+    text = dict(re.findall(r"^\s+(\w+): ((?:.+)(?:\n\s{8,}.+)*)", doc, flags=re.MULTILINE))
+    positional = [*node.args.posonlyargs, *node.args.args]
+    defaults = [None] * (len(positional) - len(node.args.defaults)) + list(node.args.defaults)
+    found: list[tuple[ast.arg, ast.expr | None]] = [
+        (a, d) for a, d in zip(positional, defaults, strict=True) if d is not None
+    ]
+    found += [(a, d) for a, d in zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)]
+    return {
+        argument.arg: Parameter(
+            argument.arg,
+            ast.unparse(argument.annotation) if argument.annotation else "Any",
+            REQUIRED if default is None else ast.literal_eval(default),
+            " ".join(text.get(argument.arg, "").split()),
+        )
+        for argument, default in found
+    }
+
+
+@cache
+def _type(annotation: str) -> Any:
+    from typing import Literal
+
+    scope = {"Literal": Literal, "Any": Any}
+    return eval(annotation, scope)
+
+
+def _article(annotation: str) -> str:
+    words = {
+        "float": "a number",
+        "int": "a whole number",
+        "bool": "true or false",
+        "str": "a text",
+        "tuple[int, ...]": "a list of whole numbers",
+        "tuple[float, ...]": "a list of numbers",
+        "None": "left out",
+    }
+    if annotation.startswith("Literal["):
+        return "one of " + annotation[len("Literal[") : -1].replace("'", '"')
+    return " or ".join(words.get(part.strip(), part.strip()) for part in annotation.split("|"))

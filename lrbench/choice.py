@@ -1,0 +1,183 @@
+"""One choice of a study: a problem, an optimizer or a schedule, and the values that its parameters take."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import itertools
+import math
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lrbench import catalog, fingerprint
+from lrbench.errors import StudyError
+
+
+class Optimizer(dict[str, Any]):
+    """An optimizer, by name or as a function, and the values of its parameters; a list is an axis of the grid.
+
+    >>> Optimizer("adam", b2=[0.99, 0.999])
+    {'name': 'adam', 'b2': [0.99, 0.999]}
+    """
+
+    def __init__(self, name: str | Callable[..., Any], **parameters: Any) -> None:
+        """Nothing is checked until a study holds it."""
+        super().__init__(name=name, **parameters)
+
+
+class Schedule(dict[str, Any]):
+    """A schedule, by name or as a function, and the values of its parameters; a list is an axis of the grid.
+
+    >>> Schedule("warmup_cosine", warmup=[0.05, 0.1])
+    {'name': 'warmup_cosine', 'warmup': [0.05, 0.1]}
+    """
+
+    def __init__(self, name: str | Callable[..., Any], **parameters: Any) -> None:
+        """Nothing is checked until a study holds it."""
+        super().__init__(name=name, **parameters)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One `[[problem]]`, `[[optimizer]]` or `[[schedule]]` of a study: an entry and the values its parameters take."""
+
+    entry: catalog.Entry
+    axes: Mapping[str, tuple[Any, ...]]
+    source: str = ""
+    reference: str = ""
+
+    @property
+    def size(self) -> int:
+        """How many variants there are."""
+        return math.prod(len(values) for values in self.axes.values())
+
+    def variants(self) -> list[dict[str, Any]]:
+        """Return every combination of values, each with the defaults of what was not set."""
+        defaults = {
+            name: p.default for name, p in self.entry.parameters.items() if p.default is not catalog.REQUIRED
+        }
+        products = itertools.product(*self.axes.values())
+        return [defaults | dict(zip(self.axes, values, strict=True)) for values in products]
+
+    def table(self) -> dict[str, Any]:
+        """Return what a study file would say."""
+        axes = {name: values[0] if len(values) == 1 else list(values) for name, values in self.axes.items()}
+        return {"name": self.reference or self.entry.name, **axes}
+
+
+def choose(kind: str, item: Any, where: str, context: Mapping[str, Any]) -> Choice:
+    """Read one choice: a name, a table with a name and parameters, or a Python object.
+
+    Args:
+        kind: problem, optimizer or schedule.
+        item: what the study holds.
+        where: the key it stands under, for messages.
+        context: `trust`, whether named code may run, and `folder`, where its paths start.
+
+    Raises:
+        StudyError: naming key, value and what is allowed.
+    """
+    if isinstance(item, Choice):
+        return item
+    if isinstance(item, str):
+        item = {"name": item}
+    if not isinstance(item, Mapping):
+        return _of_object(kind, item, where)
+    table = dict(item)
+    if "name" not in table:
+        raise StudyError(f"{where}.name: missing; allowed: {', '.join(catalog.names(kind))}")
+    name = table.pop("name")
+    if not isinstance(name, str):
+        return _of_object(kind, name, where, table)
+    if ":" in name:
+        entry, source = _reference(kind, name, where, context)
+        return Choice(entry, _axes(entry, table, where), source, name)
+    if name not in catalog.names(kind):
+        message = catalog.unknown(kind, name, catalog.names(kind))
+        raise StudyError(f'{where}.name: {message}; or your own as "file.py:function"')
+    entry = catalog.get(kind, name)
+    return Choice(entry, _axes(entry, table, where))
+
+
+def _of_object(kind: str, thing: Any, where: str, table: Mapping[str, Any] | None = None) -> Choice:
+    """Describe a Python object: an optimizer or schedule function, or a problem."""
+    if kind == "problem" and hasattr(thing, "loss") and hasattr(thing, "name"):
+        entry = catalog.Entry(kind, thing.name, "", {}, function=lambda: thing)
+        return Choice(
+            entry, _axes(entry, table or {}, where), fingerprint.of_object(thing), f"python:{thing.name}"
+        )
+    if callable(thing):
+        entry = catalog.of_function(kind, thing)
+        axes = _axes(entry, table or {}, where)
+        return Choice(entry, axes, fingerprint.of_object(thing), f"python:{entry.name}")
+    raise StudyError(f"{where} = {thing!r}: must be a name, a table with a name, or a {kind} of your own")
+
+
+def _axes(entry: catalog.Entry, table: Mapping[str, Any], where: str) -> dict[str, tuple[Any, ...]]:
+    axes = {}
+    for key, value in table.items():
+        if key not in entry.parameters:
+            message = catalog.unknown(f"parameter of {entry.name}", key, list(entry.parameters))
+            raise StudyError(f"{where}.{key} = {value!r}: {message}")
+        axes[key] = _axis(entry.parameters[key], value, f"{where}.{key}")
+    for key, parameter in entry.parameters.items():
+        if parameter.default is catalog.REQUIRED and key not in axes:
+            raise StudyError(
+                f"{where}.{key}: missing; {entry.name} needs it: {parameter.doc or parameter.annotation}"
+            )
+    return axes
+
+
+def _axis(parameter: catalog.Parameter, value: Any, where: str) -> tuple[Any, ...]:
+    listed = isinstance(value, list | tuple)
+    if parameter.sequence:
+        listed = listed and len(value) > 0 and all(isinstance(item, list | tuple) for item in value)
+    values = list(value) if listed else [value]
+    if not values:
+        raise StudyError(f"{where} = []: an axis needs at least one value")
+    try:
+        axis = tuple(parameter.coerce(item) for item in values)
+    except ValueError as error:
+        raise StudyError(f"{where} = {value!r}: {error}") from error
+    if any(isinstance(item, float) and not math.isfinite(item) for item in axis):
+        raise StudyError(f"{where} = {value!r}: must be finite")
+    if any(item in axis[:index] for index, item in enumerate(axis)):
+        raise StudyError(f"{where} = {value!r}: a value stands there twice")
+    return axis
+
+
+def _reference(kind: str, name: str, where: str, context: Mapping[str, Any]) -> tuple[catalog.Entry, str]:
+    """Load a user's own function, named `module:function` or `path/to/file.py:function`."""
+    place, _, attribute = name.rpartition(":")
+    if place == "python":
+        raise StudyError(f"{where}.name = {name!r}: was given from Python; run this study from Python again")
+    if not context.get("trust"):
+        raise StudyError(
+            f"{where}.name = {name!r}: runs code of that file; allow it with --trust if it is yours"
+        )
+    try:
+        if place.endswith(".py"):
+            path = Path(context["folder"], place).resolve()
+            spec = importlib.util.spec_from_file_location(path.stem, path)
+            if spec is None or spec.loader is None or not path.is_file():
+                raise StudyError(f"{where}.name = {name!r}: no such file {path}")
+            module = importlib.util.module_from_spec(spec)
+            sys.modules.setdefault(path.stem, module)
+            spec.loader.exec_module(module)
+        else:
+            module = importlib.import_module(place)
+            path = Path(module.__file__ or "")
+    except StudyError:
+        raise
+    except Exception as error:
+        raise StudyError(
+            f"{where}.name = {name!r}: importing it failed: {type(error).__name__}: {error}"
+        ) from error
+    function = getattr(module, attribute, None)
+    if not callable(function):
+        public = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
+        raise StudyError(f"{where}.name = {name!r}: {catalog.unknown('function', attribute, public)}")
+    return catalog.of_function(kind, function), fingerprint.of_file(path)

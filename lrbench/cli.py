@@ -1,0 +1,161 @@
+"""The command line: thin, and quick to start; every choice it offers comes from the catalog."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lrbench.errors import LrbenchError
+
+DONE, BUG, MISTAKE, FAILED, INTERRUPTED = 0, 1, 2, 3, 130
+
+app = typer.Typer(
+    help="Train every model of a learning-rate study at once, and learn which rate to use.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+StudyName = Annotated[
+    str, typer.Argument(metavar="STUDY", help="A study file, or the name of a built-in study.")
+]
+Folder = Annotated[Path, typer.Argument(metavar="DIR", help="A results folder.")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Set a key, such as learning_rate.num=32."),
+]
+Trust = Annotated[bool, typer.Option("--trust", help="Run the code that the study names (file.py:function).")]
+Devices = Annotated[str, typer.Option("--devices", metavar="N|all", help="How many devices are used.")]
+
+
+@app.command()
+def run(
+    study: StudyName,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Results folder [results/NAME].")] = None,
+    overrides: Overrides = None,
+    launcher: Annotated[str, typer.Option(metavar="NAME", help="Where packs are executed.")] = "local",
+    devices: Devices = "all",
+    trust: Trust = False,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Set aside what the folder holds; start anew.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the answer alone.")] = False,
+    no_report: Annotated[
+        bool, typer.Option("--no-report", help="Make tables, but no plots and report.")
+    ] = False,
+) -> None:
+    """Train a study and print the answer; what its folder already holds is not trained again."""
+    from lrbench.pipeline import execute
+    from lrbench.progress import listener
+
+    done = execute(
+        study,
+        out,
+        launcher=launcher,
+        devices=_count(devices),
+        overrides=overrides or (),
+        trust=trust,
+        fresh=fresh,
+        report=not no_report,
+        listener=listener(quiet),
+    )
+    _print_answer(done.results.folder)
+    _print_written(done.results.folder)
+    if done.failures:
+        again = f"lrbench run {study} --out {done.results.folder}"
+        for failed in done.failures:
+            typer.echo(f"pack {failed.pack.pack_id} failed: {failed.error}", err=True)
+        left = done.results.manifest["runs"]["left"]
+        typer.echo(f"{left:,} runs are left; the others are saved; `{again}` tries again", err=True)
+        raise typer.Exit(FAILED)
+
+
+@app.command()
+def plan(
+    study: StudyName, overrides: Overrides = None, devices: Devices = "all", trust: Trust = False
+) -> None:
+    """Print programs, packs, bytes per lane and an estimate of the time, before anything is run."""
+    from lrbench.plan import plan as made
+    from lrbench.study import read
+
+    typer.echo(made(read(study, overrides or (), trust=trust), _count(devices)))
+
+
+@app.command("list")
+def list_(
+    kind: Annotated[
+        str | None, typer.Argument(metavar="[KIND", help="problem, optimizer, schedule, ...")
+    ] = None,
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]]", help="One of that kind.")] = None,
+) -> None:
+    """List what can be named: problems, optimizers, schedules, probes, metrics, plots, launchers, studies."""
+    from lrbench.listing import listing
+
+    typer.echo(listing(kind, name))
+
+
+@app.command()
+def report(folder: Folder) -> None:
+    """Make every table, plot and the report of a folder anew from its parts."""
+    from lrbench.pipeline import rebuild
+    from lrbench.store import Store
+
+    rebuild(Store(folder))
+    _print_written(folder)
+
+
+@app.command()
+def best(folder: Folder) -> None:
+    """Print the answer: best rate, good band, cliff and confidence, per problem, optimizer and schedule."""
+    _print_answer(folder)
+
+
+def main() -> None:
+    """Run the command line; a user's mistake is one line and exit code 2."""
+    try:
+        app()
+    except LrbenchError as error:
+        typer.echo(f"lrbench: {' '.join(str(error).split())}", err=True)
+        sys.exit(MISTAKE)
+    except KeyboardInterrupt:
+        typer.echo(
+            "lrbench: interrupted; finished packs are saved; the same command goes on from there", err=True
+        )
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        # Whoever read the output has gone (`lrbench list | head`); Python would complain once more at its exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(DONE)
+
+
+def _count(devices: str) -> int | None:
+    if devices == "all":
+        return None
+    if not devices.isdigit() or int(devices) < 1:
+        raise LrbenchError(f"--devices {devices}: must be a number from 1 up, or all")
+    return int(devices)
+
+
+def _print_answer(folder: Path) -> None:
+    from lrbench.results import load
+
+    for problem, rows in load(folder).best().groupby("problem", sort=False):
+        typer.echo(f"{problem}")
+        for answer in rows["answer"]:
+            typer.echo(f"  {answer}")
+
+
+def _print_written(folder: Path) -> None:
+    names = ("runs.csv", "curves.parquet", "summary.csv", "sensitivity.csv", "plots", "report.html")
+    for name in names:
+        if (folder / name).exists():
+            typer.echo(str(folder / name))
+
+
+if __name__ == "__main__":
+    main()

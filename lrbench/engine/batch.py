@@ -1,0 +1,301 @@
+"""Many runs at once: lanes are vmapped in chunks, chunks follow one another, devices work side by side.
+
+The state of a pack has the shape [device × chunk, lane, ...]. Each device walks over its own chunks; a chunk takes all
+its steps of a segment before the next one starts, so that its parameters stay in cache. All lanes of a chunk have the
+same seed, so that they share the minibatch and many small matrix products become one wide one.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.sharding import Mesh, NamedSharding
+from jaxtyping import Array, Bool, Float, Int, UInt32
+
+from lrbench.engine import devices, lane, seeds
+from lrbench.engine.lane import Hyper, Recipe, State
+from lrbench.problems._problem import Data
+
+
+class Size(NamedTuple):
+    """What a program is compiled for: chunks per device, lanes per chunk, seeds, and steps between evaluations."""
+
+    chunks: int
+    lanes: int
+    seeds: int
+    segment: int
+
+
+class Layout(NamedTuple):
+    """Where runs sit: the run of each place, −1 where it is empty, and the place of each chunk's seed.
+
+    `counts` is how many chunks of each device are in use; those come first.
+    """
+
+    runs: Int[np.ndarray, "chunk lane"]
+    seeds: Int[np.ndarray, " chunk"]
+    counts: Int[np.ndarray, " device"]
+
+
+class Shared(NamedTuple):
+    """What every device holds whole: data, schedule table, and per seed initial parameters and random key."""
+
+    data: Data
+    shapes: Float[Array, "row step"]
+    initial: Any
+    noise: UInt32[Array, "seed word"]
+
+
+class Call(NamedTuple):
+    """The numbers of one call of the program.
+
+    Args:
+        start: first step.
+        stop: the step before which training ends; `start` for no training.
+        fresh: whether runs begin here.
+        evaluate: whether runs are evaluated at `stop`.
+        examples: which examples each step from `start` on sees.
+    """
+
+    start: Int[Array, ""]
+    stop: Int[Array, ""]
+    fresh: Bool[Array, ""]
+    evaluate: Bool[Array, ""]
+    examples: Int[Array, "seed step example"]
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A program, compiled for packs of a size."""
+
+    recipe: Recipe
+    initial: seeds.Initial
+    size: Size
+    mesh: Mesh
+    execute: Any
+    state: State
+    data: Data
+    shapes: Array
+    seconds: float
+
+
+def compile_program(
+    recipe: Recipe,
+    initial: seeds.Initial,
+    numeric: tuple[str, ...],
+    shapes: Float[np.ndarray, "row step"],
+    size: Size,
+    mesh: Mesh,
+) -> Compiled:
+    """Compile the one XLA program of a recipe, which starts, trains and evaluates the runs of a pack.
+
+    Args:
+        recipe: what is static.
+        initial: the problem's initial parameters by seed.
+        numeric: names of the optimizer's numeric hyper-parameters.
+        shapes: the schedule table.
+        size: the largest pack.
+        mesh: the devices.
+    """
+    began = time.perf_counter()
+    many, whole = devices.spread(mesh), devices.copied(mesh)
+    data, table = jax.device_put(devices.narrow((recipe.problem.data, shapes)), whole)
+    of_seeds = jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct((size.seeds, *leaf.shape), leaf.dtype), initial.shapes
+    )
+    noise: Any = seeds.noise([0] * size.seeds)
+    shared = Shared(data, table, of_seeds, noise)
+    call = _call(0, 0, False, False, seeds.orders(recipe.problem, [0] * size.seeds, 0, size.segment + 1))
+    total = size.chunks * mesh.size
+    place = np.zeros((total, size.lanes), table.dtype)
+    hyper = Hyper(place, place.astype(np.int32), dict.fromkeys(numeric, place))  # type: ignore[arg-type]
+    state = jax.eval_shape(lambda h, params: _init(recipe, h, params), _first(hyper), initial.shapes)
+    state = jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct((total, *leaf.shape), leaf.dtype, sharding=many), state
+    )
+    specs = (many, many, many, many, whole, whole)
+    arguments = (
+        state,
+        *(
+            _struct(tree, sharding)
+            for tree, sharding in zip(
+                (hyper, np.zeros(total, np.int32), np.zeros(mesh.size, np.int32), shared, call),
+                specs[1:],
+                strict=True,
+            )
+        ),
+    )
+    mapped = jax.shard_map(
+        lambda *given: _device(recipe, *given),
+        mesh=mesh,
+        in_specs=tuple(sharding.spec for sharding in specs),
+        out_specs=many.spec,
+        check_vma=False,  # the number of chunks differs between devices, which it cannot express
+    )
+    execute = jax.jit(mapped, donate_argnums=0).lower(*arguments).compile()
+    return Compiled(recipe, initial, size, mesh, execute, state, data, table, time.perf_counter() - began)
+
+
+def arrange(seed: Int[np.ndarray, " run"], mesh_size: int, size: Size) -> Layout:
+    """Give every run a place: runs of one seed fill whole chunks, which are dealt out to the devices in turn.
+
+    Args:
+        seed: the place of each run's seed among the pack's seeds.
+        mesh_size: number of devices.
+        size: what the program was compiled for.
+    """
+    runs = np.full((mesh_size, size.chunks, size.lanes), -1)
+    of_chunk = np.zeros((mesh_size, size.chunks), dtype=np.int32)
+    counts = np.zeros(mesh_size, dtype=np.int32)
+    for place in np.unique(seed):
+        members = np.flatnonzero(seed == place)
+        for start in range(0, len(members), size.lanes):
+            device = int(counts.argmin())
+            block = members[start : start + size.lanes]
+            runs[device, counts[device], : len(block)] = block
+            of_chunk[device, counts[device]] = place
+            counts[device] += 1
+    return Layout(runs.reshape(-1, size.lanes), of_chunk.reshape(-1), counts)
+
+
+def chunks_needed(seed: Int[np.ndarray, " run"], mesh_size: int, lanes: int) -> int:
+    """Return how many chunks per device the runs need."""
+    _, counts = np.unique(seed, return_counts=True)
+    return -(-int(np.sum(-(-counts // lanes))) // mesh_size)
+
+
+class Batch:
+    """The runs of a pack on their devices."""
+
+    def __init__(self, compiled: Compiled, hyper: Hyper, seed: Int[np.ndarray, " run"]) -> None:
+        """Place runs; `hyper` has one value per run, `seed` is each run's seed."""
+        self._compiled = compiled
+        unique, places = np.unique(seed, return_inverse=True)
+        self._seeds = [int(value) for value in unique]
+        self._layout = arrange(places, compiled.mesh.size, compiled.size)
+        # An empty place trains a copy of its neighbour, whose result is thrown away.
+        filled = np.where(self._layout.runs >= 0, self._layout.runs, self._layout.runs[:, :1].clip(0))
+        many, whole = devices.spread(compiled.mesh), devices.copied(compiled.mesh)
+        self._hyper = jax.device_put(devices.narrow(jax.tree.map(lambda values: values[filled], hyper)), many)
+        self._where = jax.device_put((self._layout.seeds, self._layout.counts), many)
+        of_seed = compiled.initial.of(self._seeds), seeds.noise(self._seeds)
+        self._shared = Shared(compiled.data, compiled.shapes, *jax.device_put(self._padded(of_seed), whole))
+        self._state: Any = jax.tree.map(
+            lambda leaf: jax.device_put(np.zeros(leaf.shape, leaf.dtype), many), compiled.state
+        )
+        self._fresh = True
+
+    def train(self, start: int, stop: int) -> None:
+        """Take the steps from `start` up to `stop`, and wait until they are done."""
+        self._execute(start, stop, evaluate=False)
+        jax.block_until_ready(self._state)
+
+    def evaluate(self, at: int) -> dict[str, Float[np.ndarray, " run"]]:
+        """Return each run's losses, metrics and probes after `at` steps, and `bad_step`."""
+        found = self._execute(at, at, evaluate=True)
+        used = self._layout.runs >= 0
+        runs = self._layout.runs[used]
+        values = {}
+        for name, leaf in {**found, "bad_step": self._state.bad_step}.items():
+            values[name] = np.empty(len(runs), dtype=leaf.dtype)
+            values[name][runs] = np.asarray(leaf)[used]
+        return values
+
+    def _execute(self, start: int, stop: int, *, evaluate: bool) -> Mapping[str, Array]:
+        compiled = self._compiled
+        examples = seeds.orders(compiled.recipe.problem, self._seeds, start, compiled.size.segment + 1)
+        call = _call(start, stop, self._fresh, evaluate, self._padded(examples))
+        call = jax.device_put(call, devices.copied(compiled.mesh))
+        self._state, found = compiled.execute(self._state, self._hyper, *self._where, self._shared, call)
+        self._fresh = False
+        return found
+
+    def _padded(self, tree: Any) -> Any:
+        """Repeat the last seed until there are as many as the program was compiled for."""
+        rest = self._compiled.size.seeds - len(self._seeds)
+        return jax.tree.map(lambda leaf: np.concatenate([leaf, np.repeat(leaf[-1:], rest, axis=0)]), tree)
+
+
+def _device(
+    recipe: Recipe, state: State, hyper: Hyper, of_chunk: Array, counts: Array, shared: Shared, call: Call
+) -> tuple[State, dict[str, Array]]:
+    """Do a call's work on one device: chunk after chunk."""
+    # Data are arguments of the program: constants would be compiled into it.
+    recipe = replace(recipe, problem=replace(recipe.problem, data=shared.data))
+
+    def chunk(index: Any, state: State) -> tuple[State, dict[str, Array]]:
+        return _chunk(recipe, _at(state, index), _at(hyper, index), of_chunk[index], shared, call)
+
+    names = jax.eval_shape(chunk, 0, state)[1]
+    found = {name: jnp.zeros((of_chunk.shape[0], *leaf.shape), leaf.dtype) for name, leaf in names.items()}
+
+    def body(index: Array, carry: tuple[State, dict[str, Array]]) -> tuple[State, dict[str, Array]]:
+        put = lambda all_, one: lax.dynamic_update_index_in_dim(all_, one, index, 0)  # noqa: E731
+        return jax.tree.map(put, carry, chunk(index, carry[0]))
+
+    return lax.fori_loop(0, counts[0], body, (state, found))
+
+
+def _chunk(
+    recipe: Recipe, state: State, hyper: Hyper, of_chunk: Array, shared: Shared, call: Call
+) -> tuple[State, dict[str, Array]]:
+    """Do a call's work on one chunk: begin, train, evaluate, each if asked for."""
+    problem, noise = recipe.problem, seeds.key(shared.noise[of_chunk])
+    last = shared.shapes.shape[1] - 1
+
+    def batch(count: Array) -> Any:
+        if problem.batch_size is None:
+            return problem.data.train
+        return lane.pick(problem.data.train, call.examples[of_chunk, count - call.start])
+
+    def factors(count: Array) -> Array:
+        return shared.shapes[hyper.row, jnp.minimum(count, last)]
+
+    def step(count: Array, state: State) -> State:
+        minibatch, key = batch(count), jax.random.fold_in(noise, count)
+        taken: Any = jax.vmap(lambda h, f, s: lane.step(recipe, h, f, s, count, minibatch, key))
+        return taken(hyper, factors(count), state)
+
+    def evaluation(state: State) -> tuple[State, dict[str, Array]]:
+        minibatch = batch(call.stop)
+        seen: Any = jax.vmap(lambda h, f, s: lane.evaluate(recipe, h, f, s, call.stop, minibatch, noise))
+        return seen(hyper, factors(call.stop), state)
+
+    def nothing(state: State) -> tuple[State, dict[str, Array]]:
+        empty = jax.eval_shape(evaluation, state)[1]
+        return state, jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), empty)
+
+    begin = lambda _: _init(recipe, hyper, _at(shared.initial, of_chunk))  # noqa: E731
+    state = lax.cond(call.fresh, begin, lambda old: old, state)
+    state = lax.fori_loop(call.start, call.stop, step, state)
+    return lax.cond(call.evaluate, evaluation, nothing, state)
+
+
+def _init(recipe: Recipe, hyper: Hyper, params: Any) -> State:
+    return jax.vmap(lambda h: lane.init(recipe, h, params))(hyper)
+
+
+def _first(tree: Any) -> Any:
+    return jax.tree.map(lambda leaf: leaf[0], tree)
+
+
+def _at(tree: Any, index: Any) -> Any:
+    return jax.tree.map(lambda leaf: lax.dynamic_index_in_dim(leaf, index, 0, keepdims=False), tree)
+
+
+def _call(start: int, stop: int, fresh: bool, evaluate: bool, examples: Any) -> Call:
+    given: Any = (np.int32(start), np.int32(stop), np.bool_(fresh), np.bool_(evaluate), examples)
+    return Call(*given)
+
+
+def _struct(tree: Any, sharding: NamedSharding) -> Any:
+    return jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(np.shape(leaf), leaf.dtype, sharding=sharding), tree
+    )

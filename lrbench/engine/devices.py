@@ -1,0 +1,96 @@
+"""The devices that runs are spread over."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import warnings
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import platformdirs
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from lrbench.errors import LaunchError
+
+AXIS = "device"
+
+
+def start(count: int | None = None) -> list[jax.Device]:
+    """Start JAX with one CPU device per core, and return the devices to use: `count` of them, or all.
+
+    A JAX that already runs in this process keeps the devices it has; that is said once.
+
+    Raises:
+        LaunchError: if there are fewer devices than asked for.
+    """
+    wanted = count or _cores()
+    if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
+        try:
+            jax.config.update("jax_num_cpu_devices", wanted)
+        except RuntimeError:
+            if count is None:
+                _say_once(len(jax.local_devices()), wanted)
+    devices = jax.local_devices()
+    if count is not None and count > len(devices):
+        raise LaunchError(
+            f"--devices {count}: this process has {len(devices)} {devices[0].platform} device(s)"
+        )
+    _keep_compilations()
+    return devices[:count]
+
+
+def mesh(devices: list[jax.Device]) -> Mesh:
+    """Return the devices as a mesh of one axis."""
+    return Mesh(np.array(devices), (AXIS,))
+
+
+def spread(over: Mesh) -> NamedSharding:
+    """Return the sharding of arrays whose leading axis goes over the devices."""
+    return NamedSharding(over, PartitionSpec(AXIS))
+
+
+def copied(over: Mesh) -> NamedSharding:
+    """Return the sharding of arrays that every device holds whole."""
+    return NamedSharding(over, PartitionSpec())
+
+
+def narrow(tree: Any) -> Any:
+    """Return arrays as NumPy's, with floats of the study's precision and integers of 32 bits."""
+    kind = np.float64 if jax.config.jax_enable_x64 else np.float32  # type: ignore[attr-defined]
+
+    def convert(leaf: Any) -> np.ndarray:
+        array = np.asarray(leaf)
+        if np.issubdtype(array.dtype, np.floating):
+            return array.astype(kind, copy=False)
+        return array.astype(np.int32, copy=False) if np.issubdtype(array.dtype, np.signedinteger) else array
+
+    return jax.tree.map(convert, tree)
+
+
+def _keep_compilations() -> None:
+    """Keep compiled programs in the user's cache folder, unless the user has chosen a place (or none) already."""
+    chosen = jax.config.values
+    if chosen["jax_compilation_cache_dir"] is None and chosen["jax_enable_compilation_cache"]:
+        place = Path(platformdirs.user_cache_dir("lrbench")) / "xla"
+        with contextlib.suppress(OSError):
+            place.mkdir(parents=True, exist_ok=True)
+            jax.config.update("jax_compilation_cache_dir", str(place))
+            jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@cache
+def _say_once(devices: int, wanted: int) -> None:
+    if devices < wanted and jax.default_backend() == "cpu":
+        warnings.warn(
+            f"JAX already runs in this process with {devices} CPU device(s); lrbench uses those. For one per core "
+            f"({wanted}), start lrbench first, or set JAX_NUM_CPU_DEVICES={wanted} before Python starts.",
+            stacklevel=4,
+        )

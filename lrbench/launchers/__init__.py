@@ -1,0 +1,1 @@
+"""Launchers: each maps the work over packs; none knows what the work is."""

@@ -1,0 +1,68 @@
+"""What `lrbench list` prints."""
+
+from __future__ import annotations
+
+import tomllib
+
+from lrbench import catalog
+from lrbench.catalog import REQUIRED, Entry
+from lrbench.errors import StudyError
+
+_STUDY = "study"
+
+
+def listing(kind: str | None = None, name: str | None = None) -> str:
+    """Return the names of all kinds, of one kind, or all about one entry.
+
+    Args:
+        kind: singular or plural: problem, problems, ...
+        name: an entry of that kind.
+
+    Raises:
+        StudyError: if there is no such kind or name, with the nearest one.
+    """
+    kinds = [*catalog.ROOMS, _STUDY]
+    if kind is None:
+        return "\n\n".join(_names(each) for each in kinds)
+    singular = {"studies": _STUDY}.get(
+        kind, kind.removesuffix("s") if kind.removesuffix("s") in kinds else kind
+    )
+    if singular not in kinds:
+        raise StudyError(catalog.unknown("kind", kind, kinds))
+    if name is None:
+        return _names(singular)
+    if singular == _STUDY:
+        from lrbench.study import find
+
+        return find(name).read_text(encoding="utf-8").rstrip()
+    return _entry(catalog.get(singular, name))
+
+
+def _names(kind: str) -> str:
+    rows = {name: _summary(kind, name) for name in catalog.names(kind)}
+    width = max(map(len, rows), default=0)
+    lines = [f"  {name:{width}}  {summary}".rstrip() for name, summary in rows.items()]
+    return "\n".join([f"{kind}", *lines])
+
+
+def _summary(kind: str, name: str) -> str:
+    if kind == _STUDY:
+        text = (catalog.HERE / "studies" / f"{name}.toml").read_text(encoding="utf-8")
+        table = tomllib.loads(text)
+        first = text.split("\n", 1)[0].removeprefix("# ")
+        return first if text.startswith("# ") else str(table["name"])
+    return catalog.get(kind, name).summary
+
+
+def _entry(entry: Entry) -> str:
+    lines = [f"{entry.kind} {entry.name}", "", *entry.doc.split("\n")]
+    if entry.parameters:
+        lines += ["", "parameters (a list of values is an axis of the grid)"]
+        width = max(map(len, entry.parameters))
+        for parameter in entry.parameters.values():
+            default = "needed" if parameter.default is REQUIRED else f"default {parameter.default}"
+            role = "a lane" if parameter.numeric and entry.kind != "problem" else "structure"
+            lines.append(f"  {parameter.name:{width}}  {parameter.annotation}, {default}, {role}")
+    if entry.path is not None:
+        lines += ["", f"defined in lrbench/{entry.path.relative_to(catalog.HERE)}:{entry.line}"]
+    return "\n".join(lines)

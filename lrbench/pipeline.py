@@ -1,0 +1,403 @@
+"""From a study to a results folder: the one place where training and tables meet."""
+
+from __future__ import annotations
+
+import functools
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lrbench import catalog, grid, study
+from lrbench.errors import StoreError, StudyError
+from lrbench.grid import Grid, Pack
+from lrbench.results import Results, write_pictures
+from lrbench.store import Part, Store
+from lrbench.study import Study
+
+if TYPE_CHECKING:
+    from lrbench.engine.pack import Engine
+
+_VERSIONS = ("lrbench", "jax", "jaxlib", "optax", "numpy", "pandas", "pyarrow")
+
+
+class Listener:
+    """Told how a study goes on; this one keeps quiet."""
+
+    def say(self, text: str) -> None:
+        """Take one line that a person should read."""
+
+    def begin(self, runs: int, steps: int) -> None:
+        """Training of so many runs, of so many steps each, begins."""
+
+    def compiling(self, what: str) -> None:
+        """A program is being compiled."""
+
+    def advance(self, runs: int, steps: int) -> None:
+        """So many runs moved on by so many steps."""
+
+    def end(self) -> None:
+        """Training is over."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a pack: its seconds, or why it failed."""
+
+    pack: Pack
+    seconds: Mapping[str, float]
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A study that ended: its results, how many runs were trained now, and the packs that failed."""
+
+    results: Results
+    trained: int
+    failures: tuple[Outcome, ...] = ()
+
+
+def run(
+    asked: str | os.PathLike[str] | Mapping[str, Any] | Study,
+    out: str | os.PathLike[str] | None = None,
+    **more: Any,
+) -> Results:
+    """Train a study and return its results; the arguments are those of `execute`.
+
+    A pack that failed is in `results.manifest["failures"]`; the runs of the others are there.
+    """
+    return execute(asked, out, **more).results
+
+
+def execute(
+    asked: str | os.PathLike[str] | Mapping[str, Any] | Study,
+    out: str | os.PathLike[str] | None = None,
+    *,
+    launcher: str = "local",
+    devices: int | None = None,
+    overrides: Sequence[str] = (),
+    trust: bool = False,
+    fresh: bool = False,
+    report: bool = True,
+    listener: Listener | None = None,
+) -> Finished:
+    """Train the runs of a study that its folder does not hold yet, and write tables, plots and a report.
+
+    Args:
+        asked: a study, its file, its built-in name, or a mapping.
+        out: results folder; left out, `results/<name>`.
+        launcher: where packs are executed.
+        devices: how many devices are used; all, left out.
+        overrides: `key=value` texts.
+        trust: whether code that the study names may run.
+        fresh: set what the folder holds aside, and start anew.
+        report: whether plots and the report are made too.
+        listener: told of the progress.
+
+    Raises:
+        StudyError, ProblemError, DataError, StoreError, LaunchError: the user's mistakes, each in one line.
+    """
+    listener = listener or Listener()
+    wanted = asked if isinstance(asked, Study) else study.read(asked, overrides, trust=trust)
+    whole = grid.of_study(wanted)
+    launch = catalog.get("launcher", launcher).load()
+    store = Store(out if out is not None else Path("results") / wanted.name)
+    if fresh and (aside := store.set_aside()):
+        listener.say(f"what {store.folder} held is now in {aside}")
+    manifest = _check_folder(store, whole)
+    held = store.held(whole.run_ids)
+    failures: tuple[Outcome, ...] = ()
+    began = time.perf_counter()
+    if held.all() and "problems" in manifest:
+        listener.say(f"{store.folder}: all {len(whole):,} runs are there already; nothing to train")
+    else:
+        engine = _engine(wanted, whole, devices)
+        manifest |= _describe(engine, whole, manifest)
+        store.write_manifest(manifest)
+        if held.any():
+            listener.say(f"{store.folder}: {int(held.sum()):,} of {len(whole):,} runs are there already")
+        failures = _train(engine, store, launch, manifest["lanes_per_pack"], ~held, listener)
+    trained = int(store.held(whole.run_ids).sum() - held.sum())
+    manifest |= {
+        "study": wanted.name,
+        "grid": whole.asdict(),
+        "objective": wanted.objective,
+        "target": wanted.target,
+    }
+    _write_study(store, wanted)
+    seconds = {"training": time.perf_counter() - began}
+    results = rebuild(store, manifest, report=report, seconds=seconds, failures=failures)
+    return Finished(results, trained, failures)
+
+
+def rebuild(
+    store: Store,
+    manifest: dict[str, Any] | None = None,
+    *,
+    report: bool = True,
+    seconds: dict[str, float] | None = None,
+    failures: Iterable[Outcome] = (),
+) -> Results:
+    """Make the tables, plots and report of a folder anew from its parts.
+
+    Args:
+        store: the folder.
+        manifest: what is known of it; left out, what it says itself.
+        report: whether plots and the report are made too.
+        seconds: wall time so far, by name; filled in.
+        failures: packs that failed.
+
+    Raises:
+        StoreError: if it is no results folder, or cannot be written.
+    """
+    from lrbench import tables
+    from lrbench.analysis import Thresholds
+
+    manifest = dict(manifest or store.manifest)
+    if "grid" not in manifest:
+        raise StoreError(
+            f"{store.folder}: is no results folder (no manifest.json); `lrbench run STUDY` makes one"
+        )
+    seconds = {} if seconds is None else seconds
+    whole = Grid.from_dict(manifest["grid"])
+    thresholds = Thresholds()
+    objectives = _objectives(manifest)
+    manifest |= {"thresholds": thresholds.asdict(), "objectives": objectives}
+    began = time.perf_counter()
+    tables.build(store, whole, thresholds, objectives, manifest.get("target"))
+    seconds["tables"] = time.perf_counter() - began
+    manifest |= _account(store, whole, failures)
+    store.write_manifest(manifest)
+    results = Results(store.folder)
+    if report:
+        began = time.perf_counter()
+        write_pictures(results)
+        seconds["plots and report"] = time.perf_counter() - began
+    manifest["seconds"] = manifest.get("seconds", {}) | {
+        key: round(value, 3) for key, value in seconds.items()
+    }
+    manifest["finished"] = _now()
+    store.write_manifest(manifest)
+    return Results(store.folder)
+
+
+def sweep(
+    problems: Any,
+    *,
+    optimizers: Any = "adam",
+    learning_rates: Any,
+    schedules: Any = "constant",
+    seeds: Any = 3,
+    steps: int = 1000,
+    out: str | os.PathLike[str] | None = None,
+    report: bool = False,
+    **more: Any,
+) -> Results:
+    """Train a grid of runs from Python.
+
+    Args:
+        problems: names, `Problem` objects, or tables such as `{"name": "digits_mlp", "hidden": [[64], [128]]}`.
+        optimizers: names, `Optimizer(...)`, or functions learning rate → optax transformation.
+        learning_rates: the rates, such as `logspace(1e-5, 10, 100)`.
+        schedules: names, `Schedule(...)`, or functions steps → optax schedule of peak 1.
+        seeds: a count, or a list.
+        steps: optimizer steps of every run.
+        out: results folder; left out, a temporary one that lives as long as the results do.
+        report: whether plots and the report are written too.
+        **more: any other key of a study: name, evaluate_every, precision, objective, target, probes.
+
+    Raises:
+        StudyError: naming the key that is wrong.
+
+    >>> results = sweep("quadratic", optimizers="sgd", learning_rates=[0.1, 1.0], seeds=1, steps=20)
+    >>> list(results.runs["verdict"])
+    ['slow', 'good']
+    """
+    rates = [float(rate) for rate in np.asarray(learning_rates, dtype=float).reshape(-1)]
+    table = {
+        "name": "sweep",
+        "steps": steps,
+        "seeds": seeds if isinstance(seeds, int) else [int(seed) for seed in seeds],
+        "problem": problems,
+        "optimizer": optimizers,
+        "schedule": schedules,
+        "learning_rate": {"values": rates},
+        **more,
+    }
+    checked = study.check(table, "sweep", trust=True)
+    if out is not None:
+        return run(checked, out, report=report)
+    place = tempfile.TemporaryDirectory(prefix="lrbench-")
+    finished = execute(checked, place.name, report=report)
+    if finished.failures:
+        raise StudyError(f"sweep: {finished.failures[0].error}")
+    return Results(finished.results.folder, keep=place)
+
+
+def _engine(wanted: Study, whole: Grid, devices: int | None) -> Engine:
+    from lrbench.engine.pack import Engine  # the first import of JAX
+
+    return Engine(wanted, whole, devices)
+
+
+def _check_folder(store: Store, whole: Grid) -> dict[str, Any]:
+    """Return the folder's manifest, and refuse a folder of another study."""
+    manifest = store.manifest
+    if not manifest and store.folder.exists() and not store.part_files():
+        if not store.folder.is_dir():
+            raise StoreError(f"{store.folder}: is a file; choose another --out")
+        if any(path for path in store.folder.iterdir() if not path.name.startswith(".")):
+            raise StoreError(
+                f"{store.folder}: holds other files and no study; choose another --out, or --fresh"
+            )
+    name = manifest.get("study", whole.name)
+    if name != whole.name:
+        raise StoreError(
+            f"{store.folder}: holds the study {name!r}, not {whole.name!r}; choose another --out, or --fresh"
+        )
+    before, now = _sources(Grid.from_dict(manifest["grid"])) if "grid" in manifest else {}, _sources(whole)
+    for code in before.keys() & now.keys():
+        if before[code] != now[code]:
+            raise StoreError(
+                f"{store.folder}: the code of {code} has changed since its runs were trained; "
+                "choose another --out, or --fresh"
+            )
+    return manifest
+
+
+def _sources(whole: Grid) -> dict[str, str]:
+    variants = {"problem": whole.problems, "optimizer": whole.optimizers, "schedule": whole.schedules}
+    return {f"{kind} {v.name}": v.source for kind, found in variants.items() for v in found if v.source}
+
+
+def _train(
+    engine: Engine,
+    store: Store,
+    launch: Callable[..., Iterable[Outcome]],
+    lanes_per_pack: Sequence[int],
+    left: np.ndarray,
+    listener: Listener,
+) -> tuple[Outcome, ...]:
+    """Execute every pack that has runs left; return those that failed."""
+    listener.begin(int(left.sum()), engine.grid.steps)
+    work = functools.partial(_work, engine, store, lanes_per_pack, listener)
+    try:
+        outcomes = list(launch(engine.grid.packs(lanes_per_pack, left), work))
+    finally:
+        listener.end()
+    return tuple(outcome for outcome in outcomes if outcome.error)
+
+
+def _work(
+    engine: Engine, store: Store, lanes_per_pack: Sequence[int], listener: Listener, pack: Pack
+) -> Outcome:
+    """Train one pack and write its part."""
+    program = pack.program
+    if program.number not in engine.compiled:
+        listener.compiling(f"{engine.grid.problems[program.problem].name} × {engine.optimizer_name(program)}")
+    try:
+        curves = engine.run(pack, lanes_per_pack[program.number], listener.advance)
+    except Exception as error:  # a pack that fails must not take the others with it
+        return Outcome(pack, {}, f"{type(error).__name__}: {' '.join(str(error).split())}")
+    part = Part(
+        pack.pack_id,
+        engine.grid.run_ids[pack.runs],
+        engine.grid.evaluations,
+        curves.curves,
+        curves.diverged_step,
+        np.full(len(pack.runs), curves.parameters),
+        curves.seconds,
+    )
+    store.write_part(part)
+    return Outcome(pack, curves.seconds)
+
+
+def _describe(engine: Engine, whole: Grid, before: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the manifest says of a study before it is trained."""
+    lanes_per_pack = before.get("lanes_per_pack")
+    if lanes_per_pack is None or len(lanes_per_pack) != len(whole.programs):
+        lanes_per_pack = [engine.lanes_per_pack(program) for program in whole.programs]
+    return {
+        "study": whole.name,
+        "started": before.get("started", _now()),
+        "versions": _versions(),
+        "devices": engine.describe_devices(),
+        "commit": _commit(),
+        "grid": whole.asdict(),
+        "lanes_per_pack": lanes_per_pack,
+        "problems": [
+            {"name": problem.name, "validated": problem.objective == "valid_loss", "optimum": problem.optimum}
+            for problem in engine.problems
+        ],
+        "programs": [engine.describe(program) for program in whole.programs],
+        "schedules": engine.describe_schedules(),
+    }
+
+
+def _objectives(manifest: Mapping[str, Any]) -> dict[str, str]:
+    """Return the loss that each problem's runs are judged by."""
+    asked = manifest.get("objective", "auto")
+    names = [variant["name"] for variant in manifest["grid"]["problems"]]
+    return {
+        name: "valid_loss" if problem["validated"] and asked != "train_loss" else "train_loss"
+        for name, problem in zip(names, manifest["problems"], strict=True)
+    }
+
+
+def _account(store: Store, whole: Grid, failures: Iterable[Outcome]) -> dict[str, Any]:
+    """Return what the manifest says of the runs and packs that are there."""
+    packs: list[dict[str, Any]] = []
+    totals, steps = {"compile": 0.0, "train": 0.0, "evaluate": 0.0}, 0
+    for part, numbers in store.parts(whole.run_ids):
+        packs.append({"pack_id": part.pack_id, "runs": len(numbers), "seconds": dict(part.seconds)})
+        steps += len(numbers) * whole.steps
+        totals = {name: total + part.seconds.get(name, 0.0) for name, total in totals.items()}
+    done = sum(pack["runs"] for pack in packs)
+    return {
+        "runs": {"total": len(whole), "done": done, "left": len(whole) - done},
+        "packs": packs,
+        "failures": [{"pack_id": failed.pack.pack_id, "error": failed.error} for failed in failures],
+        "seconds": {name: round(total, 3) for name, total in totals.items()},
+        "model_steps_per_second": round(steps / totals["train"], 1) if totals["train"] else None,
+    }
+
+
+def _write_study(store: Store, wanted: Study) -> None:
+    import tomli_w
+
+    text = tomli_w.dumps(wanted.table())
+    store.write("study.toml", lambda path: path.write_text(text, encoding="utf-8"))
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": ".".join(map(str, sys.version_info[:3]))}
+    for name in _VERSIONS:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def _commit() -> str | None:
+    """Return the commit of lrbench itself, where it runs from a checkout."""
+    command = ["git", "-C", str(catalog.HERE), "rev-parse", "HEAD"]
+    try:
+        found = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return found.stdout.strip() or None if found.returncode == 0 else None
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,188 @@
+"""What the pictures share: the tables they take, colours, panels, axes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+INK, MUTED, GRID, SHADE = "#22262b", "#6a737d", "#e6e8eb", "#f0e4e1"
+# Okabe & Ito's colours, told apart with every colour blindness (without yellow: too pale for a line).
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7a5195", "#4d4d4d")
+DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1.2, 1.6)), (0, (5, 2, 1.2, 2)))
+_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+class Tables(Protocol):
+    """The tables of a results folder; `lrbench.load` gives one.
+
+    The rows of `sensitivity` are in the order in which their problem × optimizer × schedule appears in `runs`.
+    """
+
+    @property
+    def runs(self) -> pd.DataFrame:
+        """A row per run."""
+        ...
+
+    @property
+    def curves(self) -> pd.DataFrame:
+        """A row per run and evaluation."""
+        ...
+
+    @property
+    def summary(self) -> pd.DataFrame:
+        """A row per grid point, over seeds."""
+        ...
+
+    @property
+    def sensitivity(self) -> pd.DataFrame:
+        """A row per problem × optimizer × schedule."""
+        ...
+
+    @property
+    def manifest(self) -> Mapping[str, Any]:
+        """What was run, and with what."""
+        ...
+
+
+def panels(
+    count: int, title: str, *, columns: int = 3, width: float = 3.5, height: float = 2.4, foot: float = 0.0
+) -> tuple[Figure, list[Axes]]:
+    """A figure with `count` panels of `width` × `height` inches, and `foot` inches for a legend.
+
+    Never through pyplot, which is neither thread- nor backend-safe; and measured out by hand, because an
+    automatic layout draws everything twice.
+    """
+    columns = min(columns, max(1, count))
+    rows = -(-max(1, count) // columns)
+    left, right, top, bottom, across, down = 0.75, 0.25, 0.85, 0.85 + foot, 0.75, 0.85
+    wide = left + right + columns * width + (columns - 1) * across
+    high = top + bottom + rows * height + (rows - 1) * down
+    figure = Figure(figsize=(wide, high), dpi=110, facecolor="white")
+    figure.subplots_adjust(
+        left / wide, bottom / high, 1 - right / wide, 1 - top / high, across / width, down / height
+    )
+    figure.text(
+        0.15 / wide, 1 - 0.18 / high, plain(title), va="top", fontsize=13, fontweight="bold", color=INK
+    )
+    for number in range(1, count + 1):
+        style(figure.add_subplot(rows, columns, number))
+    if count == 0:
+        figure.text(0.5, 0.45, "no runs to show", ha="center", color=MUTED)
+    return figure, list(figure.axes)
+
+
+def style(axes: Axes) -> None:
+    """Quiet axes: a light grid, no box."""
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(MUTED)
+    axes.grid(color=GRID, linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.tick_params(colors=MUTED, labelcolor=INK, labelsize=8.5, length=3)
+
+
+def name_panel(axes: Axes, title: str) -> None:
+    """The title of a panel, at its left."""
+    axes.set_title(plain(title), loc="left", fontsize=10, color=INK)
+
+
+def note(figure: Figure, text: str) -> None:
+    """A remark below the panels: what is not shown, how to read what is."""
+    wide, high = figure.get_size_inches()
+    figure.text(0.15 / wide, 0.12 / high, plain(text, int(14 * wide)), fontsize=8.5, color=MUTED)
+
+
+def legend(figure: Figure, handles: Mapping[str, Artist], columns: int) -> None:
+    """One legend for all panels, below them and above the note."""
+    wide, high = figure.get_size_inches()
+    names = [plain(name, 44) for name in handles]
+    place: dict[str, Any] = {
+        "loc": "lower left",
+        "bbox_to_anchor": (0.1 / wide, 0.32 / high),
+        "borderaxespad": 0.0,
+    }
+    figure.legend(
+        list(handles.values()), names, ncols=columns, frameon=False, fontsize=8.5, labelcolor=INK, **place
+    )
+
+
+def plain(text: str, width: int = 160) -> str:
+    r"""Text as it stands: no mathematics in dollars, and not without end.
+
+    Example:
+        >>> plain("a$b", 9), plain("abcdefghijk", 4)
+        ('a\\$b', 'abc…')
+    """
+    text = text if len(text) <= width else text[: width - 1] + "…"
+    return text.replace("$", r"\$")
+
+
+def log_rates(axes: Axes, rates: Iterable[float]) -> None:
+    """A logarithmic axis of learning rates that fits them, one rate alone included."""
+    values = np.fromiter(rates, dtype=np.float64)
+    low, high = float(values.min()), float(values.max())
+    margin = (high / low) ** 0.02 if high > low else 3.0
+    axes.set_xscale("log")
+    axes.set_xlim(low / margin, high * margin)
+    decades(axes.xaxis)
+    axes.set_xlabel("learning rate", fontsize=9, color=INK)
+
+
+def decades(axis: Any) -> None:
+    """Ticks at powers of ten, written 10⁻³; narrower ranges get plain numbers."""
+    low, high = sorted(axis.get_view_interval())
+    wide = np.floor(np.log10(high)) - np.ceil(np.log10(low)) >= 1
+    axis.set_major_locator(LogLocator(numticks=8) if wide else LogLocator(subs=(1.0, 2.0, 5.0), numticks=12))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: _power(value) if wide else f"{value:g}"))
+
+
+def _power(value: float) -> str:
+    power = round(np.log10(value)) if value > 0 else 0
+    return {0: "1", 1: "10", 2: "100", -1: "0.1", -2: "0.01"}.get(
+        power, "10" + str(power).translate(_SUPERSCRIPT)
+    )
+
+
+def log_is_better(values: Iterable[float], times: float = 8.0) -> bool:
+    """Whether positive values span so much that a logarithmic axis shows them better."""
+    finite = np.array([value for value in values if np.isfinite(value)])
+    return bool(len(finite) and finite.min() > 0 and finite.max() > times * finite.min())
+
+
+def colour_of(names: Sequence[str]) -> dict[str, str]:
+    """A colour per name, in order of appearance: the same optimizer has the same colour in every picture."""
+    return {name: COLOURS[index % len(COLOURS)] for index, name in enumerate(dict.fromkeys(names))}
+
+
+def title_of(results: Tables, what: str) -> str:
+    """The title of a picture: the study, and what is shown."""
+    study = results.manifest.get("study") or next(iter(results.runs.get("study", [])), "")
+    study = study.get("name", "") if isinstance(study, Mapping) else study
+    return f"{study}: {what}" if study else what
+
+
+def left_out(names: Sequence[str], shown: int, kind: str) -> str:
+    """A note that names what there was no room for.
+
+    Example:
+        >>> left_out(["a", "b", "c"], 1, "problems")
+        'not shown: 2 more problems (b, c)'
+    """
+    rest = list(names[shown:])
+    if not rest:
+        return ""
+    listed = ", ".join(rest[:4]) + (", …" if len(rest) > 4 else "")
+    return f"not shown: {len(rest)} more {kind} ({listed})"
+
+
+def objective_label(results: Tables, problem: str) -> str:
+    """What the y axis of a problem shows: "validation loss" or "training loss"."""
+    name = results.manifest.get("objectives", {}).get(problem, "train_loss")
+    return {"valid_loss": "validation loss", "train_loss": "training loss"}.get(name, str(name))

@@ -1,0 +1,150 @@
+"""Loss along training at three rates: one too small, the best one, one too large."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from lrbench.analysis.groups import PARTS, Floats, Ints, group, members, part_columns
+from lrbench.analysis.labels import label, rate_text
+from lrbench.analysis.paths import Path, Paths
+from lrbench.analysis.profile import profile
+from lrbench.plots import base
+
+MAX_PANELS = 6
+KINDS = {"too small": "#56b4e9", "best": "#009e73", "too large": "#d55e00"}
+
+
+class Panel(NamedTuple):
+    """One problem × optimizer at one schedule: its name and where its runs are."""
+
+    line: int
+    title: str
+    problem: str
+    rows: Ints
+
+
+def first_schedule(results: base.Tables) -> list[Panel]:
+    """Every problem × optimizer with the first of its schedules: one panel each."""
+    runs = results.runs
+    code, first = group(runs, part_columns(runs, *PARTS))
+    names = pd.DataFrame({part: label(runs, part) for part in PARTS}).iloc[first]
+    kept = ~names.duplicated(["problem", "optimizer"]).to_numpy()
+    several = names["problem"].nunique() > 1
+    rows = members(code)
+    found = []
+    for line in np.flatnonzero(kept):
+        problem, optimizer, schedule = (str(text) for text in names.iloc[line])
+        title = f"{problem}: {optimizer}" if several else optimizer
+        title += f", {schedule}" if names["schedule"].nunique() > 1 else ""
+        found.append(Panel(int(line), title, str(runs["problem"].iloc[first[line]]), rows[line]))
+    return found
+
+
+def curves(results: base.Tables) -> Figure:
+    """Loss against step at a too small, the best and a too large rate, a panel per problem and optimizer.
+
+    Line: median over seeds; band: lowest to highest seed; a curve ends at a cross where it is no longer
+    finite, at an arrow where it leaves the picture.
+    """
+    every = first_schedule(results)
+    shown = every[:MAX_PANELS]
+    title = base.title_of(results, "a rate too small, the best, one too large")
+    size = (6.8, 3.6) if len(shown) == 1 else (3.6, 2.4)
+    figure, grid = base.panels(len(shown), title, width=size[0], height=size[1])
+    table = profile(results.runs, objectives=results.manifest.get("objectives"))
+    paths = Paths(results.runs, results.curves, results.manifest.get("objectives", {}))
+    for axes, panel in zip(grid, shown, strict=True):
+        rates = three_rates(table[table["line"] == panel.line], results.sensitivity.iloc[panel.line])
+        chosen = np.isin(results.runs["learning_rate"].to_numpy()[panel.rows], list(rates.values()))
+        _panel(axes, paths.of(panel.rows[chosen]), rates)
+        base.name_panel(axes, panel.title)
+        axes.set_xlabel("step", fontsize=9, color=base.INK)
+        axes.set_ylabel(base.objective_label(results, panel.problem), fontsize=9, color=base.INK)
+    rest = base.left_out([panel.title for panel in every], len(shown), "panels")
+    base.note(figure, "; ".join(filter(None, ["dotted line: not finite from there on", rest])))
+    return figure
+
+
+def three_rates(line: pd.DataFrame, sensitivity: pd.Series) -> dict[str, float]:
+    """The rates that tell the story: about 30 times below the best, the best, the first above the cliff.
+
+    The too small one is the nearest of its zone; the too large one, where nothing diverges, the largest of
+    its zone.
+    """
+    found = {}
+    rate, best = line["learning_rate"], float(sensitivity["best_learning_rate"])
+    small = rate[(line["zone"] == "too_small") & (rate < best)]
+    if len(small):
+        found["too small"] = float(small.loc[np.log(small * 30 / best).abs().idxmin()])
+    if np.isfinite(best):
+        found["best"] = best
+    large = rate[(line["zone"] == "too_large") & ~(rate <= best)]
+    beyond = large[large > sensitivity["max_stable_learning_rate"]]
+    if len(large):
+        found["too large"] = float(beyond.min() if len(beyond) else large.max())
+    return found or {"too large": float(rate.min())}
+
+
+def _panel(axes: Axes, path: Path, rates: dict[str, float]) -> None:
+    middle, lines = path.middle(), {}
+    at = {kind: int(np.searchsorted(path.rate, rate)) for kind, rate in rates.items() if rate in path.rate}
+    _limits(axes, middle)
+    for kind, row in at.items():
+        colour, value = KINDS[kind], middle[row]
+        low, high = _ends(path.value[row])
+        alive = np.isfinite(value).tolist()
+        axes.fill_between(path.step, low, high, where=alive, color=colour, alpha=0.18, lw=0)
+        (line,) = axes.plot(path.step, value, color=colour, lw=1.9, marker="o" if len(path.step) == 1 else "")
+        lines[f"{kind}: {rate_text(rates[kind])}"] = line
+        _end(axes, path.step, value, colour)
+    _legend(axes, lines)
+
+
+def _end(axes: Axes, step: Ints, value: Floats, colour: str) -> None:
+    """A cross where a curve stops being finite; an arrow where it leaves the picture at the top."""
+    top = axes.get_ylim()[1]
+    above = np.flatnonzero(value > top)
+    gone = np.flatnonzero(~np.isfinite(value))
+    if len(above):
+        before, after = max(above[0] - 1, 0), above[0]
+        at = np.interp(top, value[[before, after]], step[[before, after]])
+        axes.plot(at, top, "^", color=colour, ms=9, mec="white", mew=1, zorder=5, clip_on=False)
+    elif len(gone) and gone[0] > 0:
+        last = gone[0] - 1
+        axes.plot(step[last], value[last], "X", color=colour, ms=9, mec="white", mew=1, zorder=5)
+    if len(gone):
+        axes.axvline(float(step[gone[0]]), color=colour, lw=1, ls=(0, (2, 2)), zorder=1)
+
+
+def _ends(value: Floats) -> tuple[Floats, Floats]:
+    low = np.where(np.isfinite(value), value, np.inf).min(axis=0)
+    high = np.where(np.isfinite(value), value, -np.inf).max(axis=0)
+    return np.where(np.isfinite(low), low, np.nan), np.where(np.isfinite(high), high, np.nan)
+
+
+def _limits(axes: Axes, middle: Floats) -> None:
+    """From the least loss to a little above the start; an explosion leaves the picture at its top."""
+    finite = middle[np.isfinite(middle)]
+    if not len(finite):
+        axes.text(0.5, 0.5, "no finite loss", transform=axes.transAxes, ha="center", color=base.MUTED)
+        return
+    start = float(np.nanmax(middle[:, 0])) if np.isfinite(middle[:, 0]).any() else float(finite.max())
+    low, top = float(finite.min()), max(start, float(finite.min()))
+    if base.log_is_better([low, top], times=20):
+        axes.set_yscale("log")
+        axes.set_ylim(low / 1.3, top * (top / low) ** 0.3)
+        base.decades(axes.yaxis)
+    elif top > low:
+        axes.set_ylim(low - 0.06 * (top - low), top + 0.3 * (top - low))
+
+
+def _legend(axes: Axes, lines: dict[str, Line2D]) -> None:
+    if lines:
+        legend = axes.legend(list(lines.values()), list(lines), fontsize=8, framealpha=0.85)
+        legend.get_frame().set_edgecolor("none")

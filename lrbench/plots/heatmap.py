@@ -1,0 +1,101 @@
+"""Every rate at every step: where training falls, stands still and breaks."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm, Normalize
+from matplotlib.figure import Figure
+
+from lrbench.analysis.groups import Floats
+from lrbench.analysis.paths import Path, Paths
+from lrbench.plots import base
+from lrbench.plots.curves import first_schedule
+
+MAX_PANELS, MAX_CELLS = 6, 240
+GONE, ABOVE = "#d8d3cf", "#b8432f"
+
+
+def heatmap(results: base.Tables) -> Figure:
+    """The loss by learning rate and step, median over seeds, a panel per problem and optimizer.
+
+    Colour is logarithmic where the losses allow it and ends at ℓ₀; grey: at least half the seeds are not
+    finite;
+    triangle: the best rate.
+    """
+    every = first_schedule(results)
+    shown = every[:MAX_PANELS]
+    title = base.title_of(results, "loss by learning rate and step")
+    size = (6.8, 3.6) if len(shown) == 1 else (4.0, 2.6)
+    figure, grid = base.panels(len(shown), title, width=size[0], height=size[1])
+    paths = Paths(results.runs, results.curves, results.manifest.get("objectives", {}))
+    for axes, panel in zip(grid, shown, strict=True):
+        best = float(results.sensitivity["best_learning_rate"].iloc[panel.line])
+        _panel(figure, axes, paths.of(panel.rows), best, base.objective_label(results, panel.problem))
+        base.name_panel(axes, panel.title)
+    rest = base.left_out([panel.title for panel in every], len(shown), "panels")
+    base.note(
+        figure,
+        "; ".join(
+            filter(None, ["red: above the start; grey: not finite any more; triangle: best rate", rest])
+        ),
+    )
+    return figure
+
+
+def _panel(figure: Figure, axes: Axes, path: Path, best: float, name: str) -> None:
+    if not path.value.size:
+        return
+    value = path.middle()
+    rows, columns = _thin(len(path.rate)), _thin(len(path.step))
+    rate, step, value = path.rate[rows], path.step[columns], value[np.ix_(rows, columns)]
+    colours = colormaps["viridis"].with_extremes(bad=GONE, over=ABOVE)
+    drawn = axes.pcolormesh(
+        10 ** _edges(np.log10(rate)),
+        _edges(step.astype(np.float64)),
+        np.ma.masked_invalid(value.T),
+        norm=_norm(value),
+        cmap=colours,
+        rasterized=True,
+    )
+    axes.grid(visible=False)
+    axes.set_facecolor(GONE)
+    base.log_rates(axes, rate)
+    axes.set_ylabel("step", fontsize=9, color=base.INK)
+    axes.set_ylim(float(step[0]), float(step[-1]) if len(step) > 1 else float(step[0]) + 1)
+    if np.isfinite(best):
+        top = axes.get_xaxis_transform()
+        axes.plot(best, 1.0, "v", color=base.INK, ms=7, transform=top, clip_on=False, zorder=5)
+    bar = figure.colorbar(drawn, ax=axes, pad=0.02, aspect=28)
+    bar.set_label(name, fontsize=8.5, color=base.INK)
+    bar.ax.tick_params(labelsize=8, length=2, colors=base.MUTED, labelcolor=base.INK)
+    bar.outline.set_visible(False)
+    if isinstance(drawn.norm, LogNorm):
+        base.decades(bar.ax.yaxis)
+
+
+def _thin(count: int) -> Floats:
+    """At most MAX_CELLS places, evenly, both ends among them: more cells than pixels only cost time."""
+    return np.unique(np.linspace(0, count - 1, min(count, MAX_CELLS)).round()).astype(np.int64)
+
+
+def _edges(centres: Floats) -> Floats:
+    """The borders of cells around their centres."""
+    if len(centres) == 1:
+        return np.array([centres[0] - 0.5, centres[0] + 0.5])
+    middle = 0.5 * (centres[1:] + centres[:-1])
+    return np.concatenate([[2 * centres[0] - middle[0]], middle, [2 * centres[-1] - middle[-1]]])
+
+
+def _norm(value: Floats) -> Normalize:
+    finite = value[np.isfinite(value)]
+    if not len(finite):
+        return Normalize(0.0, 1.0)
+    start = value[:, 0][np.isfinite(value[:, 0])]
+    low = float(finite.min())
+    # A hair above the start, so that noise around ℓ₀ is not red.
+    top = 1.02 * float(np.median(start)) if len(start) else float(finite.max())
+    if top <= low:
+        return Normalize(low - 0.5, low + 0.5)
+    return LogNorm(low, top) if low > 0 else Normalize(low, top)

