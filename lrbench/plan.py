@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import numpy as np
@@ -10,18 +11,25 @@ from lrbench import grid
 from lrbench.grid import Grid
 from lrbench.study import Study
 
+COMPILE_SECONDS = 2.5
+"""What a program of a small model takes to compile on a desktop core."""
+STEP_SECONDS = 3e-6
+"""What a step of a small model costs beside its matrix products."""
+_SIDE, _REPEATS = 256, 20
+
 
 def plan(study: Study, devices: int | None = None) -> str:
     """Return a plan of a study as text; nothing is compiled or trained.
 
-    The estimate takes the floating-point operations of a step, as XLA counts them, over the matrix-product speed of
-    this machine; small models reach a third of that.
+    The estimate takes the floating-point operations of a step, as XLA counts them, over the speed at which one device
+    multiplies small matrices, measured here and now.
     """
     from lrbench.engine.pack import Engine
 
     whole = grid.of_study(study)
     engine = Engine(study, whole, devices)
-    rows = [_row(engine, program) for program in whole.programs]
+    pace = _products_per_second()
+    rows = [_row(engine, program, pace) for program in whole.programs]
     head = (
         f"{study.name}: {len(whole):,} runs of {whole.steps:,} steps "
         f"({_shape(whole)}), evaluated {len(whole.evaluations)} times"
@@ -39,7 +47,23 @@ def plan(study: Study, devices: int | None = None) -> str:
     return "\n".join(lines)
 
 
-def _row(engine: Any, program: Any) -> dict[str, Any]:
+def _products_per_second() -> float:
+    """Return the floating-point operations per second of one device on small matrix products: the best of a few."""
+    import jax
+    import jax.numpy as jnp
+
+    one = jnp.eye(_SIDE)
+    product = jax.jit(lambda a: jax.lax.fori_loop(0, _REPEATS, lambda _, b: a @ b, a))
+    product(one).block_until_ready()
+    seconds = []
+    for _ in range(5):
+        began = time.perf_counter()
+        product(one).block_until_ready()
+        seconds.append(time.perf_counter() - began)
+    return _REPEATS * 2 * _SIDE**3 / min(seconds)
+
+
+def _row(engine: Any, program: Any, pace: float) -> dict[str, Any]:
     about = engine.describe(program)
     per_pack = engine.lanes_per_pack(program)
     return {
@@ -51,8 +75,11 @@ def _row(engine: Any, program: Any) -> dict[str, Any]:
         "parameters": about["parameters"],
         "KiB/lane": round(about["bytes_per_lane"] / 1024, 1),
         "lanes/chunk": about["lanes_per_chunk"],
-        "compile s": 3.0,
-        "train s": about["runs"] * engine.grid.steps * engine.step_seconds(program),
+        "compile s": COMPILE_SECONDS,
+        "train s": about["runs"]
+        * engine.grid.steps
+        * (engine.flops(program) / pace + STEP_SECONDS)
+        / engine.mesh.size,
     }
 
 

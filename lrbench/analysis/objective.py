@@ -50,7 +50,9 @@ def losses(runs: pd.DataFrame, objectives: Objectives = None) -> tuple[Floats, F
     return initial, final
 
 
-def best_final(runs: pd.DataFrame, initial: Floats, final: Floats, stable: float = 0.5) -> tuple[Ints, Floats]:
+def best_final(
+    runs: pd.DataFrame, initial: Floats, final: Floats, stable: float = 0.5
+) -> tuple[Ints, Floats]:
     """ℓ* of every problem: the least ℓ(η) over its grid, ℓ(η) = median over seeds of min(ℓ(T), ℓ₀).
 
     Grid points of which fewer than `stable` of the seeds are ok have no part in it; a loss that is not finite

@@ -138,6 +138,18 @@ class Engine:
             for variant, shape in zip(self.grid.schedules, self.shapes, strict=True)
         ]
 
+    def flops(self, program: Program) -> float:
+        """Return the floating-point operations of one step of one run, as XLA counts them before compiling."""
+        with self._precision():
+            recipe, problem = self.recipe(program), self.problems[program.problem]
+            size = problem.batch_size or max(1, problem.data.examples)
+            batch_ = jax.tree.map(lambda leaf: devices.narrow(leaf[:size]), problem.data.train)
+            step = jax.jit(jax.value_and_grad(recipe.problem.loss))
+            found = step.lower(
+                self.initial[program.problem].shapes, batch_, seeds.key(np.zeros(2, np.uint32))
+            )
+            return float((found.cost_analysis() or {}).get("flops", 0.0))
+
     def compile(self, program: Program, lanes_per_pack: int) -> batch.Compiled:
         """Return a program, compiled for packs of up to so many lanes; a second call costs nothing."""
         if program.number not in self.compiled:

@@ -138,7 +138,10 @@ def _words(limits: Thresholds) -> list[tuple[str, str]]:
     shares = (limits.good, limits.oscillating, limits.slow, limits.stable, limits.confidence)
     percent, waves, late, most, sure = (f"{100 * share:g} %" for share in shares)
     return [
-        ("ℓ₀, ℓ*", "the loss at the start of a run; the best final loss over the grid of its problem, as the median over seeds"),
+        (
+            "ℓ₀, ℓ*",
+            "the loss at the start of a run; the best final loss over the grid of its problem, as the median over seeds",
+        ),
         ("diverged", "a loss became infinite or undefined, or the training loss ended above its start"),
         ("good", f"the run ended within {percent} of (ℓ₀ − ℓ*) of ℓ*"),
         ("oscillating", f"not good, and its upward moves over the second half exceed {waves} of (ℓ₀ − ℓ*)"),

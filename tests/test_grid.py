@@ -1,0 +1,115 @@
+"""Grids: identities that never change, partitions that hold every run once."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lrbench import grid
+from lrbench.study import read
+
+
+def _grid(**changes: Any) -> grid.Grid:
+    table = {
+        "name": "g",
+        "steps": 10,
+        "seeds": 2,
+        "problem": ["quadratic", {"name": "digits_mlp", "hidden": [[64], [32, 32]]}],
+        "optimizer": [
+            {"name": "sgd", "momentum": [0.0, 0.9]},
+            {"name": "sgd", "nesterov": True, "momentum": 0.5},
+        ],
+        "schedule": ["constant", {"name": "warmup_cosine", "warmup": [0.1, 0.2]}],
+        "learning_rate": {"values": [0.1, 0.2, 0.3]},
+    }
+    return grid.of_study(read({**table, **changes}))
+
+
+def test_run_ids_are_what_they_were() -> None:
+    """Written down once: a change here makes every published result of the past untraceable."""
+    ids = _grid().run_ids
+    assert len(set(ids)) == len(ids) == 3 * 3 * 3 * 3 * 2
+    assert list(ids[:2]) == FIRST
+    assert ids[-1] == LAST
+
+
+def test_run_ids_do_not_hang_on_the_rest_of_the_study() -> None:
+    whole = _grid()
+    part = _grid(problem=["quadratic"], schedule=["constant"], learning_rate={"values": [0.2]}, name="other")
+    assert set(part.run_ids) < set(whole.run_ids)
+    for change in ({"steps": 11}, {"evaluate_every": 5}, {"precision": "float64"}):
+        assert not set(_grid(**change).run_ids) & set(whole.run_ids)
+
+
+def test_run_ids_are_the_same_in_another_process() -> None:
+    code = "from lrbench import grid, study;print(grid.of_study(study.read('quickstart')).run_ids[7])"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == grid.of_study(read("quickstart")).run_ids[7]
+
+
+def test_a_grid_survives_the_manifest() -> None:
+    whole = _grid()
+    again = grid.Grid.from_dict(json.loads(json.dumps(whole.asdict())))
+    np.testing.assert_array_equal(again.run_ids, whole.run_ids)
+    for name, column in whole.columns(np.arange(len(whole))).items():
+        np.testing.assert_array_equal(again.columns(np.arange(len(whole)))[name], column)
+
+
+def test_numbers_share_a_program_and_structure_does_not() -> None:
+    whole = _grid()
+    assert [(p.problem, p.optimizers) for p in whole.programs] == [
+        (problem, members) for problem in range(3) for members in ((0, 1), (2,))
+    ]
+
+
+def test_columns() -> None:
+    columns = _grid().columns(np.array([0, 161]))
+    assert list(columns) == [
+        "run_id",
+        "study",
+        "problem",
+        "optimizer",
+        "schedule",
+        "learning_rate",
+        "seed",
+        "steps",
+        "problem_hidden",
+        "optimizer_momentum",
+        "optimizer_nesterov",
+        "schedule_warmup",
+    ]
+    assert list(columns["problem_hidden"]) == [None, "[32, 32]"]
+    assert list(columns["schedule_warmup"])[1] == 0.2
+    assert np.isnan(columns["schedule_warmup"][0])
+
+
+@settings(max_examples=60)
+@given(
+    rates=st.integers(1, 9),
+    seeds=st.integers(1, 5),
+    capacity=st.integers(1, 50),
+    share=st.floats(0, 1),
+    data=st.randoms(use_true_random=False),
+)
+def test_packs_hold_every_run_that_is_left_once(
+    rates: int, seeds: int, capacity: int, share: float, data: Any
+) -> None:
+    whole = _grid(learning_rate={"values": [0.1 * (i + 1) for i in range(rates)]}, seeds=seeds)
+    left = np.array([data.random() < share for _ in range(len(whole))])
+    capacities = [capacity] * len(whole.programs)
+    packs = list(whole.packs(capacities, left))
+    runs = np.concatenate([pack.runs for pack in packs]) if packs else np.array([], int)
+    assert sorted(runs) == list(np.flatnonzero(left))
+    assert all(len(pack.runs) <= capacity for pack in packs)
+    everything = {pack.pack_id: set(pack.runs) for pack in whole.packs(capacities)}
+    assert all(any(set(pack.runs) <= runs for runs in everything.values()) for pack in packs)
+
+
+FIRST = ["840f9da862824999e918", "ffbf78918feb1c5f3fdf"]
+LAST = "0487b9430624873f2fc0"

@@ -1,0 +1,235 @@
+"""Studies: what is accepted, and what a mistake prints."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import lrbench as lb
+from lrbench import catalog, fingerprint
+from lrbench.errors import StudyError
+from lrbench.study import LearningRates, logspace, read
+
+TOML = """
+name = "digits"
+steps = 100
+evaluate_every = 30
+seeds = 2
+[[problem]]
+name = "digits_mlp"
+hidden = [[64], [32, 32]]
+[learning_rate]
+min = 1e-4
+max = 1.0
+num = 9
+[[optimizer]]
+name = "sgd"
+momentum = [0.0, 0.9]
+[[schedule]]
+name = "constant"
+[[schedule]]
+name = "warmup_cosine"
+warmup = [0.05, 0.1]
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    file = tmp_path / "study.toml"
+    file.write_text(TOML)
+    return file
+
+
+def test_a_study_file(path: Path) -> None:
+    study = read(path)
+    assert study.runs == 2 * 2 * 3 * 9 * 2
+    assert study.seeds == (0, 1)
+    assert study.problem[0].axes["hidden"] == ((64,), (32, 32))
+    assert [choice.size for choice in study.schedule] == [1, 2]
+
+
+def test_overrides(path: Path) -> None:
+    study = read(path, ["steps=60", "learning_rate.num=3", "optimizer.0.momentum=0.5", "schedule=cosine"])
+    assert (study.steps, study.learning_rate.count, study.runs) == (60, 3, 2 * 1 * 1 * 3 * 2)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("stepz=3", "stepz = 3: unknown key 'stepz'; allowed: name, steps, "),
+        ("steps=abc", "steps = 'abc': must be a valid integer"),
+        ("steps=0", "steps = 0: must be greater than or equal to 1"),
+        ("steps=true", "steps = True: must be a valid integer"),
+        ("evaluate_every=1000", "evaluate_every = 1000: must be from 1 to steps = 100"),
+        ("learning_rate.min=-1", "learning_rate.min = -1: must be "),
+        ("learning_rate.max=inf", "learning_rate.max = inf: must be"),
+        ("learning_rate.min=2", "learning_rate min = 2 must be below max = 1"),
+        (
+            "learning_rate.numm=3",
+            "unknown key 'numm'; allowed: min, max, num, per_decade, values; did you mean 'num'?",
+        ),
+        (
+            "learning_rate.per_decade=3",
+            "learning_rate needs min, max and num; or min, max and per_decade; or values",
+        ),
+        ("learning_rate=3", "learning_rate = 3: must be a table with min, max and num, or with values"),
+        ("learning_rate={values=[]}", "learning_rate values is empty; give at least one rate"),
+        ("learning_rate={values=[0.1,0.1]}", "learning_rate values holds a rate twice"),
+        (
+            "optimizer.0.momentun=1",
+            "optimizer.0.momentun = 1: unknown parameter of sgd 'momentun'; allowed: momentum",
+        ),
+        ("optimizer.0.momentum=[]", "optimizer.0.momentum = []: an axis needs at least one value"),
+        ("optimizer.0.momentum=nan", "optimizer.0.momentum = nan: must be finite"),
+        ("optimizer.0.momentum=[0.9, 0.9]", "optimizer.0.momentum = [0.9, 0.9]: a value stands there twice"),
+        ("optimizer.0.nesterov=1.5", "optimizer.0.nesterov = 1.5: must be true or false"),
+        ("optimizer.0.name=sdg", "optimizer.0.name: unknown optimizer 'sdg'; allowed: "),
+        ("optimizer=[]", "optimizer is empty; give at least one [[optimizer]]"),
+        ("optimizer=[{}]", "optimizer.0.name: missing; allowed: "),
+        ("optimizer=['adam', 'adam']", "optimizer.1: adam (b1 = 0.9"),
+        ("problem.0.hidden=64", "problem.0.hidden = 64: must be a list of whole numbers"),
+        ("schedule.1.warmup=x", "schedule.1.warmup = 'x': must be a number"),
+        ("seeds=0", "seeds = 0: a count of seeds must be 1 or more; or give a list of seeds"),
+        ("seeds=[1, 1]", "seeds = [1, 1]: a seed stands there twice"),
+        ("seeds=[]", "seeds = []: give a count, or a list of at least one seed"),
+        ("name=A b", "name = 'A b': must be 1 to 64 of a-z, 0-9, _ and -"),
+        ("name='../up'", "name = '../up': must be 1 to 64 of a-z, 0-9, _ and -"),
+        ("precision=float16", "precision = 'float16': must be 'float32' or 'float64'"),
+        ("probes=['x']", "probes: unknown probe 'x'; allowed: gradient_norm, parameter_norm, update_norm"),
+        ("learning_rate.num=10000000", "the grid has 240,000,000 runs; at most 20,000,000"),
+        ("optimizer.0.name='mine.py:best'", "runs code of that file; allow it with --trust if it is yours"),
+        ("steps", "--set 'steps': must be KEY=VALUE"),
+        ("optimizer.7.name=adam", "--set 'optimizer.7.name=adam': '7' must be a number from 0 to 0"),
+    ],
+)
+def test_a_mistake_is_one_line(path: Path, override: str, message: str) -> None:
+    from lrbench.grid import of_study
+
+    with pytest.raises(StudyError) as caught:
+        of_study(read(path, [override]))
+    text = str(caught.value)
+    assert message in text
+    assert "\n" not in text
+
+
+def test_missing_keys_files_and_names(path: Path, tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match="steps: missing; a study needs it"):
+        read({"name": "x", "problem": "quadratic", "optimizer": "sgd", "learning_rate": {"values": [1]}})
+    with pytest.raises(StudyError, match="no such file; give a study file or one of: .*quickstart"):
+        read(tmp_path / "none.toml")
+    with pytest.raises(StudyError, match="unknown study 'quickstat'.* did you mean 'quickstart'?"):
+        read("quickstat")
+    with pytest.raises(StudyError, match="is a folder"):
+        read(tmp_path)
+    path.write_text("steps = = 3")
+    with pytest.raises(StudyError, match=r"not valid TOML: .*line 1"):
+        read(path)
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(StudyError, match="not valid TOML"):
+        read(path)
+
+
+@pytest.mark.parametrize("name", catalog.names("study"))
+def test_built_in_studies_are_valid(name: str) -> None:
+    assert read(name).name == name
+
+
+def test_own_code_needs_trust_and_is_in_the_identity(tmp_path: Path) -> None:
+    from lrbench.grid import of_study
+
+    code = tmp_path / "mine.py"
+    code.write_text(
+        "import optax\ndef best(learning_rate, *, beta: float = 0.5):\n    return optax.sgd(learning_rate)\n"
+    )
+    file = tmp_path / "study.toml"
+    file.write_text(TOML.replace('"sgd"\nmomentum = [0.0, 0.9]', '"mine.py:best"\nbeta = [0.1, 0.2]'))
+    with pytest.raises(StudyError, match="allow it with --trust"):
+        read(file)
+    before = of_study(read(file, trust=True)).run_ids
+    assert (of_study(read(file, trust=True)).run_ids == before).all()
+    code.write_text(code.read_text() + "# changed\n")
+    assert not (of_study(read(file, trust=True)).run_ids == before).any()
+    for wrong, message in {
+        "mine.py:bst": "unknown function 'bst'; allowed: best; did you mean 'best'?",
+        "nowhere.py:best": "no such file",
+        "no_such_module:best": "importing it failed: ModuleNotFoundError",
+    }.items():
+        with pytest.raises(StudyError) as caught:
+            read(file, [f"optimizer.0.name='{wrong}'"], trust=True)
+        assert message in str(caught.value)
+
+
+def test_rates_are_rounded_and_rise() -> None:
+    assert logspace(1e-4, 1e-1, 4) == (0.0001, 0.001, 0.01, 0.1)
+    assert LearningRates(min=1e-3, max=1e-1, per_decade=2).rates() == (
+        0.001,
+        0.00316227766,
+        0.01,
+        0.0316227766,
+        0.1,
+    )
+    assert LearningRates(values=(0.1, 0.01)).rates() == (0.01, 0.1)
+
+
+_KEYS = st.sampled_from(
+    [
+        "name",
+        "steps",
+        "evaluate_every",
+        "seeds",
+        "problem",
+        "optimizer",
+        "schedule",
+        "learning_rate",
+        "precision",
+        "zz",
+    ]
+)
+_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+@given(st.dictionaries(_KEYS, _VALUES, min_size=1, max_size=4))
+def test_any_change_is_accepted_or_refused_in_one_line(changes: dict[str, Any]) -> None:
+    table: dict[str, Any] = {"name": "x", "steps": 10, "problem": ["quadratic"], "optimizer": ["sgd"]}
+    table |= {"learning_rate": {"values": [0.1]}, **changes}
+    try:
+        study = read(table)
+    except StudyError as error:
+        assert "\n" not in str(error)
+    else:
+        assert study.runs >= 1
+
+
+def test_fingerprints_tell_code_closures_and_arrays_apart() -> None:
+    import numpy as np
+
+    def scaled(factor: float) -> Any:
+        return lambda x: x * factor
+
+    assert fingerprint.of_object(scaled(2.0)) == fingerprint.of_object(scaled(2.0))
+    assert fingerprint.of_object(scaled(2.0)) != fingerprint.of_object(scaled(3.0))
+    assert fingerprint.of_object(np.arange(3)) != fingerprint.of_object(np.arange(4))
+
+
+def test_python_objects_and_names_mix() -> None:
+    study = read(
+        {
+            "name": "mixed",
+            "steps": 5,
+            "problem": [{"name": "digits_mlp", "hidden": [[8], [16]]}],
+            "optimizer": [lb.Optimizer("adam", b2=[0.9, 0.99]), "sgd", lambda learning_rate: None],
+            "schedule": lb.Schedule("warmup_cosine", warmup=[0.1, 0.2]),
+            "learning_rate": {"values": [0.1]},
+        },
+        trust=True,
+    )
+    assert study.runs == 2 * 4 * 2 * 1 * 3
