@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -18,8 +17,12 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+_UsageError = typer.BadParameter.__bases__[0]
+"""What a wrong option or a missing argument raises; typer gives it no public name."""
 
 StudyName = Annotated[
     str, typer.Argument(metavar="STUDY", help="A study file, or the name of a built-in study.")
@@ -118,19 +121,21 @@ def best(folder: Folder) -> None:
 def main() -> None:
     """Run the command line; a user's mistake is one line and exit code 2."""
     try:
-        app()
+        code = app(standalone_mode=False)
+    except _UsageError as error:
+        if not sys.argv[1:]:
+            error.show()
+        else:
+            typer.echo(f"lrbench: {error.format_message()} `lrbench --help` lists what there is", err=True)
+        sys.exit(MISTAKE)
     except LrbenchError as error:
         typer.echo(f"lrbench: {' '.join(str(error).split())}", err=True)
         sys.exit(MISTAKE)
-    except KeyboardInterrupt:
+    if code == INTERRUPTED:
         typer.echo(
             "lrbench: interrupted; finished packs are saved; the same command goes on from there", err=True
         )
-        sys.exit(INTERRUPTED)
-    except BrokenPipeError:
-        # Whoever read the output has gone (`lrbench list | head`); Python would complain once more at its exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(DONE)
+    sys.exit(code or DONE)
 
 
 def _count(devices: str) -> int | None:
@@ -155,7 +160,3 @@ def _print_written(folder: Path) -> None:
     for name in names:
         if (folder / name).exists():
             typer.echo(str(folder / name))
-
-
-if __name__ == "__main__":
-    main()

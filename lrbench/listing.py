@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 
 from lrbench import catalog
@@ -55,14 +56,25 @@ def _summary(kind: str, name: str) -> str:
 
 
 def _entry(entry: Entry) -> str:
-    lines = [f"{entry.kind} {entry.name}", "", *entry.doc.split("\n")]
+    # The arguments are listed below with their types and defaults; twice would be once too often.
+    doc = re.sub(r"\nArgs:\n(?: .*\n|\n(?= ))*", "", entry.doc + "\n").rstrip()
+    lines = [f"{entry.kind} {entry.name}", "", *doc.split("\n")]
     if entry.parameters:
-        lines += ["", "parameters (a list of values is an axis of the grid)"]
-        width = max(map(len, entry.parameters))
+        lines += ["", "Parameters (a list of values is an axis of the grid):"]
         for parameter in entry.parameters.values():
-            default = "needed" if parameter.default is REQUIRED else f"default {parameter.default}"
-            role = "a lane" if parameter.numeric and entry.kind != "problem" else "structure"
-            lines.append(f"  {parameter.name:{width}}  {parameter.annotation}, {default}, {role}")
+            default = "needed" if parameter.default is REQUIRED else f"default {_toml(parameter.default)}"
+            role = "; a lane" if parameter.numeric and entry.kind != "problem" else ""
+            lines.append(f"    {parameter.name} ({parameter.annotation}, {default}{role}): {parameter.doc}")
     if entry.path is not None:
-        lines += ["", f"defined in lrbench/{entry.path.relative_to(catalog.HERE)}:{entry.line}"]
+        lines += [
+            "",
+            f"Defined in lrbench/{entry.path.relative_to(catalog.HERE).as_posix()}, line {entry.line}.",
+        ]
     return "\n".join(lines)
+
+
+def _toml(value: object) -> str:
+    """Return a default as a study file would write it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(list(value)) if isinstance(value, tuple) else "left out" if value is None else str(value)

@@ -252,10 +252,10 @@ def _engine(wanted: Study, whole: Grid, devices: int | None) -> Engine:
 
 def _check_folder(store: Store, whole: Grid) -> dict[str, Any]:
     """Return the folder's manifest, and refuse a folder of another study."""
+    if store.folder.exists() and not store.folder.is_dir():
+        raise StoreError(f"{store.folder}: is a file; choose another --out")
     manifest = store.manifest
     if not manifest and store.folder.exists() and not store.part_files():
-        if not store.folder.is_dir():
-            raise StoreError(f"{store.folder}: is a file; choose another --out")
         if any(path for path in store.folder.iterdir() if not path.name.startswith(".")):
             raise StoreError(
                 f"{store.folder}: holds other files and no study; choose another --out, or --fresh"

@@ -66,7 +66,7 @@ class Store:
         path = self.folder / MANIFEST
         try:
             found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return {}
         except (OSError, ValueError) as error:
             raise StoreError(f"{path}: cannot be read ({error}); start anew with --fresh") from error

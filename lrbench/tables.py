@@ -59,9 +59,10 @@ def _runs(
         for part, numbers in store.parts(grid.run_ids)
     ]
     if not pieces:
-        pieces = [
-            pd.DataFrame(grid.columns(np.array([], dtype=int))).assign(**dict.fromkeys(_OUTCOMES, None))
-        ]
+        judged = {"verdict", "oscillation", "steps_to_target"}
+        measured = [name for name in _OUTCOMES if name not in judged]
+        nothing = pd.DataFrame(columns=[*measured, "rise", "late_pace"], dtype=float)
+        pieces = [pd.concat([pd.DataFrame(grid.columns(np.array([], dtype=int))), nothing], axis=1)]
     runs = judge(pd.concat(pieces).sort_index(), thresholds, objectives)
     given = None if target is None else dict.fromkeys(runs["problem"].unique(), target)
     aims = targets(runs, objectives, given)
@@ -70,6 +71,8 @@ def _runs(
         objective = _objective(part, str(runs["problem"].loc[numbers[0]]), objectives)
         reached.loc[numbers] = steps_to_target(part.step, objective, aims.loc[numbers].to_numpy())
     runs["steps_to_target"] = reached.astype("Int64")
+    for name in ("final_valid_accuracy", "best_valid_accuracy"):
+        runs[name] = runs.get(name, np.nan)
     columns = [str(name) for name in runs.columns]
     first = [name for name in columns if name not in _OUTCOMES and not name.startswith(("final_", "best_"))]
     rest = [name for name in columns if name not in first and name not in _OUTCOMES]

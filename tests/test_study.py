@@ -119,9 +119,9 @@ def test_a_mistake_is_one_line(path: Path, override: str, message: str) -> None:
 def test_missing_keys_files_and_names(path: Path, tmp_path: Path) -> None:
     with pytest.raises(StudyError, match="steps: missing; a study needs it"):
         read({"name": "x", "problem": "quadratic", "optimizer": "sgd", "learning_rate": {"values": [1]}})
-    with pytest.raises(StudyError, match="no such file; give a study file or one of: .*quickstart"):
+    with pytest.raises(StudyError, match=r"no such file; give a study file or one of: .*quickstart"):
         read(tmp_path / "none.toml")
-    with pytest.raises(StudyError, match="unknown study 'quickstat'.* did you mean 'quickstart'?"):
+    with pytest.raises(StudyError, match=r"unknown study 'quickstat'.* did you mean 'quickstart'\?"):
         read("quickstat")
     with pytest.raises(StudyError, match="is a folder"):
         read(tmp_path)
@@ -201,12 +201,13 @@ _VALUES = st.recursive(
 def test_any_change_is_accepted_or_refused_in_one_line(changes: dict[str, Any]) -> None:
     table: dict[str, Any] = {"name": "x", "steps": 10, "problem": ["quadratic"], "optimizer": ["sgd"]}
     table |= {"learning_rate": {"values": [0.1]}, **changes}
+    message = ""
     try:
-        study = read(table)
+        message = f"{read(table).runs} runs"
     except StudyError as error:
-        assert "\n" not in str(error)
-    else:
-        assert study.runs >= 1
+        message = str(error)
+    assert message
+    assert "\n" not in message
 
 
 def test_fingerprints_tell_code_closures_and_arrays_apart() -> None:

@@ -22,18 +22,18 @@ AXIS = "device"
 def start(count: int | None = None) -> list[jax.Device]:
     """Start JAX with one CPU device per core, and return the devices to use: `count` of them, or all.
 
-    A JAX that already runs in this process keeps the devices it has; that is said once.
+    A JAX that already runs in this process keeps the devices it has, which is said once; a number of devices that the
+    user set (JAX_NUM_CPU_DEVICES) holds.
 
     Raises:
         LaunchError: if there are fewer devices than asked for.
     """
-    wanted = count or _cores()
-    if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
+    chosen = jax.config.values["jax_num_cpu_devices"] > 0
+    if not chosen and "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
         try:
-            jax.config.update("jax_num_cpu_devices", wanted)
+            jax.config.update("jax_num_cpu_devices", _cores())
         except RuntimeError:
-            if count is None:
-                _say_once(len(jax.local_devices()), wanted)
+            _say_once(len(jax.local_devices()), _cores())
     devices = jax.local_devices()
     if count is not None and count > len(devices):
         raise LaunchError(

@@ -1,0 +1,5 @@
+"""`python -m lrbench`: the command line."""
+
+from lrbench.cli import main
+
+main()

@@ -1,0 +1,236 @@
+"""The command line as a user meets it: output, exit codes, one line for a mistake."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from lrbench import catalog
+
+SMALL = [
+    "--set",
+    "steps=20",
+    "--set",
+    "evaluate_every=10",
+    "--set",
+    "learning_rate.num=5",
+    "--set",
+    "seeds=2",
+]
+
+
+def lrbench(*words: str | Path, folder: Path, wait: float = 100) -> subprocess.CompletedProcess[str]:
+    """Run the command line in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "lrbench", *map(str, words)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=folder,
+        timeout=wait,
+    )
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    folder = tmp_path_factory.mktemp("ran")
+    return folder, lrbench("run", "house_prices", *SMALL, folder=folder)
+
+
+def test_run_prints_the_answer_and_then_what_was_written(
+    ran: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    folder, done = ran
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0] == "house_prices"
+    assert all(": use " in line for line in lines[1:4])
+    written = lines[4:]
+    assert written[-1] == "results/house_prices/report.html"
+    assert all((folder / line).exists() for line in written)
+    assert "training 30 runs of 20 steps" in done.stderr
+    names = {path.name for path in (folder / "results/house_prices/plots").iterdir()}
+    assert names == {f"{plot}.{kind}" for plot in catalog.names("plot") for kind in ("png", "svg")}
+
+
+def test_running_again_trains_nothing(ran: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
+    folder, done = ran
+    again = lrbench("run", "house_prices", *SMALL, "--no-report", folder=folder)
+    assert again.returncode == 0
+    assert "all 30 runs are there already; nothing to train" in again.stderr
+    assert again.stdout.splitlines()[:4] == done.stdout.splitlines()[:4]
+
+
+def test_best_and_report(ran: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
+    folder, done = ran
+    best = lrbench("best", "results/house_prices", folder=folder)
+    assert best.stdout.splitlines() == done.stdout.splitlines()[:4]
+    (folder / "results/house_prices/runs.csv").unlink()
+    report = lrbench("report", "results/house_prices", folder=folder)
+    assert report.returncode == 0
+    assert (folder / "results/house_prices/runs.csv").exists()
+
+
+def test_plan_trains_nothing(tmp_path: Path) -> None:
+    done = lrbench("plan", "quickstart", "--set", "seeds=2", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(
+        "quickstart: 384 runs of 500 steps (2 problems × 3 optimizers × 2 schedules × 16"
+    )
+    assert "KiB/lane" in done.stdout
+    assert "estimate: about" in done.stdout
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["run", "quickstat"], "unknown study 'quickstat'; allowed: "),
+        (["run", "quickstart", "--set", "stepz=1"], "quickstart: stepz = 1: unknown key 'stepz'"),
+        (["run", "quickstart", "--devices", "many"], "--devices many: must be a number from 1 up, or all"),
+        (["run", "quickstart", "--launcher", "cloud"], "unknown launcher 'cloud'; allowed: "),
+        (
+            ["run", "house_prices", "--set", "schedule={name='warmup_cosine', warmup=2}"],
+            "warmup = 2.0: must be a share",
+        ),
+        (["best", "nowhere"], "nowhere: is no results folder"),
+        (["report", "nowhere"], "nowhere: is no results folder"),
+        (["run", "quickstart", "--oout", "x"], "No such option: --oout"),
+        (["run"], "Missing argument 'STUDY'"),
+        (["rum"], "No such command 'rum'"),
+        (["list", "optimisers"], "unknown kind 'optimisers'; allowed: "),
+        (["list", "optimizer", "adm"], "unknown optimizer 'adm'; allowed: "),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(tmp_path: Path, words: list[str], message: str) -> None:
+    done = lrbench(*words, folder=tmp_path)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert done.stdout == ""
+
+
+def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "results").write_text("a file where a folder should be")
+    done = lrbench("run", "house_prices", *SMALL, folder=tmp_path)
+    assert done.returncode == 2
+    assert "cannot be written" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_interrupted_and_gone_on(tmp_path: Path) -> None:
+    """Ctrl-C: exit code 130, one line; what was finished is there and is not trained again."""
+    words = [
+        "run",
+        "quickstart",
+        "--no-report",
+        "--set",
+        "steps=300",
+        "--set",
+        "problem=['house_prices', 'mnist_mlp']",
+    ]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "lrbench", *words],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    parts = tmp_path / "results/quickstart/parts"
+    until = time.monotonic() + 90
+    while time.monotonic() < until and not list(parts.glob("*.parquet")):
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert errors.splitlines()[-1].startswith("lrbench: interrupted; finished packs are saved")
+    assert "Traceback" not in errors
+    held = {path.name: path.stat().st_mtime_ns for path in parts.glob("*.parquet")}
+    assert held
+    again = lrbench(
+        "run",
+        "quickstart",
+        "--no-report",
+        "--set",
+        "steps=300",
+        "--set",
+        "problem='house_prices'",
+        folder=tmp_path,
+    )
+    assert again.returncode == 0, again.stderr
+    assert "of 288 runs are there already" in again.stderr or "all 288 runs are there" in again.stderr
+    assert all((parts / name).stat().st_mtime_ns == time_ for name, time_ in held.items())
+
+
+def test_own_code_from_a_file(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        "import jax.numpy as jnp, optax, lrbench\n"
+        "def bowl(*, power: float = 2.0):\n"
+        "    return lrbench.problem(name='bowl', init=lambda key: jnp.ones(3),\n"
+        "                           loss=lambda w, batch, key: jnp.sum(jnp.abs(w) ** power))\n"
+        "def slow(learning_rate, *, factor: float = 0.5):\n"
+        "    return optax.sgd(learning_rate * factor)\n"
+    )
+    (tmp_path / "own.toml").write_text(
+        'name = "own"\nsteps = 10\nseeds = 1\n[[problem]]\nname = "mine.py:bowl"\npower = [2.0, 4.0]\n'
+        '[[optimizer]]\nname = "mine.py:slow"\nfactor = [0.5, 1.0]\n[learning_rate]\nvalues = [0.1, 0.2]\n'
+    )
+    refused = lrbench("run", "own.toml", folder=tmp_path)
+    assert refused.returncode == 2
+    assert "allow it with --trust" in refused.stderr
+    done = lrbench("run", "own.toml", "--trust", "--no-report", "--quiet", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    header, *rows = (tmp_path / "results/own/runs.csv").read_text().splitlines()
+    assert "problem_power" in header
+    assert "optimizer_factor" in header
+    assert len(rows) == 8
+
+
+def test_a_failed_pack_is_exit_code_3(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        "import jax.numpy as jnp, lrbench\n"
+        "def broken():\n"
+        "    return lrbench.problem(name='broken', init=lambda key: jnp.ones(3), loss=lambda w, batch, key: w)\n"
+    )
+    (tmp_path / "own.toml").write_text(
+        'name = "own"\nsteps = 10\nseeds = 1\nproblem = ["quadratic", "mine.py:broken"]\noptimizer = "sgd"\n'
+        "[learning_rate]\nvalues = [0.1, 0.2]\n"
+    )
+    done = lrbench("run", "own.toml", "--trust", "--no-report", folder=tmp_path)
+    assert done.returncode == 3
+    assert "2 runs are left; the others are saved; `lrbench run own.toml" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+
+
+def test_list_names_everything() -> None:
+    from lrbench.listing import listing
+
+    text = listing()
+    for kind in catalog.ROOMS:
+        assert all(f"  {name} " in text for name in catalog.names(kind))
+        for name in catalog.names(kind):
+            assert listing(kind, name).startswith(f"{kind} {name}\n")
+            assert listing(f"{kind}s", name) == listing(kind, name)
+    assert listing("studies", "quickstart").startswith("# Which learning rate")
+
+
+def test_output_that_nobody_reads_is_no_error(tmp_path: Path) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "lrbench", "list"],
+        stdout=write,
+        stderr=subprocess.PIPE,
+        cwd=tmp_path,
+        text=True,
+    )
+    os.close(write)
+    _, errors = process.communicate(timeout=30)
+    assert "Traceback" not in errors

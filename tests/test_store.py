@@ -1,0 +1,253 @@
+"""Parts, tables and folders: written whole or not at all, and read back as they were."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import lrbench as lb
+from lrbench import pipeline, tables
+from lrbench.analysis import Thresholds
+from lrbench.errors import StoreError
+from lrbench.grid import of_study
+from lrbench.store import Part, Store
+from lrbench.study import read
+
+GOLDEN = Path(__file__).parent / "golden" / "quadratic_runs.csv"
+
+
+def _part(name: str, run_ids: list[str], value: float) -> Part:
+    step = np.array([0, 2, 4])
+    curves = {"train_loss": np.full((len(run_ids), 3), value, np.float32)}
+    return Part(
+        name, np.array(run_ids), step, curves, np.full(len(run_ids), np.nan), np.ones(len(run_ids)), {}
+    )
+
+
+def test_parts_round_trip_and_overlaps_count_once(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.write_part(_part("b", ["r2", "r3"], 2.0))
+    store.write_part(_part("a", ["r1", "r2", "gone"], 1.0))
+    ids = np.array(["r3", "r2", "r1", "r0"])
+    assert store.held(ids).tolist() == [True, True, True, False]
+    found = [(part.run_ids.tolist(), numbers.tolist()) for part, numbers in store.parts(ids)]
+    assert found == [(["r3", "r2"], [0, 1]), (["r1"], [2])]
+    (part, _), _ = store.parts(ids)
+    assert part.curves["train_loss"].dtype == np.float64
+    assert part.curves["train_loss"].shape == (2, 3)
+    assert np.isnan(part.diverged_step).all()
+
+
+def test_a_damaged_part_holds_nothing(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    path = store.write_part(_part("a", ["r1"], 1.0))
+    path.write_bytes(path.read_bytes()[:-20])
+    assert not store.held(np.array(["r1"])).any()
+    assert not list(store.parts(np.array(["r1"])))
+
+
+def test_nothing_half_written_is_left(tmp_path: Path) -> None:
+    def fail(path: Path) -> None:
+        path.write_text("half")
+        raise ValueError("no more")
+
+    with pytest.raises(ValueError, match="no more"):
+        Store(tmp_path).write("thing.txt", fail)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text(json.dumps({"schema_version": 99}))
+    with pytest.raises(StoreError, match="was written by a newer lrbench"):
+        _ = Store(tmp_path).manifest
+    (tmp_path / "manifest.json").write_text("{")
+    with pytest.raises(StoreError, match="cannot be read"):
+        _ = Store(tmp_path).manifest
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> lb.Results:
+    folder = tmp_path_factory.mktemp("results") / "sweep"
+    return lb.sweep(
+        ["quadratic", "house_prices"],
+        optimizers=[lb.Optimizer("sgd", momentum=[0.0, 0.9])],
+        learning_rates=lb.logspace(0.01, 10, 4),
+        seeds=2,
+        steps=20,
+        out=folder,
+    )
+
+
+COLUMNS = (
+    "run_id study problem optimizer schedule learning_rate seed steps optimizer_momentum status verdict diverged_step "
+    "initial_train_loss final_train_loss best_train_loss initial_valid_loss final_valid_loss best_valid_loss best_step "
+    "final_valid_accuracy best_valid_accuracy steps_to_target oscillation parameters pack_id"
+).split()
+
+
+def test_columns_are_those_of_the_contract(results: lb.Results) -> None:
+    assert list(results.runs) == COLUMNS
+    assert (
+        list(results.curves)
+        == (
+            "run_id step learning_rate train_loss valid_loss valid_accuracy gradient_norm update_norm parameter_norm"
+        ).split()
+    )
+    named = [
+        "problem",
+        "optimizer",
+        "schedule",
+        "optimizer_momentum",
+        "best_learning_rate",
+        "good_low",
+        "cliff_decades",
+    ]
+    assert set(named) <= set(results.sensitivity)
+    assert {"final_valid_loss_iqm", "final_valid_loss_low", "diverged_fraction", "seeds"} <= set(
+        results.summary
+    )
+
+
+def test_csv_equals_parquet(results: lb.Results) -> None:
+    for name in ("runs", "curves", "summary", "sensitivity"):
+        stored = pd.read_parquet(results.folder / f"{name}.parquet")
+        text = pd.read_csv(results.folder / f"{name}.csv")
+        assert list(text) == list(stored)
+        for column in stored:
+            kind = stored[column].dtype
+            if kind == np.float64:
+                np.testing.assert_array_equal(text[column], stored[column])
+            elif kind != object and str(kind) != "str":
+                assert text[column].astype(kind).equals(stored[column])
+
+
+def test_curves_hold_every_run_at_every_evaluation(results: lb.Results) -> None:
+    assert len(results.curves) == len(results.runs) * 21
+    last = results.curves.groupby("run_id", sort=False).tail(1).set_index("run_id")
+    runs = results.runs.set_index("run_id")
+    np.testing.assert_array_equal(last["train_loss"], runs["final_train_loss"].loc[last.index])
+    np.testing.assert_allclose(last["learning_rate"], runs["learning_rate"].loc[last.index])
+
+
+def test_golden_table(results: lb.Results) -> None:
+    """What the quadratic gives, written down once; on it, float32 rounding is all that may differ."""
+    found = results.runs[results.runs["problem"] == "quadratic"].reset_index(drop=True)
+    wanted = pd.read_csv(GOLDEN)
+    for column in ("run_id", "status", "verdict"):
+        assert list(found[column]) == list(wanted[column])
+    for column in ("learning_rate", "initial_train_loss", "final_train_loss", "oscillation"):
+        np.testing.assert_allclose(found[column].astype(float), wanted[column], rtol=2e-3)
+
+
+def test_rebuilding_gives_the_same_tables(results: lb.Results) -> None:
+    names = ["runs.csv", "curves.csv", "summary.csv", "sensitivity.csv"]
+    before = {name: (results.folder / name).read_bytes() for name in names}
+    for name in names:
+        (results.folder / name).unlink()
+    pipeline.rebuild(Store(results.folder), report=False)
+    assert {name: (results.folder / name).read_bytes() for name in names} == before
+
+
+def test_manifest_says_how(results: lb.Results) -> None:
+    manifest = results.manifest
+    assert manifest["schema_version"] == 1
+    assert manifest["runs"] == {"total": 32, "done": 32, "left": 0}
+    assert manifest["thresholds"] == Thresholds().asdict()
+    assert manifest["objectives"] == {"quadratic": "train_loss", "house_prices": "valid_loss"}
+    assert manifest["model_steps_per_second"] > 0
+    assert {"compile", "train", "evaluate", "tables"} <= set(manifest["seconds"])
+    assert manifest["versions"]["jax"]
+    assert len(manifest["devices"]) == 4
+    assert sum(pack["runs"] for pack in manifest["packs"]) == 32
+
+
+def test_save_and_load(results: lb.Results, tmp_path: Path) -> None:
+    saved = results.save(tmp_path / "copy")
+    assert lb.load(tmp_path / "copy").runs.equals(saved.runs)
+    with pytest.raises(StoreError, match="is there already"):
+        results.save(tmp_path / "copy")
+    with pytest.raises(StoreError, match="is no results folder"):
+        lb.load(tmp_path / "nowhere")
+
+
+def _study(tmp_path: Path, **changes: Any) -> dict[str, Any]:
+    del tmp_path
+    table = {"name": "go_on", "steps": 10, "seeds": 2, "problem": ["quadratic"], "optimizer": ["sgd"]}
+    return table | {"learning_rate": {"values": [0.1, 1.0]}} | changes
+
+
+def test_a_study_goes_on_and_grows(tmp_path: Path) -> None:
+    first = pipeline.execute(_study(tmp_path), tmp_path / "out", report=False)
+    assert first.trained == 4
+    again = pipeline.execute(_study(tmp_path), tmp_path / "out", report=False)
+    assert again.trained == 0
+    grown = {"learning_rate": {"values": [0.1, 0.5, 1.0]}, "seeds": 3, "optimizer": ["sgd", "adam"]}
+    more = pipeline.execute(_study(tmp_path, **grown), tmp_path / "out", report=False)
+    assert more.trained == 18 - 4
+    assert len(more.results.runs) == 18
+    whole = pipeline.execute(_study(tmp_path, **grown), tmp_path / "anew", report=False)
+    compared = [name for name in COLUMNS if name in whole.results.runs and name != "pack_id"]
+    pd.testing.assert_frame_equal(more.results.runs[compared], whole.results.runs[compared], rtol=1e-5)
+    for part in (tmp_path / "out" / "parts").iterdir():
+        part.unlink()
+        break
+    mended = pipeline.execute(_study(tmp_path, **grown), tmp_path / "out", report=False)
+    assert mended.trained > 0
+    assert len(mended.results.runs) == 18
+    smaller = pipeline.execute(_study(tmp_path), tmp_path / "out", report=False)
+    assert smaller.trained == 0
+    assert len(smaller.results.runs) == 4
+
+
+def test_folders_of_others_are_refused(tmp_path: Path) -> None:
+    pipeline.execute(_study(tmp_path), tmp_path / "out", report=False)
+    with pytest.raises(StoreError, match="holds the study 'go_on', not 'else'"):
+        pipeline.execute(_study(tmp_path, name="else"), tmp_path / "out")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.tex").write_text("")
+    with pytest.raises(StoreError, match="holds other files and no study"):
+        pipeline.execute(_study(tmp_path), tmp_path / "mine")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match="is a file"):
+        pipeline.execute(_study(tmp_path), tmp_path / "file")
+    fresh = pipeline.execute(_study(tmp_path, name="else"), tmp_path / "out", fresh=True, report=False)
+    assert fresh.trained == 4
+    assert len(list(tmp_path.glob("out.before-*/parts/*.parquet"))) == 1
+
+
+def test_changed_code_is_refused(tmp_path: Path) -> None:
+    import optax
+
+    def best(rate: float) -> Any:
+        return optax.sgd(rate)
+
+    pipeline.execute(_study(tmp_path, optimizer=[best]), tmp_path / "out", report=False, trust=True)
+
+    def best(rate: float) -> Any:  # type: ignore[no-redef]
+        return optax.adam(rate)
+
+    with pytest.raises(StoreError, match="the code of optimizer best has changed"):
+        pipeline.execute(_study(tmp_path, optimizer=[best]), tmp_path / "out", report=False, trust=True)
+
+
+def test_a_pack_that_fails_leaves_the_others(tmp_path: Path) -> None:
+    import jax.numpy as jnp
+
+    broken = lb.problem(name="broken", init=lambda key: jnp.ones(2), loss=lambda w, b, k: w)
+    study = _study(tmp_path, problem=["quadratic", broken])
+    done = pipeline.execute(study, tmp_path / "out", report=False, trust=True)
+    assert [failed.error.partition(":")[0] for failed in done.failures] == ["ProblemError"]
+    assert done.trained == 4
+    assert done.results.manifest["runs"] == {"total": 8, "done": 4, "left": 4}
+    assert len(done.results.runs) == 4
+
+
+def test_tables_of_no_parts(tmp_path: Path) -> None:
+    grid = of_study(read(_study(tmp_path)))
+    tables.build(Store(tmp_path), grid, Thresholds(), {"quadratic": "train_loss"})
+    assert len(pd.read_csv(tmp_path / "runs.csv")) == 0
