@@ -255,11 +255,8 @@ def _check_folder(store: Store, whole: Grid) -> dict[str, Any]:
     if store.folder.exists() and not store.folder.is_dir():
         raise StoreError(f"{store.folder}: is a file; choose another --out")
     manifest = store.manifest
-    if not manifest and store.folder.exists() and not store.part_files():
-        if any(path for path in store.folder.iterdir() if not path.name.startswith(".")):
-            raise StoreError(
-                f"{store.folder}: holds other files and no study; choose another --out, or --fresh"
-            )
+    if not manifest and not store.part_files() and any(store.folder.glob("[!.]*")):
+        raise StoreError(f"{store.folder}: holds other files and no study; choose another --out, or --fresh")
     name = manifest.get("study", whole.name)
     if name != whole.name:
         raise StoreError(
@@ -291,9 +288,13 @@ def _train(
     """Execute every pack that has runs left; return those that failed."""
     listener.begin(int(left.sum()), engine.grid.steps)
     work = functools.partial(_work, engine, store, lanes_per_pack, listener)
+    packs = list(engine.grid.packs(lanes_per_pack, left))
     try:
-        outcomes = list(launch(engine.grid.packs(lanes_per_pack, left), work))
+        for pack in packs:
+            engine.compile(pack.program, lanes_per_pack[pack.program.number])
+        outcomes = list(launch(packs, work))
     finally:
+        engine.close()
         listener.end()
     return tuple(outcome for outcome in outcomes if outcome.error)
 
@@ -303,7 +304,7 @@ def _work(
 ) -> Outcome:
     """Train one pack and write its part."""
     program = pack.program
-    if program.number not in engine.compiled:
+    if not engine.compile(program, lanes_per_pack[program.number]).done():
         listener.compiling(f"{engine.grid.problems[program.problem].name} × {engine.optimizer_name(program)}")
     try:
         curves = engine.run(pack, lanes_per_pack[program.number], listener.advance)
@@ -317,6 +318,7 @@ def _work(
         curves.diverged_step,
         np.full(len(pack.runs), curves.parameters),
         curves.seconds,
+        curves.saved_lane_steps,
     )
     store.write_part(part)
     return Outcome(pack, curves.seconds)
@@ -358,9 +360,11 @@ def _account(store: Store, whole: Grid, failures: Iterable[Outcome]) -> dict[str
     """Return what the manifest says of the runs and packs that are there."""
     packs: list[dict[str, Any]] = []
     totals, steps = {"compile": 0.0, "train": 0.0, "evaluate": 0.0}, 0
+    saved = 0
     for part, numbers in store.parts(whole.run_ids):
         packs.append({"pack_id": part.pack_id, "runs": len(numbers), "seconds": dict(part.seconds)})
         steps += len(numbers) * whole.steps
+        saved += part.saved_lane_steps
         totals = {name: total + part.seconds.get(name, 0.0) for name, total in totals.items()}
     done = sum(pack["runs"] for pack in packs)
     return {
@@ -368,6 +372,7 @@ def _account(store: Store, whole: Grid, failures: Iterable[Outcome]) -> dict[str
         "packs": packs,
         "failures": [{"pack_id": failed.pack.pack_id, "error": failed.error} for failed in failures],
         "seconds": {name: round(total, 3) for name, total in totals.items()},
+        "lane_steps": {"total": steps, "saved": saved},
         "model_steps_per_second": round(steps / totals["train"], 1) if totals["train"] else None,
     }
 

@@ -42,6 +42,7 @@ class Part:
         diverged_step: first step with a non-finite loss, NaN for none.
         parameters: how many parameters each run's model has.
         seconds: what the pack took: compile, train, evaluate.
+        saved_lane_steps: steps that its runs did not take, because they had diverged.
     """
 
     pack_id: str
@@ -51,6 +52,7 @@ class Part:
     diverged_step: Float[np.ndarray, " run"]
     parameters: Int[np.ndarray, " run"]
     seconds: Mapping[str, float]
+    saved_lane_steps: int = 0
 
 
 class Store:
@@ -103,6 +105,7 @@ class Store:
         columns |= {name: _lists(values) for name, values in part.curves.items()}
         table = pa.table(columns)
         about = {"pack_id": part.pack_id, "step": part.step.tolist(), "seconds": dict(part.seconds)}
+        about["saved_lane_steps"] = part.saved_lane_steps
         table = table.replace_schema_metadata({"lrbench": json.dumps(about)})
         return self.write(f"parts/{part.pack_id}.parquet", lambda path: pq.write_table(table, path))
 
@@ -184,6 +187,7 @@ def _read_part(path: Path, keep: Int[np.ndarray, " run"]) -> Part:
         rows["diverged_step"].to_numpy().astype(np.float64),
         rows["parameters"].to_numpy(),
         about["seconds"],
+        about.get("saved_lane_steps", 0),
     )
 
 

@@ -250,3 +250,26 @@ def test_a_loss_that_is_no_scalar_fails_with_one_line(table: dict[str, Any]) -> 
     engine = Engine(study, grid)
     with pytest.raises(ProblemError, match="vector: could not be compiled"):
         engine.run(next(grid.packs([10])), 10)
+
+
+def test_dead_lanes_are_dropped_and_nothing_else_moves(train: Callable[..., Any]) -> None:
+    """Two thirds of the runs diverge at once; the others give what they give without them."""
+    asked = {
+        **DIGITS,
+        "optimizer": ["sgd"],
+        "schedule": ["constant"],
+        "lanes_per_chunk": 2,
+        "evaluate_every": 3,
+    }
+    calm, wild = [0.01, 0.03, 0.1], [1e20, 2e20, 3e20, 4e20, 5e20, 6e20]
+    _, (alone,) = train({**asked, "learning_rate": {"values": calm}})
+    _, (among,) = train({**asked, "learning_rate": {"values": calm + wild}})
+    kept = [index for index, run in enumerate(among.runs) if np.isnan(among.diverged_step[index])]
+    assert len(kept) == len(alone.runs) == 6
+    for name, values in alone.curves.items():
+        np.testing.assert_allclose(among.curves[name][kept], values, rtol=1e-5)
+    assert np.isnan(np.delete(among.curves["valid_loss"], kept, axis=0)[:, -1]).all()
+    assert alone.saved_lane_steps == 0
+    assert (
+        among.saved_lane_steps == 12 * 9
+    )  # twelve runs, dropped after the first of four segments of three steps

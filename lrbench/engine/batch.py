@@ -7,7 +7,6 @@ same seed, so that they share the minibatch and many small matrix products becom
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -83,7 +82,6 @@ class Compiled:
     state: State
     data: Data
     shapes: Array
-    seconds: float
 
 
 def compile_program(
@@ -104,7 +102,6 @@ def compile_program(
         size: the largest pack.
         mesh: the devices.
     """
-    began = time.perf_counter()
     many, whole = devices.spread(mesh), devices.copied(mesh)
     data, table = jax.device_put(devices.narrow((recipe.problem.data, shapes)), whole)
     of_seeds = jax.tree.map(
@@ -140,7 +137,7 @@ def compile_program(
         check_vma=False,  # the number of chunks differs between devices, which it cannot express
     )
     execute = jax.jit(mapped, donate_argnums=0).lower(*arguments).compile()
-    return Compiled(recipe, initial, size, mesh, execute, state, data, table, time.perf_counter() - began)
+    return Compiled(recipe, initial, size, mesh, execute, state, data, table)
 
 
 def arrange(seed: Int[np.ndarray, " run"], mesh_size: int, size: Size) -> Layout:
@@ -171,42 +168,89 @@ def chunks_needed(seed: Int[np.ndarray, " run"], mesh_size: int, lanes: int) -> 
     return -(-int(np.sum(-(-counts // lanes))) // mesh_size)
 
 
+WORTH_CLOSING = 0.9
+"""Gaps are closed when the longest device's chunks fall to this share: moving the state has a price too."""
+
+
 class Batch:
-    """The runs of a pack on their devices."""
+    """The runs of a pack on their devices.
+
+    Runs that are no longer finite are dropped after an evaluation, and the others move together, so that dead lanes
+    cost nothing; the compiled program takes any number of chunks, so that nothing compiles again.
+    """
 
     def __init__(self, compiled: Compiled, hyper: Hyper, seed: Int[np.ndarray, " run"]) -> None:
         """Place runs; `hyper` has one value per run, `seed` is each run's seed."""
         self._compiled = compiled
         unique, places = np.unique(seed, return_inverse=True)
         self._seeds = [int(value) for value in unique]
-        self._layout = arrange(places, compiled.mesh.size, compiled.size)
-        # An empty place trains a copy of its neighbour, whose result is thrown away.
-        filled = np.where(self._layout.runs >= 0, self._layout.runs, self._layout.runs[:, :1].clip(0))
+        self._places = places
+        self._values = hyper
+        self._bad_step = np.full(len(seed), -1, np.int32)
+        self._place(np.arange(len(seed)))
         many, whole = devices.spread(compiled.mesh), devices.copied(compiled.mesh)
-        self._hyper = jax.device_put(devices.narrow(jax.tree.map(lambda values: values[filled], hyper)), many)
-        self._where = jax.device_put((self._layout.seeds, self._layout.counts), many)
         of_seed = compiled.initial.of(self._seeds), seeds.noise(self._seeds)
         self._shared = Shared(compiled.data, compiled.shapes, *jax.device_put(self._padded(of_seed), whole))
         self._state: Any = jax.tree.map(
             lambda leaf: jax.device_put(np.zeros(leaf.shape, leaf.dtype), many), compiled.state
         )
         self._fresh = True
+        self.saved = 0
+        """Lane-steps that runs would have taken after they were dropped."""
+
+    def _place(self, runs: Int[np.ndarray, " run"]) -> None:
+        """Give the runs their places, and put their hyper-parameters there."""
+        compiled = self._compiled
+        layout = arrange(self._places[runs], compiled.mesh.size, compiled.size)
+        self._layout = layout._replace(runs=np.where(layout.runs >= 0, runs[layout.runs], -1))
+        # An empty place trains a copy of its neighbour, whose result is thrown away.
+        self._filled = np.where(self._layout.runs >= 0, self._layout.runs, self._layout.runs[:, :1].clip(0))
+        values = jax.tree.map(lambda each: each[self._filled], self._values)
+        many = devices.spread(compiled.mesh)
+        self._hyper = jax.device_put(devices.narrow(values), many)
+        self._where = jax.device_put((self._layout.seeds, self._layout.counts), many)
+
+    def close_gaps(self) -> None:
+        """Drop the runs that are no longer finite, if that makes any device's work shorter."""
+        alive = np.flatnonzero(self._bad_step < 0)
+        before = self._layout
+        needed = chunks_needed(self._places[alive], self._compiled.mesh.size, self._compiled.size.lanes)
+        if needed > WORTH_CLOSING * before.counts.max():
+            return
+        place_of = np.zeros(len(self._bad_step), dtype=np.intp)
+        place_of[before.runs[before.runs >= 0]] = np.flatnonzero(before.runs.reshape(-1) >= 0)
+        self._place(alive)
+        source = place_of[self._filled]
+        many = devices.spread(self._compiled.mesh)
+
+        def moved(leaf: Array) -> Array:
+            held = np.asarray(leaf)
+            return jax.device_put(held.reshape(-1, *held.shape[2:])[source], many)
+
+        self._state = jax.tree.map(moved, self._state)
 
     def train(self, start: int, stop: int) -> None:
         """Take the steps from `start` up to `stop`, and wait until they are done."""
+        self.saved += (len(self._bad_step) - int((self._layout.runs >= 0).sum())) * (stop - start)
         self._execute(start, stop, evaluate=False)
         jax.block_until_ready(self._state)
 
     def evaluate(self, at: int) -> dict[str, Float[np.ndarray, " run"]]:
-        """Return each run's losses, metrics and probes after `at` steps, and `bad_step`."""
+        """Return each run's losses, metrics and probes after `at` steps, NaN for those that are not finite."""
         found = self._execute(at, at, evaluate=True)
         used = self._layout.runs >= 0
         runs = self._layout.runs[used]
         values = {}
-        for name, leaf in {**found, "bad_step": self._state.bad_step}.items():
-            values[name] = np.empty(len(runs), dtype=leaf.dtype)
+        for name, leaf in found.items():
+            values[name] = np.full(len(self._bad_step), np.nan, dtype=leaf.dtype)
             values[name][runs] = np.asarray(leaf)[used]
+        self._bad_step[runs] = np.asarray(self._state.bad_step)[used]
         return values
+
+    @property
+    def diverged_step(self) -> Float[np.ndarray, " run"]:
+        """The first step of each run with a non-finite loss, NaN for none."""
+        return np.where(self._bad_step < 0, np.nan, self._bad_step)
 
     def _execute(self, start: int, stop: int, *, evaluate: bool) -> Mapping[str, Array]:
         compiled = self._compiled

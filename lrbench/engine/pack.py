@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,7 +34,8 @@ class Curves:
         curves: name → value of each run at each evaluation, NaN once it is not finite.
         diverged_step: first step with a non-finite loss, NaN if there was none.
         parameters: how many parameters the model has.
-        seconds: training, evaluating and compiling, each apart.
+        seconds: training, evaluating and waiting for the compiler, each apart.
+        saved_lane_steps: steps that runs would have taken after they were dropped.
     """
 
     runs: Int[np.ndarray, " run"]
@@ -41,6 +43,7 @@ class Curves:
     diverged_step: Float[np.ndarray, " run"]
     parameters: int
     seconds: Mapping[str, float]
+    saved_lane_steps: int
 
 
 @dataclass
@@ -54,11 +57,12 @@ class Engine:
     study: Study
     grid: Grid
     count: int | None = None
-    compiled: dict[int, batch.Compiled] = field(default_factory=dict)
+    compiled: dict[int, Future[batch.Compiled]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Start the devices and make every problem and schedule, so that mistakes show before any training."""
         self.mesh = devices.mesh(devices.start(self.count))
+        self._compiler = ThreadPoolExecutor(1, thread_name_prefix="compile")
         with self._precision():
             self.problems = [self._make_problem(variant) for variant in self.grid.problems]
             self.initial = [seeds.Initial(problem) for problem in self.problems]
@@ -150,19 +154,29 @@ class Engine:
             )
             return float((found.cost_analysis() or {}).get("flops", 0.0))
 
-    def compile(self, program: Program, lanes_per_pack: int) -> batch.Compiled:
-        """Return a program, compiled for packs of up to so many lanes; a second call costs nothing."""
+    def compile(self, program: Program, lanes_per_pack: int) -> Future[batch.Compiled]:
+        """Compile a program for packs of up to so many lanes, in the background; a second call costs nothing.
+
+        XLA compiles without holding Python's lock, so that the next program compiles while the present one trains.
+        """
         if program.number not in self.compiled:
-            with self._precision():
-                self.compiled[program.number] = batch.compile_program(
-                    self.recipe(program),
-                    self.initial[program.problem],
-                    self.numeric(program),
-                    self.shapes,
-                    self._size(program, lanes_per_pack),
-                    self.mesh,
-                )
+            self.compiled[program.number] = self._compiler.submit(self._compile, program, lanes_per_pack)
         return self.compiled[program.number]
+
+    def close(self) -> None:
+        """Compile nothing further."""
+        self._compiler.shutdown(wait=False, cancel_futures=True)
+
+    def _compile(self, program: Program, lanes_per_pack: int) -> batch.Compiled:
+        with self._precision():
+            return batch.compile_program(
+                self.recipe(program),
+                self.initial[program.problem],
+                self.numeric(program),
+                self.shapes,
+                self._size(program, lanes_per_pack),
+                self.mesh,
+            )
 
     def run(self, pack: Pack, lanes_per_pack: int, progress: Progress | None = None) -> Curves:
         """Train the runs of a pack.
@@ -175,15 +189,15 @@ class Engine:
         Raises:
             ProblemError: if a user's function raises or returns something unfit.
         """
-        fresh = pack.program.number not in self.compiled
+        began = time.perf_counter()
         try:
-            compiled = self.compile(pack.program, lanes_per_pack)
+            compiled = self.compile(pack.program, lanes_per_pack).result()
         except LrbenchError:
             raise
         except Exception as error:
             name = self.grid.problems[pack.program.problem].name
             raise ProblemError(f"{name}: could not be compiled: {type(error).__name__}: {error}") from error
-        seconds = {"compile": compiled.seconds if fresh else 0.0, "train": 0.0, "evaluate": 0.0}
+        seconds = {"compile": time.perf_counter() - began, "train": 0.0, "evaluate": 0.0}
         with self._precision():
             lanes = self._place(pack, compiled)
             rows = []
@@ -193,15 +207,14 @@ class Engine:
                 trained = time.perf_counter()
                 rows.append(lanes.evaluate(int(stop)))
                 seconds["train"] += trained - began
+                lanes.close_gaps()
                 seconds["evaluate"] += time.perf_counter() - trained
                 if progress is not None and stop:
                     progress(len(pack.runs), int(stop - start))
         curves = {"learning_rate": self._learning_rates(pack)}
         curves |= {name: np.stack([row[name] for row in rows], axis=1) for name in rows[0]}
-        bad = curves.pop("bad_step")[:, -1]
-        return Curves(
-            pack.runs, curves, np.where(bad < 0, np.nan, bad), self.parameters(pack.program), seconds
-        )
+        count = self.parameters(pack.program)
+        return Curves(pack.runs, curves, lanes.diverged_step, count, seconds, lanes.saved)
 
     def _place(self, pack: Pack, compiled: batch.Compiled) -> batch.Batch:
         _, optimizers, rows, rates, of_run = self.grid.indices(pack.runs)
