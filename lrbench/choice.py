@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import itertools
 import math
+import os
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -48,6 +49,7 @@ class Choice:
     axes: Mapping[str, tuple[Any, ...]]
     source: str = ""
     reference: str = ""
+    file: Path | None = None
 
     @property
     def size(self) -> int:
@@ -62,10 +64,13 @@ class Choice:
         products = itertools.product(*self.axes.values())
         return [defaults | dict(zip(self.axes, values, strict=True)) for values in products]
 
-    def table(self) -> dict[str, Any]:
-        """Return what a study file would say."""
+    def table(self, folder: Path) -> dict[str, Any]:
+        """Return what a study file in that folder would say."""
+        reference = self.reference
+        if self.file is not None:
+            reference = f"{os.path.relpath(self.file, folder.resolve())}:{self.entry.name}"
         axes = {name: values[0] if len(values) == 1 else list(values) for name, values in self.axes.items()}
-        return {"name": self.reference or self.entry.name, **axes}
+        return {"name": reference or self.entry.name, **axes}
 
 
 def choose(kind: str, item: Any, where: str, context: Mapping[str, Any]) -> Choice:
@@ -93,8 +98,8 @@ def choose(kind: str, item: Any, where: str, context: Mapping[str, Any]) -> Choi
     if not isinstance(name, str):
         return _of_object(kind, name, where, table)
     if ":" in name:
-        entry, source = _reference(kind, name, where, context)
-        return Choice(entry, _axes(entry, table, where), source, name)
+        entry, source, file = _reference(kind, name, where, context)
+        return Choice(entry, _axes(entry, table, where), source, name, file)
     if name not in catalog.names(kind):
         message = catalog.unknown(kind, name, catalog.names(kind))
         raise StudyError(f'{where}.name: {message}; or your own as "file.py:function"')
@@ -149,7 +154,9 @@ def _axis(parameter: catalog.Parameter, value: Any, where: str) -> tuple[Any, ..
     return axis
 
 
-def _reference(kind: str, name: str, where: str, context: Mapping[str, Any]) -> tuple[catalog.Entry, str]:
+def _reference(
+    kind: str, name: str, where: str, context: Mapping[str, Any]
+) -> tuple[catalog.Entry, str, Path | None]:
     """Load a user's own function, named `module:function` or `path/to/file.py:function`."""
     place, _, attribute = name.rpartition(":")
     if place == "python":
@@ -180,4 +187,5 @@ def _reference(kind: str, name: str, where: str, context: Mapping[str, Any]) -> 
     if not callable(function):
         public = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
         raise StudyError(f"{where}.name = {name!r}: {catalog.unknown('function', attribute, public)}")
-    return catalog.of_function(kind, function), fingerprint.of_file(path)
+    file = path if place.endswith(".py") else None
+    return catalog.of_function(kind, function), fingerprint.of_file(path), file

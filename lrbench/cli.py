@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,7 +14,6 @@ from lrbench.errors import LrbenchError
 DONE, BUG, MISTAKE, FAILED, INTERRUPTED = 0, 1, 2, 3, 130
 
 app = typer.Typer(
-    help="Train every model of a learning-rate study at once, and learn which rate to use.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -34,6 +34,21 @@ Overrides = Annotated[
 ]
 Trust = Annotated[bool, typer.Option("--trust", help="Run the code that the study names (file.py:function).")]
 Devices = Annotated[str, typer.Option("--devices", metavar="N|all", help="How many devices are used.")]
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"lrbench {metadata.version('lrbench')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Train every model of a learning-rate study at once, and learn which rate to use."""
 
 
 @app.command()
@@ -68,13 +83,14 @@ def run(
         listener=listener(quiet),
     )
     _print_answer(done.results.folder)
-    _print_written(done.results.folder)
+    _print_written(done.results.folder, pictures=not no_report)
     if done.failures:
-        again = f"lrbench run {study} --out {done.results.folder}"
         for failed in done.failures:
             typer.echo(f"pack {failed.pack.pack_id} failed: {failed.error}", err=True)
         left = done.results.manifest["runs"]["left"]
-        typer.echo(f"{left:,} runs are left; the others are saved; `{again}` tries again", err=True)
+        typer.echo(
+            f"{left:,} runs are left; the others are saved; the same command tries those again", err=True
+        )
         raise typer.Exit(FAILED)
 
 
@@ -109,7 +125,7 @@ def report(folder: Folder) -> None:
     from lrbench.store import Store
 
     rebuild(Store(folder))
-    _print_written(folder)
+    _print_written(folder, pictures=True)
 
 
 @app.command()
@@ -149,14 +165,19 @@ def _count(devices: str) -> int | None:
 def _print_answer(folder: Path) -> None:
     from lrbench.results import load
 
-    for problem, rows in load(folder).best().groupby("problem", sort=False):
+    answers = load(folder).best()
+    if answers.empty:
+        typer.echo("no run is finished yet; there is nothing to answer from")
+    for problem, rows in answers.groupby("problem", sort=False):
         typer.echo(f"{problem}")
         for answer in rows["answer"]:
             typer.echo(f"  {answer}")
 
 
-def _print_written(folder: Path) -> None:
-    names = ("runs.csv", "curves.parquet", "summary.csv", "sensitivity.csv", "plots", "report.html")
+def _print_written(folder: Path, *, pictures: bool) -> None:
+    names = ["runs.csv", "curves.parquet", "summary.csv", "sensitivity.csv"]
+    if pictures:
+        names += ["plots", "report.html"]
     for name in names:
         if (folder / name).exists():
             typer.echo(str(folder / name))

@@ -62,7 +62,7 @@ def _pieces(thing: Any, seen: set[int]) -> Iterator[bytes]:
 
 
 def _function(function: types.FunctionType, seen: set[int]) -> Iterator[bytes]:
-    if function.__module__.partition(".")[0] in {"jax", "optax", "numpy", "flax", "equinox"}:
+    if (function.__module__ or "").partition(".")[0] in {"jax", "optax", "numpy", "flax", "equinox"}:
         # A library's function is named by where it stands: its version is in the manifest, not in the identity.
         yield f"{function.__module__}.{function.__qualname__}".encode()
     else:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import functools
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
+import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,10 +20,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lrbench import catalog, grid, study
-from lrbench.errors import StoreError, StudyError
+from lrbench.errors import ProblemError, StoreError, StudyError
 from lrbench.grid import Grid, Pack
 from lrbench.results import Results, write_pictures
-from lrbench.store import Part, Store
+from lrbench.store import MANIFEST, Part, Store
 from lrbench.study import Study
 
 if TYPE_CHECKING:
@@ -112,6 +114,7 @@ def execute(
     whole = grid.of_study(wanted)
     launch = catalog.get("launcher", launcher).load()
     store = Store(out if out is not None else Path("results") / wanted.name)
+    _check_foreign(store)
     if fresh and (aside := store.set_aside()):
         listener.say(f"what {store.folder} held is now in {aside}")
     manifest = _check_folder(store, whole)
@@ -121,7 +124,7 @@ def execute(
     if held.all() and "problems" in manifest:
         listener.say(f"{store.folder}: all {len(whole):,} runs are there already; nothing to train")
     else:
-        engine = _engine(wanted, whole, devices)
+        engine = _engine(wanted, whole, devices, asked)
         manifest |= _describe(engine, whole, manifest)
         store.write_manifest(manifest)
         if held.any():
@@ -135,7 +138,7 @@ def execute(
         "target": wanted.target,
     }
     _write_study(store, wanted)
-    seconds = {"training": time.perf_counter() - began}
+    seconds = {"training": time.perf_counter() - began} if trained else {}
     results = rebuild(store, manifest, report=report, seconds=seconds, failures=failures)
     return Finished(results, trained, failures)
 
@@ -219,9 +222,9 @@ def sweep(
     Raises:
         StudyError: naming the key that is wrong.
 
-    >>> results = sweep("quadratic", optimizers="sgd", learning_rates=[0.1, 1.0], seeds=1, steps=20)
+    >>> results = sweep("quadratic", optimizers="sgd", learning_rates=[1.0, 3.0], seeds=1, steps=20)
     >>> list(results.runs["verdict"])
-    ['slow', 'good']
+    ['good', 'diverged']
     """
     rates = [float(rate) for rate in np.asarray(learning_rates, dtype=float).reshape(-1)]
     table = {
@@ -237,38 +240,48 @@ def sweep(
     checked = study.check(table, "sweep", trust=True)
     if out is not None:
         return run(checked, out, report=report)
-    place = tempfile.TemporaryDirectory(prefix="lrbench-")
-    finished = execute(checked, place.name, report=report)
+    place = tempfile.mkdtemp(prefix="lrbench-")
+    finished = execute(checked, place, report=report)
+    weakref.finalize(finished.results, shutil.rmtree, place, ignore_errors=True)
     if finished.failures:
         raise StudyError(f"sweep: {finished.failures[0].error}")
-    return Results(finished.results.folder, keep=place)
+    return finished.results
 
 
-def _engine(wanted: Study, whole: Grid, devices: int | None) -> Engine:
+def _engine(wanted: Study, whole: Grid, devices: int | None, asked: object) -> Engine:
     from lrbench.engine.pack import Engine  # the first import of JAX
 
-    return Engine(wanted, whole, devices)
+    try:
+        return Engine(wanted, whole, devices)
+    except (StudyError, ProblemError) as error:
+        where = asked if isinstance(asked, str | os.PathLike) else wanted.name
+        raise type(error)(f"{where}: {error}") from error
+
+
+def _check_foreign(store: Store) -> None:
+    """Refuse to write among files that are no study's."""
+    if store.folder.exists() and not store.folder.is_dir():
+        raise StoreError(f"{store.folder}: is a file; choose another --out")
+    known = (store.folder / MANIFEST).exists() or bool(store.part_files())
+    if not known and any(store.folder.glob("[!.]*")):
+        raise StoreError(f"{store.folder}: holds other files and no study; choose another --out")
 
 
 def _check_folder(store: Store, whole: Grid) -> dict[str, Any]:
     """Return the folder's manifest, and refuse a folder of another study."""
-    if store.folder.exists() and not store.folder.is_dir():
-        raise StoreError(f"{store.folder}: is a file; choose another --out")
     manifest = store.manifest
-    if not manifest and not store.part_files() and any(store.folder.glob("[!.]*")):
-        raise StoreError(f"{store.folder}: holds other files and no study; choose another --out, or --fresh")
     name = manifest.get("study", whole.name)
     if name != whole.name:
         raise StoreError(
             f"{store.folder}: holds the study {name!r}, not {whole.name!r}; choose another --out, or --fresh"
         )
     before, now = _sources(Grid.from_dict(manifest["grid"])) if "grid" in manifest else {}, _sources(whole)
-    for code in before.keys() & now.keys():
-        if before[code] != now[code]:
-            raise StoreError(
-                f"{store.folder}: the code of {code} has changed since its runs were trained; "
-                "choose another --out, or --fresh"
-            )
+    changed = sorted(code for code in before.keys() & now.keys() if before[code] != now[code])
+    if changed:
+        raise StoreError(
+            f"{store.folder}: the code of {', '.join(changed)} has changed since its runs were trained; "
+            "choose another --out, or --fresh"
+        )
     return manifest
 
 
@@ -380,7 +393,7 @@ def _account(store: Store, whole: Grid, failures: Iterable[Outcome]) -> dict[str
 def _write_study(store: Store, wanted: Study) -> None:
     import tomli_w
 
-    text = tomli_w.dumps(wanted.table())
+    text = tomli_w.dumps(wanted.table(store.folder))
     store.write("study.toml", lambda path: path.write_text(text, encoding="utf-8"))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import shutil
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,8 +28,6 @@ class Results:
     """
 
     folder: Path
-    keep: Any = field(default=None, repr=False, compare=False)
-    """What must live as long as the results, such as a temporary folder."""
 
     @functools.cached_property
     def manifest(self) -> dict[str, Any]:

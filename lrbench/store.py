@@ -86,13 +86,14 @@ class Store:
         self.write(MANIFEST, lambda path: path.write_text(text + "\n", encoding="utf-8"))
 
     def set_aside(self) -> Path | None:
-        """Move what the folder holds to a folder beside it, and return that; `None` if there was nothing."""
-        if not self.folder.exists():
+        """Move a results folder to a name beside it, and return that; `None` if there was nothing to move."""
+        if not self.folder.exists() or not any(self.folder.iterdir()):
             return None
         now = datetime.now(UTC).strftime("%Y%m%d-%H%M%S-%f")
-        aside = self.folder.with_name(f"{self.folder.name}.before-{now}")
+        folder = self.folder.resolve()
+        aside = folder.with_name(f"{folder.name}.before-{now}")
         with _telling(self.folder):
-            self.folder.rename(aside)
+            folder.rename(aside)
         return aside
 
     def write_part(self, part: Part) -> Path:

@@ -178,11 +178,11 @@ class Study(BaseModel):
         variants = math.prod(sum(choice.size for choice in choices) for choices in parts)
         return variants * self.learning_rate.count * len(self.seeds)
 
-    def table(self) -> dict[str, Any]:
-        """Return the study as plain data, as a study file would hold it."""
+    def table(self, folder: Path) -> dict[str, Any]:
+        """Return the study as plain data, as a study file in that folder would hold it."""
         plain = self.model_dump(exclude={"problem", "optimizer", "schedule"}, exclude_none=True)
         for kind in ("problem", "optimizer", "schedule"):
-            plain[kind] = [choice.table() for choice in getattr(self, kind)]
+            plain[kind] = [choice.table(folder) for choice in getattr(self, kind)]
         return plain
 
 
@@ -280,7 +280,10 @@ def _sentence(error: ValidationError) -> str:
         return f"{key}: missing; a study needs it"
     if first["type"] == "value_error":
         return f"{key + ' ' if key else ''}{first['msg'].removeprefix('Value error, ')}".strip()
+    if key.startswith("learning_rate.") and key.split(".")[1] in {"min", "max", "values"}:
+        return f"{key} = {given!r}: must be a number from {_SMALLEST:g} to {_LARGEST:g}"
     wanted = {
+        "seeds": "must be a count, or a list of whole numbers",
         "name": "must be 1 to 64 of a-z, 0-9, _ and -",
         "learning_rate": "must be a table with min, max and num, or with values",
     }.get(key)

@@ -205,7 +205,10 @@ def test_a_failed_pack_is_exit_code_3(tmp_path: Path) -> None:
     )
     done = lrbench("run", "own.toml", "--trust", "--no-report", folder=tmp_path)
     assert done.returncode == 3
-    assert "2 runs are left; the others are saved; `lrbench run own.toml" in done.stderr.splitlines()[-1]
+    assert (
+        "2 runs are left; the others are saved; the same command tries those again"
+        in done.stderr.splitlines()[-1]
+    )
     assert "Traceback" not in done.stderr
 
 

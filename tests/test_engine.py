@@ -18,15 +18,16 @@ from lrbench.errors import LaunchError, ProblemError, StudyError
 from lrbench.grid import of_study
 from lrbench.study import read
 
-DIGITS = {
-    "name": "digits",
+SMALL = {
+    "name": "small",
     "steps": 12,
     "evaluate_every": 5,
     "seeds": 2,
-    "problem": ["digits_mlp"],
+    "problem": ["breast_cancer_logistic"],
     "optimizer": [{"name": "adam", "b1": [0.8, 0.9]}],
     "schedule": ["constant", "warmup_cosine"],
     "learning_rate": {"min": 1e-3, "max": 1e-1, "num": 3},
+    "probes": ["gradient_norm"],
 }
 
 
@@ -37,7 +38,7 @@ def _by_run(curves: list[Any], name: str) -> np.ndarray:
 
 def test_a_lane_equals_the_same_run_in_a_plain_loop(train: Callable[..., Any]) -> None:
     """optax stepped by hand with its own schedule, one model, one Python loop."""
-    engine, curves = train(DIGITS)
+    engine, curves = train(SMALL)
     grid, problem = engine.grid, engine.problems[0]
     losses = _by_run(curves, "valid_loss")
     for run in (0, 7, len(grid) - 1):
@@ -60,13 +61,15 @@ def test_a_lane_equals_the_same_run_in_a_plain_loop(train: Callable[..., Any]) -
         np.testing.assert_allclose(losses[run, -1], alone, rtol=2e-4)
 
 
-@pytest.mark.parametrize("change", [{"lanes_per_chunk": 1}, {"lanes_per_chunk": 5}, {"lanes_per_chunk": 64}])
-@pytest.mark.parametrize("devices", [1, 3])
+@pytest.mark.parametrize(
+    ("change", "devices"),
+    [({"lanes_per_chunk": 1}, 3), ({"lanes_per_chunk": 5}, 1), ({"lanes_per_chunk": 64}, 2)],
+)
 def test_results_do_not_hang_on_chunks_and_devices(
     train: Callable[..., Any], change: dict[str, int], devices: int
 ) -> None:
-    _, expected = train({**DIGITS, "lanes_per_chunk": 3})
-    _, found = train({**DIGITS, **change}, devices=devices, lanes_per_pack=10)
+    _, expected = train({**SMALL, "lanes_per_chunk": 3})
+    _, found = train({**SMALL, **change}, devices=devices, lanes_per_pack=10)
     for name in expected[0].curves:
         np.testing.assert_allclose(_by_run(found, name), _by_run(expected, name), rtol=1e-3, atol=1e-6)
 
@@ -112,7 +115,7 @@ def test_a_run_that_is_not_finite_is_recorded_and_frozen(
 
 def test_a_diverged_neighbour_changes_nothing(train: Callable[..., Any]) -> None:
     """Bit for bit, in the same chunk layout."""
-    calm = {**DIGITS, "lanes_per_chunk": 4, "schedule": ["constant"], "seeds": 1}
+    calm = {**SMALL, "lanes_per_chunk": 4, "schedule": ["constant"], "seeds": 1}
     _, quiet = train({**calm, "learning_rate": {"values": [1e-3, 1e-2]}})
     _, loud = train({**calm, "learning_rate": {"values": [1e-3, 1e25]}})
     np.testing.assert_array_equal(_by_run(quiet, "valid_loss")[[0, 2]], _by_run(loud, "valid_loss")[[0, 2]])
@@ -165,7 +168,7 @@ def test_an_epoch_sees_every_example_once() -> None:
 
 
 def test_runs_of_a_seed_start_alike_and_seeds_differ(train: Callable[..., Any]) -> None:
-    _, curves = train(DIGITS)
+    _, curves = train(SMALL)
     first = _by_run(curves, "valid_loss")[:, 0].reshape(-1, 2)
     np.testing.assert_allclose(first, np.broadcast_to(first[:1], first.shape), rtol=1e-6)
     assert first[0, 0] != first[0, 1]
@@ -190,9 +193,9 @@ def test_evaluation_in_pieces_equals_the_whole(
 ) -> None:
     from lrbench.engine import lane
 
-    _, whole = train(DIGITS)
-    monkeypatch.setattr(lane, "EVALUATION_BATCH", 100)
-    _, pieces = train(DIGITS)
+    _, whole = train(SMALL)
+    monkeypatch.setattr(lane, "EVALUATION_BATCH", 50)
+    _, pieces = train(SMALL)
     for name in ("train_loss", "valid_loss", "valid_accuracy"):
         np.testing.assert_allclose(_by_run(pieces, name), _by_run(whole, name), rtol=1e-4)
 
@@ -255,7 +258,7 @@ def test_a_loss_that_is_no_scalar_fails_with_one_line(table: dict[str, Any]) -> 
 def test_dead_lanes_are_dropped_and_nothing_else_moves(train: Callable[..., Any]) -> None:
     """Two thirds of the runs diverge at once; the others give what they give without them."""
     asked = {
-        **DIGITS,
+        **SMALL,
         "optimizer": ["sgd"],
         "schedule": ["constant"],
         "lanes_per_chunk": 2,

@@ -79,13 +79,11 @@ class Problem:
         """Check the batch size and that metrics have something to measure."""
         if self.batch_size is not None and not 1 <= self.batch_size <= max(1, self.data.examples):
             raise ProblemError(
-                f"{self.name}: batch_size = {self.batch_size}: must be from 1 to the "
+                f"batch_size = {self.batch_size}: must be from 1 to the "
                 f"{self.data.examples} training examples"
             )
         if self.metrics and self.predict is None:
-            raise ProblemError(
-                f"{self.name}: metrics need `predict`, a function (parameters, batch) -> predictions"
-            )
+            raise ProblemError("metrics need `predict`, a function (parameters, batch) -> predictions")
 
     @property
     def objective(self) -> str:

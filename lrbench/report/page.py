@@ -108,7 +108,7 @@ def _facts(results: Tables) -> list[tuple[str, str]]:
         ("runs", f"{len(runs):,}"),
         ("problems", f"{runs['problem'].nunique():,}"),
         ("optimizers × schedules", f"{len(results.sensitivity):,}"),
-        ("learning rates", f"{rates.nunique():,} from {rate_text(rates.min())} to {rate_text(rates.max())}"),
+        ("learning rates", f"{rates.nunique():,} from {_rate(rates.min())} to {_rate(rates.max())}"),
         ("seeds", f"{runs['seed'].nunique():,}"),
         ("steps", steps),
         ("diverged", _share(diverged)),

@@ -1,0 +1,1 @@
+"""Speed of lrbench, against peers and against the machine's own limits."""

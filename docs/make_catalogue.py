@@ -1,0 +1,90 @@
+"""Writes docs/catalogue.md from the docstrings of the catalog: `python docs/make_catalogue.py`."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+from lrbench import catalog
+from lrbench.catalog import REQUIRED, Entry, Parameter
+
+PAGE = Path(__file__).with_name("catalogue.md")
+_HEAD = """\
+# Catalogue
+
+Everything that a study file, the command line and Python can name. `python docs/make_catalogue.py` makes this page from
+the docstrings; `lrbench list KIND NAME` prints the same in a terminal.
+
+A parameter that is a *lane* costs no new program, however many values it takes; each value of any other one is a program
+of its own, compiled for itself. For your own, see [own code](own-code.md).
+"""
+_KINDS = {
+    "problem": "Problems",
+    "optimizer": "Optimizers",
+    "schedule": "Schedules",
+    "probe": "Probes",
+    "metric": "Metrics",
+    "plot": "Plots",
+    "launcher": "Launchers",
+}
+_LEFT_OUT = ("Args:", "Returns:", "Raises:", "Example:", ">>>")
+
+
+def page() -> str:
+    """Return the page as Markdown."""
+    return "\n".join([_HEAD, *(line for kind in catalog.ROOMS for line in _room(kind)), *_studies()])
+
+
+def _room(kind: str) -> Iterator[str]:
+    yield f"## {_KINDS.get(kind, kind.capitalize())}\n"
+    for name in catalog.names(kind):
+        yield from _entry(catalog.get(kind, name))
+
+
+def _entry(entry: Entry) -> Iterator[str]:
+    yield f"### {entry.name}\n"
+    for paragraph in re.split(r"\n\n(?=\S)", entry.doc):
+        text = " ".join(paragraph.split())
+        if text.startswith("Formula:"):
+            yield f"`{re.sub('  +', ' ', text.removeprefix('Formula:')).strip()}`\n"
+        elif not text.startswith(_LEFT_OUT):
+            yield f"{text}\n"
+    if entry.parameters:
+        yield "| parameter | type | default | meaning |\n|---|---|---|---|"
+        yield from (_row(parameter, entry.kind) for parameter in entry.parameters.values())
+        yield ""
+    if entry.path is not None:
+        place = entry.path.relative_to(catalog.HERE.parent).as_posix()
+        yield f"Defined in [{place}](../{place}).\n"
+
+
+def _row(parameter: Parameter, kind: str) -> str:
+    default = "needed" if parameter.default is REQUIRED else f"`{_toml(parameter.default)}`"
+    role = ", a lane" if parameter.numeric and kind != "problem" else ""
+    cells = (f"`{parameter.name}`", f"`{parameter.annotation}`{role}", default, parameter.doc)
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _toml(value: object) -> str:
+    """Return a default as a study file would write it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        return str(list(value))
+    return "left out" if value is None else f'"{value}"' if isinstance(value, str) else str(value)
+
+
+def _studies() -> Iterator[str]:
+    yield "## Studies\n\n`lrbench list studies NAME` prints the file of a built-in study, ready to be copied and changed.\n"
+    for name in catalog.names("study"):
+        text = (catalog.HERE / "studies" / f"{name}.toml").read_text(encoding="utf-8")
+        first = text.split("\n", 1)[0]
+        about = first.removeprefix("# ") if first.startswith("# ") else str(tomllib.loads(text)["name"])
+        yield f"- `{name}`: {about}"
+    yield ""
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")

@@ -1,0 +1,256 @@
+"""README and docs: every command and example runs, every link leads somewhere, every key and column is explained."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import io
+import re
+import runpy
+import shlex
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import numpy as np
+import pandas as pd
+import pytest
+
+import lrbench as lb
+from lrbench import catalog, cli
+from lrbench.analysis import Thresholds, label
+from lrbench.grid import of_study
+from lrbench.study import LearningRates, Study, read
+
+ROOT = Path(__file__).parents[1]
+PAGES = {
+    path.name: path for path in (ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*.md"))
+}
+
+# Sets a machine up, or belongs to the Makefile: it must be real, but is not run here.
+SETUP = ("make", "pip", ".")
+FRAGMENT = {
+    "name": "x",
+    "steps": 1,
+    "problem": "quadratic",
+    "optimizer": "sgd",
+    "learning_rate": {"values": [1.0]},
+}
+
+
+class Block(NamedTuple):
+    """A fenced block of a page: its language, the file it is to be written to (or none), and its text."""
+
+    language: str
+    title: str
+    text: str
+
+
+def blocks(page: str) -> list[Block]:
+    found = re.findall(
+        r"^```(\w+)(?: title=\"([^\"\n]+)\")?\n(.*?)^```$", PAGES[page].read_text(), re.MULTILINE | re.DOTALL
+    )
+    return [Block(*each) for each in found]
+
+
+def commands(block: Block) -> Iterator[tuple[str, str]]:
+    """Yield each command of a block, and what it prints (nothing for `sh`, which shows commands alone)."""
+    if block.language == "sh":
+        lines = (re.sub(r"\s+#.*", "", line) for line in block.text.splitlines())
+        yield from ((line, "") for line in lines if line)
+    else:
+        for part in re.split(r"^\$ ", block.text, flags=re.MULTILINE)[1:]:
+            command, _, output = part.partition("\n")
+            yield command, output
+
+
+def lrbench(words: list[str]) -> tuple[int, str]:
+    """Run the command line in this process, which has JAX already; return exit code and output."""
+    printed, before = io.StringIO(), sys.argv
+    sys.argv = ["lrbench", *words]
+    try:
+        with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
+            cli.main()
+    except SystemExit as done:
+        return int(done.code or 0), printed.getvalue()
+    finally:
+        sys.argv = before
+    return 0, printed.getvalue()
+
+
+def execute(command: str) -> tuple[int, str]:
+    """Run one line of a shell block."""
+    words = shlex.split(command)
+    if words[0] != "lrbench":
+        done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+        return done.returncode, done.stdout + done.stderr
+    file = words[words.index(">") + 1] if ">" in words else None
+    code, output = lrbench(words[1 : words.index(">")] if file else words[1:])
+    if file:
+        Path(file).write_text(output)
+    return code, output
+
+
+def is_real(command: str) -> None:
+    """Check a command that sets a machine up against the Makefile and pyproject.toml."""
+    words = shlex.split(command)
+    if words[0] == "make":
+        targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+        assert set(words[1:]) <= set(targets), command
+    elif words[0] == "pip":
+        extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+        assert re.fullmatch(r"pip install '?\.(\[(\w+)\])?'?", command), command
+        assert set(re.findall(r"\[(\w+)\]", command)) <= set(extras), command
+    else:
+        assert command == ". .venv/bin/activate"
+
+
+def matches(shown: str, printed: str) -> bool:
+    """Whether what a page shows is what was printed; a line `...` stands for any lines."""
+    parts = re.split(r"^ *\.\.\.\n", shown, flags=re.MULTILINE)
+    return re.fullmatch(".*?".join(map(re.escape, parts)), printed, re.DOTALL) is not None
+
+
+def shape(text: str) -> list[str]:
+    """Return the lines without what differs between machines: the numbers, and which of two close answers is first."""
+    answers = re.sub(r"(: use ).*(; \d+ rates)", r"\1...\2", text)
+    return sorted(" ".join(re.sub(r"[\d.,e-]*\d", "#", line).split()) for line in answers.splitlines())
+
+
+def run_block(block: Block, names: dict[str, object], printed: str) -> str:
+    """Do what a reader would do with a block, `printed` being what the one before it printed; return what this prints."""
+    output = ""
+    if block.title:
+        Path(block.title).write_text(block.text)
+        if block.language == "toml":
+            read(block.title, trust=True)
+    elif block.language in {"sh", "console"}:
+        for command, shown in commands(block):
+            if shlex.split(command)[0] in SETUP:
+                is_real(command)
+                continue
+            code, output = execute(command)
+            assert code == (2 if shown.startswith("lrbench: ") else 0), f"{command}\n{output}"
+            assert matches(shown, output) or block.language == "sh", f"{command}\n{output}"
+    elif block.language == "python":
+        out = io.StringIO()
+        with contextlib.redirect_stdout(out):
+            exec(compile(block.text, "<docs>", "exec"), names)
+        output = out.getvalue()
+    elif block.language == "toml":
+        read(FRAGMENT | tomllib.loads(block.text))
+    elif block.language == "output":
+        assert matches(block.text, printed)
+    else:
+        assert block.language == "text", f"{block.language}: what is a reader to do with this block?"
+        assert not printed or shape(block.text) == shape(printed)
+    return output
+
+
+# The folder of a sweep that is not saved goes away with its results, which Python calls implicit.
+@pytest.mark.filterwarnings("ignore:Implicitly cleaning up:ResourceWarning")
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)])
+def test_every_block_runs(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page is one session, in one folder, from its first block to its last."""
+    monkeypatch.syspath_prepend(tmp_path)
+    names: dict[str, object] = {"__name__": "__docs__"}
+    printed = ""
+    jax.config.update("jax_numpy_rank_promotion", "allow")  # a reader has the default
+    try:
+        for block in blocks(page):
+            printed = run_block(block, names, printed)
+    finally:
+        jax.config.update("jax_numpy_rank_promotion", "raise")
+        names.clear()
+        gc.collect()
+        sys.modules.pop("mine", None)
+
+
+def test_the_readme_shows_what_quickstart_prints() -> None:
+    """Every line of the answer is there, of this study's shape; the numbers are those of one machine."""
+    study = read("quickstart")
+    grid = of_study(study)
+    runs = pd.DataFrame(grid.columns(np.arange(len(grid))))
+    variants = zip(*(label(runs, part) for part in ("problem", "optimizer", "schedule")), strict=True)
+    wanted = {f"{problem}: {optimizer} + {schedule}" for problem, optimizer, schedule in variants}
+    shown = next(block.text for block in blocks("README.md") if block.language == "text")
+    problem, found = "", set()
+    for line in shown.splitlines():
+        if answer := re.fullmatch(r"  (.+): use (.+); (\d+) rates × (\d+) seeds", line):
+            found.add(f"{problem}: {answer[1]}")
+            assert (int(answer[3]), int(answer[4])) == (study.learning_rate.count, len(study.seeds))
+        problem = line if not line.startswith(" ") else problem
+    assert found == wanted
+    assert f"{len(grid):,} models" in PAGES["README.md"].read_text()
+
+
+def test_catalogue_is_current() -> None:
+    script = ROOT / "docs" / "make_catalogue.py"
+    assert runpy.run_path(str(script))["page"]() == PAGES["catalogue.md"].read_text(), f"run python {script}"
+    light = f"import runpy, sys; runpy.run_path({str(script)!r}); sys.exit('jax' in sys.modules)"
+    subprocess.run([sys.executable, "-c", light], check=True)
+
+
+def test_names_of_the_readme_are_in_the_catalogue() -> None:
+    section = PAGES["README.md"].read_text().split("## What is in the catalogue")[1].split("\n## ")[0]
+    known = {name for kind in catalog.ROOMS for name in catalog.names(kind)}
+    named = set(re.findall(r"`(\w+)`", section))
+    assert named
+    assert named <= known
+
+
+def _anchors(page: Path) -> set[str]:
+    """Return the anchors that a page's headings get, as GitHub makes them."""
+    text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    headings = re.findall(r"^#+ (.+)$", text, flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_resolve(page: str) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", PAGES[page].read_text()):
+        if target.startswith("https://"):
+            continue
+        file, _, anchor = target.partition("#")
+        path = (PAGES[page].parent / file).resolve() if file else PAGES[page]
+        assert path.exists(), target
+        assert not anchor or anchor in _anchors(path), target
+
+
+def _explained(page: str) -> set[str]:
+    """Return what stands as code in the first column of a page's tables."""
+    rows = re.findall(r"^\| (.+?) \|", PAGES[page].read_text(), re.MULTILINE)
+    return {name for row in rows for name in re.findall(r"`([^`]+)`", row)}
+
+
+def test_every_key_and_threshold_is_explained() -> None:
+    assert {*Study.model_fields, *LearningRates.model_fields} <= _explained("study-file.md")
+    assert set(Thresholds().asdict()) <= _explained("definitions.md")
+    codes = {cli.DONE, cli.BUG, cli.MISTAKE, cli.FAILED, cli.INTERRUPTED}
+    assert all(f"\n| {code} | " in PAGES["study-file.md"].read_text() for code in codes)
+
+
+def test_defaults_of_keys_are_true() -> None:
+    rows = re.findall(
+        r"^\| `(\w+)` \| [^|]+ \| (`[^|]+`) \|", PAGES["study-file.md"].read_text(), re.MULTILINE
+    )
+    study = read(FRAGMENT).table(Path())
+    for key, shown in rows:
+        given = tomllib.loads(f"value = {shown.strip('`')}")["value"] if "/" not in shown else None
+        if given is not None:
+            assert read(FRAGMENT | {key: given}).table(Path()) == study, key
+
+
+def test_every_column_is_explained() -> None:
+    results = lb.sweep(
+        "house_prices", optimizers="sgd", learning_rates=[0.01, 1.0], seeds=2, steps=10, out="here"
+    )
+    known = _explained("results.md")
+    assert set(results.manifest) <= known
+    assert {*results.runs, *results.curves} <= known
+    for column in (*results.summary, *results.sensitivity):
+        assert column in known or re.sub("_(mean|median|iqm|low|high)$", "", column) in known
