@@ -7,8 +7,8 @@ VENV   := .venv
 PY     := $(VENV)/bin/python
 PIP    := $(PY) -m pip --disable-pip-version-check -qq
 
-# Every script directly in benchmarks/; `make bench BENCH=throughput` runs one.
-BENCH  ?= $(patsubst benchmarks/%.py,%,$(filter-out benchmarks/_%,$(wildcard benchmarks/*.py)))
+# Every script directly in benchmarks/ (table.py is what they share); `make bench BENCH=throughput` runs one.
+BENCH  ?= $(patsubst benchmarks/%.py,%,$(filter-out benchmarks/_% benchmarks/table.py,$(wildcard benchmarks/*.py)))
 
 MAKEFLAGS += --no-print-directory --no-builtin-rules
 .DEFAULT_GOAL := help
