@@ -5,21 +5,18 @@ from __future__ import annotations
 import functools
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
 import time
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lrbench import catalog, grid, study
+from lrbench import manifest as manifests
 from lrbench.errors import ProblemError, StoreError, StudyError
 from lrbench.grid import Grid, Pack
 from lrbench.results import Results, write_pictures
@@ -28,8 +25,6 @@ from lrbench.study import Study
 
 if TYPE_CHECKING:
     from lrbench.engine.pack import Engine
-
-_VERSIONS = ("lrbench", "jax", "jaxlib", "optax", "numpy", "pandas", "pyarrow")
 
 
 class Listener:
@@ -125,7 +120,7 @@ def execute(
         listener.say(f"{store.folder}: all {len(whole):,} runs are there already; nothing to train")
     else:
         engine = _engine(wanted, whole, devices, asked)
-        manifest |= _describe(engine, whole, manifest)
+        manifest |= manifests.describe(engine, whole, manifest)
         store.write_manifest(manifest)
         if held.any():
             listener.say(f"{store.folder}: {int(held.sum()):,} of {len(whole):,} runs are there already")
@@ -174,12 +169,12 @@ def rebuild(
     seconds = {} if seconds is None else seconds
     whole = Grid.from_dict(manifest["grid"])
     thresholds = Thresholds()
-    objectives = _objectives(manifest)
+    objectives = manifests.objectives(manifest)
     manifest |= {"thresholds": thresholds.asdict(), "objectives": objectives}
     began = time.perf_counter()
     tables.build(store, whole, thresholds, objectives, manifest.get("target"))
     seconds["tables"] = time.perf_counter() - began
-    manifest |= _account(store, whole, failures)
+    manifest |= manifests.account(store, whole, {failed.pack.pack_id: failed.error for failed in failures})
     store.write_manifest(manifest)
     results = Results(store.folder)
     if report:
@@ -189,7 +184,7 @@ def rebuild(
     manifest["seconds"] = manifest.get("seconds", {}) | {
         key: round(value, 3) for key, value in seconds.items()
     }
-    manifest["finished"] = _now()
+    manifest["finished"] = manifests.now()
     store.write_manifest(manifest)
     return Results(store.folder)
 
@@ -337,85 +332,8 @@ def _work(
     return Outcome(pack, curves.seconds)
 
 
-def _describe(engine: Engine, whole: Grid, before: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the manifest says of a study before it is trained."""
-    lanes_per_pack = before.get("lanes_per_pack")
-    if lanes_per_pack is None or len(lanes_per_pack) != len(whole.programs):
-        lanes_per_pack = [engine.lanes_per_pack(program) for program in whole.programs]
-    return {
-        "study": whole.name,
-        "started": before.get("started", _now()),
-        "versions": _versions(),
-        "devices": engine.describe_devices(),
-        "commit": _commit(),
-        "grid": whole.asdict(),
-        "lanes_per_pack": lanes_per_pack,
-        "problems": [
-            {"name": problem.name, "validated": problem.objective == "valid_loss", "optimum": problem.optimum}
-            for problem in engine.problems
-        ],
-        "programs": [engine.describe(program) for program in whole.programs],
-        "schedules": engine.describe_schedules(),
-    }
-
-
-def _objectives(manifest: Mapping[str, Any]) -> dict[str, str]:
-    """Return the loss that each problem's runs are judged by."""
-    asked = manifest.get("objective", "auto")
-    names = [variant["name"] for variant in manifest["grid"]["problems"]]
-    return {
-        name: "valid_loss" if problem["validated"] and asked != "train_loss" else "train_loss"
-        for name, problem in zip(names, manifest["problems"], strict=True)
-    }
-
-
-def _account(store: Store, whole: Grid, failures: Iterable[Outcome]) -> dict[str, Any]:
-    """Return what the manifest says of the runs and packs that are there."""
-    packs: list[dict[str, Any]] = []
-    totals, steps = {"compile": 0.0, "train": 0.0, "evaluate": 0.0}, 0
-    saved = 0
-    for part, numbers in store.parts(whole.run_ids):
-        packs.append({"pack_id": part.pack_id, "runs": len(numbers), "seconds": dict(part.seconds)})
-        steps += len(numbers) * whole.steps
-        saved += part.saved_lane_steps
-        totals = {name: total + part.seconds.get(name, 0.0) for name, total in totals.items()}
-    done = sum(pack["runs"] for pack in packs)
-    return {
-        "runs": {"total": len(whole), "done": done, "left": len(whole) - done},
-        "packs": packs,
-        "failures": [{"pack_id": failed.pack.pack_id, "error": failed.error} for failed in failures],
-        "seconds": {name: round(total, 3) for name, total in totals.items()},
-        "lane_steps": {"total": steps, "saved": saved},
-        "model_steps_per_second": round(steps / totals["train"], 1) if totals["train"] else None,
-    }
-
-
 def _write_study(store: Store, wanted: Study) -> None:
     import tomli_w
 
     text = tomli_w.dumps(wanted.table(store.folder))
     store.write("study.toml", lambda path: path.write_text(text, encoding="utf-8"))
-
-
-def _versions() -> dict[str, str]:
-    found = {"python": ".".join(map(str, sys.version_info[:3]))}
-    for name in _VERSIONS:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            found[name] = "not installed"
-    return found
-
-
-def _commit() -> str | None:
-    """Return the commit of lrbench itself, where it runs from a checkout."""
-    command = ["git", "-C", str(catalog.HERE), "rev-parse", "HEAD"]
-    try:
-        found = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return found.stdout.strip() or None if found.returncode == 0 else None
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -111,8 +111,8 @@ class Store:
         return self.write(f"parts/{part.pack_id}.parquet", lambda path: pq.write_table(table, path))
 
     def part_files(self) -> list[Path]:
-        """Return the paths of all parts, sorted by name."""
-        return sorted((self.folder / "parts").glob("*.parquet"))
+        """Return the paths of all parts, sorted by name; a name with a dot before it is not finished."""
+        return sorted((self.folder / "parts").glob("[!.]*.parquet"))
 
     def held(self, run_ids: np.ndarray) -> Bool[np.ndarray, " run"]:
         """Return which of the runs a part holds; a part that cannot be read holds none."""

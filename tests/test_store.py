@@ -51,6 +51,14 @@ def test_a_damaged_part_holds_nothing(tmp_path: Path) -> None:
     assert not list(store.parts(np.array(["r1"])))
 
 
+def test_a_part_that_was_not_finished_is_none(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    path = store.write_part(_part("a", ["r1"], 1.0))
+    path.rename(path.with_name(".half.parquet"))
+    assert store.part_files() == []
+    assert not store.held(np.array(["r1"])).any()
+
+
 def test_nothing_half_written_is_left(tmp_path: Path) -> None:
     def fail(path: Path) -> None:
         path.write_text("half")

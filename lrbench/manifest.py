@@ -1,0 +1,97 @@
+"""What the manifest says: how a study was trained, on what, and how far it is."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib import metadata
+from typing import TYPE_CHECKING, Any
+
+from lrbench import catalog
+from lrbench.grid import Grid
+from lrbench.store import Store
+
+if TYPE_CHECKING:
+    from lrbench.engine.pack import Engine
+
+_VERSIONS = ("lrbench", "jax", "jaxlib", "optax", "numpy", "pandas", "pyarrow")
+
+
+def describe(engine: Engine, whole: Grid, before: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the manifest says of a study before it is trained."""
+    lanes_per_pack = before.get("lanes_per_pack")
+    if lanes_per_pack is None or len(lanes_per_pack) != len(whole.programs):
+        lanes_per_pack = [engine.lanes_per_pack(program) for program in whole.programs]
+    return {
+        "study": whole.name,
+        "started": before.get("started", now()),
+        "versions": _versions(),
+        "devices": engine.describe_devices(),
+        "commit": _commit(),
+        "grid": whole.asdict(),
+        "lanes_per_pack": lanes_per_pack,
+        "problems": [
+            {"name": problem.name, "validated": problem.objective == "valid_loss", "optimum": problem.optimum}
+            for problem in engine.problems
+        ],
+        "programs": [engine.describe(program) for program in whole.programs],
+        "schedules": engine.describe_schedules(),
+    }
+
+
+def objectives(manifest: Mapping[str, Any]) -> dict[str, str]:
+    """Return the loss that each problem's runs are judged by."""
+    asked = manifest.get("objective", "auto")
+    names = [variant["name"] for variant in manifest["grid"]["problems"]]
+    return {
+        name: "valid_loss" if problem["validated"] and asked != "train_loss" else "train_loss"
+        for name, problem in zip(names, manifest["problems"], strict=True)
+    }
+
+
+def account(store: Store, whole: Grid, failures: Mapping[str, str]) -> dict[str, Any]:
+    """Return what the manifest says of the runs and packs that are there."""
+    packs: list[dict[str, Any]] = []
+    totals, steps = {"compile": 0.0, "train": 0.0, "evaluate": 0.0}, 0
+    saved = 0
+    for part, numbers in store.parts(whole.run_ids):
+        packs.append({"pack_id": part.pack_id, "runs": len(numbers), "seconds": dict(part.seconds)})
+        steps += len(numbers) * whole.steps
+        saved += part.saved_lane_steps
+        totals = {name: total + part.seconds.get(name, 0.0) for name, total in totals.items()}
+    done = sum(pack["runs"] for pack in packs)
+    return {
+        "runs": {"total": len(whole), "done": done, "left": len(whole) - done},
+        "packs": packs,
+        "failures": [{"pack_id": pack_id, "error": error} for pack_id, error in failures.items()],
+        "seconds": {name: round(total, 3) for name, total in totals.items()},
+        "lane_steps": {"total": steps, "saved": saved},
+        "model_steps_per_second": round(steps / totals["train"], 1) if totals["train"] else None,
+    }
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": ".".join(map(str, sys.version_info[:3]))}
+    for name in _VERSIONS:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def _commit() -> str | None:
+    """Return the commit of lrbench itself, where it runs from a checkout."""
+    command = ["git", "-C", str(catalog.HERE), "rev-parse", "HEAD"]
+    try:
+        found = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return found.stdout.strip() or None if found.returncode == 0 else None
+
+
+def now() -> str:
+    """Return the time as ISO 8601, in UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
