@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -39,6 +40,11 @@ def describe(engine: Engine, whole: Grid, before: Mapping[str, Any]) -> dict[str
         "programs": [engine.describe(program) for program in whole.programs],
         "schedules": engine.describe_schedules(),
     }
+
+
+def describes(manifest: Mapping[str, Any], whole: Grid) -> bool:
+    """Return whether a manifest was written for this very grid."""
+    return "problems" in manifest and json.dumps(manifest["grid"]) == json.dumps(whole.asdict())
 
 
 def objectives(manifest: Mapping[str, Any]) -> dict[str, str]:

@@ -116,12 +116,14 @@ def execute(
     held = store.held(whole.run_ids)
     failures: tuple[Outcome, ...] = ()
     began = time.perf_counter()
-    if held.all() and "problems" in manifest:
-        listener.say(f"{store.folder}: all {len(whole):,} runs are there already; nothing to train")
-    else:
+    # What the manifest says of problems and schedules belongs to its grid: another grid is described anew.
+    if not held.all() or not manifests.describes(manifest, whole):
         engine = _engine(wanted, whole, devices, asked)
         manifest |= manifests.describe(engine, whole, manifest)
         store.write_manifest(manifest)
+    if held.all():
+        listener.say(f"{store.folder}: all {len(whole):,} runs are there already; nothing to train")
+    else:
         if held.any():
             listener.say(f"{store.folder}: {int(held.sum()):,} of {len(whole):,} runs are there already")
         failures = _train(engine, store, launch, manifest["lanes_per_pack"], ~held, listener)

@@ -212,6 +212,16 @@ def test_a_study_goes_on_and_grows(tmp_path: Path) -> None:
     assert len(smaller.results.runs) == 4
 
 
+def test_a_study_of_fewer_problems_and_schedules_needs_no_training(tmp_path: Path) -> None:
+    both = {"problem": ["quadratic", "house_prices"], "schedule": ["constant", "cosine"]}
+    pipeline.execute(_study(tmp_path, **both), tmp_path / "out", report=False)
+    fewer = pipeline.execute(_study(tmp_path, problem=["house_prices"]), tmp_path / "out", report=False)
+    assert fewer.trained == 0
+    assert len(fewer.results.runs) == 4
+    assert fewer.results.manifest["objectives"] == {"house_prices": "valid_loss"}
+    assert [each["name"] for each in fewer.results.manifest["schedules"]] == ["constant"]
+
+
 def test_folders_of_others_are_refused(tmp_path: Path) -> None:
     pipeline.execute(_study(tmp_path), tmp_path / "out", report=False)
     with pytest.raises(StoreError, match="holds the study 'go_on', not 'else'"):
