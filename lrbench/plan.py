@@ -78,7 +78,7 @@ def _row(engine: Any, program: Any, pace: float) -> dict[str, Any]:
         "compile s": COMPILE_SECONDS,
         "train s": about["runs"]
         * engine.grid.steps
-        * (engine.flops(program) / pace + STEP_SECONDS)
+        * (engine.made.flops(program) / pace + STEP_SECONDS)
         / engine.mesh.size,
     }
 
