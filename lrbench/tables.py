@@ -120,8 +120,7 @@ def _runs(
 def _columns(grid: Grid, numbers: np.ndarray) -> dict[str, Any]:
     """Return the identity columns, with no Python string for each run_id."""
     columns: dict[str, Any] = grid.columns(numbers)
-    text = pa.array(columns["run_id"], pa.string())
-    return columns | {"run_id": pd.StringDtype("pyarrow", np.nan).__from_arrow__(text)}
+    return columns | {"run_id": pa.array(columns["run_id"], pa.string()).to_pandas().array}
 
 
 def _nothing() -> pd.DataFrame:
