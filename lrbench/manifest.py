@@ -62,11 +62,12 @@ def account(store: Store, whole: Grid, failures: Mapping[str, str]) -> dict[str,
     packs: list[dict[str, Any]] = []
     totals, steps = {"compile": 0.0, "train": 0.0, "evaluate": 0.0}, 0
     saved = 0
-    for part, numbers in store.parts(whole.run_ids):
-        packs.append({"pack_id": part.pack_id, "runs": len(numbers), "seconds": dict(part.seconds)})
-        steps += len(numbers) * whole.steps
-        saved += part.saved_lane_steps
-        totals = {name: total + part.seconds.get(name, 0.0) for name, total in totals.items()}
+    for holding in store.holdings(whole.run_ids):
+        runs = len(holding.numbers)
+        packs.append({"pack_id": holding.pack_id, "runs": runs, "seconds": dict(holding.seconds)})
+        steps += runs * whole.steps
+        saved += holding.saved_lane_steps
+        totals = {name: total + holding.seconds.get(name, 0.0) for name, total in totals.items()}
     done = sum(pack["runs"] for pack in packs)
     return {
         "runs": {"total": len(whole), "done": done, "left": len(whole) - done},
