@@ -184,7 +184,7 @@ class Engine:
         Args:
             pack: the runs.
             lanes_per_pack: the most runs of a pack of its program.
-            progress: told after every segment.
+            progress: told after every segment, and before the first one of a move by 0 steps.
 
         Raises:
             ProblemError: if a user's function raises or returns something unfit.
@@ -203,13 +203,15 @@ class Engine:
             rows = []
             for start, stop in zip([0, *self.grid.evaluations], self.grid.evaluations, strict=False):
                 began = time.perf_counter()
-                lanes.train(int(start), int(stop))
+                with jax.profiler.TraceAnnotation(f"train to step {stop}"):
+                    lanes.train(int(start), int(stop))
                 trained = time.perf_counter()
-                rows.append(lanes.evaluate(int(stop)))
+                with jax.profiler.TraceAnnotation(f"evaluate at step {stop}"):
+                    rows.append(lanes.evaluate(int(stop)))
                 seconds["train"] += trained - began
                 lanes.close_gaps()
                 seconds["evaluate"] += time.perf_counter() - trained
-                if progress is not None and stop:
+                if progress is not None:
                     progress(len(pack.runs), int(stop - start))
         curves = {"learning_rate": self._learning_rates(pack)}
         curves |= {name: np.stack([row[name] for row in rows], axis=1) for name in rows[0]}
