@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -88,7 +89,11 @@ def doctor() -> str:
 def problems(facts: Facts) -> Iterator[str]:
     """Yield what is wrong, each with what to do about it."""
     if facts.jax_error:
-        yield f"JAX does not start, and nothing can be trained: {facts.jax_error}: pip install --upgrade jax jaxlib"
+        asked = facts.environment.get("JAX_PLATFORMS", "")
+        remedy = (
+            f"unset JAX_PLATFORMS={asked}" if asked not in {"", "cpu"} else "pip install --upgrade jax jaxlib"
+        )
+        yield f"JAX does not start, and nothing can be trained: {facts.jax_error}: {remedy}"
     for name, version, needed in facts.outdated:
         yield f"{name} {version or 'is not installed'}: lrbench needs {needed}: pip install '{needed}'"
     on_cpu = [device for device in facts.devices if device.platform == "cpu"]
@@ -102,7 +107,7 @@ def problems(facts: Facts) -> Iterator[str]:
         if not cache.writable:
             yield (
                 f"{cache.folder}: cannot be written, so that the {cache.name} cache keeps nothing: "
-                "let it be written, or set XDG_CACHE_HOME to a folder that can"
+                "let it be written, or set XDG_CACHE_HOME (JAX_COMPILATION_CACHE_DIR for xla alone) to a folder that can"
             )
     if facts.memory.free < LITTLE_MEMORY:
         yield f"{_size(facts.memory.free)} of memory are free, and a pack may take {_size(LITTLE_MEMORY)}: close other programs"
@@ -147,7 +152,7 @@ def _facts() -> Facts:
         devices, peaks = _devices()
         error = ""
     except Exception as broken:  # whatever JAX stumbles over is what a person wants to know here
-        devices, peaks, error = [], {}, f"{type(broken).__name__}: {' '.join(str(broken).split())}"
+        devices, peaks, error = [], {}, " ".join(f"{type(broken).__name__}: {broken}".strip(": ").split())
     return Facts(
         machine.versions(),
         list(_extras()),
@@ -226,7 +231,11 @@ def _caches() -> Iterator[Cache]:
 def _writable(folder: Path) -> bool:
     """Return whether files can be made in a folder, or the folder itself where it is not there yet."""
     there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    return there.is_dir() and os.access(there, os.W_OK | os.X_OK)
+    try:  # permissions do not tell of disks that are full or read-only; this file leaves nothing behind
+        with tempfile.TemporaryFile(dir=there):
+            return True
+    except OSError:
+        return False
 
 
 def _no_gpu(facts: Facts) -> str:

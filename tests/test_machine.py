@@ -114,6 +114,7 @@ def test_what_is_well_has_no_problems() -> None:
     ("wrong", "told"),
     [
         ({"jax_error": "ImportError: no", "devices": []}, "JAX does not start, and nothing can be trained: "),
+        ({"jax_error": "AssertionError", "devices": [], "environment": {"JAX_PLATFORMS": "cuda"}}, "unset JAX_PLATFORMS=cuda"),
         ({"outdated": [("jax", "0.4.1", "jax>=0.10")]}, "jax 0.4.1: lrbench needs jax>=0.10: pip install"),
         ({"outdated": [("rich", "", "rich>=13")]}, "rich is not installed: lrbench needs rich>=13"),
         ({"gpu": "1 × H100"}, "1 × H100 is there, but JAX uses the CPU: it has no CUDA that fits: pip install 'lrb"),
