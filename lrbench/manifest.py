@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
-from lrbench import catalog
+from lrbench import catalog, machine
 from lrbench.grid import Grid
 from lrbench.store import Store
 
 if TYPE_CHECKING:
     from lrbench.engine.pack import Engine
-
-_VERSIONS = ("lrbench", "jax", "jaxlib", "optax", "numpy", "pandas", "pyarrow")
 
 
 def describe(engine: Engine, whole: Grid, before: Mapping[str, Any]) -> dict[str, Any]:
@@ -28,7 +24,7 @@ def describe(engine: Engine, whole: Grid, before: Mapping[str, Any]) -> dict[str
     return {
         "study": whole.name,
         "started": before.get("started", now()),
-        "versions": _versions(),
+        "versions": machine.versions(),
         "devices": engine.describe_devices(),
         "commit": _commit(),
         "grid": whole.asdict(),
@@ -77,16 +73,6 @@ def account(store: Store, whole: Grid, failures: Mapping[str, str]) -> dict[str,
         "lane_steps": {"total": steps, "saved": saved},
         "model_steps_per_second": round(steps / totals["train"], 1) if totals["train"] else None,
     }
-
-
-def _versions() -> dict[str, str]:
-    found = {"python": ".".join(map(str, sys.version_info[:3]))}
-    for name in _VERSIONS:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            found[name] = "not installed"
-    return found
 
 
 def _commit() -> str | None:

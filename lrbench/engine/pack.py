@@ -130,7 +130,7 @@ class Engine:
         Args:
             pack: the runs.
             lanes_per_pack: the most runs of a pack of its program.
-            progress: told after every segment.
+            progress: told after every segment, and before the first one of a move by 0 steps.
 
         Raises:
             ProblemError: if a user's function raises or returns something unfit, or one run alone does not fit.
@@ -194,15 +194,17 @@ class Engine:
         pending: batch.Pending | None = None
         for start, stop in zip([0, *self.grid.evaluations], self.grid.evaluations, strict=False):
             began = time.perf_counter()
-            training = lanes.train(int(start), int(stop))
-            found = lanes.evaluate(int(stop))
-            lanes.prepare(int(stop))
-            if pending is not None:
-                rows.append(lanes.values(pending))
-            lanes.wait(training)
+            with jax.profiler.TraceAnnotation(f"train to step {stop}"):
+                training = lanes.train(int(start), int(stop))
+                found = lanes.evaluate(int(stop))
+                lanes.prepare(int(stop))
+                if pending is not None:
+                    rows.append(lanes.values(pending))
+                lanes.wait(training)
             trained = time.perf_counter()
             pending = found
-            lanes.settle()
+            with jax.profiler.TraceAnnotation(f"evaluate at step {stop}"):
+                lanes.settle()
             if race is not None:
                 losses = lanes.values(found)[self.made.problem(program).objective]
                 lanes.stop(race.lost(int(stop), losses), int(stop))
@@ -210,7 +212,7 @@ class Engine:
                 lanes.close_gaps()
             seconds["train"] += trained - began
             seconds["evaluate"] += time.perf_counter() - trained
-            if progress is not None and stop:
+            if progress is not None:
                 progress(len(runs), int(stop - start))
         if pending is not None:
             rows.append(lanes.values(pending))
