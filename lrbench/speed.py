@@ -159,7 +159,7 @@ def plain_training(engine: Engine, runs: int, *, vmap: bool) -> Callable[[], Any
     from lrbench.engine import plain, seeds
 
     problem, seed, all_rates = engine.problems[0], engine.grid.seeds[:1], engine.grid.learning_rates
-    layers = engine.initial[0].of(seed)
+    layers = engine.made.initial[0].of(seed)
     weights = {
         name: jnp.asarray(values)
         for number, layer in enumerate(layers, 1)
