@@ -13,6 +13,8 @@ import optax
 from jax import lax
 from jaxtyping import Array, Float, Int, PyTree
 
+from lrbench.engine import plateau
+from lrbench.engine.plateau import Rule, Watch
 from lrbench.probes import View
 from lrbench.problems._problem import Batch, Params, Problem
 
@@ -40,12 +42,14 @@ class Recipe:
 class Hyper(NamedTuple):
     """What is a number in a run: its learning rates, its row of the schedule table, its hyper-parameters.
 
-    The rate named "" moves all parameters that have no rate of their own.
+    The rate named "" moves all parameters that have no rate of their own. `plateau` is the row's rule, where a schedule
+    of the study depends on the losses.
     """
 
     learning_rates: dict[str, Float[Array, ""]]
     row: Int[Array, ""]
     numeric: dict[str, Float[Array, ""]]
+    plateau: Rule | None = None
 
 
 class State(NamedTuple):
@@ -54,13 +58,14 @@ class State(NamedTuple):
     params: Params
     optimizer: PyTree[Array]
     bad_step: Int[Array, ""]
+    plateau: Watch | None = None
 
 
 def init(recipe: Recipe, hyper: Hyper, params: Params) -> State:
     """Return a run before its first step, from its seed's initial parameters."""
-    return State(
-        params, _optimizer(recipe, hyper, jnp.ones_like(hyper.learning_rates[""])).init(params), jnp.int32(-1)
-    )
+    one = jnp.ones_like(hyper.learning_rates[""])
+    watch = None if hyper.plateau is None else plateau.start(one)
+    return State(params, _optimizer(recipe, hyper, one).init(params), jnp.int32(-1), watch)
 
 
 def step(
@@ -80,7 +85,7 @@ def step(
     bad = jnp.where((state.bad_step < 0) & ~jnp.isfinite(loss), count, state.bad_step)
     moved = optax.apply_updates(state.params, update)
     params = jax.tree.map(lambda new, old: jnp.where(bad < 0, new, old), moved, state.params)
-    return State(params, optimizer, bad)
+    return State(params, optimizer, bad, state.plateau)
 
 
 def evaluate(
@@ -98,7 +103,6 @@ def evaluate(
     """
     problem = recipe.problem
     key = jax.random.fold_in(noise, 0)  # the same noise at every evaluation, so that curves compare
-    _, update, _, gradient = _next(recipe, hyper, factor, state, batch, jax.random.fold_in(noise, count))
     sample = _sample(problem.data.train)
     found = {
         "train_loss": _mean(lambda part: {"loss": problem.loss(state.params, part, key)}, sample)["loss"]
@@ -106,6 +110,11 @@ def evaluate(
     if problem.data.valid_examples:
         scores = _mean(lambda part: _scores(problem, state.params, part, key), problem.data.valid)
         found |= {f"valid_{name}": score for name, score in scores.items()}
+    if hyper.plateau is not None and state.plateau is not None:
+        watch = plateau.watch(hyper.plateau, state.plateau, found[problem.objective], count)
+        state = state._replace(plateau=watch)
+        found[plateau.SCALE] = watch.scale
+    _, update, _, gradient = _next(recipe, hyper, factor, state, batch, jax.random.fold_in(noise, count))
     view = View(state.params, gradient, update)
     found |= {name: probe(view) for name, probe in recipe.probes.items()}
     finite = jnp.isfinite(found["train_loss"]) & jnp.isfinite(optax.tree.norm(state.params))
@@ -124,6 +133,7 @@ def _next(
 ) -> tuple[Array, Params, PyTree[Array], Params]:
     """Return the loss at a run's parameters, the update from there, the optimizer's next state, and the gradient."""
     loss, gradient = jax.value_and_grad(recipe.problem.loss)(state.params, batch, key)
+    factor = factor if state.plateau is None else factor * state.plateau.scale
     update, optimizer = _optimizer(recipe, hyper, factor).update(gradient, state.optimizer, state.params)
     return loss, update, optimizer, gradient
 
