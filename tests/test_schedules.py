@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,10 @@ from hypothesis import strategies as st
 import lrbench as lb
 from lrbench import catalog
 from lrbench.engine import plateau
+from lrbench.grid import of_study
 from lrbench.schedules._plateau import Plateau
 from lrbench.schedules._shape import check, tabulate
+from lrbench.study import read
 
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "torch_schedules.json").read_text())
 STEPS = GOLDEN["steps"]
@@ -167,7 +170,7 @@ shares = st.floats(0, 1)
 
 
 @settings(max_examples=60)
-@given(steps=st.integers(1, 60), data=st.data())
+@given(steps=st.sampled_from([1, 2, 3, 7, 50]), data=st.data())
 def test_shapes_have_peak_one_whatever_their_parameters(steps: int, data: st.DataObject) -> None:
     """Finite, from 0 to 1, and 1 somewhere where a step stands at the peak."""
     inner, warm = st.floats(0.01, 0.99), st.floats(0, 0.8)
@@ -191,7 +194,8 @@ def test_shapes_have_peak_one_whatever_their_parameters(steps: int, data: st.Dat
     }  # fmt: skip
     name = data.draw(st.sampled_from(sorted(asked)))
     params = {key: data.draw(values, key) for key, values in asked[name].items()}
-    found = shape(name, steps, **params)
+    with jax.disable_jit():  # compiling every example would take a minute
+        found = shape(name, steps, **params)
     assert check(found, own=False).shape == (steps,)
     assert found.max() <= 1 + 1e-9
     # Where the peak is; a run that ends before it, or OneCycleLR's between two steps, has none.
@@ -301,3 +305,137 @@ def test_plateau_is_a_constant_schedule_while_nothing_is_reduced() -> None:
     made = catalog.get("schedule", "reduce_on_plateau").load()(7)
     assert made == Plateau(0.1, 2, 1e-4, True, 0, 0.0)
     assert made(3) == 1
+
+
+PLATEAU: dict[str, Any] = {
+    "name": "plateau",
+    "steps": 40,
+    "evaluate_every": 2,
+    "seeds": 2,
+    "problem": "house_prices",
+    "optimizer": "sgd",
+    "schedule": [
+        "constant",
+        {"name": "reduce_on_plateau", "patience": [0, 2], "factor": 0.3},
+        {"name": "reduce_on_plateau", "patience": 1, "threshold": 0.01, "cooldown": 2, "min": 0.05},
+    ],
+    # Too small, right, jumps about, and is not finite after some steps.
+    "learning_rate": {"values": [1e-4, 0.3, 0.9, 1e6]},
+    "precision": "float64",
+}
+
+
+def reduced(losses: np.ndarray, params: dict[str, Any]) -> np.ndarray:
+    """Return the factor after each loss, as PyTorch's code has it, for evaluations from step 0 on."""
+    best, bad, rest, scale = math.inf, 0, 0, 1.0
+    found = [1.0]
+    for loss in losses[1:]:
+        best, bad = (loss, 0) if loss < best * (1 - params["threshold"]) else (best, bad + 1)
+        if rest:
+            rest, bad = rest - 1, 0
+        if bad > params["patience"]:
+            scale, rest, bad = max(scale * params["factor"], params["min"]), params["cooldown"], 0
+        found.append(scale)
+    return np.array(found)
+
+
+def test_every_run_reduces_its_rate_by_its_own_losses(train: Callable[..., Any]) -> None:
+    """Beside table schedules, in one program; and a table of the same rates trains to the same losses."""
+    engine, [curves] = train(PLATEAU)
+    assert len(engine.grid.programs) == 1
+    rates, rows = engine.grid.rates(curves.runs)[""], engine.grid.indices(curves.runs)[2]
+    shapes = np.ones((len(rates), 21))
+    for run in np.flatnonzero((rows > 0) & np.isnan(curves.diverged_step)):
+        params = engine.grid.schedules[rows[run]].params
+        shapes[run] = reduced(curves.curves["valid_loss"][run], dict(params))
+    alive = np.isnan(curves.diverged_step)
+    shown = np.column_stack([shapes[:, :-1], shapes[:, -2]])  # at the end, the rate of the last step
+    np.testing.assert_allclose(curves.curves["learning_rate"][alive], (rates[:, None] * shown)[alive])
+    assert len({tuple(shape) for shape in shapes}) >= 4
+    assert np.isfinite(curves.curves["learning_rate"]).all()
+    # The probes see the step that comes next, at its reduced rate.
+    ratio = curves.curves["update_norm"] / curves.curves["gradient_norm"]
+    np.testing.assert_allclose(ratio[alive], (rates[:, None] * shapes)[alive])
+
+    run = int(np.flatnonzero((shapes.min(axis=1) < 1) & alive)[0])
+    table = jnp.repeat(jnp.asarray(shapes[run, :-1]), 2)
+    seed = engine.grid.columns(curves.runs)["seed"][run]
+    again = {"schedule": [lambda steps: lambda count: table[count]], "seeds": [int(seed)]}
+    _, [same] = train({**PLATEAU, **again, "learning_rate": {"values": [float(rates[run])]}})
+    np.testing.assert_allclose(same.curves["train_loss"][0], curves.curves["train_loss"][run], rtol=1e-9)
+
+
+def test_rates_of_a_plateau_do_not_hang_on_chunks(train: Callable[..., Any]) -> None:
+    """Those of runs that are dropped because they diverged neither."""
+    _, [one] = train({**PLATEAU, "lanes_per_chunk": 1})
+    _, [many] = train({**PLATEAU, "lanes_per_chunk": 16}, devices=1)
+    assert one.saved_lane_steps > 0
+    np.testing.assert_allclose(one.curves["learning_rate"], many.curves["learning_rate"])
+
+
+def test_without_a_plateau_nothing_of_it_is_compiled(train: Callable[..., Any]) -> None:
+    asked = {**PLATEAU, "steps": 4, "precision": "float32", "learning_rate": {"values": [0.1]}}
+    without, _ = train({**asked, "schedule": ["constant", "cosine"]})
+    beside, _ = train({**asked, "schedule": ["constant", "reduce_on_plateau"]})
+    states = []
+    for engine in (without, beside):
+        (future,) = engine.programs.compiled.values()
+        states.append(future.result().state)
+    assert states[0].plateau is None
+    assert len(jax.tree.leaves(states[1])) == len(jax.tree.leaves(states[0])) + 4
+
+
+def test_an_optax_schedule_is_taken_as_it_is() -> None:
+    """Its shape counts, not its rates; a function of steps and one of the step count are told apart by what they return."""
+    mine = optax.warmup_cosine_decay_schedule(0.0, 3e-4, 5, 20)
+    found = lb.sweep(
+        "quadratic",
+        optimizers="sgd",
+        schedules=[mine, mine_of, "warmup_cosine"],
+        learning_rates=[0.1],
+        seeds=1,
+        steps=20,
+        evaluate_every=1,
+    )
+    assert list(found.runs["schedule"]) == ["join_schedules", "mine_of", "warmup_cosine"]
+    rates = found.curves["learning_rate"].to_numpy().reshape(3, 21)
+    np.testing.assert_allclose(rates[0, :20], 0.1 * tabulate(mine, 20) / 3e-4, rtol=1e-6)
+    np.testing.assert_allclose(rates[0], rates[1], rtol=1e-6)
+
+
+def mine_of(steps: int) -> optax.Schedule:
+    return optax.warmup_cosine_decay_schedule(0.0, 1.0, steps // 4, steps)
+
+
+def test_two_of_one_name_are_refused() -> None:
+    """The tables could not tell them apart."""
+    with pytest.raises(lb.LrbenchError) as caught:
+        lb.sweep(
+            "quadratic",
+            optimizers="sgd",
+            schedules=[optax.cosine_decay_schedule(1.0, 20), optax.cosine_decay_schedule(1.0, 10)],
+            learning_rates=[0.1],
+            steps=20,
+        )
+    told = "schedule.1: another schedule is called cosine_decay_schedule too; give yours a name of its own"
+    assert told in str(caught.value)
+
+
+def test_a_join_is_readable_in_tables() -> None:
+    parts = [
+        [{"name": "linear", "start": 0.0, "final": 1.0}, "cosine"],
+        ["constant", {"name": "step", "gamma": 0.5}],
+    ]
+    asked = {**PLATEAU, "schedule": {"name": "join", "parts": parts, "at": [0.25]}}
+    whole = of_study(read(asked))
+    assert [each.label for each in whole.schedules] == [
+        "join(parts=linear(start=0, final=1) then cosine, at=[0.25])",
+        "join(parts=constant then step(gamma=0.5), at=[0.25])",
+    ]
+    columns = whole.columns(np.array([0]))
+    assert columns["schedule_parts"][0] == "linear(start=0, final=1) then cosine"
+    assert columns["schedule_at"][0] == "[0.25]"
+
+
+def test_the_study_of_schedules_has_them_all() -> None:
+    assert sorted(choice.entry.name for choice in read("schedules").schedule) == catalog.names("schedule")

@@ -17,7 +17,7 @@ from lrbench.engine.lane import Hyper
 from lrbench.engine.made import Made
 from lrbench.engine.programs import Programs
 from lrbench.engine.race import Race
-from lrbench.grid import Grid, Pack, Program, Variant
+from lrbench.grid import Grid, Pack, Program
 from lrbench.problems._problem import Problem
 from lrbench.study import Study
 
@@ -113,7 +113,7 @@ class Engine:
             {
                 "name": variant.name,
                 "params": {name: variant.params[name] for name in variant.shown},
-                "label": _label(variant),
+                "label": variant.label,
                 "depends_on_losses": bool(depends),
                 "step": step.tolist(),
                 "shape": shape[step].tolist(),
@@ -284,8 +284,3 @@ def _joined(pieces: list[Curves]) -> Curves:
         sum(piece.saved_lane_steps for piece in pieces),
         sum(piece.stopped_lane_steps for piece in pieces),
     )
-
-
-def _label(variant: Variant) -> str:
-    shown = ", ".join(f"{name}={variant.params[name]}" for name in variant.shown)
-    return f"{variant.name}({shown})" if shown else variant.name
