@@ -407,6 +407,13 @@ def mine_of(steps: int) -> optax.Schedule:
     return optax.warmup_cosine_decay_schedule(0.0, 1.0, steps // 4, steps)
 
 
+def test_a_schedule_may_be_plain_python() -> None:
+    def plain(count: Any) -> float:
+        return 1.0 if count < 2 else math.cos(count)
+
+    np.testing.assert_allclose(tabulate(plain, 4), [1, 1, math.cos(2), math.cos(3)], rtol=1e-15)
+
+
 def test_two_of_one_name_are_refused() -> None:
     """The tables could not tell them apart."""
     with pytest.raises(lb.LrbenchError) as caught:

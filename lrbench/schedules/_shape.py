@@ -45,10 +45,16 @@ def warmed(steps: int, start: float, after: optax.Schedule) -> optax.Schedule:
 
 
 def tabulate(schedule: Callable[[Any], Any], steps: int) -> Float[np.ndarray, " step"]:
-    """Return the schedule's factor at each step of a run, computed in double precision."""
+    """Return the schedule's factor at each step of a run, computed in double precision.
+
+    One that cannot be traced, because it says `if` or `math.cos`, is asked step by step.
+    """
     with jax.enable_x64(True):
         row = jax.jit(lambda counts: jnp.broadcast_to(jax.vmap(schedule)(counts), counts.shape))
-        return np.asarray(row(jnp.arange(steps)), dtype=np.float64)
+        try:
+            return np.asarray(row(jnp.arange(steps)), dtype=np.float64)
+        except jax.errors.JAXTypeError:
+            return np.array([schedule(count) for count in range(steps)], dtype=np.float64)
 
 
 def of_rates(rates: Float[np.ndarray, " step"]) -> Float[np.ndarray, " step"]:

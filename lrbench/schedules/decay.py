@@ -121,7 +121,7 @@ def piecewise_constant(
     """
     require(all(0 < place < 1 for place in at), "at", at, "shares of the run, above 0 and below 1")
     require_pieces(at, values, len(at) + 1)
-    boundaries = np.array([round(place * steps) for place in at], dtype=np.int64)
+    boundaries = np.array([max(1, round(place * steps)) for place in at], dtype=np.int64)
     return lambda count: jnp.asarray(values)[jnp.searchsorted(boundaries, count, side="right")]
 
 

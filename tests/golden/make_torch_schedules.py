@@ -1,6 +1,7 @@
 """Writes torch_schedules.json: the rates of PyTorch's schedulers at the learning rate 1.
 
-`python tests/golden/make_torch_schedules.py`, with PyTorch (`make bench` installs it); the tests read the file alone.
+`python tests/golden/make_torch_schedules.py`, with PyTorch (`make bench` installs it); the tests read the file alone, so
+this one imports PyTorch only where it uses it.
 """
 
 from __future__ import annotations
@@ -8,9 +9,6 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from typing import Any
-
-import torch
-from torch.optim import lr_scheduler
 
 FILE = Path(__file__).with_name("torch_schedules.json")
 STEPS = 40
@@ -79,6 +77,9 @@ LOSSES = [
 
 
 def rates(name: str, params: dict[str, Any]) -> list[float]:
+    import torch
+    from torch.optim import lr_scheduler
+
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
     own = {"OneCycleLR": {"max_lr": 1.0, "total_steps": STEPS, "cycle_momentum": False}}
     own["CyclicLR"] = {"max_lr": 1.0, "cycle_momentum": False}
@@ -92,6 +93,9 @@ def rates(name: str, params: dict[str, Any]) -> list[float]:
 
 
 def plateau(params: dict[str, Any]) -> list[float]:
+    import torch
+    from torch.optim import lr_scheduler
+
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
     scheduler = lr_scheduler.ReduceLROnPlateau(optimizer, eps=0.0, **params)
     found = []
@@ -107,6 +111,8 @@ def text(cases: list[dict[str, Any]]) -> str:
 
 
 if __name__ == "__main__":
+    import torch
+
     schedules = text(
         [{"name": name, "params": params, "rates": rates(name, params)} for name, params in CASES]
     )
