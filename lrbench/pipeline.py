@@ -118,7 +118,7 @@ def execute(
     if fresh and (aside := store.set_aside()):
         listener.say(f"what {store.folder} held is now in {aside}")
     manifest = _check_folder(store, whole)
-    held = store.held(whole.run_ids)
+    held = store.held(whole.run_ids, stopped=whole.race)
     failures: tuple[Outcome, ...] = ()
     began = time.perf_counter()
     # What the manifest says of problems and schedules belongs to its grid: another grid is described anew.
@@ -138,7 +138,7 @@ def execute(
 
             listener = traced = Traced(listener, store.folder)
         failures = _train(engine, store, launch, manifest["lanes_per_pack"], ~held, listener)
-    trained = int(store.held(whole.run_ids).sum() - held.sum())
+    trained = int(store.held(whole.run_ids, stopped=whole.race).sum() - held.sum())
     manifest |= {
         "study": wanted.name,
         "grid": whole.asdict(),
@@ -343,9 +343,11 @@ def _work(
         engine.grid.evaluations,
         curves.curves,
         curves.diverged_step,
+        curves.stopped_step,
         np.full(len(pack.runs), curves.parameters),
         curves.seconds,
         curves.saved_lane_steps,
+        curves.stopped_lane_steps,
     )
     store.write_part(part)
     return Outcome(pack, curves.seconds)

@@ -465,3 +465,19 @@ def test_thresholds_are_plain_data_for_the_manifest() -> None:
         "confidence": 0.95,
         "resamples": 1000,
     }
+
+
+def test_a_stopped_run_counts_as_if_it_had_stayed_where_it_was() -> None:
+    nan = float("nan")
+    curves = {"train_loss": [[4.0, 3.0, nan, nan], [4.0, 5.0, nan, nan], [4.0, 2.0, 1.0, 1.0]]}
+    runs = analysis.measure([0, 10, 20, 30], curves, [nan] * 3, "train_loss", [10.0, 10.0, nan])
+    assert runs["status"].tolist() == ["stopped", "stopped", "ok"]
+    assert runs["final_train_loss"].tolist() == [3.0, 5.0, 1.0]
+    assert runs["best_train_loss"].tolist() == [3.0, 4.0, 1.0]
+    runs = runs.assign(
+        problem="a", optimizer="sgd", schedule="constant", learning_rate=[0.1, 10.0, 1.0], seed=0
+    )
+    judged = analysis.judge(runs)
+    assert judged["verdict"].tolist() == ["slow", "diverged", "good"]
+    assert analysis.sensitivity(judged)["max_stable_learning_rate"].tolist() == [1.0]
+    assert analysis.summary(judged)["diverged_fraction"].tolist() == [0.0, 1.0, 0.0]

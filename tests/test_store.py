@@ -21,12 +21,12 @@ from lrbench.study import read
 GOLDEN = Path(__file__).parent / "golden" / "quadratic_runs.csv"
 
 
-def _part(name: str, run_ids: list[str], value: float) -> Part:
+def _part(name: str, run_ids: list[str], value: float, stopped: list[float] | None = None) -> Part:
     step = np.array([0, 2, 4])
     curves = {"train_loss": np.full((len(run_ids), 3), value, np.float32)}
-    return Part(
-        name, np.array(run_ids, "S"), step, curves, np.full(len(run_ids), np.nan), np.ones(len(run_ids)), {}
-    )
+    never = np.full(len(run_ids), np.nan)
+    at = never if stopped is None else np.array(stopped)
+    return Part(name, np.array(run_ids, "S"), step, curves, never, at, np.ones(len(run_ids)), {})
 
 
 def test_parts_round_trip_and_overlaps_count_once(tmp_path: Path) -> None:
@@ -34,8 +34,8 @@ def test_parts_round_trip_and_overlaps_count_once(tmp_path: Path) -> None:
     store.write_part(_part("b", ["r2", "r3"], 2.0))
     store.write_part(_part("a", ["r1", "r2", "gone"], 1.0))
     ids = np.array([b"r3", b"r2", b"r1", b"r0"])
-    assert store.held(ids).tolist() == [True, True, True, False]
-    held = store.holdings(ids)
+    assert store.held(ids, stopped=False).tolist() == [True, True, True, False]
+    held = store.holdings(ids, stopped=False)
     found = [(store.read(each).run_ids.tolist(), each.numbers.tolist()) for each in held]
     assert found == [([b"r3", b"r2"], [0, 1]), ([b"r1"], [2])]
     part = store.read(held[0])
@@ -44,12 +44,45 @@ def test_parts_round_trip_and_overlaps_count_once(tmp_path: Path) -> None:
     assert np.isnan(part.diverged_step).all()
 
 
+def test_runs_that_a_race_stopped_count_where_the_study_races(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.write_part(_part("a", ["r1", "r2"], 1.0, [2.0, np.nan]))
+    ids = np.array([b"r1", b"r2"])
+    assert store.held(ids, stopped=True).tolist() == [True, True]
+    assert store.held(ids, stopped=False).tolist() == [False, True]
+    store.write_part(_part("b", ["r1"], 3.0))
+    (first, second) = store.holdings(ids, stopped=False)
+    assert store.read(first).curves["train_loss"][0, 0] == 3.0
+    assert second.numbers.tolist() == [1]
+
+
+def test_a_race_is_finished_without_it(tmp_path: Path, table: dict[str, Any]) -> None:
+    """The same study with race = false trains what was stopped, and nothing else, and then equals one that never raced."""
+    table |= {"steps": 200, "evaluate_every": 10, "learning_rate": {"min": 1e-4, "max": 1.9, "num": 12}}
+    table["lanes_per_chunk"] = 1
+    raced = pipeline.execute({**table, "race": True}, tmp_path / "raced", report=False)
+    runs = raced.results.runs
+    stopped = runs["status"] == "stopped"
+    assert 0 < stopped.sum() < len(runs)
+    assert (runs["verdict"][stopped] == "slow").all()
+    assert np.isfinite(runs["final_train_loss"][stopped]).all()
+    lane_steps = raced.results.manifest["lane_steps"]
+    assert 0 < lane_steps["stopped"] <= lane_steps["saved"] < lane_steps["total"]
+    assert pipeline.execute({**table, "race": True}, tmp_path / "raced", report=False).trained == 0
+    finished = pipeline.execute(table, tmp_path / "raced", report=False)
+    assert finished.trained == stopped.sum()
+    never = pipeline.execute(table, tmp_path / "never", report=False).results
+    left = finished.results.runs.drop(columns="pack_id")
+    pd.testing.assert_frame_equal(left, never.runs.drop(columns="pack_id"), rtol=1e-5)
+    pd.testing.assert_frame_equal(finished.results.sensitivity, never.sensitivity, rtol=1e-5)
+
+
 def test_a_damaged_part_holds_nothing(tmp_path: Path) -> None:
     store = Store(tmp_path)
     path = store.write_part(_part("a", ["r1"], 1.0))
     path.write_bytes(path.read_bytes()[:-20])
-    assert not store.held(np.array([b"r1"])).any()
-    assert not store.holdings(np.array([b"r1"]))
+    assert not store.held(np.array([b"r1"]), stopped=False).any()
+    assert not store.holdings(np.array([b"r1"]), stopped=False)
 
 
 def test_a_part_that_was_not_finished_is_none(tmp_path: Path) -> None:
@@ -57,7 +90,7 @@ def test_a_part_that_was_not_finished_is_none(tmp_path: Path) -> None:
     path = store.write_part(_part("a", ["r1"], 1.0))
     path.rename(path.with_name(".half.parquet"))
     assert store.part_files() == []
-    assert not store.held(np.array([b"r1"])).any()
+    assert not store.held(np.array([b"r1"]), stopped=False).any()
 
 
 def test_nothing_half_written_is_left(tmp_path: Path) -> None:
