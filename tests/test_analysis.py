@@ -14,6 +14,7 @@ from scipy import stats
 
 from lrbench import analysis
 from lrbench.analysis import Thresholds
+from lrbench.analysis.profile import profile
 from tests import frames
 
 NAN = float("nan")
@@ -352,6 +353,32 @@ def test_blocks_of_resamples_change_nothing(monkeypatch: pytest.MonkeyPatch) -> 
         monkeypatch.setattr(sys.modules[f"lrbench.analysis.{name}"], "_BLOCK", 1)
     pd.testing.assert_frame_equal(whole, analysis.sensitivity(runs))
     pd.testing.assert_frame_equal(whole_summary, analysis.summary(runs))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_lines_of_any_shape_are_what_they_are_alone(seed: int) -> None:
+    """Every problem has one line, of rates and seeds of its own, some runs lacking, in any order."""
+    random = np.random.default_rng(seed)
+    each = []
+    for problem in "abcdef":
+        rates, seeds = int(random.integers(1, 5)), int(random.integers(1, 4))
+        runs = runs_of(
+            np.where(random.random(rates * seeds) < 0.2, NAN, 1.3 * random.random(rates * seeds)).tolist(),
+            problem=problem,
+            learning_rate=np.repeat(np.geomspace(0.1, random.random() + 1, rates), seeds),
+            seed=np.tile(np.arange(seeds) + random.integers(9), rates),
+        )
+        each.append(
+            analysis.judge(runs[random.random(len(runs)) < 0.9]) if len(runs) > 4 else analysis.judge(runs)
+        )
+    mixed = pd.concat(each, ignore_index=True).sample(frac=1, random_state=seed)
+    for measured in (analysis.sensitivity, profile):
+        wanted = pd.concat([measured(runs) for runs in each]).drop(columns="line", errors="ignore")
+        found = measured(mixed).drop(columns="line", errors="ignore")
+        order = ["problem", *(["learning_rate"] if "learning_rate" in wanted else [])]
+        pd.testing.assert_frame_equal(
+            found.sort_values(order, ignore_index=True), wanted.sort_values(order, ignore_index=True)
+        )
 
 
 @settings(max_examples=40, deadline=None)  # a busy machine is no failure

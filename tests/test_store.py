@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,26 @@ def test_a_damaged_part_holds_nothing(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-20])
     assert not store.held(np.array([b"r1"]), stopped=False).any()
     assert not store.holdings(np.array([b"r1"]), stopped=False)
+
+
+def test_a_file_of_others_among_the_parts_is_none(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.write_part(_part("none", [], 1.0))
+    pd.DataFrame({"run_id": ["r1"]}).to_parquet(tmp_path / "parts" / "mine.parquet")
+    assert store.holdings(np.array([b"r1"])) == []
+
+
+def test_chosen_curves_of_a_part(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    part = _part("a", ["r1", "r2"], 1.0)
+    more = {**part.curves, "train_loss_of_all": part.curves["train_loss"] + 1}
+    store.write_part(replace(part, curves=more, seconds={"train": 2.0}, saved_lane_steps=3))
+    (holding,) = store.holdings(np.array([b"r2", b"r9", b"r1"]))
+    assert (holding.pack_id, holding.evaluations, holding.curves) == ("a", 3, tuple(more))
+    assert (holding.numbers.tolist(), holding.rows.tolist()) == ([0, 2], [1, 0])
+    assert (holding.seconds, holding.saved_lane_steps) == ({"train": 2.0}, 3)
+    assert list(store.read(holding, ["train_loss"]).curves) == ["train_loss"]
+    assert list(store.read(holding).curves) == list(more)
 
 
 def test_a_part_that_was_not_finished_is_none(tmp_path: Path) -> None:
@@ -297,6 +318,15 @@ def test_a_pack_that_fails_leaves_the_others(tmp_path: Path) -> None:
     assert done.trained == 4
     assert done.results.manifest["runs"] == {"total": 8, "done": 4, "left": 4}
     assert len(done.results.runs) == 4
+
+
+def test_curves_too_long_for_csv_leave_no_older_csv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    results = pipeline.run(_study(tmp_path), tmp_path / "out", report=False)
+    assert (results.folder / "curves.csv").exists()
+    monkeypatch.setattr(tables, "CURVES_CSV_ROWS", len(results.curves) - 1)
+    again = pipeline.rebuild(Store(results.folder), report=False)
+    assert not (results.folder / "curves.csv").exists()
+    assert again.curves.equals(results.curves)
 
 
 def test_tables_of_no_parts(tmp_path: Path) -> None:
