@@ -168,7 +168,9 @@ def test_manifest_says_how(results: lb.Results) -> None:
     assert manifest["thresholds"] == Thresholds().asdict()
     assert manifest["objectives"] == {"quadratic": "train_loss", "house_prices": "valid_loss"}
     assert manifest["model_steps_per_second"] > 0
-    assert {"compile", "train", "evaluate", "tables"} <= set(manifest["seconds"])
+    seconds = manifest["seconds"]
+    assert set(seconds) == {"compile", "train", "evaluate", "training", "starting", "writing", "tables"}
+    assert 0 < seconds["starting"] + seconds["writing"] < seconds["training"]
     assert manifest["versions"]["jax"]
     assert len(manifest["devices"]) == 4
     assert sum(pack["runs"] for pack in manifest["packs"]) == 32
