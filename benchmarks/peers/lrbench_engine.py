@@ -1,38 +1,39 @@
-"""W1 in lrbench: a study of one problem, one optimizer and as many rates as models, through its real engine.
+"""A study in lrbench, through its real engine; by default W1.
 
 Timed like the peers: what the engine reports as training time alone, the device waited for; compiling comes
-before, and the study is evaluated only before the first step and after the last, outside the timed part. All
-runs have one seed, so that they share initial weights and minibatches, as the peers' models do.
+before, and the studies of `benchmarks.workloads` are evaluated only before the first step and after the last,
+outside the timed part. Their runs have one seed, so that they share initial weights and minibatches, as the
+peers' models do.
 """
 
 from __future__ import annotations
 
 import gc
+import json
 import time
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
+from benchmarks import workloads
 from benchmarks.peers import common
 from lrbench.engine.pack import Curves, Engine
 from lrbench.grid import of_study
 from lrbench.study import read
 
 
-def lrbench_w1(models: int = 256, steps: int = 200, repeats: int = 5, devices: int = 0) -> common.Timing:
-    """Train `models` digits MLPs as one lrbench study; on all devices where `devices` is 0."""
-    study = read(_study(models, steps))
-    grid = of_study(study)
-    engine = Engine(study, grid, devices or None)
-    (program,) = grid.programs
-    capacity = engine.lanes_per_pack(program)
-    packs = list(grid.packs([capacity]))
+def lrbench_engine(study: str = "", repeats: int = 5, devices: int = 0) -> common.Timing:
+    """Train the runs of a study, given as JSON (W1 where it is empty); on all devices where `devices` is 0."""
+    asked = read(json.loads(study) if study else workloads.w1())
+    grid = of_study(asked)
+    engine = Engine(asked, grid, devices or None)
+    capacities = [engine.lanes_per_pack(program) for program in grid.programs]
+    packs = list(grid.packs(capacities))
 
-    def call() -> list[Curves]:
-        return [engine.run(pack, capacity) for pack in packs]
+    def call(several: int | None = None) -> list[Curves]:
+        return [engine.run(pack, capacities[pack.program.number]) for pack in packs[:several]]
 
-    compiling = _sum(call(), "compile")
+    compiling = _sum(call(1), "compile")
     seconds, evaluating, whole = [], [], []
     curves: list[Curves] = []
     for _ in range(repeats):
@@ -48,12 +49,14 @@ def lrbench_w1(models: int = 256, steps: int = 200, repeats: int = 5, devices: i
         seconds=common.median(seconds),
         final_losses=tuple(losses[:, -1].tolist()),
         initial_loss=float(losses[0, 0]),
-        model_steps=models * steps,
+        model_steps=len(grid) * grid.steps,
         threads=common.cores(),
         all_seconds=tuple(seconds),
         detail={
             "devices": engine.mesh.size,
-            "chunk": engine.lanes_per_chunk(program),
+            "device": engine.mesh.devices.flat[0].device_kind,
+            "chunk": engine.lanes_per_chunk(grid.programs[0]),
+            "packs": len(packs),
             "compile_seconds": round(compiling, 3),
             "evaluate_seconds": round(common.median(evaluating), 4),
             "run_seconds": round(common.median(whole), 4),
@@ -61,21 +64,9 @@ def lrbench_w1(models: int = 256, steps: int = 200, repeats: int = 5, devices: i
     )
 
 
-def _study(models: int, steps: int) -> dict[str, Any]:
-    return {
-        "name": "w1",
-        "steps": steps,
-        "evaluate_every": steps,
-        "seeds": 1,
-        "problem": ["digits_mlp"],
-        "optimizer": ["adam"],
-        "learning_rate": {"values": common.learning_rates(models).tolist()},
-    }
-
-
 def _sum(curves: Sequence[Curves], part: str) -> float:
     return sum(each.seconds[part] for each in curves)
 
 
 if __name__ == "__main__":
-    common.main(lrbench_w1, "lrbench", "jax", "jaxlib", "optax", "numpy")
+    common.main(lrbench_engine, "lrbench", "jax", "jaxlib", "optax", "numpy")
