@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from lrbench import problems
     from lrbench.choice import Optimizer, Schedule
     from lrbench.errors import LrbenchError
+    from lrbench.learning_rates import logspace
     from lrbench.pipeline import run, sweep
     from lrbench.problems import Data, Problem, problem
     from lrbench.results import Results, load
-    from lrbench.study import logspace
 
 _PLACES = {
     "Data": "problems",
@@ -28,7 +28,7 @@ _PLACES = {
     "Results": "results",
     "Schedule": "choice",
     "load": "results",
-    "logspace": "study",
+    "logspace": "learning_rates",
     "problem": "problems",
     "problems": "problems",
     "run": "pipeline",

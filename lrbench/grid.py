@@ -1,23 +1,23 @@
 """From a study to runs, programs and packs, as plain data.
 
-Axis order of the grid: problem, optimizer, schedule, learning rate, seed. A run's number is its place in that order.
+Axis order of the grid: problem, optimizer, schedule, learning rate, named rates, seed. A run's number is its place in
+that order.
 Nothing here holds an object per run, so that a million runs are a few arrays.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
-import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 
+from lrbench import identity
 from lrbench.choice import Choice
 from lrbench.errors import StudyError
 from lrbench.study import Study
@@ -82,7 +82,16 @@ class Pack:
 
 @dataclass(frozen=True)
 class Grid:
-    """Every run of a study."""
+    """Every run of a study.
+
+    Args:
+        name: of the study.
+        problems, optimizers, schedules: every variant of each.
+        learning_rates: the rates of all parameters that have none of their own.
+        seeds: of the runs.
+        steps, evaluate_every, precision: what all runs share.
+        named_rates: name → rates of the parameters that have a rate of that name, in the order of the study.
+    """
 
     name: str
     problems: tuple[Variant, ...]
@@ -93,12 +102,17 @@ class Grid:
     steps: int
     evaluate_every: int
     precision: str
+    named_rates: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
     @property
-    def shape(self) -> tuple[int, int, int, int, int]:
-        """Lengths of the axes problem, optimizer, schedule, learning rate, seed."""
-        kinds = (self.problems, self.optimizers, self.schedules, self.learning_rates, self.seeds)
-        return tuple(len(axis) for axis in kinds)  # type: ignore[return-value]
+    def shape(self) -> tuple[int, ...]:
+        """Lengths of the axes problem, optimizer, schedule, learning rate, each named rate, seed."""
+        kinds = (self.problems, self.optimizers, self.schedules, *self._rate_axes.values(), self.seeds)
+        return tuple(len(axis) for axis in kinds)
+
+    @property
+    def _rate_axes(self) -> dict[str, tuple[float, ...]]:
+        return {"": self.learning_rates, **self.named_rates}
 
     def __len__(self) -> int:
         return math.prod(self.shape)
@@ -111,37 +125,40 @@ class Grid:
 
     @cached_property
     def run_ids(self) -> np.ndarray:
-        """The identity of every run, as a hash that is the same on every machine, in every order [run]."""
-        tails = [struct.pack("<dq", rate, seed) for rate in self.learning_rates for seed in self.seeds]
-        common = json.dumps([self.steps, self.evaluate_every, self.precision])
-        ids = []
-        for problem in self.problems:
-            for optimizer in self.optimizers:
-                for schedule in self.schedules:
-                    words = "\n".join((problem.identity, optimizer.identity, schedule.identity, common))
-                    start = hashlib.blake2b(words.encode(), digest_size=10)
-                    for tail in tails:
-                        digest = start.copy()
-                        digest.update(tail)
-                        ids.append(digest.hexdigest())
-        return np.array(ids)
+        """The identity of every run, as a hash that is the same on every machine, in every order: bytes [run]."""
+        return identity.run_ids(
+            [
+                [variant.identity for variant in kind]
+                for kind in (self.problems, self.optimizers, self.schedules)
+            ],
+            self._rate_axes,
+            self.seeds,
+            json.dumps([self.steps, self.evaluate_every, self.precision]),
+        )
 
     def indices(self, runs: Int[np.ndarray, " run"]) -> tuple[np.ndarray, ...]:
-        """Return each run's place on the axes problem, optimizer, schedule, learning rate, seed."""
+        """Return each run's place on the axes problem, optimizer, schedule, learning rate, each named rate, seed."""
         return np.unravel_index(runs, self.shape)
+
+    def rates(self, runs: Int[np.ndarray, " run"]) -> dict[str, Float[np.ndarray, " run"]]:
+        """Return each run's learning rates: under `""` that of all parameters that have none of their own, then by name."""
+        places = self.indices(runs)[3:-1]
+        axes = self._rate_axes.items()
+        return {name: np.array(axis)[place] for (name, axis), place in zip(axes, places, strict=True)}
 
     def columns(self, runs: Int[np.ndarray, " run"]) -> dict[str, np.ndarray]:
         """Return the identity columns of the runs table for the given runs."""
         places = self.indices(runs)
         kinds = {"problem": self.problems, "optimizer": self.optimizers, "schedule": self.schedules}
         columns: dict[str, np.ndarray] = {
-            "run_id": self.run_ids[runs],
+            "run_id": self.run_ids[runs].astype(str).astype(object),
             "study": np.full(len(runs), self.name, dtype=object),
         }
         for place, (kind, variants) in zip(places, kinds.items(), strict=False):
             columns[kind] = np.array([variant.name for variant in variants], dtype=object)[place]
-        columns["learning_rate"] = np.array(self.learning_rates)[places[3]]
-        columns["seed"] = np.array(self.seeds)[places[4]]
+        for name, rates in self.rates(runs).items():
+            columns[f"learning_rate_{name}" if name else "learning_rate"] = rates
+        columns["seed"] = np.array(self.seeds)[places[-1]]
         columns["steps"] = np.full(len(runs), self.steps)
         for place, (kind, variants) in zip(places, kinds.items(), strict=False):
             for name in dict.fromkeys(name for variant in variants for name in variant.shown):
@@ -175,7 +192,7 @@ class Grid:
                 runs = program.runs[start : start + capacity]
                 runs = runs if left is None else runs[left[runs]]
                 if len(runs):
-                    yield Pack(pack_id(self.run_ids[runs]), program, runs)
+                    yield Pack(identity.pack_id(self.run_ids[runs]), program, runs)
 
     def asdict(self) -> dict[str, Any]:
         """Return the grid as plain data, from which `from_dict` makes it again without the study's code."""
@@ -191,7 +208,8 @@ class Grid:
             )
             kinds[kind] = tuple(Variant(**row) for row in rows)
         axes = {key: tuple(data[key]) for key in ("learning_rates", "seeds")}
-        return cls(**{**data, **kinds, **axes})
+        named = {name: tuple(rates) for name, rates in data.get("named_rates", {}).items()}
+        return cls(**{**data, **kinds, **axes, "named_rates": named})
 
 
 def of_study(study: Study) -> Grid:
@@ -207,12 +225,8 @@ def of_study(study: Study) -> Grid:
         study.steps,
         study.evaluate_every,
         study.precision,
+        {name: axis.rates() for name, axis in study.learning_rate.named.items()},
     )
-
-
-def pack_id(run_ids: np.ndarray) -> str:
-    """Return the name of a pack: a hash of the run_ids in it, whatever their order."""
-    return hashlib.blake2b("".join(sorted(run_ids)).encode(), digest_size=8).hexdigest()
 
 
 def _variants(kind: str, choices: Sequence[Choice]) -> tuple[Variant, ...]:

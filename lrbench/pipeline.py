@@ -212,7 +212,8 @@ def sweep(
     Args:
         problems: names, `Problem` objects, or tables such as `{"name": "digits_mlp", "hidden": [[64], [128]]}`.
         optimizers: names, `Optimizer(...)`, or functions learning rate → optax transformation.
-        learning_rates: the rates, such as `logspace(1e-5, 10, 100)`.
+        learning_rates: the rates, such as `logspace(1e-5, 10, 100)`; or a dict of rates by name, where `""` are those of
+            all parameters that have no rate of their own, such as `{"": [0.1, 1], "output": [0.01, 0.1]}`.
         schedules: names, `Schedule(...)`, or functions steps → optax schedule of peak 1.
         seeds: a count, or a list.
         steps: optimizer steps of every run.
@@ -227,7 +228,12 @@ def sweep(
     >>> list(results.runs["verdict"])
     ['good', 'diverged']
     """
-    rates = [float(rate) for rate in np.asarray(learning_rates, dtype=float).reshape(-1)]
+    named = dict(learning_rates) if isinstance(learning_rates, Mapping) else {"": learning_rates}
+    if "" not in named:
+        raise StudyError(f'sweep: learning_rates = {named!r}: needs the rates of the name "" as well')
+    axes = {
+        name: {"values": np.asarray(rates, dtype=float).reshape(-1).tolist()} for name, rates in named.items()
+    }
     table = {
         "name": "sweep",
         "steps": steps,
@@ -235,7 +241,7 @@ def sweep(
         "problem": problems,
         "optimizer": optimizers,
         "schedule": schedules,
-        "learning_rate": {"values": rates},
+        "learning_rate": axes.pop("") | axes,
         **more,
     }
     checked = study.check(table, "sweep", trust=True)

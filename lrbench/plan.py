@@ -84,7 +84,8 @@ def _row(engine: Any, program: Any, pace: float) -> dict[str, Any]:
 
 
 def _shape(whole: Grid) -> str:
-    words = ("problem", "optimizer", "schedule", "learning rate", "seed")
+    named = (f"{name.replace('_', ' ')} rate" for name in whole.named_rates)
+    words = ("problem", "optimizer", "schedule", "learning rate", *named, "seed")
     return " × ".join(
         f"{n} {word}{'s' if n != 1 else ''}" for n, word in zip(whole.shape, words, strict=True)
     )

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 from jaxtyping import Bool, Float, Int
@@ -36,7 +37,7 @@ class Part:
 
     Args:
         pack_id: its name.
-        run_ids: the runs.
+        run_ids: the runs, as bytes.
         step: the evaluations.
         curves: name → value of each run at each evaluation.
         diverged_step: first step with a non-finite loss, NaN for none.
@@ -99,7 +100,7 @@ class Store:
     def write_part(self, part: Part) -> Path:
         """Write a part, whole or not at all."""
         columns: dict[str, Any] = {
-            "run_id": part.run_ids,
+            "run_id": pa.array(part.run_ids, pa.string()),
             "diverged_step": pa.array(part.diverged_step, from_pandas=True),
             "parameters": part.parameters,
         }
@@ -119,7 +120,7 @@ class Store:
         found = [np.array([], dtype=run_ids.dtype)]
         for path in self.part_files():
             with contextlib.suppress(pa.ArrowInvalid, OSError, KeyError):
-                found.append(np.array(pq.read_table(path, columns=["run_id"])["run_id"].to_pylist()))
+                found.append(_ids(pq.read_table(path, columns=["run_id"])))
         held: Bool[np.ndarray, " run"] = np.isin(run_ids, np.concatenate(found))
         return held
 
@@ -133,7 +134,7 @@ class Store:
         found = []
         for path in self.part_files():
             with contextlib.suppress(pa.ArrowInvalid, OSError, KeyError):
-                ids = np.array(pq.read_table(path, columns=["run_id"])["run_id"].to_pylist())
+                ids = _ids(pq.read_table(path, columns=["run_id"]))
                 places = order[np.searchsorted(run_ids, ids, sorter=order).clip(max=len(order) - 1)]
                 numbers = np.where(run_ids[places] == ids, places, -1)
                 if (numbers >= 0).any():
@@ -182,7 +183,7 @@ def _read_part(path: Path, keep: Int[np.ndarray, " run"]) -> Part:
     }
     return Part(
         about["pack_id"],
-        np.array(rows["run_id"].to_pylist()),
+        _ids(rows),
         np.array(about["step"]),
         {name: values.astype(np.float64) for name, values in curves.items()},
         rows["diverged_step"].to_numpy().astype(np.float64),
@@ -190,6 +191,14 @@ def _read_part(path: Path, keep: Int[np.ndarray, " run"]) -> Part:
         about["seconds"],
         about.get("saved_lane_steps", 0),
     )
+
+
+def _ids(table: pa.Table) -> np.ndarray:
+    """Return the run_ids of a table as bytes of one length, without a Python object for each."""
+    text = table["run_id"].combine_chunks()
+    length = pc.max(pc.binary_length(text)).as_py() or 1
+    padded = pc.ascii_rpad(text, length, padding="\0")
+    return np.frombuffer(padded.buffers()[2], f"S{length}", count=len(padded))
 
 
 def _lists(values: Float[np.ndarray, "run evaluation"]) -> pa.Array:

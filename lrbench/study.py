@@ -23,68 +23,7 @@ from pydantic import (
 from lrbench import catalog
 from lrbench.choice import Choice, choose
 from lrbench.errors import LrbenchError, StudyError
-
-MOST_RUNS = 20_000_000
-_SMALLEST, _LARGEST = 1e-30, 1e30
-
-
-class LearningRates(BaseModel):
-    """The rates of a study: log-spaced from `min` to `max`, or listed."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    min: float | None = Field(None, ge=_SMALLEST, le=_LARGEST, allow_inf_nan=False)
-    max: float | None = Field(None, ge=_SMALLEST, le=_LARGEST, allow_inf_nan=False)
-    num: int | None = Field(None, ge=1, le=MOST_RUNS, strict=True)
-    per_decade: float | None = Field(None, gt=0, le=1e6, allow_inf_nan=False)
-    values: tuple[Annotated[float, Field(ge=_SMALLEST, le=_LARGEST, allow_inf_nan=False)], ...] | None = None
-
-    @model_validator(mode="after")
-    def _one_way(self) -> LearningRates:
-        ranged = [key for key in ("min", "max", "num", "per_decade") if getattr(self, key) is not None]
-        if self.values is not None:
-            if ranged:
-                raise ValueError(f"give either values or {', '.join(ranged)}, not both")
-            if not self.values:
-                raise ValueError("values is empty; give at least one rate")
-            if len(set(self.values)) < len(self.values):
-                raise ValueError("values holds a rate twice; each must be there once")
-        elif self.min is None or self.max is None or (self.num is None) == (self.per_decade is None):
-            raise ValueError("needs min, max and num; or min, max and per_decade; or values")
-        elif self.min > self.max or (self.min == self.max and (self.num or 2) > 1):
-            raise ValueError(f"min = {self.min:g} must be below max = {self.max:g}")
-        return self
-
-    @property
-    def count(self) -> int:
-        """How many rates there are."""
-        if self.values is not None:
-            return len(self.values)
-        assert self.min is not None and self.max is not None
-        return self.num or round(math.log10(self.max / self.min) * (self.per_decade or 1)) + 1
-
-    def rates(self) -> tuple[float, ...]:
-        """Return the rates in rising order.
-
-        Log-spaced ones are rounded to nine digits, so that they read well and are the same on every machine.
-
-        >>> LearningRates(min=0.001, max=1, num=4).rates()
-        (0.001, 0.01, 0.1, 1.0)
-        """
-        if self.values is not None:
-            return tuple(sorted(self.values))
-        assert self.min is not None and self.max is not None
-        return logspace(self.min, self.max, self.count)
-
-
-def logspace(low: float, high: float, num: int) -> tuple[float, ...]:
-    """Return `num` log-spaced learning rates from `low` to `high`, rounded to nine significant digits.
-
-    >>> logspace(1e-4, 1e-2, 3)
-    (0.0001, 0.001, 0.01)
-    """
-    start, span = math.log10(low), math.log10(high) - math.log10(low)
-    return tuple(float(f"{10 ** (start + span * i / max(1, num - 1)):.9g}") for i in range(num))
+from lrbench.learning_rates import LARGEST, MOST_RUNS, SMALLEST, LearningRates
 
 
 def _choices(value: Any, info: ValidationInfo) -> tuple[Choice, ...]:
@@ -176,7 +115,8 @@ class Study(BaseModel):
         """How many runs the grid has."""
         parts = (self.problem, self.optimizer, self.schedule)
         variants = math.prod(sum(choice.size for choice in choices) for choices in parts)
-        return variants * self.learning_rate.count * len(self.seeds)
+        axes = (self.learning_rate, *self.learning_rate.named.values())
+        return variants * math.prod(axis.count for axis in axes) * len(self.seeds)
 
     def table(self, folder: Path) -> dict[str, Any]:
         """Return the study as plain data, as a study file in that folder would hold it."""
@@ -276,12 +216,15 @@ def _sentence(error: ValidationError) -> str:
     if first["type"] == "extra_forbidden":
         model: type[BaseModel] = LearningRates if first["loc"][0] == "learning_rate" else Study
         return f"{key} = {given!r}: {catalog.unknown('key', str(first['loc'][-1]), list(model.model_fields))}"
+    if first["type"] == "model_type" and first["loc"][0] == "learning_rate" and len(first["loc"]) == 2:
+        unknown = catalog.unknown("key", str(first["loc"][1]), list(LearningRates.model_fields))
+        return f"{key} = {given!r}: {unknown}; or a table, which is a rate of that name"
     if first["type"] == "missing":
         return f"{key}: missing; a study needs it"
     if first["type"] == "value_error":
         return f"{key + ' ' if key else ''}{first['msg'].removeprefix('Value error, ')}".strip()
-    if key.startswith("learning_rate.") and key.split(".")[1] in {"min", "max", "values"}:
-        return f"{key} = {given!r}: must be a number from {_SMALLEST:g} to {_LARGEST:g}"
+    if first["loc"][0] == "learning_rate" and {"min", "max", "values"} & set(first["loc"]):
+        return f"{key} = {given!r}: must be a number from {SMALLEST:g} to {LARGEST:g}"
     wanted = {
         "seeds": "must be a count, or a list of whole numbers",
         "name": "must be 1 to 64 of a-z, 0-9, _ and -",

@@ -49,19 +49,22 @@ def study(
     problems: tuple[str, ...] = ("digits_mlp",),
     schedules: tuple[str, ...] = ("constant",),
     valid: bool = True,
+    output: tuple[float, ...] = (),
 ) -> Results:
-    """Results over a grid; an optimizer is (name, momentum, best rate)."""
+    """Results over a grid; an optimizer is (name, momentum, best rate), `output` a named rate that the best one falls with."""
     rates = list(np.logspace(-4, 2, 25)) if rates is None else rates
     rows, tables = [], []
     for problem in problems:
         for name, momentum, best in optimizers:
             for schedule in schedules:
                 for rate in rates:
-                    for seed in range(seeds):
-                        rows.append((problem, name, schedule, rate, seed, momentum))
-                        tables.append(_curve(rate, best, seed))
-    columns = ["problem", "optimizer", "schedule", "learning_rate", "seed", "optimizer_momentum"]
-    runs = pd.DataFrame(rows, columns=pd.Index(columns))
+                    for other in output or (1.0,):
+                        for seed in range(seeds):
+                            rows.append((problem, name, schedule, rate, other, seed, momentum))
+                            tables.append(_curve(rate, best / other, seed))
+    columns = ["problem", "optimizer", "schedule", "learning_rate", "learning_rate_output", "seed"]
+    runs = pd.DataFrame(rows, columns=pd.Index([*columns, "optimizer_momentum"]))
+    runs = runs if output else runs.drop(columns="learning_rate_output")
     runs.insert(0, "run_id", [f"{index:012x}" for index in range(len(runs))])
     runs.insert(1, "study", "synthetic")
     runs.insert(runs.columns.get_loc("seed") + 1, "steps", STEPS)

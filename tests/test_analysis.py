@@ -430,6 +430,32 @@ def test_the_answer_says_how_far_from_the_best_of_the_problem_it_is() -> None:
     assert "even that stays 40 % short of the best of this problem" in table["answer"].iloc[1]
 
 
+def test_a_named_rate_is_part_of_the_identity() -> None:
+    results = frames.study(output=(0.1, 1.0), optimizers=(("sgd", 0.9, 0.1),), seeds=2)
+    table = results.sensitivity
+    assert list(table)[:5] == [
+        "problem",
+        "optimizer",
+        "schedule",
+        "optimizer_momentum",
+        "learning_rate_output",
+    ]
+    assert table["learning_rate_output"].tolist() == [0.1, 1.0]
+    assert table["rates"].tolist() == [25, 25]
+    alone = frames.study(optimizers=(("sgd", 0.9, 0.1),), seeds=2).sensitivity
+    assert table["best_learning_rate"][1] == alone["best_learning_rate"][0]
+    np.testing.assert_allclose(table["best_learning_rate"][0] / table["best_learning_rate"][1], 10, rtol=0.2)
+    assert list(results.summary)[4:7] == ["learning_rate", "learning_rate_output", "steps"]
+    assert len(results.summary) == 50
+    assert set(results.summary["seeds"]) == {2}
+    answers = analysis.best(table)["answer"]
+    assert sorted(text.partition(":")[0] for text in answers) == [
+        "sgd(learning_rate_output=0.1) + constant",
+        "sgd(learning_rate_output=1) + constant",
+    ]
+    assert len(analysis.zones(results.runs)) == 50
+
+
 def test_thresholds_are_plain_data_for_the_manifest() -> None:
     assert Thresholds().asdict() == {
         "good": 0.05,

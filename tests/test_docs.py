@@ -24,7 +24,8 @@ import lrbench as lb
 from lrbench import catalog, cli
 from lrbench.analysis import Thresholds, label
 from lrbench.grid import of_study
-from lrbench.study import LearningRates, Study, read
+from lrbench.learning_rates import LearningRates
+from lrbench.study import Study, read
 
 ROOT = Path(__file__).parents[1]
 PAGES = {

@@ -8,6 +8,7 @@ import sys
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -50,11 +51,53 @@ def test_run_ids_do_not_hang_on_the_rest_of_the_study() -> None:
 def test_run_ids_are_the_same_in_another_process() -> None:
     code = "from lrbench import grid, study;print(grid.of_study(study.read('quickstart')).run_ids[7])"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert found.stdout.strip() == grid.of_study(read("quickstart")).run_ids[7]
+    assert found.stdout.strip() == str(grid.of_study(read("quickstart")).run_ids[7])
 
 
-def test_a_grid_survives_the_manifest() -> None:
-    whole = _grid()
+def test_an_order_of_named_rates_is_no_identity() -> None:
+    def ids(**named: Any) -> Any:
+        return _grid(learning_rate={"values": [0.1], **named}, seeds=1).run_ids
+
+    one, two = {"values": [0.3]}, {"values": [0.5]}
+    assert list(ids(a=one, b=two)) == list(ids(b=two, a=one))
+    assert not set(ids(a=one, b=two)) & set(ids(a=two, b=one))
+    assert not set(ids(a=one)) & (set(ids()) | set(ids(b=one)))
+
+
+def test_a_million_runs_have_a_million_run_ids() -> None:
+    from lrbench.identity import pack_id, run_ids
+
+    rates = {"": [0.1, 0.2], "output": np.geomspace(1e-3, 1, 1000).tolist()}
+    ids = run_ids([["p"], ["a", "b"], ["s"]], rates, range(250), "")
+    assert ids.dtype == "S20"
+    assert len(np.unique(ids)) == len(ids) == 1_000_000
+    # Each of the 80 bits is as often 0 as 1: within five standard deviations.
+    bits = np.unpackbits(
+        np.frombuffer(bytes.fromhex(ids.tobytes().decode()), np.uint8).reshape(-1, 10), axis=1
+    )
+    np.testing.assert_allclose(bits.mean(axis=0), 0.5, atol=5 * 0.5 / 1000)
+    assert pack_id(ids[:9]) == pack_id(ids[8::-1]) != pack_id(ids[:8])
+
+
+def test_rates_of_runs() -> None:
+    whole = _grid(
+        learning_rate={"values": [1.0, 2.0], "output": {"values": [3.0, 4.0, 5.0]}}, problem="quadratic"
+    )
+    assert whole.shape == (1, 3, 3, 2, 3, 2)
+    rates = whole.rates(np.arange(12))
+    assert rates[""].tolist() == [1.0] * 6 + [2.0] * 6
+    assert rates["output"].tolist() == [3.0, 3.0, 4.0, 4.0, 5.0, 5.0] * 2
+    columns = whole.columns(np.arange(12))
+    assert list(columns)[5:8] == ["learning_rate", "learning_rate_output", "seed"]
+    assert columns["seed"].tolist() == [0, 1] * 6
+    assert list(_grid().rates(np.array([0]))) == [""]
+    seeds = [whole.indices(program.runs)[-1] for program in whole.programs]
+    assert all((np.diff(of_run) >= 0).all() for of_run in seeds)
+
+
+@pytest.mark.parametrize("named", [{}, {"b": {"values": [0.5, 1.0]}, "a": {"min": 0.1, "max": 1, "num": 3}}])
+def test_a_grid_survives_the_manifest(named: Any) -> None:
+    whole = _grid(learning_rate={"values": [0.1, 0.2], **named})
     again = grid.Grid.from_dict(json.loads(json.dumps(whole.asdict())))
     np.testing.assert_array_equal(again.run_ids, whole.run_ids)
     for name, column in whole.columns(np.arange(len(whole))).items():
@@ -111,5 +154,5 @@ def test_packs_hold_every_run_that_is_left_once(
     assert all(any(set(pack.runs) <= runs for runs in everything.values()) for pack in packs)
 
 
-FIRST = ["840f9da862824999e918", "ffbf78918feb1c5f3fdf"]
-LAST = "0487b9430624873f2fc0"
+FIRST = [b"fdcd002a1ac9245b22a5", b"74804b05306c395d12e5"]
+LAST = b"b934a9790e4b235cad22"

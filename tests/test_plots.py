@@ -31,6 +31,7 @@ STUDIES = {
     "one row": lambda: frames.study(rates=[0.1], seeds=1, optimizers=ONE),
     "one row that diverges": lambda: frames.study(rates=[1e3], seeds=1, optimizers=ONE),
     "all diverge, no validation": lambda: frames.study(rates=[1e2, 1e3], seeds=2, valid=False),
+    "a named rate": lambda: frames.study(rates=[0.01, 0.1, 1.0], output=(0.1, 1.0, 10.0)),
     "hostile names": lambda: frames.study(
         rates=[0.01, 0.1], optimizers=(("_$a$", 0.9, 0.1),), problems=("$x^",)
     ),
@@ -96,6 +97,14 @@ def test_heatmap_has_a_cell_per_rate_and_evaluation(results: frames.Results) -> 
     assert len(cells) == 6
     assert cells[0].mask[:, -1].any()  # the largest rate is not finite any more
     assert not cells[0].mask[0].any()
+
+
+def test_a_line_per_value_of_a_named_rate() -> None:
+    figure = draw("loss_vs_learning_rate", frames.study(optimizers=ONE, output=(0.1, 1.0)))
+    best = {line.get_xdata()[0] for line in figure.axes[0].lines if line.get_marker() == "o"}
+    assert len(best) == 2
+    legend = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert legend[:2] == ["sgd(learning_rate_output=0.1)", "sgd(learning_rate_output=1)"]
 
 
 def test_schedules_draw_their_shapes(results: frames.Results) -> None:

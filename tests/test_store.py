@@ -25,7 +25,7 @@ def _part(name: str, run_ids: list[str], value: float) -> Part:
     step = np.array([0, 2, 4])
     curves = {"train_loss": np.full((len(run_ids), 3), value, np.float32)}
     return Part(
-        name, np.array(run_ids), step, curves, np.full(len(run_ids), np.nan), np.ones(len(run_ids)), {}
+        name, np.array(run_ids, "S"), step, curves, np.full(len(run_ids), np.nan), np.ones(len(run_ids)), {}
     )
 
 
@@ -33,10 +33,10 @@ def test_parts_round_trip_and_overlaps_count_once(tmp_path: Path) -> None:
     store = Store(tmp_path)
     store.write_part(_part("b", ["r2", "r3"], 2.0))
     store.write_part(_part("a", ["r1", "r2", "gone"], 1.0))
-    ids = np.array(["r3", "r2", "r1", "r0"])
+    ids = np.array([b"r3", b"r2", b"r1", b"r0"])
     assert store.held(ids).tolist() == [True, True, True, False]
     found = [(part.run_ids.tolist(), numbers.tolist()) for part, numbers in store.parts(ids)]
-    assert found == [(["r3", "r2"], [0, 1]), (["r1"], [2])]
+    assert found == [([b"r3", b"r2"], [0, 1]), ([b"r1"], [2])]
     (part, _), _ = store.parts(ids)
     assert part.curves["train_loss"].dtype == np.float64
     assert part.curves["train_loss"].shape == (2, 3)
@@ -47,8 +47,8 @@ def test_a_damaged_part_holds_nothing(tmp_path: Path) -> None:
     store = Store(tmp_path)
     path = store.write_part(_part("a", ["r1"], 1.0))
     path.write_bytes(path.read_bytes()[:-20])
-    assert not store.held(np.array(["r1"])).any()
-    assert not list(store.parts(np.array(["r1"])))
+    assert not store.held(np.array([b"r1"])).any()
+    assert not list(store.parts(np.array([b"r1"])))
 
 
 def test_a_part_that_was_not_finished_is_none(tmp_path: Path) -> None:
@@ -56,7 +56,7 @@ def test_a_part_that_was_not_finished_is_none(tmp_path: Path) -> None:
     path = store.write_part(_part("a", ["r1"], 1.0))
     path.rename(path.with_name(".half.parquet"))
     assert store.part_files() == []
-    assert not store.held(np.array(["r1"])).any()
+    assert not store.held(np.array([b"r1"])).any()
 
 
 def test_nothing_half_written_is_left(tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 import lrbench as lb
 from lrbench import catalog, fingerprint
 from lrbench.errors import StudyError
-from lrbench.study import LearningRates, logspace, read
+from lrbench.learning_rates import LearningRates, logspace
+from lrbench.study import read
 
 TOML = """
 name = "digits"
@@ -57,6 +58,19 @@ def test_overrides(path: Path) -> None:
     assert (study.steps, study.learning_rate.count, study.runs) == (60, 3, 2 * 1 * 1 * 3 * 2)
 
 
+def test_named_rates(path: Path) -> None:
+    more = ["learning_rate.output={values=[2, 1]}", "learning_rate.input={min=1, max=100, per_decade=1}"]
+    study = read(path, more)
+    assert study.runs == 2 * 2 * 3 * 9 * 2 * (2 * 3)
+    assert {name: axis.rates() for name, axis in study.learning_rate.named.items()} == {
+        "output": (1.0, 2.0),
+        "input": (1.0, 10.0, 100.0),
+    }
+    again = read(study.table(path.parent))
+    assert again.learning_rate == study.learning_rate
+    assert list(again.learning_rate.named) == ["output", "input"]
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [
@@ -70,7 +84,28 @@ def test_overrides(path: Path) -> None:
         ("learning_rate.min=2", "learning_rate min = 2 must be below max = 1"),
         (
             "learning_rate.numm=3",
-            "unknown key 'numm'; allowed: min, max, num, per_decade, values; did you mean 'num'?",
+            "unknown key 'numm'; allowed: min, max, num, per_decade, values; did you mean 'num'?"
+            "; or a table, which is a rate of that name",
+        ),
+        (
+            "learning_rate.output.num=3",
+            "learning_rate.output needs min, max and num; or min, max and per_decade; or values",
+        ),
+        (
+            "learning_rate.output={values=[0]}",
+            "learning_rate.output.values.0 = 0: must be a number from 1e-30",
+        ),
+        (
+            "learning_rate.output={numm=3}",
+            "learning_rate.output.numm = 3: unknown key 'numm'; allowed: min, ",
+        ),
+        (
+            "learning_rate.Out={values=[1]}",
+            "learning_rate Out: the name of a rate must be a letter a-z, then a-z, 0-9 and _",
+        ),
+        (
+            "learning_rate.sensitivity={values=[1]}",
+            "learning_rate sensitivity: the name of a rate must not begin with sensitivity, as columns do",
         ),
         (
             "learning_rate.per_decade=3",

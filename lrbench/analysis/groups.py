@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -16,11 +17,19 @@ PARTS = ("problem", "optimizer", "schedule")
 def parameter_columns(frame: pd.DataFrame, part: str) -> list[str]:
     """The parameter columns of `part` ("problem", "optimizer" or "schedule"), in the frame's order.
 
+    A named learning rate, which has a column `learning_rate_<name>`, is one of the optimizer.
+
     Example:
         >>> parameter_columns(pd.DataFrame(columns=["optimizer", "optimizer_b2", "schedule"]), "optimizer")
         ['optimizer_b2']
     """
-    return [str(name) for name in frame.columns if str(name).startswith(part + "_")]
+    own = [str(name) for name in frame.columns if str(name).startswith(part + "_")]
+    return own + (_named_rates(frame) if part == "optimizer" else [])
+
+
+def _named_rates(frame: pd.DataFrame) -> list[str]:
+    # learning_rate_sensitivity... is what the sensitivity table measures; no rate has such a name.
+    return [str(name) for name in frame.columns if re.match("learning_rate_(?!sensitivity)", str(name))]
 
 
 def part_columns(frame: pd.DataFrame, *parts: str) -> list[str]:
@@ -31,9 +40,9 @@ def part_columns(frame: pd.DataFrame, *parts: str) -> list[str]:
 
 def point_columns(frame: pd.DataFrame) -> list[str]:
     """The columns that identify a grid point: everything that identifies a run, but its seed."""
-    leading = ["study", *PARTS, "learning_rate", "steps"]
-    named = [name for name in leading if name in frame.columns]
-    return named + [name for part in PARTS for name in parameter_columns(frame, part)]
+    leading = ["study", *PARTS, "learning_rate", *_named_rates(frame), "steps"]
+    parameters = [name for part in PARTS for name in parameter_columns(frame, part)]
+    return list(dict.fromkeys([name for name in leading if name in frame.columns] + parameters))
 
 
 def _codes(column: pd.Series) -> Ints:

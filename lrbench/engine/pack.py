@@ -217,7 +217,7 @@ class Engine:
         return Curves(pack.runs, curves, lanes.diverged_step, count, seconds, lanes.saved)
 
     def _place(self, pack: Pack, compiled: batch.Compiled) -> batch.Batch:
-        _, optimizers, rows, rates, of_run = self.grid.indices(pack.runs)
+        _, optimizers, rows, rates, *_, of_run = self.grid.indices(pack.runs)
         values = {
             name: np.array([variant.params.get(name, np.nan) for variant in self.grid.optimizers], float)[
                 optimizers
@@ -229,7 +229,7 @@ class Engine:
 
     def _learning_rates(self, pack: Pack) -> Float[np.ndarray, "run evaluation"]:
         """Return the rate that each run has at each evaluation; at the end, that of its last step."""
-        _, _, rows, rates, _ = self.grid.indices(pack.runs)
+        _, _, rows, rates, *_ = self.grid.indices(pack.runs)
         steps = np.minimum(self.grid.evaluations, self.grid.steps - 1)
         peaks = np.array(self.grid.learning_rates)[rates]
         return peaks[:, None] * self.shapes[rows][:, steps]
@@ -237,7 +237,7 @@ class Engine:
     def _size(self, program: Program, lanes_per_pack: int) -> batch.Size:
         """Return a size that holds any pack of a program, so that all its packs share one compilation."""
         lanes = self.lanes_per_chunk(program)
-        of_run = self.grid.indices(program.runs)[4]
+        of_run = self.grid.indices(program.runs)[-1]
         packs = [of_run[start : start + lanes_per_pack] for start in range(0, len(of_run), lanes_per_pack)]
         return batch.Size(
             chunks=max(batch.chunks_needed(pack, self.mesh.size, lanes) for pack in packs),

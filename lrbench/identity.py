@@ -1,0 +1,104 @@
+"""The identity of runs and packs: short hashes that are the same on every machine and in every order.
+
+A million of them are a few passes over arrays of 64-bit words, and are held as one array of bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+Words = npt.NDArray[np.uint64]
+RUN_ID = np.dtype("S20")
+"""A run_id: 20 hexadecimal digits, which are 80 bits."""
+
+
+def run_ids(
+    variants: Sequence[Sequence[str]], rates: Mapping[str, Sequence[float]], seeds: Sequence[int], common: str
+) -> npt.NDArray[np.bytes_]:
+    """Return the identity of every run of a grid, in the order of its axes.
+
+    Two hash states h of 64 bits take in one axis after the other, h ← m(h ⊕ m(w)), where w is BLAKE2b of a text or
+    the bits of a number (a rate as IEEE 754 binary64), and m is the finaliser of SplitMix64 in one state and of
+    MurmurHash3 in the other. Named rates are taken in by name, so that their order in the study is of no account,
+    and without one it is as if there were no such thing.
+
+    Args:
+        variants: for problem, optimizer and schedule, what tells each variant from any other.
+        rates: name → rates; the name of the rates of all other parameters is empty.
+        seeds: of the runs.
+        common: what all runs share.
+
+    Returns:
+        [run] of dtype `RUN_ID`.
+
+    >>> run_ids([["a"], ["b"], ["c"]], {"": [0.1, 0.2]}, [0], "d")
+    array([b'469083657e017661b30b', b'cba96d131d49d8ec0533'], dtype='|S20')
+
+    Source: Steele, Lea & Flood, OOPSLA 2014, with Stafford's variant 13 (SplitMix64); Appleby, MurmurHash3 (fmix64).
+    """
+    axes = [_words(texts) for texts in variants]
+    axes += [np.array(axis, np.float64).view(np.uint64)[None] for axis in rates.values()]
+    axes.append(np.array(seeds, np.uint64)[None])
+    # The order of taking in: named rates by name, the seed last.
+    named = sorted(range(len(rates)), key=list(rates).__getitem__)
+    order = [0, 1, 2, *(3 + place for place in named), len(axes) - 1]
+    names = [name for name in sorted(rates) if name]
+    first = _words([json.dumps([common, names]) if names else common])[:, 0]
+    states = [
+        _absorb(first[word], [axis[min(word, len(axis) - 1)] for axis in axes], order, mix)
+        for word, mix in enumerate((_splitmix64, _fmix64))
+    ]
+    return _hexadecimal(*states)
+
+
+def pack_id(run_ids: npt.NDArray[np.bytes_]) -> str:
+    """Return the name of a pack: a hash of the run_ids in it, whatever their order."""
+    return hashlib.blake2b(np.sort(run_ids).tobytes(), digest_size=8).hexdigest()
+
+
+def _words(texts: Sequence[str]) -> Words:
+    """Return two words of each text [word, text]."""
+    digests = b"".join(hashlib.blake2b(text.encode(), digest_size=16).digest() for text in texts)
+    return np.frombuffer(digests, "<u8").astype(np.uint64).reshape(-1, 2).T
+
+
+def _absorb(
+    start: np.uint64, axes: Sequence[Words], order: Sequence[int], mix: Callable[[Words], Words]
+) -> Words:
+    """Return the state [run] after all axes, the first of them varying slowest."""
+    state = np.full((1,) * len(axes), start, np.uint64)
+    for place in order:
+        shape = [1] * len(axes)
+        shape[place] = -1
+        state = mix(state ^ mix(axes[place].reshape(shape)))
+    return state.reshape(-1)
+
+
+def _splitmix64(word: Words) -> Words:
+    word = word + np.uint64(0x9E3779B97F4A7C15)
+    word = (word ^ (word >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    word = (word ^ (word >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return word ^ (word >> np.uint64(31))
+
+
+def _fmix64(word: Words) -> Words:
+    # MurmurHash3's finaliser keeps 0 as it is; the increment of SplitMix64 keeps seed 0 from doing so.
+    word = word + np.uint64(0x9E3779B97F4A7C15)
+    word = (word ^ (word >> np.uint64(33))) * np.uint64(0xFF51AFD7ED558CCD)
+    word = (word ^ (word >> np.uint64(33))) * np.uint64(0xC4CEB9FE1A85EC53)
+    return word ^ (word >> np.uint64(33))
+
+
+def _hexadecimal(first: Words, second: Words) -> npt.NDArray[np.bytes_]:
+    """Write the 64 bits of the first word and the upper 16 of the second as text."""
+    digits = np.frombuffer(b"0123456789abcdef", np.uint8)
+    text = np.empty((len(first), RUN_ID.itemsize), np.uint8)
+    for place in range(RUN_ID.itemsize):
+        word, shift = (first, 60 - 4 * place) if place < 16 else (second, 124 - 4 * place)
+        text[:, place] = digits[(word >> np.uint64(shift)).astype(np.uint8) & 15]
+    return text.view(RUN_ID).reshape(-1)

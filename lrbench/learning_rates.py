@@ -1,0 +1,107 @@
+"""The learning rates of a study: an axis of rates for all parameters, and one for each named rate."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+MOST_RUNS = 20_000_000
+SMALLEST, LARGEST = 1e-30, 1e30
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+# The sensitivity table has columns learning_rate_sensitivity...; a rate of that name would be taken for one.
+_TAKEN = "sensitivity"
+
+
+class Rates(BaseModel):
+    """An axis of learning rates: log-spaced from `min` to `max`, or listed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    min: float | None = Field(None, ge=SMALLEST, le=LARGEST, allow_inf_nan=False)
+    max: float | None = Field(None, ge=SMALLEST, le=LARGEST, allow_inf_nan=False)
+    num: int | None = Field(None, ge=1, le=MOST_RUNS, strict=True)
+    per_decade: float | None = Field(None, gt=0, le=1e6, allow_inf_nan=False)
+    values: tuple[Annotated[float, Field(ge=SMALLEST, le=LARGEST, allow_inf_nan=False)], ...] | None = None
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Rates:
+        ranged = [key for key in ("min", "max", "num", "per_decade") if getattr(self, key) is not None]
+        if self.values is not None:
+            if ranged:
+                raise ValueError(f"give either values or {', '.join(ranged)}, not both")
+            if not self.values:
+                raise ValueError("values is empty; give at least one rate")
+            if len(set(self.values)) < len(self.values):
+                raise ValueError("values holds a rate twice; each must be there once")
+        elif self.min is None or self.max is None or (self.num is None) == (self.per_decade is None):
+            raise ValueError("needs min, max and num; or min, max and per_decade; or values")
+        elif self.min > self.max or (self.min == self.max and (self.num or 2) > 1):
+            raise ValueError(f"min = {self.min:g} must be below max = {self.max:g}")
+        return self
+
+    @property
+    def count(self) -> int:
+        """How many rates there are."""
+        if self.values is not None:
+            return len(self.values)
+        assert self.min is not None and self.max is not None
+        return self.num or round(math.log10(self.max / self.min) * (self.per_decade or 1)) + 1
+
+    def rates(self) -> tuple[float, ...]:
+        """Return the rates in rising order.
+
+        Log-spaced ones are rounded to nine digits, so that they read well and are the same on every machine.
+
+        >>> Rates(min=0.001, max=1, num=4).rates()
+        (0.001, 0.01, 0.1, 1.0)
+        """
+        if self.values is not None:
+            return tuple(sorted(self.values))
+        assert self.min is not None and self.max is not None
+        return logspace(self.min, self.max, self.count)
+
+
+class LearningRates(Rates):
+    """The rates of all parameters that have none of their own; each table in it is the axis of a named rate.
+
+    >>> rates = LearningRates(values=[0.1], output={"values": [0.2, 0.4]})
+    >>> rates.rates(), rates.named["output"].rates()
+    ((0.1,), (0.2, 0.4))
+    """
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    __pydantic_extra__: dict[str, Rates] = Field(init=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _names(cls, values: Any) -> Any:
+        if not isinstance(values, Mapping):
+            return values
+        for name, value in values.items():
+            if name in cls.model_fields or not isinstance(value, Mapping | Rates):
+                continue
+            if not _NAME.fullmatch(name):
+                raise ValueError(f"{name}: the name of a rate must be a letter a-z, then a-z, 0-9 and _")
+            if name.startswith(_TAKEN):
+                raise ValueError(f"{name}: the name of a rate must not begin with {_TAKEN}, as columns do")
+        return values
+
+    @property
+    def named(self) -> dict[str, Rates]:
+        """The axes of the named rates, in the order of the study."""
+        return dict(self.__pydantic_extra__ or {})
+
+
+def logspace(low: float, high: float, num: int) -> tuple[float, ...]:
+    """Return `num` log-spaced learning rates from `low` to `high`, rounded to nine significant digits.
+
+    >>> logspace(1e-4, 1e-2, 3)
+    (0.0001, 0.001, 0.01)
+    """
+    start, span = math.log10(low), math.log10(high) - math.log10(low)
+    return tuple(float(f"{10 ** (start + span * i / max(1, num - 1)):.9g}") for i in range(num))
