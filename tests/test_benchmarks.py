@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import math
+import re
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -199,6 +201,18 @@ def test_peers_that_did_other_work_are_refused() -> None:
     pairs["notebook_fractal"]["finite_fraction"] = 0.9
     with pytest.raises(RuntimeError, match="30% more train in one"):
         throughput.rows_of([pairs])
+
+
+def test_what_make_bench_runs_is_what_the_page_explains() -> None:
+    """Every script that can be started is run by `make bench`, and stands in docs/speed.md."""
+    makefile, page = ((table.ROOT / name).read_text() for name in ("Makefile", "docs/speed.md"))
+    scripts = {
+        path.stem for path in (table.ROOT / "benchmarks").glob("*.py") if "def main()" in path.read_text()
+    }
+    assert set(re.findall(r"^BENCH +\?= (.+)$", makefile, re.MULTILINE)[0].split()) == scripts
+    assert scripts <= set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE))
+    columns = {*(field.name for field in dataclasses.fields(table.Row)), *table.machine()}
+    assert columns <= set(re.findall(r"`(\w+)`", page.split("## How to read a table")[1]))
 
 
 def test_rows_of_studies_and_launchers() -> None:
