@@ -22,18 +22,21 @@ from lrbench.grid import of_study
 from lrbench.study import read
 
 
-def lrbench_engine(study: str = "", repeats: int = 5, devices: int = 0) -> common.Timing:
-    """Train the runs of a study, given as JSON (W1 where it is empty); on all devices where `devices` is 0."""
+def lrbench_engine(study: str = "", repeats: int = 5, devices: int = 0, warm_up: int = 1) -> common.Timing:
+    """Train the runs of a study, given as JSON (W1 where it is empty); on all devices where `devices` is 0.
+
+    `warm_up` is how many packs are trained before: compiling is timed apart anyhow, so that long packs need none.
+    """
     asked = read(json.loads(study) if study else workloads.w1())
     grid = of_study(asked)
     engine = Engine(asked, grid, devices or None)
     capacities = [engine.lanes_per_pack(program) for program in grid.programs]
     packs = list(grid.packs(capacities))
 
-    def call(several: int | None = None) -> list[Curves]:
-        return [engine.run(pack, capacities[pack.program.number]) for pack in packs[:several]]
+    def call(some: int | None = None) -> list[Curves]:
+        return [engine.run(pack, capacities[pack.program.number]) for pack in packs[:some]]
 
-    compiling = _sum(call(1), "compile")
+    compiling = _sum(call(warm_up), "compile")
     seconds, evaluating, whole = [], [], []
     curves: list[Curves] = []
     for _ in range(repeats):
@@ -44,7 +47,9 @@ def lrbench_engine(study: str = "", repeats: int = 5, devices: int = 0) -> commo
         seconds.append(_sum(curves, "train"))
         evaluating.append(_sum(curves, "evaluate"))
     runs = np.concatenate([each.runs for each in curves])
+    about = engine.describe(grid.programs[0])
     losses = np.concatenate([each.curves["train_loss"] for each in curves])[np.argsort(runs)]
+    compiling = compiling or _sum(curves, "compile")
     return common.Timing(
         seconds=common.median(seconds),
         final_losses=tuple(losses[:, -1].tolist()),
@@ -55,7 +60,8 @@ def lrbench_engine(study: str = "", repeats: int = 5, devices: int = 0) -> commo
         detail={
             "devices": engine.mesh.size,
             "device": engine.mesh.devices.flat[0].device_kind,
-            "chunk": engine.lanes_per_chunk(grid.programs[0]),
+            "chunk": about["lanes_per_chunk"],
+            "form": about.get("form", ""),
             "packs": len(packs),
             "compile_seconds": round(compiling, 3),
             "evaluate_seconds": round(common.median(evaluating), 4),
