@@ -66,6 +66,9 @@ def run(
     no_report: Annotated[
         bool, typer.Option("--no-report", help="Make tables, but no plots and report.")
     ] = False,
+    profile: Annotated[
+        bool, typer.Option("--profile", help="Trace the first half second of training, for Perfetto.")
+    ] = False,
 ) -> None:
     """Train a study and print the answer; what its folder already holds is not trained again."""
     from lrbench.pipeline import execute
@@ -80,10 +83,13 @@ def run(
         trust=trust,
         fresh=fresh,
         report=not no_report,
+        profile=profile,
         listener=listener(quiet),
     )
     _print_answer(done.results.folder)
     _print_written(done.results.folder, pictures=not no_report)
+    if done.profile:
+        typer.echo(str(done.profile))
     if done.failures:
         for failed in done.failures:
             typer.echo(f"pack {failed.pack.pack_id} failed: {failed.error}", err=True)
@@ -132,6 +138,23 @@ def report(folder: Folder) -> None:
 def best(folder: Folder) -> None:
     """Print the answer: best rate, good band, cliff and confidence, per problem, optimizer and schedule."""
     _print_answer(folder)
+
+
+@app.command()
+def doctor() -> None:
+    """Print what this machine has, what is missing, and how to get it."""
+    from lrbench.doctor import doctor as made
+
+    typer.echo(made())
+
+
+@app.command()
+def speed() -> None:
+    """Measure how many model-steps per second this machine trains."""
+    from lrbench.speed import speed as made
+
+    typer.echo("training the same network in four ways; this takes about half a minute", err=True)
+    typer.echo(made())
 
 
 def main() -> None:

@@ -151,7 +151,7 @@ class Grid:
         places = self.indices(runs)
         kinds = {"problem": self.problems, "optimizer": self.optimizers, "schedule": self.schedules}
         columns: dict[str, np.ndarray] = {
-            "run_id": self.run_ids[runs].astype(str).astype(object),
+            "run_id": self.run_ids[runs].astype(str),
             "study": np.full(len(runs), self.name, dtype=object),
         }
         for place, (kind, variants) in zip(places, kinds.items(), strict=False):

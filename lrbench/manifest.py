@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
-from lrbench import catalog
+from lrbench import catalog, machine
 from lrbench.grid import Grid
 from lrbench.store import Store
 
 if TYPE_CHECKING:
     from lrbench.engine.pack import Engine
-
-_VERSIONS = ("lrbench", "jax", "jaxlib", "optax", "numpy", "pandas", "pyarrow")
 
 
 def describe(engine: Engine, whole: Grid, before: Mapping[str, Any]) -> dict[str, Any]:
@@ -28,7 +24,7 @@ def describe(engine: Engine, whole: Grid, before: Mapping[str, Any]) -> dict[str
     return {
         "study": whole.name,
         "started": before.get("started", now()),
-        "versions": _versions(),
+        "versions": machine.versions(),
         "devices": engine.describe_devices(),
         "commit": _commit(),
         "grid": whole.asdict(),
@@ -62,11 +58,12 @@ def account(store: Store, whole: Grid, failures: Mapping[str, str]) -> dict[str,
     packs: list[dict[str, Any]] = []
     totals, steps = {"compile": 0.0, "train": 0.0, "evaluate": 0.0}, 0
     saved = 0
-    for part, numbers in store.parts(whole.run_ids):
-        packs.append({"pack_id": part.pack_id, "runs": len(numbers), "seconds": dict(part.seconds)})
-        steps += len(numbers) * whole.steps
-        saved += part.saved_lane_steps
-        totals = {name: total + part.seconds.get(name, 0.0) for name, total in totals.items()}
+    for holding in store.holdings(whole.run_ids):
+        runs = len(holding.numbers)
+        packs.append({"pack_id": holding.pack_id, "runs": runs, "seconds": dict(holding.seconds)})
+        steps += runs * whole.steps
+        saved += holding.saved_lane_steps
+        totals = {name: total + holding.seconds.get(name, 0.0) for name, total in totals.items()}
     done = sum(pack["runs"] for pack in packs)
     return {
         "runs": {"total": len(whole), "done": done, "left": len(whole) - done},
@@ -76,16 +73,6 @@ def account(store: Store, whole: Grid, failures: Mapping[str, str]) -> dict[str,
         "lane_steps": {"total": steps, "saved": saved},
         "model_steps_per_second": round(steps / totals["train"], 1) if totals["train"] else None,
     }
-
-
-def _versions() -> dict[str, str]:
-    found = {"python": ".".join(map(str, sys.version_info[:3]))}
-    for name in _VERSIONS:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            found[name] = "not installed"
-    return found
 
 
 def _commit() -> str | None:

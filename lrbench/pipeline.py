@@ -25,6 +25,7 @@ from lrbench.study import Study
 
 if TYPE_CHECKING:
     from lrbench.engine.pack import Engine
+    from lrbench.trace import Traced
 
 
 class Listener:
@@ -40,7 +41,7 @@ class Listener:
         """A program is being compiled."""
 
     def advance(self, runs: int, steps: int) -> None:
-        """So many runs moved on by so many steps."""
+        """So many runs moved on by so many steps; by 0 once a pack is compiled and its training begins."""
 
     def end(self) -> None:
         """Training is over."""
@@ -57,11 +58,12 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Finished:
-    """A study that ended: its results, how many runs were trained now, and the packs that failed."""
+    """A study that ended: its results, how many runs were trained now, the packs that failed, and the trace."""
 
     results: Results
     trained: int
     failures: tuple[Outcome, ...] = ()
+    profile: Path | None = None
 
 
 def run(
@@ -86,6 +88,7 @@ def execute(
     trust: bool = False,
     fresh: bool = False,
     report: bool = True,
+    profile: bool = False,
     listener: Listener | None = None,
 ) -> Finished:
     """Train the runs of a study that its folder does not hold yet, and write tables, plots and a report.
@@ -99,12 +102,14 @@ def execute(
         trust: whether code that the study names may run.
         fresh: set what the folder holds aside, and start anew.
         report: whether plots and the report are made too.
+        profile: whether the first moments of training are traced, into `profile/`.
         listener: told of the progress.
 
     Raises:
         StudyError, ProblemError, DataError, StoreError, LaunchError: the user's mistakes, each in one line.
     """
     listener = listener or Listener()
+    traced: Traced | None = None
     wanted = asked if isinstance(asked, Study) else study.read(asked, overrides, trust=trust)
     whole = grid.of_study(wanted)
     launch = catalog.get("launcher", launcher).load()
@@ -124,10 +129,16 @@ def execute(
         manifest |= manifests.describe(engine, whole, manifest)
         store.write_manifest(manifest)
     if held.all():
-        listener.say(f"{store.folder}: all {len(whole):,} runs are there already; nothing to train")
+        listener.say(
+            f"{store.folder}: all {len(whole):,} runs are there already; nothing to train{' or to profile' if profile else ''}"
+        )
     else:
         if held.any():
             listener.say(f"{store.folder}: {int(held.sum()):,} of {len(whole):,} runs are there already")
+        if profile:
+            from lrbench.trace import Traced
+
+            listener = traced = Traced(listener, store.folder)
         outcomes = _train(engine, store, launch, manifest["lanes_per_pack"], ~held, listener)
         seconds["writing"] = sum(outcome.seconds.get("write", 0.0) for outcome in outcomes)
     failures = tuple(outcome for outcome in outcomes if outcome.error)
@@ -141,7 +152,7 @@ def execute(
     _write_study(store, wanted)
     seconds = {"training": time.perf_counter() - began, **seconds} if trained else {}
     results = rebuild(store, manifest, report=report, seconds=seconds, failures=failures)
-    return Finished(results, trained, failures)
+    return Finished(results, trained, failures, traced.path if traced else None)
 
 
 def rebuild(

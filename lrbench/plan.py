@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import numpy as np
@@ -10,12 +9,14 @@ import numpy as np
 from lrbench import grid
 from lrbench.grid import Grid
 from lrbench.study import Study
+from lrbench.tabulate import aligned
 
 COMPILE_SECONDS = 2.5
 """What a program of a small model takes to compile on a desktop core."""
 STEP_SECONDS = 3e-6
 """What a step of a small model costs beside its matrix products."""
-_SIDE, _REPEATS = 256, 20
+_SIDE = 256
+"""Rows of the small matrices whose products are timed."""
 
 
 def plan(study: Study, devices: int | None = None) -> str:
@@ -24,11 +25,12 @@ def plan(study: Study, devices: int | None = None) -> str:
     The estimate takes the floating-point operations of a step, as XLA counts them, over the speed at which one device
     multiplies small matrices, measured here and now.
     """
+    from lrbench.engine import products
     from lrbench.engine.pack import Engine
 
     whole = grid.of_study(study)
     engine = Engine(study, whole, devices)
-    pace = _products_per_second()
+    pace = products.flops_per_second(_SIDE, [engine.mesh.devices.flat[0]])
     rows = [_row(engine, program, pace) for program in whole.programs]
     head = (
         f"{study.name}: {len(whole):,} runs of {whole.steps:,} steps "
@@ -47,22 +49,6 @@ def plan(study: Study, devices: int | None = None) -> str:
     return "\n".join(lines)
 
 
-def _products_per_second() -> float:
-    """Return the floating-point operations per second of one device on small matrix products: the best of a few."""
-    import jax
-    import jax.numpy as jnp
-
-    one = jnp.eye(_SIDE)
-    product = jax.jit(lambda a: jax.lax.fori_loop(0, _REPEATS, lambda _, b: a @ b, a))
-    product(one).block_until_ready()
-    seconds = []
-    for _ in range(5):
-        began = time.perf_counter()
-        product(one).block_until_ready()
-        seconds.append(time.perf_counter() - began)
-    return _REPEATS * 2 * _SIDE**3 / min(seconds)
-
-
 def _row(engine: Any, program: Any, pace: float) -> dict[str, Any]:
     about = engine.describe(program)
     per_pack = engine.lanes_per_pack(program)
@@ -78,7 +64,7 @@ def _row(engine: Any, program: Any, pace: float) -> dict[str, Any]:
         "compile s": COMPILE_SECONDS,
         "train s": about["runs"]
         * engine.grid.steps
-        * (engine.flops(program) / pace + STEP_SECONDS)
+        * (engine.made.flops(program) / pace + STEP_SECONDS)
         / engine.mesh.size,
     }
 
@@ -92,17 +78,8 @@ def _shape(whole: Grid) -> str:
 
 
 def _table(rows: list[dict[str, Any]]) -> str:
-    names = list(rows[0])
-    cells = [names, *([_cell(row[name]) for name in names] for row in rows)]
-    widths = [max(len(row[i]) for row in cells) for i in range(len(names))]
-    left = {i for i, name in enumerate(names) if isinstance(rows[0][name], str)}
-    return "\n".join(
-        "  ".join(
-            f"{c:<{w}}" if i in left else f"{c:>{w}}"
-            for i, (c, w) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in cells
-    )
+    left = [name for name, value in rows[0].items() if isinstance(value, str)]
+    return aligned([{name: _cell(value) for name, value in row.items()} for row in rows], left)
 
 
 def _cell(value: Any) -> str:

@@ -39,7 +39,7 @@ class Plain(Listener):
         """Say how far it is, at most every ten seconds."""
         self._done += runs * steps
         now = time.monotonic()
-        if now - self._said >= _PLAIN_SECONDS:
+        if self._done and now - self._said >= _PLAIN_SECONDS:
             self._said = now
             pace = self._done / (now - self._began)
             self.say(

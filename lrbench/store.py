@@ -10,8 +10,8 @@ import contextlib
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -54,6 +54,31 @@ class Part:
     parameters: Int[np.ndarray, " run"]
     seconds: Mapping[str, float]
     saved_lane_steps: int = 0
+
+
+@dataclass(frozen=True)
+class Holding:
+    """The runs of a grid that one part gives, without their curves.
+
+    Args:
+        path: of the part.
+        pack_id: its name.
+        rows: where the runs are in it.
+        numbers: which runs of the grid they are, ascending.
+        curves: the names of its curves.
+        evaluations: how many values each curve has.
+        seconds: what the pack took.
+        saved_lane_steps: as in the part.
+    """
+
+    path: Path
+    pack_id: str
+    rows: Int[np.ndarray, " run"]
+    numbers: Int[np.ndarray, " run"]
+    curves: tuple[str, ...]
+    evaluations: int
+    seconds: Mapping[str, float]
+    saved_lane_steps: int
 
 
 class Store:
@@ -109,7 +134,9 @@ class Store:
         about = {"pack_id": part.pack_id, "step": part.step.tolist(), "seconds": dict(part.seconds)}
         about["saved_lane_steps"] = part.saved_lane_steps
         table = table.replace_schema_metadata({"lrbench": json.dumps(about)})
-        return self.write(f"parts/{part.pack_id}.parquet", lambda path: pq.write_table(table, path))
+        name = f"parts/{part.pack_id}.parquet"
+        # Losses are nearly all distinct: a dictionary of them would take time and no less room.
+        return self.write(name, lambda path: pq.write_table(table, path, use_dictionary=False))
 
     def part_files(self) -> list[Path]:
         """Return the paths of all parts, sorted by name; a name with a dot before it is not finished."""
@@ -117,34 +144,54 @@ class Store:
 
     def held(self, run_ids: np.ndarray) -> Bool[np.ndarray, " run"]:
         """Return which of the runs a part holds; a part that cannot be read holds none."""
-        found = [np.array([], dtype=run_ids.dtype)]
-        for path in self.part_files():
-            with contextlib.suppress(pa.ArrowInvalid, OSError, KeyError):
-                found.append(_ids(pq.read_table(path, columns=["run_id"])))
-        held: Bool[np.ndarray, " run"] = np.isin(run_ids, np.concatenate(found))
+        held: Bool[np.ndarray, " run"] = np.zeros(len(run_ids), dtype=np.bool_)
+        for holding in self.holdings(run_ids):
+            held[holding.numbers] = True
         return held
 
-    def parts(self, run_ids: np.ndarray) -> Iterator[tuple[Part, Int[np.ndarray, " run"]]]:
-        """Yield every part that holds runs of the grid, cut to those, with the runs' numbers, in the grid's order.
+    def holdings(self, run_ids: np.ndarray) -> list[Holding]:
+        """Return what every part holds of a grid, in the grid's order; no curve is read.
 
         A run that two parts hold is taken from the one that comes first.
         """
-        order = np.argsort(run_ids)
-        taken = np.zeros(len(run_ids), dtype=bool)
         found = []
         for path in self.part_files():
             with contextlib.suppress(pa.ArrowInvalid, OSError, KeyError):
-                ids = _ids(pq.read_table(path, columns=["run_id"]))
-                places = order[np.searchsorted(run_ids, ids, sorter=order).clip(max=len(order) - 1)]
-                numbers = np.where(run_ids[places] == ids, places, -1)
-                if (numbers >= 0).any():
-                    found.append((int(numbers[numbers >= 0].min()), path, numbers))
-        for _, path, numbers in sorted(found, key=lambda item: item[:2]):
-            keep = np.flatnonzero((numbers >= 0) & ~taken[numbers])
-            keep = keep[np.argsort(numbers[keep])]
-            taken[numbers[keep]] = True
-            if len(keep):
-                yield _read_part(path, keep), numbers[keep]
+                found.append(_peek(path))
+        places = _places(run_ids, [ids for _, ids in found])
+        nowhere = len(run_ids)
+        parts = [
+            (int(numbers.min(initial=nowhere)), part.path, part, numbers)
+            for (part, _), numbers in zip(found, places, strict=True)
+        ]
+        taken = np.zeros(nowhere + 1, dtype=bool)
+        taken[nowhere] = True
+        holdings = []
+        for _, _, part, numbers in sorted(parts, key=lambda each: each[:2]):
+            rows = np.flatnonzero(~taken[numbers])
+            rows = rows[np.argsort(numbers[rows])]
+            taken[numbers[rows]] = True
+            if len(rows):
+                holdings.append(replace(part, rows=rows, numbers=numbers[rows]))
+        return holdings
+
+    def read(self, holding: Holding, curves: Sequence[str] | None = None) -> Part:
+        """Return the part of a holding, cut to its runs in the grid's order; all curves, or those that are named."""
+        names = holding.curves if curves is None else curves
+        with pq.ParquetFile(holding.path) as file:
+            table = file.read([*_SCALARS, *names])
+        about = json.loads(table.schema.metadata[b"lrbench"])
+        rows = holding.rows
+        return Part(
+            holding.pack_id,
+            _ids(table)[rows],
+            np.array(about["step"]),
+            {name: _matrix(table[name])[rows].astype(np.float64) for name in names},
+            table["diverged_step"].to_numpy().astype(np.float64)[rows],
+            table["parameters"].to_numpy()[rows],
+            holding.seconds,
+            holding.saved_lane_steps,
+        )
 
     def write_table(self, name: str, frame: pd.DataFrame, *, csv: bool = True) -> None:
         """Write a table as Parquet and CSV: full precision, a missing value empty, booleans true and false."""
@@ -156,41 +203,39 @@ class Store:
 
     def write(self, name: str, fill: Callable[[Path], object]) -> Path:
         """Write a file whole or not at all: fill a temporary one, flush it to disk, give it its name."""
+        with self.writing(name) as temporary:
+            fill(temporary)
+        return self.folder / name
+
+    @contextlib.contextmanager
+    def writing(self, name: str) -> Iterator[Path]:
+        """Give a temporary file to fill; at the end it is flushed to disk and gets its name, or is gone."""
         path = self.folder / name
         with _telling(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=path.suffix)
+            handle, made = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=path.suffix)
             os.close(handle)
+            temporary = Path(made)
             try:
-                fill(Path(temporary))
-                Path(temporary).chmod(0o644)
-                _flush(Path(temporary))
-                Path(temporary).replace(path)
+                yield temporary
+                temporary.chmod(0o644)
+                _flush(temporary)
+                temporary.replace(path)
                 _flush(path.parent)
             finally:
-                Path(temporary).unlink(missing_ok=True)
-        return path
+                temporary.unlink(missing_ok=True)
 
 
-def _read_part(path: Path, keep: Int[np.ndarray, " run"]) -> Part:
-    table = pq.read_table(path)
-    about = json.loads(table.schema.metadata[b"lrbench"])
-    rows = table.take(pa.array(keep)).combine_chunks()
-    curves = {
-        name: rows[name].combine_chunks().flatten().to_numpy(zero_copy_only=False).reshape(len(keep), -1)
-        for name in table.column_names
-        if name not in _SCALARS
-    }
-    return Part(
-        about["pack_id"],
-        _ids(rows),
-        np.array(about["step"]),
-        {name: values.astype(np.float64) for name, values in curves.items()},
-        rows["diverged_step"].to_numpy().astype(np.float64),
-        rows["parameters"].to_numpy(),
-        about["seconds"],
-        about.get("saved_lane_steps", 0),
-    )
+def _peek(path: Path) -> tuple[Holding, np.ndarray]:
+    """Return what a part says of itself, as a holding of none of its runs, and its run_ids."""
+    nothing = np.array([], dtype=int)
+    with pq.ParquetFile(path) as file:
+        about = json.loads((file.schema_arrow.metadata or {})[b"lrbench"])
+        curves = tuple(name for name in file.schema_arrow.names if name not in _SCALARS)
+        ids = _ids(file.read(["run_id"]))
+    saved, evaluations = about.get("saved_lane_steps", 0), len(about["step"])
+    seconds = about["seconds"]
+    return Holding(path, about["pack_id"], nothing, nothing, curves, evaluations, seconds, saved), ids
 
 
 def _ids(table: pa.Table) -> np.ndarray:
@@ -198,7 +243,27 @@ def _ids(table: pa.Table) -> np.ndarray:
     text = table["run_id"].combine_chunks()
     length = pc.max(pc.binary_length(text)).as_py() or 1
     padded = pc.ascii_rpad(text, length, padding="\0")
-    return np.frombuffer(padded.buffers()[2], f"S{length}", count=len(padded))
+    return np.frombuffer(padded.buffers()[2] or b"", f"S{length}", count=len(padded))
+
+
+def _places(run_ids: np.ndarray, parts: Sequence[np.ndarray]) -> list[Int[np.ndarray, " run"]]:
+    """Return where in `run_ids` the run_ids of each part stand; for those that do not, the number of runs."""
+    together = np.concatenate([run_ids[:0], *parts])
+    found = pc.index_in(_fixed(together), value_set=_fixed(run_ids.astype(together.dtype, copy=False)))
+    numbers = found.fill_null(len(run_ids)).to_numpy()
+    return np.split(numbers, np.cumsum([len(ids) for ids in parts]))[: len(parts)]
+
+
+def _fixed(run_ids: np.ndarray) -> pa.Array:
+    """Return run_ids as an Arrow array of the same bytes, without a copy."""
+    data = pa.py_buffer(np.ascontiguousarray(run_ids))
+    return pa.Array.from_buffers(pa.binary(run_ids.dtype.itemsize), len(run_ids), [None, data])
+
+
+def _matrix(column: pa.ChunkedArray) -> Float[np.ndarray, "run evaluation"]:
+    """Return a column of lists, all of one length, as a matrix."""
+    values = column.combine_chunks().flatten().to_numpy(zero_copy_only=False)
+    return values.reshape(len(column), -1)
 
 
 def _lists(values: Float[np.ndarray, "run evaluation"]) -> pa.Array:

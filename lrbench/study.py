@@ -76,6 +76,9 @@ class Study(BaseModel):
         None, allow_inf_nan=False, description="the loss that steps_to_target counts to"
     )
     probes: tuple[str, ...] = Field(("gradient_norm", "update_norm", "parameter_norm"))
+    race: bool = Field(
+        False, strict=True, description="stop runs that cannot become good any more, before their last step"
+    )
     lanes_per_chunk: int | None = Field(
         None, ge=1, le=65536, strict=True, description="overrides the choice made"
     )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+import contextlib
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from lrbench.analysis import Thresholds, judge, measure, sensitivity, steps_to_target, summary, targets
 from lrbench.grid import Grid
-from lrbench.store import Part, Store
+from lrbench.store import Holding, Part, Store
 
 CURVES_CSV_ROWS = 1_000_000
 """The most rows of curves that are also written as CSV."""
@@ -25,6 +25,9 @@ _OUTCOMES = (
 _CURVES = (
     "run_id step learning_rate train_loss valid_loss valid_accuracy gradient_norm update_norm parameter_norm"
 ).split()
+
+# Parquet would try a dictionary for every column; for losses, nearly all of them distinct, that takes most of the time.
+_REPEATED = ["run_id", "step", "learning_rate"]
 
 
 def build(
@@ -43,34 +46,68 @@ def build(
         objectives: problem name → `valid_loss` or `train_loss`.
         target: the loss of `steps_to_target`; left out, what the median optimizer's best rate reaches.
     """
-    runs = _runs(store, grid, thresholds, objectives, target)
+    holdings = store.holdings(grid.run_ids)
+    measured = _read(store, grid, holdings, objectives)
+    runs = _runs(store, grid, holdings, measured, thresholds, objectives, target)
+    del measured
     store.write_table("runs", runs)
     store.write_table("summary", summary(runs, thresholds))
     store.write_table("sensitivity", sensitivity(runs, thresholds, objectives))
-    _write_curves(store, grid)
+
+
+def _read(
+    store: Store, grid: Grid, holdings: Sequence[Holding], objectives: Mapping[str, str]
+) -> pd.DataFrame:
+    """Read every part once: write its curves, and return what they say of each run, in the order of the grid.
+
+    Only one part is in memory at a time.
+    """
+    curves = dict.fromkeys([*_CURVES, *(name for holding in holdings for name in holding.curves)])
+    schema = pa.schema([(name, _kind(name)) for name in curves])
+    rows = sum(len(holding.numbers) * holding.evaluations for holding in holdings)
+    pieces = []
+    with contextlib.ExitStack() as stack:
+        path = stack.enter_context(store.writing("curves.parquet"))
+        sinks: list[Any] = [stack.enter_context(pq.ParquetWriter(path, schema, use_dictionary=_REPEATED))]
+        if rows <= CURVES_CSV_ROWS:
+            path = stack.enter_context(store.writing("curves.csv"))
+            options = pa.csv.WriteOptions(quoting_style="needed")
+            sinks.append(stack.enter_context(pa.csv.CSVWriter(path, schema, write_options=options)))
+        for holding in holdings:
+            part = store.read(holding)
+            table = _curve_table(part, schema)
+            for sink in sinks:
+                sink.write_table(table)
+            pieces.append(_measured(part, _objective(grid, holding, objectives)).set_index(holding.numbers))
+    if rows > CURVES_CSV_ROWS:
+        (store.folder / "curves.csv").unlink(
+            missing_ok=True
+        )  # of a smaller grid; it would not be true any more
+    return pd.concat(pieces).sort_index() if pieces else _nothing()
 
 
 def _runs(
-    store: Store, grid: Grid, thresholds: Thresholds, objectives: Mapping[str, str], target: float | None
+    store: Store,
+    grid: Grid,
+    holdings: Sequence[Holding],
+    measured: pd.DataFrame,
+    thresholds: Thresholds,
+    objectives: Mapping[str, str],
+    target: float | None,
 ) -> pd.DataFrame:
     """Return the runs table, in the order of the grid."""
-    pieces = [
-        _measured(part, pd.DataFrame(grid.columns(numbers), index=numbers), objectives)
-        for part, numbers in store.parts(grid.run_ids)
-    ]
-    if not pieces:
-        judged = {"verdict", "oscillation", "steps_to_target"}
-        measured = [name for name in _OUTCOMES if name not in judged]
-        nothing = pd.DataFrame(columns=[*measured, "rise", "late_pace"], dtype=float)
-        pieces = [pd.concat([pd.DataFrame(grid.columns(np.array([], dtype=int))), nothing], axis=1)]
-    runs = judge(pd.concat(pieces).sort_index(), thresholds, objectives)
+    numbers = measured.index.to_numpy(dtype=np.int64)
+    identity = pd.DataFrame(_columns(grid, numbers), index=measured.index)
+    runs = judge(pd.concat([identity, measured], axis=1), thresholds, objectives)
     given = None if target is None else dict.fromkeys(runs["problem"].unique(), target)
-    aims = targets(runs, objectives, given)
-    reached = pd.Series(np.nan, index=runs.index)
-    for part, numbers in store.parts(grid.run_ids):
-        objective = _objective(part, str(runs["problem"].loc[numbers[0]]), objectives)
-        reached.loc[numbers] = steps_to_target(part.step, objective, aims.loc[numbers].to_numpy())
-    runs["steps_to_target"] = reached.astype("Int64")
+    aims = targets(runs, objectives, given).to_numpy()
+    reached = np.full(len(runs), np.nan)
+    for holding in holdings:
+        objective = _objective(grid, holding, objectives)
+        part = store.read(holding, [objective])
+        places = np.searchsorted(numbers, holding.numbers)
+        reached[places] = steps_to_target(part.step, part.curves[objective], aims[places])
+    runs["steps_to_target"] = pd.Series(reached, runs.index).astype("Int64")
     for name in ("final_valid_accuracy", "best_valid_accuracy"):
         runs[name] = runs.get(name, np.nan)
     columns = [str(name) for name in runs.columns]
@@ -80,61 +117,45 @@ def _runs(
     return runs[[*first, *last[:-2], *rest, *last[-2:]]]
 
 
-def _measured(part: Part, identity: pd.DataFrame, objectives: Mapping[str, str]) -> pd.DataFrame:
-    curves = {"valid_loss": np.full((len(identity), len(part.step)), np.nan), **part.curves}
-    objective = objectives.get(str(identity["problem"].iloc[0]), "valid_loss")
+def _columns(grid: Grid, numbers: np.ndarray) -> dict[str, Any]:
+    """Return the identity columns, with no Python string for each run_id."""
+    columns: dict[str, Any] = grid.columns(numbers)
+    return columns | {"run_id": pa.array(columns["run_id"], pa.string()).to_pandas().array}
+
+
+def _nothing() -> pd.DataFrame:
+    """Return what no part says: every column, and no row."""
+    judged = {"verdict", "oscillation", "steps_to_target"}
+    names = [name for name in _OUTCOMES if name not in judged]
+    return pd.DataFrame(columns=[*names, "rise", "late_pace"], dtype=float)
+
+
+def _measured(part: Part, objective: str) -> pd.DataFrame:
+    curves = {"valid_loss": np.full((len(part.run_ids), len(part.step)), np.nan), **part.curves}
     kept = {name: values for name, values in curves.items() if name.startswith(("train_", "valid_"))}
-    found = measure(part.step, kept, part.diverged_step, objective).set_index(identity.index)
-    return pd.concat([identity, found], axis=1).assign(parameters=part.parameters, pack_id=part.pack_id)
+    found = measure(part.step, kept, part.diverged_step, objective)
+    return found.assign(parameters=part.parameters, pack_id=part.pack_id)
 
 
-def _objective(part: Part, problem: str, objectives: Mapping[str, str]) -> np.ndarray:
+def _objective(grid: Grid, holding: Holding, objectives: Mapping[str, str]) -> str:
+    """Return the loss that the runs of a part are judged by; all of them are of one problem."""
+    problem = grid.problems[grid.indices(holding.numbers[:1])[0][0]].name
     name = objectives.get(problem, "valid_loss")
-    return part.curves[name if name in part.curves else "train_loss"]
+    return name if name in holding.curves else "train_loss"
 
 
-def _write_curves(store: Store, grid: Grid) -> None:
-    """Write the curves part by part, so that memory does not grow with the number of runs."""
-    names = list(_CURVES)
-    rows = 0
-    for part, numbers in store.parts(grid.run_ids):
-        names += [name for name in part.curves if name not in names]
-        rows += len(numbers) * len(part.step)
-    schema = pa.schema([(name, _kind(name)) for name in names])
-
-    def as_parquet(path: Path) -> None:
-        with pq.ParquetWriter(path, schema) as writer:
-            for table in _curve_tables(store, grid, schema):
-                writer.write_table(table)
-
-    def as_csv(path: Path) -> None:
-        with pa.csv.CSVWriter(
-            path, schema, write_options=pa.csv.WriteOptions(quoting_style="needed")
-        ) as writer:
-            for table in _curve_tables(store, grid, schema):
-                writer.write_table(table)
-
-    store.write("curves.parquet", as_parquet)
-    if rows <= CURVES_CSV_ROWS:
-        store.write("curves.csv", as_csv)
-
-
-def _curve_tables(store: Store, grid: Grid, schema: pa.Schema) -> Iterator[pa.Table]:
-    for part, numbers in store.parts(grid.run_ids):
-        yield _curve_table(part, grid.run_ids[numbers], schema)
-
-
-def _curve_table(part: Part, run_ids: np.ndarray, schema: pa.Schema) -> pa.Table:
-    size = len(run_ids) * len(part.step)
+def _curve_table(part: Part, schema: pa.Schema) -> pa.Table:
+    runs, evaluations = len(part.run_ids), len(part.step)
+    each = pa.array(np.repeat(np.arange(runs), evaluations))
     columns: dict[str, Any] = {
-        "run_id": np.repeat(run_ids, len(part.step)),
-        "step": np.tile(part.step, len(run_ids)),
+        "run_id": pa.array(part.run_ids, pa.string()).take(each),
+        "step": np.tile(part.step, runs),
         **{name: values.reshape(-1) for name, values in part.curves.items()},
     }
     arrays = [
         pa.array(columns[field.name], field.type, from_pandas=True)
         if field.name in columns
-        else pa.nulls(size, field.type)
+        else pa.nulls(runs * evaluations, field.type)
         for field in schema
     ]
     return pa.Table.from_arrays(arrays, schema=schema)

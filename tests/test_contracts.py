@@ -63,6 +63,30 @@ def test_problem(name: str) -> None:
     np.testing.assert_allclose(vmapped, looped, rtol=1e-5)
 
 
+FORMS = [(name, form) for name in catalog.names("problem") for form in _problem(name).forms]
+
+
+@pytest.mark.parametrize(("name", "form"), FORMS)
+def test_forms_of_a_problem_compute_the_same(name: str, form: str) -> None:
+    problem, other = _problem(name), _problem(name).in_form(form)
+    key = jax.random.key(1)
+    params, batch = problem.init(key), _batch(problem)
+    expected, found = (jax.value_and_grad(each.loss)(params, batch, key) for each in (problem, other))
+    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-3, atol=1e-5), expected, found)
+    if problem.predict is not None and other.predict is not None:
+        predictions = problem.predict(params, batch), other.predict(params, batch)
+        np.testing.assert_allclose(*predictions, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", catalog.names("problem"))
+def test_named_rates_cover_the_parameters(name: str) -> None:
+    problem = _problem(name)
+    if problem.rates is not None:
+        params = problem.init(jax.random.key(0))
+        labels = jax.tree.broadcast(problem.rates, params)
+        assert set(jax.tree.leaves(labels)) == set(problem.rate_names)
+
+
 @pytest.mark.parametrize("name", catalog.names("problem"))
 def test_known_optimum_is_one(name: str) -> None:
     problem = _problem(name)
@@ -120,7 +144,7 @@ def test_probe(name: str) -> None:
     recipe = lane.Recipe(
         problem, lambda rate, numeric: optax.sgd(rate), {name: catalog.get("probe", name).load()}
     )
-    hyper = lane.Hyper(jnp.float32(0.1), jnp.int32(0), {})
+    hyper = lane.Hyper({"": jnp.float32(0.1)}, jnp.int32(0), {})
     state = lane.init(recipe, hyper, problem.init(jax.random.key(0)))
     noise = seeds.key(seeds.noise([0])[0])
     _, found = lane.evaluate(recipe, hyper, jnp.float32(1), state, jnp.int32(0), None, noise)

@@ -93,7 +93,7 @@ def test_one_trace_for_all_rates_seeds_and_schedules() -> None:
         engine = Engine(study, grid)
         for pack in grid.packs([lanes_per_pack]):
             engine.run(pack, lanes_per_pack)
-        return len(traces), len(engine.compiled)
+        return len(traces), len(engine.programs.compiled)
 
     few, many = count(2, 100), count(30, 16)
     assert few == many
@@ -276,3 +276,56 @@ def test_dead_lanes_are_dropped_and_nothing_else_moves(train: Callable[..., Any]
     assert (
         among.saved_lane_steps == 12 * 9
     )  # twelve runs, dropped after the first of four segments of three steps
+
+
+def test_parameters_with_rates_of_their_own(train: Callable[..., Any]) -> None:
+    """Gradient descent on both layers by hand, each at its rate; adam by two optimizers of optax."""
+    study: dict[str, Any] = {
+        "name": "layers",
+        "steps": 5,
+        "evaluate_every": 5,
+        "seeds": 1,
+        "problem": [{"name": "fractal", "samples": 20, "width": 4}],
+        "optimizer": ["sgd", "adam"],
+        "schedule": ["cosine"],
+        "learning_rate": {"values": [0.01, 0.1], "output": {"values": [0.5, 2.0]}},
+    }
+    engine, curves = train(study)
+    problem, grid = engine.problems[0], engine.grid
+    losses = _by_run(curves, "train_loss")
+    data = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), problem.data.train)
+    shape = optax.cosine_decay_schedule(1.0, 5)
+    rates = grid.rates(np.arange(len(grid)))
+    assert len(grid) == 8
+    for run in range(8):
+        params = jax.tree.map(lambda leaf: jnp.asarray(leaf[0]), seeds.Initial(problem).of([0]))
+        make = optax.sgd if run < 4 else optax.adam
+        tx = {
+            "hidden": make(lambda t, r=run: rates[""][r] * shape(t)),
+            "output": make(lambda t, r=run: rates["output"][r] * shape(t)),
+        }
+        state = {name: tx[name].init(leaf) for name, leaf in params.items()}
+        for _ in range(5):
+            gradient = jax.grad(problem.loss)(params, data, jax.random.key(0))
+            for name, each in tx.items():
+                update, state[name] = each.update(gradient[name], state[name])
+                params[name] = params[name] + update
+        np.testing.assert_allclose(losses[run, -1], problem.loss(params, data, jax.random.key(0)), rtol=1e-4)
+
+
+def test_a_rate_that_no_problem_has_is_one_line() -> None:
+    study = read(
+        {
+            "name": "layers",
+            "steps": 5,
+            "problem": ["digits_mlp"],
+            "optimizer": ["sgd"],
+            "learning_rate": {"values": [0.01], "output": {"values": [0.5]}},
+        }
+    )
+    with pytest.raises(StudyError) as caught:
+        Engine(study, of_study(study))
+    assert str(caught.value) == (
+        "learning_rate.output: digits_mlp has no learning rate of that name; it has: none; one rate moves all its "
+        "parameters"
+    )

@@ -35,9 +35,10 @@ def test_parts_round_trip_and_overlaps_count_once(tmp_path: Path) -> None:
     store.write_part(_part("a", ["r1", "r2", "gone"], 1.0))
     ids = np.array([b"r3", b"r2", b"r1", b"r0"])
     assert store.held(ids).tolist() == [True, True, True, False]
-    found = [(part.run_ids.tolist(), numbers.tolist()) for part, numbers in store.parts(ids)]
+    held = store.holdings(ids)
+    found = [(store.read(each).run_ids.tolist(), each.numbers.tolist()) for each in held]
     assert found == [([b"r3", b"r2"], [0, 1]), ([b"r1"], [2])]
-    (part, _), _ = store.parts(ids)
+    part = store.read(held[0])
     assert part.curves["train_loss"].dtype == np.float64
     assert part.curves["train_loss"].shape == (2, 3)
     assert np.isnan(part.diverged_step).all()
@@ -48,7 +49,7 @@ def test_a_damaged_part_holds_nothing(tmp_path: Path) -> None:
     path = store.write_part(_part("a", ["r1"], 1.0))
     path.write_bytes(path.read_bytes()[:-20])
     assert not store.held(np.array([b"r1"])).any()
-    assert not list(store.parts(np.array([b"r1"])))
+    assert not store.holdings(np.array([b"r1"]))
 
 
 def test_a_part_that_was_not_finished_is_none(tmp_path: Path) -> None:

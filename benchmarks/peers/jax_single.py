@@ -1,14 +1,15 @@
 """W1 in plain JAX, one model at a time: `jit` of a `scan` over the steps, on one device.
 
-Shows what compiling alone gives, before any batching; the compiled program is called once a model.
+Shows what compiling alone gives, before any batching; the compiled program is called once a model. The training
+itself is `lrbench.engine.plain`, which `lrbench speed` times as well.
 """
 
 from __future__ import annotations
 
-import jax
 import jax.numpy as jnp
 
-from benchmarks.peers import common, jax_mlp
+from benchmarks.peers import common
+from lrbench.engine import plain
 
 
 def jax_single(models: int = 8, steps: int = 200, repeats: int = 5) -> common.Timing:
@@ -17,21 +18,15 @@ def jax_single(models: int = 8, steps: int = 200, repeats: int = 5) -> common.Ti
     train = common.digits()
     images, labels = jnp.asarray(train.images), jnp.asarray(train.labels)
     batches = jnp.asarray(common.minibatches(len(train.labels), steps))
-    rates = list(jnp.asarray(common.learning_rates(models)))
-    weights = jax_mlp.initial_weights()
-    program = jax.jit(jax_mlp.train)
-
-    def call() -> list[jax_mlp.Weights]:
-        trained = [program(rate, weights, batches, images, labels) for rate in rates]
-        jax.block_until_ready(trained)
-        return trained
-
+    weights = {name: jnp.asarray(value) for name, value in common.mlp_weights().items()}
+    rates = jnp.asarray(common.learning_rates(models))
+    call = plain.one_at_a_time(rates, weights, batches, images, labels)
     seconds, trained = common.measure(call, repeats)
     sample = images[: common.LOSS_EXAMPLES], labels[: common.LOSS_EXAMPLES]
     return common.Timing(
         seconds=common.median(seconds),
-        final_losses=tuple(float(jax_mlp.loss(final, *sample)) for final in trained),
-        initial_loss=float(jax_mlp.loss(weights, *sample)),
+        final_losses=tuple(float(plain.loss(final, *sample)) for final in trained),
+        initial_loss=float(plain.loss(weights, *sample)),
         model_steps=models * steps,
         threads=common.cores(),
         all_seconds=seconds,

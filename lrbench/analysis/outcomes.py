@@ -134,11 +134,10 @@ def zones(
     best = best_rates(runs, stable=limits.stable, objectives=objectives)
     line, _ = group(runs, part_columns(runs, *PARTS))
     rate = runs["learning_rate"].to_numpy(dtype=np.float64)
-    verdict = runs["verdict"].to_numpy()
     with np.errstate(invalid="ignore"):
         above = rate > best["learning_rate"].to_numpy(dtype=np.float64)[line]
-    low = np.isin(verdict, ["slow", "stuck"])
-    good = np.bincount(code, verdict == "good", len(first))
+    low = runs["verdict"].isin(["slow", "stuck"]).to_numpy(dtype=bool)
+    good = np.bincount(code, (runs["verdict"] == "good").to_numpy(dtype=bool), len(first))
     small = np.bincount(code, low & ~above, len(first))
     count = np.bincount(code, minlength=len(first))
     zone = np.select([2 * good > count, small > count - good - small], ["good", "too_small"], "too_large")

@@ -36,15 +36,23 @@ def profile(
     columns = part_columns(runs, *PARTS)
     names = pd.DataFrame({part: label(runs, part) for part in PARTS}).iloc[group(runs, columns)[1]]
     found = []
-    for index, line in enumerate(lines(runs, objectives)):
-        low, high = _ends(line.loss)
-        there = np.isfinite(line.ok)
-        table = pd.DataFrame({"line": index, "learning_rate": line.rate, "median": median(line.loss)})
-        table = table.assign(low=low, high=high, initial=line.initial, seeds=there.sum(axis=1))
-        found.append(table.assign(diverged=(there & (line.ok < 1)).sum(axis=1)))
+    for some in lines(runs, objectives):
+        low, high = _ends(some.loss)
+        there = np.isfinite(some.ok)
+        columns_of = {
+            "line": np.broadcast_to(some.line[:, None], some.rate.shape),
+            "learning_rate": some.rate,
+            "median": median(some.loss),
+            "low": low,
+            "high": high,
+            "initial": np.broadcast_to(some.initial[:, None], some.rate.shape),
+            "seeds": there.sum(axis=2),
+            "diverged": (there & (some.ok < 1)).sum(axis=2),
+        }
+        found.append(pd.DataFrame({name: values.reshape(-1) for name, values in columns_of.items()}))
     if not found:
         return pd.DataFrame(columns=["line", *PARTS, "learning_rate", "median", "low", "high", "zone"])
-    out = pd.concat(found, ignore_index=True)
+    out = pd.concat(found).sort_values("line", kind="stable", ignore_index=True)
     out[list(PARTS)] = names.to_numpy()[out["line"].to_numpy()]
     out["zone"] = _zone(runs, out, thresholds, objectives)
     return out
@@ -52,8 +60,8 @@ def profile(
 
 def _ends(loss: Floats) -> tuple[Floats, Floats]:
     low, high = (
-        np.where(np.isnan(loss), np.inf, loss).min(axis=1),
-        np.where(np.isnan(loss), -np.inf, loss).max(axis=1),
+        np.where(np.isnan(loss), np.inf, loss).min(axis=-1),
+        np.where(np.isnan(loss), -np.inf, loss).max(axis=-1),
     )
     return np.where(np.isinf(low), np.nan, low), np.where(np.isinf(high), np.nan, high)
 

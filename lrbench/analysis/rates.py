@@ -1,46 +1,84 @@
-"""One table of losses per problem × optimizer × schedule: [rate, seed]; and the best rate in it."""
+"""Losses per problem × optimizer × schedule: [line, rate, seed]; and the best rate of each."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from lrbench.analysis.groups import PARTS, Floats, Ints, group, members, part_columns
+from lrbench.analysis.groups import PARTS, Floats, Ints, group, part_columns
 from lrbench.analysis.objective import Objectives, losses
 
 
-class Line(NamedTuple):
-    """The runs of one problem × optimizer × schedule over rates and seeds; NaN where a run is lacking."""
+class Lines(NamedTuple):
+    """Lines (runs of one problem × optimizer × schedule) of as many rates and seeds; NaN where a run is lacking."""
 
-    rows: Ints  # [run] rows of the runs frame
-    rate: Floats  # [rate] ascending
-    seed: Ints  # [seed] ascending
-    loss: Floats  # [rate, seed] min(ℓ(T), ℓ₀); ℓ₀ where the final loss is not finite
-    ok: Floats  # [rate, seed] 1 if the status is ok, else 0
-    initial: float  # median ℓ₀ over the runs
+    line: Ints  # [line] numbers of the lines, in order of appearance
+    rate: Floats  # [line, rate] ascending
+    loss: Floats  # [line, rate, seed] min(ℓ(T), ℓ₀); ℓ₀ where the final loss is not finite
+    ok: Floats  # [line, rate, seed] 1 if the status is ok, else 0
+    initial: Floats  # [line] median ℓ₀ over the runs
+
+    def cut(self, here: slice) -> Lines:
+        """Some of the lines."""
+        return Lines(self.line[here], self.rate[here], self.loss[here], self.ok[here], self.initial[here])
 
 
-def lines(runs: pd.DataFrame, objectives: Objectives = None) -> Iterator[Line]:
-    """Every problem × optimizer × schedule (with their parameters) of the runs, in order of appearance."""
+def lines(runs: pd.DataFrame, objectives: Objectives = None) -> Iterator[Lines]:
+    """Every problem × optimizer × schedule (with their parameters) of the runs, those of one shape together."""
     initial, final = losses(runs, objectives)
     clipped = np.fmin(final, initial)
     fine = (runs["status"] == "ok").to_numpy(dtype=np.float64)
     rates = runs["learning_rate"].to_numpy(dtype=np.float64)
-    seeds = runs["seed"].to_numpy(dtype=np.int64)
-    for rows in members(group(runs, part_columns(runs, *PARTS))[0]):
-        rate, at_rate = np.unique(rates[rows], return_inverse=True)
-        seed, at_seed = np.unique(seeds[rows], return_inverse=True)
-        loss = np.full((len(rate), len(seed)), np.nan)
+    code, first = group(runs, part_columns(runs, *PARTS))
+    at_rate, rate_count = _ranks(code, rates, len(first))
+    at_seed, seed_count = _ranks(code, runs["seed"].to_numpy(dtype=np.int64), len(first))
+    start = _start(code, initial, len(first))
+    shapes, shape_of = np.unique(np.stack([rate_count, seed_count]), axis=1, return_inverse=True)
+    shape_of = shape_of.reshape(-1)
+    rows = np.split(np.argsort(shape_of[code], kind="stable"), np.cumsum(np.bincount(shape_of[code]))[:-1])
+    for shape, (rate_size, seed_size) in enumerate(shapes.T.tolist()):
+        line = np.flatnonzero(shape_of == shape)
+        mine = rows[shape]
+        place = np.searchsorted(line, code[mine])
+        rate = np.empty((len(line), rate_size))
+        rate[place, at_rate[mine]] = rates[mine]
+        loss = np.full((len(line), rate_size, seed_size), np.nan)
         ok = np.full_like(loss, np.nan)
-        loss[at_rate, at_seed] = clipped[rows]
-        ok[at_rate, at_seed] = fine[rows]
-        starts = initial[rows]
-        start = float(np.median(starts[np.isfinite(starts)])) if np.isfinite(starts).any() else np.nan
-        yield Line(rows, rate, seed, loss, ok, start)
+        loss[place, at_rate[mine], at_seed[mine]] = clipped[mine]
+        ok[place, at_rate[mine], at_seed[mine]] = fine[mine]
+        yield Lines(line, rate, loss, ok, start[line])
+
+
+def _ranks(code: Ints, values: npt.NDArray[Any], groups: int) -> tuple[Ints, Ints]:
+    """The place of every value among the distinct ones of its group, and how many of these each group has."""
+    order = np.lexsort((values, code))
+    ordered, own = values[order], code[order]
+    begins = np.ones(len(code), dtype=bool)
+    begins[1:] = own[1:] != own[:-1]
+    new = begins.copy()
+    new[1:] |= ordered[1:] != ordered[:-1]
+    count = np.bincount(own[new], minlength=groups)
+    rank = np.empty(len(code), dtype=np.int64)
+    rank[order] = np.cumsum(new) - 1 - (np.cumsum(count) - count)[own]
+    return rank, count.astype(np.int64)
+
+
+def _start(code: Ints, initial: Floats, groups: int) -> Floats:
+    """Median of what is finite of ℓ₀ [run] in every group; NaN where nothing is."""
+    finite = np.isfinite(initial)
+    code, initial = code[finite], initial[finite]
+    ordered = initial[np.lexsort((initial, code))]
+    count = np.bincount(code, minlength=groups)
+    begin = np.cumsum(count) - count
+    found = np.full(groups, np.nan)
+    some = count > 0
+    low, high = begin + (count - 1) // 2, begin + count // 2
+    found[some] = 0.5 * (ordered[low[some]] + ordered[high[some]])
+    return found
 
 
 def median(values: Floats) -> Floats:
@@ -78,10 +116,18 @@ def best_rates(runs: pd.DataFrame, stable: float = 0.5, objectives: Objectives =
         A row per problem × optimizer × schedule, in order of appearance: `row` (its first row in the runs),
         `learning_rate`, `loss` (both NaN where no rate is stable).
     """
-    found: list[tuple[int, float, float]] = []
-    for line in lines(runs, objectives):
-        loss = np.where(stable_rates(line.ok, stable), median(line.loss), np.nan)
-        at = int(np.nanargmin(loss)) if np.isfinite(loss).any() else -1
-        rate, reached = (line.rate[at], loss[at]) if at >= 0 else (np.nan, np.nan)
-        found.append((int(line.rows[0]), float(rate), float(reached)))
-    return pd.DataFrame(found, columns=["row", "learning_rate", "loss"])
+    first = group(runs, part_columns(runs, *PARTS))[1]
+    best, reached = np.full(len(first), np.nan), np.full(len(first), np.nan)
+    for some in lines(runs, objectives):
+        at, loss = least(median(some.loss), stable_rates(some.ok, stable))
+        there = np.isfinite(loss)
+        best[some.line[there]] = np.take_along_axis(some.rate, at[:, None], axis=1)[there, 0]
+        reached[some.line[there]] = loss[there]
+    return pd.DataFrame({"row": first, "learning_rate": best, "loss": reached})
+
+
+def least(loss: Floats, stable: npt.NDArray[np.bool_]) -> tuple[Ints, Floats]:
+    """The first place of the least finite loss among the stable rates (last axis), and that loss; infinite: none."""
+    candidates = np.where(stable & np.isfinite(loss), loss, np.inf)
+    at = candidates.argmin(axis=-1)
+    return at, np.take_along_axis(candidates, at[..., None], axis=-1)[..., 0]

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from lrbench.analysis.bootstrap import interval, resamples
-from lrbench.analysis.groups import PARTS, Floats, group, identity, part_columns
+from lrbench.analysis.groups import PARTS, Floats, Ints, group, identity, part_columns
 from lrbench.analysis.objective import Objectives, best_final, losses
-from lrbench.analysis.rates import Line, lines, median, stable_rates
+from lrbench.analysis.rates import Lines, least, lines, median, stable_rates
 from lrbench.analysis.thresholds import Thresholds
 
 _BLOCK = 1_000_000  # resampled losses at a time: 8 MB, and a few copies of it
@@ -80,101 +82,115 @@ def sensitivity(
     limits = thresholds or Thresholds()
     columns = part_columns(runs, *PARTS)
     problem, star = best_final(runs, *losses(runs, objectives), limits.stable)
-    verdict = runs["verdict"].to_numpy()
-    rows = []
-    for line in lines(runs, objectives):
-        row = _row(line, float(star[problem[line.rows[0]]]), limits)
-        row["oscillating_fraction"] = float(np.mean(verdict[line.rows] == "oscillating"))
-        row["diverged_fraction"] = float(np.mean(verdict[line.rows] == "diverged"))
-        rows.append(row)
+    code, first = group(runs, columns)
     named = [part for name in _COLUMNS for part in (name, *_ends(name))]
-    found = pd.DataFrame(rows, columns=pd.Index(named))
-    return pd.concat([identity(runs, group(runs, columns)[1], columns), found], axis=1)
+    kinds = {"rates": np.int64, "seeds": np.int64, "best_at_edge": np.bool_}
+    found: dict[str, npt.NDArray[Any]] = {
+        name: np.zeros(len(first), dtype=kinds.get(name, np.float64)) for name in named
+    }
+    for some in lines(runs, objectives):
+        for name, values in _describe(some, star[problem[first[some.line]]], limits).items():
+            found[name][some.line] = values
+    count = np.bincount(code, minlength=len(first))
+    for verdict in ("oscillating", "diverged"):
+        those = (runs["verdict"] == verdict).to_numpy(dtype=np.float64)
+        found[f"{verdict}_fraction"] = np.bincount(code, those, len(first)) / count
+    return pd.concat([identity(runs, first, columns), pd.DataFrame(found)], axis=1)
 
 
 def _ends(name: str) -> tuple[str, ...]:
     return (f"{name}_low", f"{name}_high") if name in _WITH_INTERVAL else ()
 
 
-def _row(line: Line, star: float, limits: Thresholds) -> dict[str, float | int | bool]:
-    loss = median(line.loss)
-    whole = _measures(line, loss[None], stable_rates(line.ok, limits.stable)[None], star, limits)
-    row: dict[str, float | int | bool] = {name: float(value[0]) for name, value in whole.items()}
-    best = row["best_learning_rate"]
-    row["good_low"], row["good_high"] = _band(line.rate, loss <= _bar(line, star, limits), best)
-    unit = line.initial - star if line.initial > star else np.nan
-    row["cliff_decades"] = float(np.log10(row["max_stable_learning_rate"] / best))
-    row["learning_rate_sensitivity_normalised"] = row["learning_rate_sensitivity"] / unit
-    row["best_gap"] = (row["best_loss"] - star) / unit
-    row |= {
-        "rate_low": line.rate[0],
-        "rate_high": line.rate[-1],
-        "rates": len(line.rate),
-        "seeds": len(line.seed),
-    }
-    row["best_at_edge"] = bool(best in (line.rate[0], line.rate[-1]))
-    for name, (low, high) in _intervals(line, star, limits).items():
-        row[f"{name}_low"], row[f"{name}_high"] = low, high
-    return row
+def _describe(some: Lines, star: Floats, limits: Thresholds) -> dict[str, npt.NDArray[Any]]:
+    """Everything that is said of lines, each [line]."""
+    loss, stable = median(some.loss), stable_rates(some.ok, limits.stable)
+    measures = _measures(some, loss[:, None], stable[:, None], star, limits)
+    out: dict[str, npt.NDArray[Any]] = {name: value[:, 0] for name, value in measures.items()}
+    best, span = out["best_learning_rate"], some.initial - star
+    unit = np.where(span > 0, span, np.nan)
+    out["good_low"], out["good_high"] = _band(some.rate, loss <= _bar(some, star, limits)[:, None], best)
+    out["cliff_decades"] = np.log10(out["max_stable_learning_rate"] / best)
+    out["learning_rate_sensitivity_normalised"] = out["learning_rate_sensitivity"] / unit
+    out["best_gap"] = (out["best_loss"] - star) / unit
+    out["rate_low"], out["rate_high"] = some.rate[:, 0], some.rate[:, -1]
+    for name, size in zip(("rates", "seeds"), some.loss.shape[1:], strict=True):
+        out[name] = np.full(len(star), size)
+    out["best_at_edge"] = (best == out["rate_low"]) | (best == out["rate_high"])
+    return out | _intervals(some, star, limits)
 
 
-def _bar(line: Line, star: float, limits: Thresholds) -> float:
-    return star + limits.good * max(line.initial - star, 0.0)
+def _bar(some: Lines, star: Floats, limits: Thresholds) -> Floats:
+    bar: Floats = star + limits.good * np.maximum(some.initial - star, 0.0)
+    return bar
 
 
 def _measures(
-    line: Line, loss: Floats, stable: npt.NDArray[np.bool_], star: float, limits: Thresholds
+    some: Lines, loss: Floats, stable: npt.NDArray[np.bool_], star: Floats, limits: Thresholds
 ) -> dict[str, Floats]:
-    """The measures that have an interval, each [resample], from ℓ(η) and stability [resample, rate]."""
-    candidates = np.where(stable & np.isfinite(loss), loss, np.inf)
-    at = candidates.argmin(axis=1)
-    best = candidates[np.arange(len(loss)), at]
-    good = loss <= _bar(line, star, limits)
-    last = loss.shape[1] - 1 - stable[:, ::-1].argmax(axis=1)
+    """The measures that have an interval, each [line, resample], from ℓ(η) and stability [line, resample, rate]."""
+    at, best = least(loss, stable)
+    good = loss <= _bar(some, star, limits)[:, None, None]
+    best_is_good = np.take_along_axis(good, at[..., None], axis=2)[..., 0]
+    last = loss.shape[2] - 1 - stable[..., ::-1].argmax(axis=2)
     there = np.isfinite(loss)
-    mean = np.where(there, loss, 0.0).sum(axis=1) / np.maximum(there.sum(axis=1), 1)
+    mean = np.where(there, loss, 0.0).sum(axis=2) / np.maximum(there.sum(axis=2), 1)
+    length = (good.astype(np.float64) @ _cells(some.rate)[..., None])[..., 0]
     found = {
-        "best_learning_rate": line.rate[at],
+        "best_learning_rate": np.take_along_axis(some.rate, at, axis=1),
         "best_loss": best,
-        "tolerance_decades": np.where(good[np.arange(len(loss)), at], good @ _cells(line.rate), 0.0),
-        "max_stable_learning_rate": line.rate[last],
-        "learning_rate_sensitivity": mean - star,
+        "tolerance_decades": np.where(best_is_good, length, 0.0),
+        "max_stable_learning_rate": np.take_along_axis(some.rate, last, axis=1),
+        "learning_rate_sensitivity": mean - star[:, None],
     }
     # Nothing trains: then no rate is best, and an interval over such resamples would be an invention.
     return {name: np.where(np.isfinite(best), value, np.nan) for name, value in found.items()}
 
 
 def _cells(rate: Floats) -> Floats:
-    """log₁₀ length [rate] of the part of [a, b] that is nearest to each rate."""
+    """log₁₀ length [line, rate] of the part of [a, b] that is nearest to each rate."""
     log = np.log10(rate)
-    return np.diff(np.concatenate([log[:1], 0.5 * (log[1:] + log[:-1]), log[-1:]]))
+    return np.diff(np.concatenate([log[:, :1], 0.5 * (log[:, 1:] + log[:, :-1]), log[:, -1:]], axis=1))
 
 
-def _band(rate: Floats, good: npt.NDArray[np.bool_], best: float) -> tuple[float, float]:
-    """The ends of the unbroken stretch of good rates around the best one."""
-    at = int(np.searchsorted(rate, best)) if np.isfinite(best) else -1
-    if at < 0 or not good[at]:
-        return np.nan, np.nan
-    before, after = np.flatnonzero(~good[:at]), np.flatnonzero(~good[at:])
-    low = int(before[-1]) + 1 if len(before) else 0
-    high = at + int(after[0]) - 1 if len(after) else len(rate) - 1
-    return float(rate[low]), float(rate[high])
+def _band(rate: Floats, good: npt.NDArray[np.bool_], best: Floats) -> tuple[Floats, Floats]:
+    """The ends [line] of the unbroken stretch of good rates [line, rate] around the best one."""
+    place = np.arange(rate.shape[1])
+    below, above = ~good & (rate < best[:, None]), ~good & (rate > best[:, None])
+    low = np.where(below, place, -1).max(axis=1) + 1
+    high = np.where(above, place, rate.shape[1]).min(axis=1) - 1
+    is_good = (good & (rate == best[:, None])).any(axis=1)
+    ends = (np.take_along_axis(rate, at[:, None], axis=1)[:, 0] for at in (low, high))
+    first, last = (np.where(is_good, end, np.nan) for end in ends)
+    return first, last
 
 
-def _intervals(line: Line, star: float, limits: Thresholds) -> dict[str, tuple[float, float]]:
-    seeds = len(line.seed)
-    index, weight = resamples(seeds, limits.resamples)
-    times = np.stack([np.bincount(row, minlength=seeds) for row in index]).astype(np.float64)
-    there = np.isfinite(line.ok).astype(np.float64)
-    ok = np.where(there > 0, line.ok, 0.0)
-    step = max(1, _BLOCK // line.loss.size)
+def _intervals(some: Lines, star: Floats, limits: Thresholds) -> dict[str, Floats]:
+    """The ends of every interval, each [line]; a block of lines at a time."""
+    names = [end for name in _WITH_INTERVAL for end in _ends(name)]
+    out = {name: np.full(len(star), np.nan) for name in names}
+    index, weight = resamples(some.loss.shape[2], limits.resamples)
+    lines_of_block = max(1, _BLOCK // (some.loss[0].size * len(index)))
+    for at in range(0, len(star) if len(index) > 1 else 0, lines_of_block):
+        here = slice(at, at + lines_of_block)
+        whole = _resampled(some.cut(here), index, star[here], limits)
+        for name, value in whole.items():
+            low, high = interval(value.T, weight, limits.confidence)
+            out[f"{name}_low"][here], out[f"{name}_high"][here] = low, high
+    return out
+
+
+def _resampled(some: Lines, index: Ints, star: Floats, limits: Thresholds) -> dict[str, Floats]:
+    """The measures of lines in every resample of their seeds, each [line, resample]."""
+    times = np.stack([np.bincount(row, minlength=index.shape[1]) for row in index]).astype(np.float64)
+    there = np.isfinite(some.ok).astype(np.float64)
+    ok = np.where(there > 0, some.ok, 0.0)
+    step = max(1, _BLOCK // some.loss.size)
     parts = []
     for at in range(0, len(index), step):
         here = slice(at, at + step)
-        loss = median(line.loss[:, index[here]]).T
-        count = times[here] @ there.T
-        stable = (times[here] @ ok.T >= limits.stable * count) & (count > 0)
-        parts.append(_measures(line, loss, stable, star, limits))
-    whole = {name: np.concatenate([part[name] for part in parts]) for name in _WITH_INTERVAL}
-    ends = {name: interval(value, weight, limits.confidence) for name, value in whole.items()}
-    return {name: (float(low), float(high)) for name, (low, high) in ends.items()}
+        loss = np.swapaxes(median(some.loss[..., index[here]]), 1, 2)
+        count = times[here] @ np.swapaxes(there, 1, 2)
+        stable = (times[here] @ np.swapaxes(ok, 1, 2) >= limits.stable * count) & (count > 0)
+        parts.append(_measures(some, np.ascontiguousarray(loss), stable, star, limits))
+    return {name: np.concatenate([part[name] for part in parts], axis=1) for name in _WITH_INTERVAL}

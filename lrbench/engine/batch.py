@@ -7,6 +7,7 @@ same seed, so that they share the minibatch and many small matrix products becom
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -18,7 +19,7 @@ from jax import lax
 from jax.sharding import Mesh, NamedSharding
 from jaxtyping import Array, Bool, Float, Int, UInt32
 
-from lrbench.engine import devices, lane, seeds
+from lrbench.engine import capacity, devices, lane, seeds
 from lrbench.engine.lane import Hyper, Recipe, State
 from lrbench.problems._problem import Data
 
@@ -56,13 +57,15 @@ class Call(NamedTuple):
     """The numbers of one call of the program.
 
     Args:
+        first: the step that sees the first of `examples`.
         start: first step.
         stop: the step before which training ends; `start` for no training.
         fresh: whether runs begin here.
         evaluate: whether runs are evaluated at `stop`.
-        examples: which examples each step from `start` on sees.
+        examples: which examples each step from `first` on sees.
     """
 
+    first: Int[Array, ""]
     start: Int[Array, ""]
     stop: Int[Array, ""]
     fresh: Bool[Array, ""]
@@ -72,21 +75,33 @@ class Call(NamedTuple):
 
 @dataclass(frozen=True)
 class Compiled:
-    """A program, compiled for packs of a size."""
+    """A program, compiled for packs of a size; `needed_bytes` is what it takes of each device's memory."""
 
     recipe: Recipe
     initial: seeds.Initial
+    numeric: tuple[str, ...]
     size: Size
     mesh: Mesh
     execute: Any
     state: State
     data: Data
     shapes: Array
+    needed_bytes: int
+    compile_seconds: float
+
+
+class Pending(NamedTuple):
+    """What an evaluation will have found, and where its runs sat."""
+
+    found: Mapping[str, Array]
+    layout: Layout
+    at: int
 
 
 def compile_program(
     recipe: Recipe,
     initial: seeds.Initial,
+    rates: tuple[str, ...],
     numeric: tuple[str, ...],
     shapes: Float[np.ndarray, "row step"],
     size: Size,
@@ -97,6 +112,7 @@ def compile_program(
     Args:
         recipe: what is static.
         initial: the problem's initial parameters by seed.
+        rates: names of the learning rates.
         numeric: names of the optimizer's numeric hyper-parameters.
         shapes: the schedule table.
         size: the largest pack.
@@ -109,10 +125,12 @@ def compile_program(
     )
     noise: Any = seeds.noise([0] * size.seeds)
     shared = Shared(data, table, of_seeds, noise)
-    call = _call(0, 0, False, False, seeds.orders(recipe.problem, [0] * size.seeds, 0, size.segment + 1))
+    examples = seeds.orders(recipe.problem, [0] * size.seeds, 0, size.segment + 1)
+    call = _call(0, 0, 0, False, False, examples)
     total = size.chunks * mesh.size
     place = np.zeros((total, size.lanes), table.dtype)
-    hyper = Hyper(place, place.astype(np.int32), dict.fromkeys(numeric, place))  # type: ignore[arg-type]
+    each: Any = dict.fromkeys(rates, place), place.astype(np.int32), dict.fromkeys(numeric, place)
+    hyper = Hyper(*each)
     state = jax.eval_shape(lambda h, params: _init(recipe, h, params), _first(hyper), initial.shapes)
     state = jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct((total, *leaf.shape), leaf.dtype, sharding=many), state
@@ -136,8 +154,11 @@ def compile_program(
         out_specs=many.spec,
         check_vma=False,  # the number of chunks differs between devices, which it cannot express
     )
+    began = time.perf_counter()
     execute = jax.jit(mapped, donate_argnums=0).lower(*arguments).compile()
-    return Compiled(recipe, initial, size, mesh, execute, state, data, table)
+    took = time.perf_counter() - began
+    needed = capacity.needed_bytes(execute)
+    return Compiled(recipe, initial, numeric, size, mesh, execute, state, data, table, needed, took)
 
 
 def arrange(seed: Int[np.ndarray, " run"], mesh_size: int, size: Size) -> Layout:
@@ -187,6 +208,7 @@ class Batch:
         self._places = places
         self._values = hyper
         self._bad_step = np.full(len(seed), -1, np.int32)
+        self._stopped_step = np.full(len(seed), np.nan)
         self._place(np.arange(len(seed)))
         many, whole = devices.spread(compiled.mesh), devices.copied(compiled.mesh)
         of_seed = compiled.initial.of(self._seeds), seeds.noise(self._seeds)
@@ -195,8 +217,12 @@ class Batch:
             lambda leaf: jax.device_put(np.zeros(leaf.shape, leaf.dtype), many), compiled.state
         )
         self._fresh = True
+        self._drawn: Any = None
+        self._ahead: Any = None
         self.saved = 0
         """Lane-steps that runs would have taken after they were dropped."""
+        self.saved_by_stopping = 0
+        """Those of them of runs that were stopped."""
 
     def _place(self, runs: Int[np.ndarray, " run"]) -> None:
         """Give the runs their places, and put their hyper-parameters there."""
@@ -210,9 +236,14 @@ class Batch:
         self._hyper = jax.device_put(devices.narrow(values), many)
         self._where = jax.device_put((self._layout.seeds, self._layout.counts), many)
 
+    def stop(self, runs: Bool[np.ndarray, " run"], at: int) -> None:
+        """Stop runs after `at` steps: what they do from here on is not looked at."""
+        now = runs & np.isnan(self._stopped_step) & (self._bad_step < 0)
+        self._stopped_step[now] = at
+
     def close_gaps(self) -> None:
-        """Drop the runs that are no longer finite, if that makes any device's work shorter."""
-        alive = np.flatnonzero(self._bad_step < 0)
+        """Drop the runs that are stopped or no longer finite, if that makes any device's work shorter."""
+        alive = np.flatnonzero((self._bad_step < 0) & np.isnan(self._stopped_step))
         before = self._layout
         needed = chunks_needed(self._places[alive], self._compiled.mesh.size, self._compiled.size.lanes)
         if needed > WORTH_CLOSING * before.counts.max():
@@ -229,22 +260,42 @@ class Batch:
 
         self._state = jax.tree.map(moved, self._state)
 
-    def train(self, start: int, stop: int) -> None:
-        """Take the steps from `start` up to `stop`, and wait until they are done."""
-        self.saved += (len(self._bad_step) - int((self._layout.runs >= 0).sum())) * (stop - start)
-        self._execute(start, stop, evaluate=False)
-        jax.block_until_ready(self._state)
+    def train(self, start: int, stop: int) -> Any:
+        """Take the steps from `start` up to `stop`; returns at once, with something to `wait` for."""
+        dropped = np.ones(len(self._bad_step), dtype=bool)
+        dropped[self._layout.runs[self._layout.runs >= 0]] = False
+        self.saved += int(dropped.sum()) * (stop - start)
+        self.saved_by_stopping += int((dropped & np.isfinite(self._stopped_step)).sum()) * (stop - start)
+        self._draw(start)
+        return self._execute(start, stop, evaluate=False)
 
-    def evaluate(self, at: int) -> dict[str, Float[np.ndarray, " run"]]:
-        """Return each run's losses, metrics and probes after `at` steps, NaN for those that are not finite."""
-        found = self._execute(at, at, evaluate=True)
+    def evaluate(self, at: int) -> Pending:
+        """Evaluate runs after `at` steps; returns at once, with what will have been found."""
+        return Pending(self._execute(at, at, evaluate=True), self._layout, at)
+
+    def prepare(self, start: int) -> None:
+        """Draw the examples of the segment from `start` on, while the devices are at work."""
+        self._ahead = start, self._examples(start)
+
+    def wait(self, pending: Any) -> None:
+        """Wait until a call is done."""
+        jax.block_until_ready(pending.found if isinstance(pending, Pending) else pending)
+
+    def settle(self) -> None:
+        """Take note of the runs that are no longer finite."""
         used = self._layout.runs >= 0
         runs = self._layout.runs[used]
+        going = np.isnan(self._stopped_step[runs])
+        self._bad_step[runs[going]] = np.asarray(self._state.bad_step)[used][going]
+
+    def values(self, pending: Pending) -> dict[str, Float[np.ndarray, " run"]]:
+        """Return each run's losses, metrics and probes at an evaluation, NaN for those that are not finite."""
+        used = (pending.layout.runs >= 0) & ~(self._stopped_step < pending.at)[pending.layout.runs]
+        runs = pending.layout.runs[used]
         values = {}
-        for name, leaf in found.items():
+        for name, leaf in pending.found.items():
             values[name] = np.full(len(self._bad_step), np.nan, dtype=leaf.dtype)
             values[name][runs] = np.asarray(leaf)[used]
-        self._bad_step[runs] = np.asarray(self._state.bad_step)[used]
         return values
 
     @property
@@ -252,14 +303,30 @@ class Batch:
         """The first step of each run with a non-finite loss, NaN for none."""
         return np.where(self._bad_step < 0, np.nan, self._bad_step)
 
+    @property
+    def stopped_step(self) -> Float[np.ndarray, " run"]:
+        """The step after which each run was stopped, NaN for none."""
+        return self._stopped_step
+
     def _execute(self, start: int, stop: int, *, evaluate: bool) -> Mapping[str, Array]:
-        compiled = self._compiled
-        examples = seeds.orders(compiled.recipe.problem, self._seeds, start, compiled.size.segment + 1)
-        call = _call(start, stop, self._fresh, evaluate, self._padded(examples))
-        call = jax.device_put(call, devices.copied(compiled.mesh))
-        self._state, found = compiled.execute(self._state, self._hyper, *self._where, self._shared, call)
+        first, examples = self._drawn
+        call = _call(first, start, stop, self._fresh, evaluate, examples)
+        self._state, found = self._compiled.execute(
+            self._state, self._hyper, *self._where, self._shared, call
+        )
         self._fresh = False
         return found
+
+    def _draw(self, start: int) -> None:
+        """Put the examples of the segment from `start` on onto the devices, unless they are there."""
+        if self._ahead is None or self._ahead[0] != start:
+            self.prepare(start)
+        self._drawn = self._ahead
+
+    def _examples(self, start: int) -> Array:
+        compiled = self._compiled
+        order = seeds.orders(compiled.recipe.problem, self._seeds, start, compiled.size.segment + 1)
+        return jax.device_put(self._padded(order), devices.copied(compiled.mesh))
 
     def _padded(self, tree: Any) -> Any:
         """Repeat the last seed until there are as many as the program was compiled for."""
@@ -297,7 +364,7 @@ def _chunk(
     def batch(count: Array) -> Any:
         if problem.batch_size is None:
             return problem.data.train
-        return lane.pick(problem.data.train, call.examples[of_chunk, count - call.start])
+        return lane.pick(problem.data.train, call.examples[of_chunk, count - call.first])
 
     def factors(count: Array) -> Array:
         return shared.shapes[hyper.row, jnp.minimum(count, last)]
@@ -334,8 +401,15 @@ def _at(tree: Any, index: Any) -> Any:
     return jax.tree.map(lambda leaf: lax.dynamic_index_in_dim(leaf, index, 0, keepdims=False), tree)
 
 
-def _call(start: int, stop: int, fresh: bool, evaluate: bool, examples: Any) -> Call:
-    given: Any = (np.int32(start), np.int32(stop), np.bool_(fresh), np.bool_(evaluate), examples)
+def _call(first: int, start: int, stop: int, fresh: bool, evaluate: bool, examples: Any) -> Call:
+    given: Any = (
+        np.int32(first),
+        np.int32(start),
+        np.int32(stop),
+        np.bool_(fresh),
+        np.bool_(evaluate),
+        examples,
+    )
     return Call(*given)
 
 

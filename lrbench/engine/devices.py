@@ -14,13 +14,14 @@ import numpy as np
 import platformdirs
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from lrbench import machine
 from lrbench.errors import LaunchError
 
 AXIS = "device"
 
 
 def start(count: int | None = None) -> list[jax.Device]:
-    """Start JAX with one CPU device per core, and return the devices to use: `count` of them, or all.
+    """Start JAX with one CPU device per core that this process may use, and return the devices to use: `count` of them, or all.
 
     A JAX that already runs in this process keeps the devices it has, which is said once; a number of devices that the
     user set (JAX_NUM_CPU_DEVICES) holds.
@@ -31,9 +32,9 @@ def start(count: int | None = None) -> list[jax.Device]:
     chosen = jax.config.values["jax_num_cpu_devices"] > 0
     if not chosen and "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
         try:
-            jax.config.update("jax_num_cpu_devices", _cores())
+            jax.config.update("jax_num_cpu_devices", machine.cores())
         except RuntimeError:
-            _say_once(len(jax.local_devices()), _cores())
+            _say_once(len(jax.local_devices()), machine.cores())
     devices = jax.local_devices()
     if count is not None and count > len(devices):
         raise LaunchError(
@@ -80,10 +81,6 @@ def _keep_compilations() -> None:
             place.mkdir(parents=True, exist_ok=True)
             jax.config.update("jax_compilation_cache_dir", str(place))
             jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @cache

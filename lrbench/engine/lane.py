@@ -38,9 +38,12 @@ class Recipe:
 
 
 class Hyper(NamedTuple):
-    """What is a number in a run: its learning rate, its row of the schedule table, its hyper-parameters."""
+    """What is a number in a run: its learning rates, its row of the schedule table, its hyper-parameters.
 
-    learning_rate: Float[Array, ""]
+    The rate named "" moves all parameters that have no rate of their own.
+    """
+
+    learning_rates: dict[str, Float[Array, ""]]
     row: Int[Array, ""]
     numeric: dict[str, Float[Array, ""]]
 
@@ -55,8 +58,9 @@ class State(NamedTuple):
 
 def init(recipe: Recipe, hyper: Hyper, params: Params) -> State:
     """Return a run before its first step, from its seed's initial parameters."""
-    optimizer = recipe.optimizer(hyper.learning_rate, hyper.numeric).init(params)
-    return State(params, optimizer, jnp.int32(-1))
+    return State(
+        params, _optimizer(recipe, hyper, jnp.ones_like(hyper.learning_rates[""])).init(params), jnp.int32(-1)
+    )
 
 
 def step(
@@ -68,7 +72,7 @@ def step(
     batch: Batch,
     key: Array,
 ) -> State:
-    """Take one optimizer step: w ← w + update(∇loss(w, batch)), at the rate `learning_rate × factor`.
+    """Take one optimizer step: w ← w + update(∇loss(w, batch)), at the rates `learning_rates × factor`.
 
     A run whose loss was not finite is frozen: its parameters stay as they were before the update of that loss.
     """
@@ -119,10 +123,21 @@ def _next(
     recipe: Recipe, hyper: Hyper, factor: Array, state: State, batch: Batch, key: Array
 ) -> tuple[Array, Params, PyTree[Array], Params]:
     """Return the loss at a run's parameters, the update from there, the optimizer's next state, and the gradient."""
-    transformation = recipe.optimizer(hyper.learning_rate * factor, hyper.numeric)
     loss, gradient = jax.value_and_grad(recipe.problem.loss)(state.params, batch, key)
-    update, optimizer = transformation.update(gradient, state.optimizer, state.params)
+    update, optimizer = _optimizer(recipe, hyper, factor).update(gradient, state.optimizer, state.params)
     return loss, update, optimizer, gradient
+
+
+def _optimizer(recipe: Recipe, hyper: Hyper, factor: Array) -> optax.GradientTransformation:
+    """Return the optimizer of a step; parameters with a rate of their own have an optimizer of their own."""
+    rates = {name: rate * factor for name, rate in hyper.learning_rates.items()}
+    if len(rates) == 1:
+        return recipe.optimizer(rates[""], hyper.numeric)
+    each = {
+        name: recipe.optimizer(rates.get(name, rates[""]), hyper.numeric)
+        for name in recipe.problem.rate_names
+    }
+    return optax.partition(each, recipe.problem.rates)
 
 
 def _scores(problem: Problem, params: Params, part: Batch, key: Array) -> dict[str, Array]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,10 +12,11 @@ import jax
 import numpy as np
 from jaxtyping import Float, Int
 
-from lrbench import catalog, schedules
-from lrbench.engine import batch, capacity, devices, seeds
-from lrbench.engine.lane import Hyper, Recipe
-from lrbench.errors import LrbenchError, ProblemError, StudyError
+from lrbench.engine import batch, capacity, devices
+from lrbench.engine.lane import Hyper
+from lrbench.engine.made import Made
+from lrbench.engine.programs import Programs
+from lrbench.engine.race import Race
 from lrbench.grid import Grid, Pack, Program, Variant
 from lrbench.problems._problem import Problem
 from lrbench.study import Study
@@ -31,19 +31,23 @@ class Curves:
 
     Args:
         runs: numbers of the runs.
-        curves: name → value of each run at each evaluation, NaN once it is not finite.
+        curves: name → value of each run at each evaluation, NaN once it is not finite or was stopped.
         diverged_step: first step with a non-finite loss, NaN if there was none.
+        stopped_step: the step after which a race stopped the run, NaN if it was not.
         parameters: how many parameters the model has.
         seconds: training, evaluating and waiting for the compiler, each apart.
         saved_lane_steps: steps that runs would have taken after they were dropped.
+        stopped_lane_steps: those of them that races saved.
     """
 
     runs: Int[np.ndarray, " run"]
     curves: Mapping[str, Float[np.ndarray, "run evaluation"]]
     diverged_step: Float[np.ndarray, " run"]
+    stopped_step: Float[np.ndarray, " run"]
     parameters: int
     seconds: Mapping[str, float]
     saved_lane_steps: int
+    stopped_lane_steps: int
 
 
 @dataclass
@@ -57,56 +61,23 @@ class Engine:
     study: Study
     grid: Grid
     count: int | None = None
-    compiled: dict[int, Future[batch.Compiled]] = field(default_factory=dict)
+    made: Made = field(init=False)
+    programs: Programs = field(init=False)
 
     def __post_init__(self) -> None:
         """Start the devices and make every problem and schedule, so that mistakes show before any training."""
         self.mesh = devices.mesh(devices.start(self.count))
-        self._compiler = ThreadPoolExecutor(1, thread_name_prefix="compile")
-        with self._precision():
-            self.problems = [self._make_problem(variant) for variant in self.grid.problems]
-            self.initial = [seeds.Initial(problem) for problem in self.problems]
-            self.shapes = np.stack([self._make_shape(variant) for variant in self.grid.schedules])
-            for variant in self.grid.optimizers:
-                self._check_optimizer(variant)
+        self.made = Made(self.study, self.grid, self.mesh)
+        self.programs = Programs(self.made)
 
-    def recipe(self, program: Program) -> Recipe:
-        """Return what is static in a program."""
-        variant = self.grid.optimizers[program.optimizers[0]]
-        make = self.study.optimizer[variant.choice].entry.load()
-        static = {name: value for name, value in variant.params.items() if name not in variant.numeric}
-        probes = {name: catalog.get("probe", name).load() for name in self.study.probes}
-        return Recipe(self.problems[program.problem], _Optimizer(make, static), probes)
-
-    def numeric(self, program: Program) -> tuple[str, ...]:
-        """Return the names of a program's numeric hyper-parameters."""
-        return self.grid.optimizers[program.optimizers[0]].numeric
-
-    def lane_bytes(self, program: Program) -> int:
-        """Return the bytes that a run of a program holds."""
-        with self._precision():
-            shapes = self.initial[program.problem].shapes
-            return capacity.lane_bytes(self.recipe(program), self.numeric(program), shapes)
-
-    def parameters(self, program: Program) -> int:
-        """Return how many parameters a program's model has."""
-        with self._precision():
-            return sum(
-                math.prod(leaf.shape) for leaf in jax.tree.leaves(self.initial[program.problem].shapes)
-            )
-
-    def lanes_per_chunk(self, program: Program) -> int:
-        """Return how many lanes of a program are vmapped together."""
-        if self.study.lanes_per_chunk:
-            return self.study.lanes_per_chunk
-        count = len(self.grid.seeds)
-        platform = self.mesh.devices.flat[0].platform
-        per_seed = min(len(program.runs) // count, capacity.LANES_PER_PACK)
-        return capacity.lanes_per_chunk(self.lane_bytes(program), platform, per_seed, count, self.mesh.size)
+    @property
+    def problems(self) -> list[Problem]:
+        """The study's problems."""
+        return self.made.problems
 
     def lanes_per_pack(self, program: Program) -> int:
         """Return the most runs of a pack of a program."""
-        return capacity.lanes_per_pack(self.lane_bytes(program))
+        return capacity.lanes_per_pack(self.made.lane_bytes(program), self.mesh.devices.flat[0])
 
     def optimizer_name(self, program: Program) -> str:
         """Return the name of a program's optimizer."""
@@ -114,14 +85,17 @@ class Engine:
 
     def describe(self, program: Program) -> dict[str, Any]:
         """Return what the manifest and `lrbench plan` say of a program."""
+        chosen = self.programs.capacity(program)
         return {
             "program": program.number,
             "problem": self.grid.problems[program.problem].name,
             "optimizer": self.optimizer_name(program),
             "runs": len(program.runs),
-            "parameters": self.parameters(program),
-            "bytes_per_lane": self.lane_bytes(program),
-            "lanes_per_chunk": self.lanes_per_chunk(program),
+            "parameters": self.made.parameters(program),
+            "bytes_per_lane": self.made.lane_bytes(program),
+            "lanes_per_chunk": self.programs.lanes_per_chunk(program),
+            "chunk_chosen": chosen.how,
+            "form": chosen.form or next(iter(self.made.problem(program).forms), ""),
         }
 
     def describe_devices(self) -> list[dict[str, Any]]:
@@ -139,166 +113,160 @@ class Engine:
                 "step": step.tolist(),
                 "shape": shape[step].tolist(),
             }
-            for variant, shape in zip(self.grid.schedules, self.shapes, strict=True)
+            for variant, shape in zip(self.grid.schedules, self.made.shapes, strict=True)
         ]
 
-    def flops(self, program: Program) -> float:
-        """Return the floating-point operations of one step of one run, as XLA counts them before compiling."""
-        with self._precision():
-            recipe, problem = self.recipe(program), self.problems[program.problem]
-            size = problem.batch_size or max(1, problem.data.examples)
-            batch_ = jax.tree.map(lambda leaf: devices.narrow(leaf[:size]), problem.data.train)
-            step = jax.jit(jax.value_and_grad(recipe.problem.loss))
-            found = step.lower(
-                self.initial[program.problem].shapes, batch_, seeds.key(np.zeros(2, np.uint32))
-            )
-            return float((found.cost_analysis() or {}).get("flops", 0.0))
-
     def compile(self, program: Program, lanes_per_pack: int) -> Future[batch.Compiled]:
-        """Compile a program for packs of up to so many lanes, in the background; a second call costs nothing.
-
-        XLA compiles without holding Python's lock, so that the next program compiles while the present one trains.
-        """
-        if program.number not in self.compiled:
-            self.compiled[program.number] = self._compiler.submit(self._compile, program, lanes_per_pack)
-        return self.compiled[program.number]
+        """Compile a program in the background for packs of up to so many lanes; a second call costs nothing."""
+        return self.programs.compile(program, lanes_per_pack)
 
     def close(self) -> None:
         """Compile nothing further."""
-        self._compiler.shutdown(wait=False, cancel_futures=True)
-
-    def _compile(self, program: Program, lanes_per_pack: int) -> batch.Compiled:
-        with self._precision():
-            return batch.compile_program(
-                self.recipe(program),
-                self.initial[program.problem],
-                self.numeric(program),
-                self.shapes,
-                self._size(program, lanes_per_pack),
-                self.mesh,
-            )
+        self.programs.close()
 
     def run(self, pack: Pack, lanes_per_pack: int, progress: Progress | None = None) -> Curves:
-        """Train the runs of a pack.
+        """Train the runs of a pack, all at once or, where memory is short, some at a time.
 
         Args:
             pack: the runs.
             lanes_per_pack: the most runs of a pack of its program.
-            progress: told after every segment.
+            progress: told after every segment, and before the first one of a move by 0 steps.
 
         Raises:
-            ProblemError: if a user's function raises or returns something unfit.
+            ProblemError: if a user's function raises or returns something unfit, or one run alone does not fit.
         """
-        began = time.perf_counter()
-        try:
-            compiled = self.compile(pack.program, lanes_per_pack).result()
-        except LrbenchError:
-            raise
-        except Exception as error:
-            name = self.grid.problems[pack.program.problem].name
-            raise ProblemError(f"{name}: could not be compiled: {type(error).__name__}: {error}") from error
-        seconds = {"compile": time.perf_counter() - began, "train": 0.0, "evaluate": 0.0}
-        with self._precision():
-            lanes = self._place(pack, compiled)
-            rows = []
-            for start, stop in zip([0, *self.grid.evaluations], self.grid.evaluations, strict=False):
-                began = time.perf_counter()
-                lanes.train(int(start), int(stop))
-                trained = time.perf_counter()
-                rows.append(lanes.evaluate(int(stop)))
-                seconds["train"] += trained - began
-                lanes.close_gaps()
-                seconds["evaluate"] += time.perf_counter() - trained
-                if progress is not None and stop:
-                    progress(len(pack.runs), int(stop - start))
-        curves = {"learning_rate": self._learning_rates(pack)}
-        curves |= {name: np.stack([row[name] for row in rows], axis=1) for name in rows[0]}
-        count = self.parameters(pack.program)
-        return Curves(pack.runs, curves, lanes.diverged_step, count, seconds, lanes.saved)
+        pieces: list[Curves] = []
+        done = 0
+        while done < len(pack.runs):
+            room = self.programs.room(pack.program, lanes_per_pack)
+            runs = pack.runs[done : done + room]
+            try:
+                pieces.append(self._run(pack.program, runs, lanes_per_pack, progress))
+            except jax.errors.JaxRuntimeError as error:
+                if not capacity.out_of_memory(error):
+                    raise
+                self.programs.shrink(pack.program, len(runs))
+                continue
+            done += len(runs)
+        return _joined(pieces)
 
-    def _place(self, pack: Pack, compiled: batch.Compiled) -> batch.Batch:
-        _, optimizers, rows, rates, *_, of_run = self.grid.indices(pack.runs)
+    def _run(
+        self,
+        program: Program,
+        runs: Int[np.ndarray, " run"],
+        lanes_per_pack: int,
+        progress: Progress | None,
+    ) -> Curves:
+        began = time.perf_counter()
+        compiled = self.programs.get(program, lanes_per_pack)
+        seconds = {"compile": time.perf_counter() - began, "train": 0.0, "evaluate": 0.0}
+        with self.made.precision():
+            lanes = self._place(program, runs, compiled)
+            rows = self._segments(program, runs, lanes, seconds, progress)
+        curves = {"learning_rate": self._learning_rates(runs)}
+        curves |= {name: np.stack([row[name] for row in rows], axis=1) for name in rows[0]}
+        taken = len(runs) * self.grid.steps - lanes.saved
+        if taken:
+            self.programs.learn(program, compiled, seconds["train"] / taken)
+        count = self.made.parameters(program)
+        return Curves(
+            runs,
+            curves,
+            lanes.diverged_step,
+            lanes.stopped_step,
+            count,
+            seconds,
+            lanes.saved,
+            lanes.saved_by_stopping,
+        )
+
+    def _segments(
+        self,
+        program: Program,
+        runs: Int[np.ndarray, " run"],
+        lanes: batch.Batch,
+        seconds: dict[str, float],
+        progress: Progress | None,
+    ) -> list[dict[str, np.ndarray]]:
+        """Train and evaluate segment by segment; what one found is read while the next is on the devices."""
+        race = self._race(program, runs) if self.study.race else None
+        rows: list[dict[str, np.ndarray]] = []
+        pending: batch.Pending | None = None
+        for start, stop in zip([0, *self.grid.evaluations], self.grid.evaluations, strict=False):
+            began = time.perf_counter()
+            with jax.profiler.TraceAnnotation(f"train to step {stop}"):
+                training = lanes.train(int(start), int(stop))
+                found = lanes.evaluate(int(stop))
+                lanes.prepare(int(stop))
+                if pending is not None:
+                    rows.append(lanes.values(pending))
+                lanes.wait(training)
+            trained = time.perf_counter()
+            pending = found
+            with jax.profiler.TraceAnnotation(f"evaluate at step {stop}"):
+                lanes.settle()
+            if race is not None:
+                losses = lanes.values(found)[self.made.problem(program).objective]
+                lanes.stop(race.lost(int(stop), losses), int(stop))
+            if stop < self.grid.steps:
+                lanes.close_gaps()
+            seconds["train"] += trained - began
+            seconds["evaluate"] += time.perf_counter() - trained
+            if progress is not None:
+                progress(len(runs), int(stop - start))
+        if pending is not None:
+            rows.append(lanes.values(pending))
+        return rows
+
+    def _race(self, program: Program, runs: Int[np.ndarray, " run"]) -> Race:
+        """Return a race of the lines that the runs make: all but the learning rate equal."""
+        places = list(self.grid.indices(runs))
+        rates = self.grid.rates(runs)[""]
+        del places[3]
+        _, line = np.unique(np.stack(places), axis=1, return_inverse=True)
+        return Race(line.reshape(-1), rates, self.grid.steps)
+
+    def _place(
+        self, program: Program, runs: Int[np.ndarray, " run"], compiled: batch.Compiled
+    ) -> batch.Batch:
+        _, optimizers, rows, *_, of_run = self.grid.indices(runs)
         values = {
             name: np.array([variant.params.get(name, np.nan) for variant in self.grid.optimizers], float)[
                 optimizers
             ]
-            for name in self.numeric(pack.program)
+            for name in self.made.numeric(program)
         }
-        hyper = Hyper(np.array(self.grid.learning_rates)[rates], rows.astype(np.int32), values)  # type: ignore[arg-type]
+        hyper = Hyper(self.grid.rates(runs), rows.astype(np.int32), values)  # type: ignore[arg-type]
         return batch.Batch(compiled, hyper, np.array(self.grid.seeds)[of_run])
 
-    def _learning_rates(self, pack: Pack) -> Float[np.ndarray, "run evaluation"]:
+    def _learning_rates(self, runs: Int[np.ndarray, " run"]) -> Float[np.ndarray, "run evaluation"]:
         """Return the rate that each run has at each evaluation; at the end, that of its last step."""
-        _, _, rows, rates, *_ = self.grid.indices(pack.runs)
+        rows = self.grid.indices(runs)[2]
         steps = np.minimum(self.grid.evaluations, self.grid.steps - 1)
-        peaks = np.array(self.grid.learning_rates)[rates]
-        return peaks[:, None] * self.shapes[rows][:, steps]
-
-    def _size(self, program: Program, lanes_per_pack: int) -> batch.Size:
-        """Return a size that holds any pack of a program, so that all its packs share one compilation."""
-        lanes = self.lanes_per_chunk(program)
-        of_run = self.grid.indices(program.runs)[-1]
-        packs = [of_run[start : start + lanes_per_pack] for start in range(0, len(of_run), lanes_per_pack)]
-        return batch.Size(
-            chunks=max(batch.chunks_needed(pack, self.mesh.size, lanes) for pack in packs),
-            lanes=lanes,
-            seeds=max(len(np.unique(pack)) for pack in packs),
-            segment=self.grid.evaluate_every,
-        )
-
-    def _precision(self) -> Any:
-        return jax.enable_x64(self.grid.precision == "float64")
-
-    def _make_problem(self, variant: Variant) -> Problem:
-        entry = self.study.problem[variant.choice].entry
-        made = _made("problem", variant, lambda: entry.load()(**variant.params))
-        if not isinstance(made, Problem):
-            raise ProblemError(
-                f"problem.{variant.choice}: {variant.name} returned {type(made).__name__}; it must return a Problem, "
-                "as lrbench.problem(...) makes one"
-            )
-        return made
-
-    def _make_shape(self, variant: Variant) -> np.ndarray:
-        entry = self.study.schedule[variant.choice].entry
-        return _made(
-            "schedule",
-            variant,
-            lambda: schedules._tabulate(entry.load()(self.grid.steps, **variant.params), self.grid.steps),
-        )
-
-    def _check_optimizer(self, variant: Variant) -> None:
-        entry = self.study.optimizer[variant.choice].entry
-        made = _made("optimizer", variant, lambda: entry.load()(0.1, **variant.params))
-        if not (hasattr(made, "init") and hasattr(made, "update")):
-            raise StudyError(
-                f"optimizer.{variant.choice}: {variant.name} returned {type(made).__name__}; it must return an optax "
-                "GradientTransformation"
-            )
+        return self.grid.rates(runs)[""][:, None] * self.made.shapes[rows][:, steps]
 
 
-@dataclass(frozen=True)
-class _Optimizer:
-    """An optimizer with its structure chosen: (learning rate, numeric hyper-parameters) → transformation."""
+def _joined(pieces: list[Curves]) -> Curves:
+    """Return the curves of a pack that was trained in pieces."""
+    if len(pieces) == 1:
+        return pieces[0]
+    first = pieces[0]
 
-    make: Callable[..., Any]
-    static: Mapping[str, Any]
+    def together(get: Callable[[Curves], np.ndarray]) -> np.ndarray:
+        return np.concatenate([get(piece) for piece in pieces])
 
-    def __call__(self, learning_rate: Any, numeric: Mapping[str, Any]) -> Any:
-        return self.make(learning_rate, **self.static, **numeric)
+    return Curves(
+        together(lambda piece: piece.runs),
+        {name: together(lambda piece, name=name: piece.curves[name]) for name in first.curves},  # type: ignore[misc]
+        together(lambda piece: piece.diverged_step),
+        together(lambda piece: piece.stopped_step),
+        first.parameters,
+        {name: sum(piece.seconds[name] for piece in pieces) for name in first.seconds},
+        sum(piece.saved_lane_steps for piece in pieces),
+        sum(piece.stopped_lane_steps for piece in pieces),
+    )
 
 
 def _label(variant: Variant) -> str:
     shown = ", ".join(f"{name}={variant.params[name]}" for name in variant.shown)
     return f"{variant.name}({shown})" if shown else variant.name
-
-
-def _made(kind: str, variant: Variant, make: Callable[[], Any]) -> Any:
-    """Make something that a study names; what it refuses becomes one line that names the study's key."""
-    try:
-        return make()
-    except LrbenchError as error:
-        raise type(error)(f"{kind}.{variant.choice}: {variant.name}: {error}") from error
-    except Exception as error:
-        told = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
-        raise StudyError(f"{kind}.{variant.choice}: {variant.name}: {told}") from error

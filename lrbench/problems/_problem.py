@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 import jax
@@ -64,6 +64,10 @@ class Problem:
         metrics: name → (predictions, batch) → scalar, evaluated on the validation data as `valid_<name>`.
         batch_size: examples of a minibatch, drawn without replacement within an epoch; `None` is all of them.
         optimum: the known minimum of the loss, where there is one.
+        rates: which learning rate moves which parameters: a pytree of names, of the parameters' structure or a prefix
+            of it. A study may then give each name a rate of its own; `None` is one rate for all.
+        forms: name → (loss, predict): other ways to compute the same numbers. Which is the fastest depends on the
+            device, so the engine measures; `loss` and `predict` are the form that is right on most.
     """
 
     name: str
@@ -74,6 +78,8 @@ class Problem:
     metrics: Mapping[str, Metric] = field(default_factory=dict)
     batch_size: int | None = None
     optimum: float | None = None
+    rates: Any = None
+    forms: Mapping[str, tuple[Loss, Predict | None]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Check the batch size and that metrics have something to measure."""
@@ -90,6 +96,18 @@ class Problem:
         """The loss that runs are judged by: the validation loss where there is one."""
         return "valid_loss" if self.data.valid_examples else "train_loss"
 
+    @property
+    def rate_names(self) -> tuple[str, ...]:
+        """The learning rates that a study may set one by one."""
+        return tuple(dict.fromkeys(jax.tree.leaves(self.rates)))
+
+    def in_form(self, form: str) -> Problem:
+        """Return the problem computed in another of its forms; "" is its own."""
+        if not form:
+            return self
+        loss, predict = self.forms[form]
+        return replace(self, loss=loss, predict=predict)
+
 
 def problem(
     *,
@@ -102,6 +120,7 @@ def problem(
     metrics: Mapping[str, Metric] | None = None,
     batch_size: int | None = None,
     optimum: float | None = None,
+    rates: Any = None,
 ) -> Problem:
     """Make a problem from any functions and arrays.
 
@@ -115,6 +134,7 @@ def problem(
         metrics: name → (predictions, batch) → scalar.
         batch_size: examples of a minibatch; `None` is all of them.
         optimum: the known minimum of the loss.
+        rates: names of learning rates, a pytree of the parameters' structure or a prefix of it.
 
     Raises:
         ProblemError: if the pieces do not fit together.
@@ -124,7 +144,7 @@ def problem(
     >>> bowl.objective
     'train_loss'
     """
-    return Problem(name, init, loss, Data(train, valid), predict, metrics or {}, batch_size, optimum)
+    return Problem(name, init, loss, Data(train, valid), predict, metrics or {}, batch_size, optimum, rates)
 
 
 def _length(part: Any) -> int:

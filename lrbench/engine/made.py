@@ -1,0 +1,136 @@
+"""Everything that a study names, made: problems, initial parameters, optimizers, schedules."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+
+from lrbench import catalog, schedules
+from lrbench.engine import capacity, devices, seeds
+from lrbench.engine.lane import Recipe
+from lrbench.errors import LrbenchError, ProblemError, StudyError
+from lrbench.grid import Grid, Program, Variant
+from lrbench.problems._problem import Problem
+from lrbench.study import Study
+
+
+class Made:
+    """Problems, schedules and optimizers of a study, and the devices they are for.
+
+    Raises:
+        StudyError, ProblemError: if the study names parameters that a problem, optimizer or schedule refuses.
+    """
+
+    def __init__(self, study: Study, grid: Grid, mesh: Mesh) -> None:
+        """Make every problem and schedule, so that mistakes show before any training."""
+        self.study, self.grid, self.mesh = study, grid, mesh
+        with self.precision():
+            self.problems = [self._make_problem(variant) for variant in grid.problems]
+            self.initial = [seeds.Initial(problem) for problem in self.problems]
+            self.shapes = np.stack([self._make_shape(variant) for variant in grid.schedules])
+            for variant in grid.optimizers:
+                self._check_optimizer(variant)
+
+    def precision(self) -> Any:
+        """Return the context in which arrays have the study's precision."""
+        return jax.enable_x64(self.grid.precision == "float64")
+
+    def problem(self, program: Program) -> Problem:
+        """Return a program's problem."""
+        return self.problems[program.problem]
+
+    def recipe(self, program: Program, form: str = "") -> Recipe:
+        """Return what is static in a program, its problem in one of its forms."""
+        variant = self.grid.optimizers[program.optimizers[0]]
+        make = self.study.optimizer[variant.choice].entry.load()
+        static = {name: value for name, value in variant.params.items() if name not in variant.numeric}
+        probes = {name: catalog.get("probe", name).load() for name in self.study.probes}
+        return Recipe(self.problem(program).in_form(form), _Optimizer(make, static), probes)
+
+    def numeric(self, program: Program) -> tuple[str, ...]:
+        """Return the names of a program's numeric hyper-parameters."""
+        return self.grid.optimizers[program.optimizers[0]].numeric
+
+    def lane_bytes(self, program: Program) -> int:
+        """Return the bytes that a run of a program holds."""
+        with self.precision():
+            shapes, rates = self.initial[program.problem].shapes, ("", *self.grid.named_rates)
+            return capacity.lane_bytes(self.recipe(program), rates, self.numeric(program), shapes)
+
+    def parameters(self, program: Program) -> int:
+        """Return how many parameters a program's model has."""
+        with self.precision():
+            shapes = jax.tree.leaves(self.initial[program.problem].shapes)
+            return sum(math.prod(leaf.shape) for leaf in shapes)
+
+    def flops(self, program: Program) -> float:
+        """Return the floating-point operations of one step of one run, as XLA counts them before compiling."""
+        with self.precision():
+            recipe, problem = self.recipe(program), self.problem(program)
+            size = problem.batch_size or max(1, problem.data.examples)
+            batch = jax.tree.map(lambda leaf: devices.narrow(leaf[:size]), problem.data.train)
+            step = jax.jit(jax.value_and_grad(recipe.problem.loss))
+            shapes = self.initial[program.problem].shapes
+            found = step.lower(shapes, batch, seeds.key(np.zeros(2, np.uint32)))
+            return float((found.cost_analysis() or {}).get("flops", 0.0))
+
+    def _make_problem(self, variant: Variant) -> Problem:
+        entry = self.study.problem[variant.choice].entry
+        made = _made("problem", variant, lambda: entry.load()(**variant.params))
+        if not isinstance(made, Problem):
+            raise ProblemError(
+                f"problem.{variant.choice}: {variant.name} returned {type(made).__name__}; it must return a Problem, "
+                "as lrbench.problem(...) makes one"
+            )
+        unknown = [name for name in self.grid.named_rates if name not in made.rate_names]
+        if unknown:
+            allowed = ", ".join(made.rate_names) or "none; one rate moves all its parameters"
+            raise StudyError(
+                f"learning_rate.{unknown[0]}: {variant.name} has no learning rate of that name; it has: {allowed}"
+            )
+        return made
+
+    def _make_shape(self, variant: Variant) -> np.ndarray:
+        entry, steps = self.study.schedule[variant.choice].entry, self.grid.steps
+        return _made(
+            "schedule",
+            variant,
+            lambda: schedules._tabulate(entry.load()(steps, **variant.params), steps),
+        )
+
+    def _check_optimizer(self, variant: Variant) -> None:
+        entry = self.study.optimizer[variant.choice].entry
+        made = _made("optimizer", variant, lambda: entry.load()(0.1, **variant.params))
+        if not (hasattr(made, "init") and hasattr(made, "update")):
+            raise StudyError(
+                f"optimizer.{variant.choice}: {variant.name} returned {type(made).__name__}; it must return an optax "
+                "GradientTransformation"
+            )
+
+
+@dataclass(frozen=True)
+class _Optimizer:
+    """An optimizer with its structure chosen: (learning rate, numeric hyper-parameters) → transformation."""
+
+    make: Callable[..., Any]
+    static: Mapping[str, Any]
+
+    def __call__(self, learning_rate: Any, numeric: Mapping[str, Any]) -> Any:
+        return self.make(learning_rate, **self.static, **numeric)
+
+
+def _made(kind: str, variant: Variant, make: Callable[[], Any]) -> Any:
+    """Make something that a study names; what it refuses becomes one line that names the study's key."""
+    try:
+        return make()
+    except LrbenchError as error:
+        raise type(error)(f"{kind}.{variant.choice}: {variant.name}: {error}") from error
+    except Exception as error:
+        told = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+        raise StudyError(f"{kind}.{variant.choice}: {variant.name}: {told}") from error

@@ -1,0 +1,153 @@
+"""The machine that this process may use: its cores and memory, its GPUs, and what is installed on it."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from importlib import metadata
+from pathlib import Path
+from typing import NamedTuple
+
+CONTROL_GROUPS = Path("/sys/fs/cgroup")
+MEMBERSHIP = Path("/proc/self/cgroup")
+_VERSIONS = ("lrbench", "jax", "jaxlib", "optax", "numpy", "pandas", "pyarrow")
+
+
+class Memory(NamedTuple):
+    """Bytes of main memory: how many there are, and how many are free for this process."""
+
+    total: int
+    free: int
+
+
+def cores(groups: Path = CONTROL_GROUPS, membership: Path = MEMBERSHIP) -> int:
+    """Return how many cores this process may keep busy: those it may run on, or what its control group is given.
+
+    Args:
+        groups: where the control groups of Linux are; elsewhere there are none.
+        membership: the file that says which of them this process is in.
+    """
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quotas = [_quota(folder) for folder in _groups(groups, membership, "cpu")]
+    return max(1, min([allowed, *(math.ceil(quota) for quota in quotas if quota)]))
+
+
+def memory(groups: Path = CONTROL_GROUPS, membership: Path = MEMBERSHIP) -> Memory:
+    """Return the memory of the machine, or of the control group that this process is in where that has less.
+
+    Args:
+        groups: where the control groups of Linux are; elsewhere there are none.
+        membership: the file that says which of them this process is in.
+    """
+    import psutil
+
+    machine = psutil.virtual_memory()
+    total, free = machine.total, machine.available
+    for folder in _groups(groups, membership, "memory"):
+        limit = _first(folder / "memory.max", folder / "memory.limit_in_bytes")
+        used = _first(folder / "memory.current", folder / "memory.usage_in_bytes")
+        if limit is not None and used is not None:
+            # Files that were read are counted as used, and given back when memory is asked for.
+            total, free = min(total, limit), min(free, max(0, limit - used + _reclaimable(folder)))
+    return Memory(total, free)
+
+
+def processor() -> str:
+    """Return the processor's model, as its maker names it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.machine()
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python, lrbench and the libraries that matter, without importing them."""
+    found = {"python": ".".join(map(str, sys.version_info[:3]))}
+    return found | {name: version(name) or "not installed" for name in _VERSIONS}
+
+
+def version(name: str) -> str:
+    """Return the version of a package, empty if it is not installed.
+
+    Example:
+        >>> version("no-such-package")
+        ''
+    """
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+def nvidia() -> str:
+    """Return what the NVIDIA driver shows, without JAX: the GPUs' names, empty for none."""
+    if command := shutil.which("nvidia-smi"):
+        query = [command, "--query-gpu=name", "--format=csv,noheader"]
+        with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+            done = subprocess.run(query, capture_output=True, text=True, timeout=10, check=False)
+            if done.returncode == 0 and done.stdout.strip():
+                return _counted(done.stdout.split("\n"))
+    cards = Path("/proc/driver/nvidia/gpus").glob("*/information")
+    with contextlib.suppress(OSError):
+        return _counted(re.findall(r"Model:\s*(.+)", "\n".join(card.read_text() for card in cards)))
+    return ""
+
+
+def _counted(names: Iterable[str]) -> str:
+    alike = Counter(name.strip() for name in names if name.strip())
+    return ", ".join(f"{count} × {name}" for name, count in alike.items())
+
+
+def _groups(groups: Path, membership: Path, controller: str) -> Iterator[Path]:
+    """Yield the folders of the control groups that this process is in and of all groups around them."""
+    try:
+        lines = membership.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if controllers and controller not in controllers.split(","):
+            continue
+        # Version 2 has one tree (no controllers named); version 1 has one a controller.
+        root = groups / controllers if controllers else groups
+        own = root / path.lstrip("/")
+        yield from (folder for folder in (own, *own.parents) if folder.is_relative_to(root))
+
+
+def _quota(folder: Path) -> float | None:
+    """Return the cores that a control group may use, None for no limit."""
+    try:  # version 2: "200000 100000" or "max 100000"
+        quota, period = (folder / "cpu.max").read_text(encoding="utf-8").split()
+        return None if quota == "max" else float(quota) / float(period)
+    except (OSError, ValueError, ZeroDivisionError):
+        given, period_ = _first(folder / "cpu.cfs_quota_us"), _first(folder / "cpu.cfs_period_us")
+    return given / period_ if given and period_ and given > 0 else None
+
+
+def _first(*files: Path) -> int | None:
+    """Return the number in the first of the files that holds one."""
+    for file in files:
+        try:
+            return int(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+    return None
+
+
+def _reclaimable(folder: Path) -> int:
+    try:
+        lines = (folder / "memory.stat").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return 0
+    found = dict(line.split(maxsplit=1) for line in lines if " " in line)
+    return int(found.get("total_inactive_file", found.get("inactive_file", 0)))

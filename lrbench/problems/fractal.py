@@ -1,0 +1,74 @@
+"""The little network whose border between training and divergence is a fractal."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from lrbench.errors import ProblemError
+from lrbench.problems._problem import Batch, Data, Params, Problem
+
+_ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
+    "tanh": jnp.tanh,
+    "relu": jax.nn.relu,
+    "identity": lambda x: x,
+}
+
+
+def fractal(
+    *,
+    activation: Literal["tanh", "relu", "identity"] = "tanh",
+    width: int = 16,
+    samples: int = 272,
+    scale: float = 1.0,
+    batch_size: int = 0,
+) -> Problem:
+    """Two layers without biases on random data; each layer may have a learning rate of its own.
+
+    Formula: h = φ(√2 · x·W₀ / √n);  ŷ = (h·W₁ / √n) / √n;  loss = mean (ŷ − y)²;  x, y, W ~ N(0, 1), W times `scale`
+
+    The rates are named `hidden` (W₀) and `output` (W₁): `[learning_rate.output]` gives the second one an axis of its own.
+
+    Args:
+        activation: φ.
+        width: n, inputs and hidden units.
+        samples: examples; the published pictures have as many as there are parameters, or 16, or 1.
+        scale: factor of the initial weights.
+        batch_size: examples of a minibatch; 0 is all of them.
+
+    Source: Sohl-Dickstein, The boundary of neural network trainability is fractal, arXiv:2402.06184.
+    """
+    if min(width, samples) < 1:
+        raise ProblemError(f"width = {width}, samples = {samples}: both must be 1 or more")
+    generator = np.random.Generator(np.random.PCG64(0))
+    inputs, targets = generator.normal(size=(samples, width)), generator.normal(size=samples)
+    phi, root = _ACTIVATIONS[activation], math.sqrt(width)
+
+    def init(key: Array) -> Params:
+        hidden, output = jax.random.split(key)
+        return {
+            "hidden": scale * jax.random.normal(hidden, (width, width)),
+            "output": scale * jax.random.normal(output, (width,)),
+        }
+
+    def loss(params: Params, batch: Batch, key: Array) -> Array:
+        del key
+        x, y = batch
+        # Weights are [output, input] and activations [feature, example], as in _models.dense_stack.
+        hidden = phi(math.sqrt(2) / root * (params["hidden"] @ x.T))
+        return jnp.mean(jnp.square(params["output"] @ hidden / width - y))
+
+    return Problem(
+        "fractal",
+        init,
+        loss,
+        Data((inputs, targets)),
+        batch_size=batch_size or None,
+        rates={"hidden": "hidden", "output": "output"},
+    )
