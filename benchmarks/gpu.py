@@ -48,8 +48,8 @@ class Found:
 
     together: Line
     in_turn: Line
-    convolution: Line
     slices: Line
+    grouped: Line
     fractal: Line
 
 
@@ -70,7 +70,7 @@ def measure(effort: Effort, cache: str, platform: str | None = None) -> Found:
     """Every measurement, one process after the other, on the platform that JAX chooses."""
 
     def peer(module: str, *args: object) -> Line:
-        say(f"{module} {args[-1] if module == 'jax_cnn' else ''}".strip())
+        say(f"{module} {args[-1] if module == 'jax_forms' else ''}".strip())
         return run_peer(module, *args, platform=platform, environment={"XDG_CACHE_HOME": cache})
 
     def lrbench(study: workloads.Table, repeats: int) -> Line:
@@ -79,13 +79,13 @@ def measure(effort: Effort, cache: str, platform: str | None = None) -> Found:
 
     def cnn(form: str) -> Line:
         size = "--models", effort.cnn_models, "--steps", effort.cnn_steps
-        return peer("jax_cnn", *size, "--form", form)
+        return peer("jax_forms", *size, "--form", form)
 
     return Found(
         together=lrbench(workloads.w1(effort.models, effort.steps), 3),
         in_turn=lrbench(workloads.w1(effort.models_in_turn, effort.steps) | {"lanes_per_chunk": 1}, 2),
-        convolution=cnn("convolution"),
         slices=cnn("slices"),
+        grouped=cnn("grouped"),
         fractal=lrbench(workloads.fractal(effort.side, effort.fractal_steps), 1),
     )
 
@@ -93,7 +93,7 @@ def measure(effort: Effort, cache: str, platform: str | None = None) -> Found:
 def rows_of(found: Found, effort: Effort = FULL) -> list[Row]:
     """P11, the better form of a convolution beside the other, and the fractal."""
     device = str(found.together["detail"]["device"])
-    forms = sorted((found.convolution, found.slices), key=_rate)
+    forms = sorted((found.slices, found.grouped), key=_rate)
     slower, faster = (line["detail"]["form"] for line in forms)
     pairs = f"fractal, {effort.side**2:,} runs × {effort.fractal_steps} steps"
     whole = found.fractal["detail"]["run_seconds"]

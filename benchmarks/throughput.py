@@ -157,7 +157,9 @@ def measure_round(effort: Effort, layouts: Sequence[str], cache: Path) -> Round:
     same = *steps, "--models", models, "--chunk", chunk, "--devices", devices
     for layout in layouts:
         measure("products", *same, "--layout", layout, variant=layout)
-    lrbench(workloads.cnn(CNN_MODELS, effort.cnn_steps), warm_up=0)  # its evaluations take longer than its steps
+    lrbench(
+        workloads.cnn(CNN_MODELS, effort.cnn_steps), warm_up=0
+    )  # its evaluations take longer than its steps
     measure("torch_cnn", "--models", CNN_PEER_MODELS, "--steps", effort.cnn_steps)
     lrbench(workloads.fractal(FRACTAL_SIDE, effort.fractal_steps))
     measure("notebook_fractal", "--lanes", FRACTAL_SIDE**2, "--steps", effort.fractal_steps)

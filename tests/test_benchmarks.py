@@ -12,13 +12,13 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import jax
 import numpy as np
 import pandas as pd
 import pytest
 
 from benchmarks import gpu, overhead, pictures, process, race, scaling, table, throughput, workloads
-from benchmarks.peers import common, jax_cnn
+from benchmarks.peers import common
+from benchmarks.peers.jax_forms import jax_forms
 from benchmarks.peers.lrbench_engine import lrbench_engine
 from lrbench.grid import of_study
 from lrbench.study import read
@@ -148,8 +148,14 @@ def test_lrbench_as_a_peer_of_itself() -> None:
 
 
 def test_workloads_are_studies_of_the_size_they_say() -> None:
-    for study, runs in ((workloads.w1(8), 8), (workloads.quadratic(400), 400), (workloads.houses(40), 40)):
-        assert len(of_study(read(study))) == runs
+    studies = {
+        8: workloads.w1(8),
+        4: workloads.cnn(4),
+        25: workloads.fractal(5),
+        400: workloads.quadratic(400),
+        40: workloads.houses(40),
+    }
+    assert {runs: len(of_study(read(study))) for runs, study in studies.items()} == {r: r for r in studies}
 
 
 def test_rows_of_throughput() -> None:
@@ -324,13 +330,13 @@ def _gpu(rate: float, **detail: Any) -> gpu.Line:
 
 def test_rows_of_a_gpu() -> None:
     found = gpu.Found(
-        _gpu(3e6), _gpu(6e3), _gpu(900.0, form="convolution"), _gpu(1_800.0, form="slices"), _gpu(8e6)
+        _gpu(3e6), _gpu(6e3), _gpu(1_800.0, form="slices"), _gpu(900.0, form="grouped"), _gpu(8e6)
     )
     lanes, conv, *fractal = gpu.rows_of(found)
     assert (lanes.ratio, lanes.target, lanes.met) == (500, "≥ 300 ×", True)
     assert (conv.what, conv.peer, conv.ratio) == (
         "mnist_cnn, 256 models in one vmap: slices",
-        "convolution",
+        "grouped",
         2,
     )
     assert [row.value for row in fractal] == [60.0, 70.0, 8e6]
@@ -346,13 +352,11 @@ def test_without_a_gpu_nothing_is_measured(
     assert capsys.readouterr().out == "benchmarks.gpu: JAX finds no GPU here; nothing is measured\n"
 
 
-def test_both_forms_of_a_convolution_are_the_same() -> None:
-    keys = jax.random.split(jax.random.key(0))
-    images, kernel = jax.random.normal(keys[0], (2, 6, 7, 3)), jax.random.normal(keys[1], (3, 3, 3, 4))
-    slices, convolution = (jax_cnn._convolve(images, kernel, form) for form in ("slices", "convolution"))
-    assert slices.shape == (2, 4, 5, 4)
-    assert np.asarray(slices) == pytest.approx(np.asarray(convolution), abs=1e-4)
-    assert jax_cnn._pool(images).shape == (2, 3, 3, 3)
+def test_a_form_of_a_convolution_learns() -> None:
+    timing = jax_forms(models=1, steps=1, repeats=1)
+    assert timing.final_losses[0] < timing.initial_loss
+    with pytest.raises(ValueError, match="form is 'wide'; it must be one of slices, grouped"):
+        jax_forms(form="wide")
 
 
 def _raced(verdicts: list[str], best: list[float], saved: int, statuses: list[str]) -> race.Outcome:
