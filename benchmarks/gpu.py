@@ -70,7 +70,6 @@ def measure(effort: Effort, cache: str, platform: str | None = None) -> Found:
     """Every measurement, one process after the other, on the platform that JAX chooses."""
 
     def peer(module: str, *args: object) -> Line:
-        say(f"{module} {args[-1] if module == 'jax_forms' else ''}".strip())
         return run_peer(module, *args, platform=platform, environment={"XDG_CACHE_HOME": cache})
 
     def lrbench(study: workloads.Table, repeats: int) -> Line:
@@ -78,6 +77,7 @@ def measure(effort: Effort, cache: str, platform: str | None = None) -> Found:
         return peer("lrbench_engine", "--study", json.dumps(study), "--devices", 1, "--repeats", repeats)
 
     def cnn(form: str) -> Line:
+        say(f"mnist_cnn, {form}")
         size = "--models", effort.cnn_models, "--steps", effort.cnn_steps
         return peer("jax_forms", *size, "--form", form)
 
