@@ -118,7 +118,7 @@ def execute(
     if fresh and (aside := store.set_aside()):
         listener.say(f"what {store.folder} held is now in {aside}")
     manifest = _check_folder(store, whole)
-    held = store.held(whole.run_ids)
+    held = store.held(whole.run_ids, stopped=whole.race)
     outcomes: list[Outcome] = []
     seconds: dict[str, float] = {}
     began = time.perf_counter()
@@ -142,7 +142,7 @@ def execute(
         outcomes = _train(engine, store, launch, manifest["lanes_per_pack"], ~held, listener)
         seconds["writing"] = sum(outcome.seconds.get("write", 0.0) for outcome in outcomes)
     failures = tuple(outcome for outcome in outcomes if outcome.error)
-    trained = int(store.held(whole.run_ids).sum() - held.sum())
+    trained = int(store.held(whole.run_ids, stopped=whole.race).sum() - held.sum())
     manifest |= {
         "study": wanted.name,
         "grid": whole.asdict(),
@@ -346,9 +346,11 @@ def _work(
         engine.grid.evaluations,
         curves.curves,
         curves.diverged_step,
+        curves.stopped_step,
         np.full(len(pack.runs), curves.parameters),
         curves.seconds,
         curves.saved_lane_steps,
+        curves.stopped_lane_steps,
     )
     began = time.perf_counter()
     store.write_part(part)
