@@ -66,21 +66,24 @@ def _bars(axes: Axes, rows: Sequence[Row]) -> None:
         axes.text(length, place, text, color=colour, **look)
 
 
-def scaling(points: Sequence[Point]) -> Figure:
+def scaling(sizes: Sequence[Point], memories: Sequence[Point]) -> Figure:
     """Seconds per run, and peak resident memory, against the number of runs of a study."""
     figure, (cost, memory) = base.panels(
-        2, "one study, from few runs to many", columns=2, width=4.4, height=3.0, foot=0.15
+        2, "a study with ever more runs", columns=2, width=4.4, height=3.0, foot=-0.2
     )
-    runs = [point.runs for point in points]
-    whole = [1e3 * point.whole / point.runs for point in points]
-    judged = [1e3 * point.cost for point in points]
+    runs = [point.runs for point in sizes]
+    whole = [1e3 * point.whole / point.runs for point in sizes]
     cost.plot(runs, whole, "o", color=THEIRS, label="whole process", ls=base.DASHES[1])
+    judged = [1e3 * point.cost for point in sizes]
     cost.plot(runs, judged, "o-", color=OURS, label="training, evaluating, writing, tables")
     cost.legend(frameon=False, fontsize=8.5, labelcolor=base.INK)
-    peaks = [point.peak_mib for point in points]
-    memory.plot(runs, peaks, "o-", color=OURS)
+    peaks = [point.peak_mib for point in memories]
+    memory.plot([point.runs for point in memories], peaks, "o-", color=OURS)
     memory.set_ylim(min(100.0, *peaks), max(1000.0, 2 * max(peaks)))
-    names = {cost: ("cost of a run", "ms per run"), memory: ("peak resident memory", "MiB")}
+    names = {
+        cost: ("cost of a run of digits_softmax", "ms per run"),
+        memory: ("peak resident memory, house_prices", "MiB"),
+    }
     for axes, (title, unit) in names.items():
         axes.set_xscale("log")
         axes.set_yscale("log")

@@ -43,13 +43,16 @@ def quadratic(runs: int = 10_000, steps: int = 100) -> Table:
     }
 
 
+def digits(runs: int, steps: int = 100) -> Table:
+    """P7: sgd on `digits_softmax`, from small studies to large ones by the number of rates."""
+    every = max(1, steps // 2)
+    return quadratic(runs, steps) | {"name": "digits", "evaluate_every": every, "problem": "digits_softmax"}
+
+
 def houses(runs: int, steps: int = 500) -> Table:
-    """P7 and P8: sgd on `house_prices`, from small studies to large ones by the number of rates."""
-    return quadratic(runs, steps) | {
-        "name": "houses",
-        "evaluate_every": max(1, steps // 5),
-        "problem": "house_prices",
-    }
+    """P8: sgd on `house_prices`, likewise."""
+    every = max(1, steps // 5)
+    return quadratic(runs, steps) | {"name": "houses", "evaluate_every": every, "problem": "house_prices"}
 
 
 def _trained_once(
