@@ -229,6 +229,13 @@ def test_manifest_says_how(results: lb.Results) -> None:
     assert sum(pack["runs"] for pack in manifest["packs"]) == 32
 
 
+def test_manifest_says_what_took_how_long(tmp_path: Path) -> None:
+    trained = lb.sweep("quadratic", learning_rates=[0.1], seeds=1, steps=4, out=tmp_path / "timed")
+    seconds = trained.manifest["seconds"]
+    assert set(seconds) == {"compile", "train", "evaluate", "training", "starting", "writing", "tables"}
+    assert 0 < seconds["starting"] + seconds["writing"] < seconds["training"]
+
+
 def test_save_and_load(results: lb.Results, tmp_path: Path) -> None:
     saved = results.save(tmp_path / "copy")
     assert lb.load(tmp_path / "copy").runs.equals(saved.runs)
