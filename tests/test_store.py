@@ -90,7 +90,7 @@ def test_a_file_of_others_among_the_parts_is_none(tmp_path: Path) -> None:
     store = Store(tmp_path)
     store.write_part(_part("none", [], 1.0))
     pd.DataFrame({"run_id": ["r1"]}).to_parquet(tmp_path / "parts" / "mine.parquet")
-    assert store.holdings(np.array([b"r1"])) == []
+    assert store.holdings(np.array([b"r1"]), stopped=False) == []
 
 
 def test_chosen_curves_of_a_part(tmp_path: Path) -> None:
@@ -98,7 +98,7 @@ def test_chosen_curves_of_a_part(tmp_path: Path) -> None:
     part = _part("a", ["r1", "r2"], 1.0)
     more = {**part.curves, "train_loss_of_all": part.curves["train_loss"] + 1}
     store.write_part(replace(part, curves=more, seconds={"train": 2.0}, saved_lane_steps=3))
-    (holding,) = store.holdings(np.array([b"r2", b"r9", b"r1"]))
+    (holding,) = store.holdings(np.array([b"r2", b"r9", b"r1"]), stopped=False)
     assert (holding.pack_id, holding.evaluations, holding.curves) == ("a", 3, tuple(more))
     assert (holding.numbers.tolist(), holding.rows.tolist()) == ([0, 2], [1, 0])
     assert (holding.seconds, holding.saved_lane_steps) == ({"train": 2.0}, 3)
