@@ -76,13 +76,22 @@ def _form(convolve: Convolution) -> tuple[Loss, Predict]:
 def _scores(
     convolve: Convolution, params: Params, images: Float[Array, "example pixel"]
 ) -> Float[Array, "label example"]:
-    hidden = images.T.reshape(1, _SIDE, _SIDE, -1)
-    for layer in params[:-1]:
-        pooled = _convolutions.max_pool(convolve(hidden, layer["weight"]))
-        # A bias is the same for all pixels, so that adding it after the maximum is adding it before, on fewer numbers.
-        hidden = jax.nn.relu(pooled + layer["bias"][..., None, None])
-    dense = params[-1]
+    first, second, dense = params
+    pixels = images.T.reshape(1, _SIDE, _SIDE, -1)
+    if convolve is _convolutions.slices:
+        hidden = _layer(_convolutions.first_layer(pixels, first["weight"]), first)
+    else:
+        hidden = _layer(_convolutions.max_pool(convolve(pixels, first["weight"])), first)
+    # Pooling leaves an odd last row and column out, so that they need not be computed.
+    even = (hidden.shape[1] - _KERNEL + 1) // 2 * 2 + _KERNEL - 1
+    pooled = _convolutions.max_pool(convolve(hidden[:, :even, :even], second["weight"]))
+    hidden = _layer(pooled, second)
     return dense["weight"] @ hidden.reshape(-1, hidden.shape[-1]) + dense["bias"]
+
+
+def _layer(pooled: Array, layer: dict[str, Array]) -> Array:
+    """Add biases and rectify; both commute with the maximum over pixels, and are cheaper after it."""
+    return jax.nn.relu(pooled + layer["bias"][..., None, None])
 
 
 def _weights(key: Array, shape: tuple[int, ...]) -> dict[str, Array]:
