@@ -287,21 +287,24 @@ def test_a_study_is_run_as_a_user_would(tmp_path: Path) -> None:
     assert job.manifest["runs"]["done"] == 8
     found = scaling.point(job)
     assert found.runs == 8
-    assert 0 < found.judged < found.whole
+    assert 0 < found.training < found.judged < found.whole
     assert found.peak_mib > 50
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cache", "quadratic.toml", "results"]
 
 
 POINTS = [
-    scaling.Point(256, 0.5, 6.0, 380.0),
-    scaling.Point(1_000, 1.0, 6.5, 400.0),
-    scaling.Point(4_096, 2.2384, 8.0, 420.0),
-    scaling.Point(100_000, 60.0, 66.0, 500.0),
+    scaling.Point(256, 0.12, 0.5, 6.0, 380.0),
+    scaling.Point(1_000, 0.5, 1.0, 6.5, 400.0),
+    scaling.Point(4_096, 2.048, 2.2384, 8.0, 420.0),
+    scaling.Point(100_000, 58.0, 60.0, 66.0, 500.0),
 ]
 
 
 def test_rows_of_scaling() -> None:
-    cost, further, *whole, memory = scaling.rows_of(POINTS[:3], POINTS[1:])
+    training, cost, further, *whole, memory = scaling.rows_of(POINTS[:3], POINTS[1:])
+    assert training.peer == "cheapest size (256 runs)"
+    assert training.ratio == pytest.approx((2.048 / 4_096) / (0.12 / 256))
+    assert (training.target, training.met) == ("≤ 1.25 ×", True)
     assert cost.value == pytest.approx(1e6 * 0.5 / 256)
     assert cost.peer == "cheapest size (4,096 runs)"
     assert (cost.target, cost.met) == ("≤ 1.25 ×", False)
