@@ -14,7 +14,7 @@ from lrbench.metrics import accuracy
 from lrbench.problems import _convolutions, _data
 from lrbench.problems._convolutions import Convolution
 from lrbench.problems._models import cross_entropy
-from lrbench.problems._problem import Batch, Loss, Params, Predict, Problem
+from lrbench.problems._problem import Batch, Form, Params, Problem
 
 _SIDE, _KERNEL, _LABELS = 28, 3, 10
 
@@ -45,21 +45,21 @@ def mnist_cnn(*, channels: tuple[int, ...] = (16, 32), batch_size: int = 64) -> 
         ]
 
     forms = {name: _form(convolve) for name, convolve in _convolutions.FORMS.items()}
-    loss, predict = next(iter(forms.values()))
+    own = next(iter(forms.values()))
     parts = _data.split(*_data.mnist())
     return Problem(
         "mnist_cnn",
         init,
-        loss,
+        own.loss,
         parts.data,
-        predict,
+        own.predict,
         {"accuracy": accuracy},
         batch_size or None,
         forms=forms,
     )
 
 
-def _form(convolve: Convolution) -> tuple[Loss, Predict]:
+def _form(convolve: Convolution) -> Form:
     """Return loss and predictions with one way to convolve."""
     scores = functools.partial(_scores, convolve)
 
@@ -70,7 +70,7 @@ def _form(convolve: Convolution) -> tuple[Loss, Predict]:
     def predict(params: Params, batch: Batch) -> Array:
         return scores(params, batch[0]).T
 
-    return loss, predict
+    return Form(loss, predict)
 
 
 def _scores(
