@@ -109,11 +109,13 @@ def evaluate(
     key = jax.random.fold_in(noise, 0)  # the same noise at every evaluation, so that curves compare
     _, update, _, gradient, _ = _next(recipe, hyper, factor, state, batch, jax.random.fold_in(noise, count))
     sample = _sample(problem.data.train)
-    loss = lambda part: problem.evaluation_loss(state.params, state.model, part, key)  # noqa: E731
-    found = {"train_loss": _mean(lambda part: {"loss": loss(part)}, sample)["loss"]}
+
+    def loss(part: Batch) -> dict[str, Array]:
+        return {"loss": problem.evaluation_loss(state.params, state.model, part, key)}
+
+    found = {"train_loss": _mean(loss, sample)["loss"]}
     if problem.data.valid_examples:
-        predict = lambda part: _predicted(problem, state, part)  # noqa: E731
-        scores = _mean(lambda part: {"loss": loss(part)} | predict(part), problem.data.valid)
+        scores = _mean(lambda part: loss(part) | _metrics(problem, state, part), problem.data.valid)
         found |= {f"valid_{name}": score for name, score in scores.items()}
     view = View(state.params, gradient, update)
     found |= {name: probe(view) for name, probe in recipe.probes.items()}
@@ -150,7 +152,7 @@ def _optimizer(recipe: Recipe, hyper: Hyper, factor: Array) -> optax.GradientTra
     return optax.partition(each, recipe.problem.rates)
 
 
-def _predicted(problem: Problem, state: State, part: Batch) -> dict[str, Array]:
+def _metrics(problem: Problem, state: State, part: Batch) -> dict[str, Array]:
     """Return the metrics of what a run's model predicts."""
     if problem.predict is None or not problem.metrics:
         return {}

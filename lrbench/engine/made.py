@@ -81,8 +81,8 @@ class Made:
             return float((found.cost_analysis() or {}).get("flops", 0.0))
 
     def _make_problem(self, variant: Variant) -> Problem:
-        entry = self.study.problem[variant.choice].entry
-        made = _made("problem", variant, lambda: entry.load()(**variant.params))
+        choice = self.study.problem[variant.choice]
+        made = _made("problem", variant, lambda: choice.entry.load()(**choice.arguments(variant.params)))
         if not isinstance(made, Problem):
             raise ProblemError(
                 f"problem.{variant.choice}: {variant.name} returned {type(made).__name__}; it must return a Problem, "

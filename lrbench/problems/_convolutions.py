@@ -42,11 +42,17 @@ FORMS: dict[str, Convolution] = {"slices": slices, "grouped": grouped}
 """The first is the one that is right on most devices."""
 
 
-def max_pool(images: Images) -> Images:
+def pad(images: Images, kernel: tuple[int, int]) -> Images:
+    """Put zeros around the images, so that a kernel of odd sides leaves their size as it is."""
+    return jnp.pad(images, ((0, 0), *((side // 2, side // 2) for side in kernel), (0, 0)))
+
+
+def max_pool(images: Images, window: tuple[int, int] = (2, 2)) -> Images:
     """Take the largest of every 2 × 2 pixels; an odd last row or column is left out, as in PyTorch.
 
     The gradient of a maximum over axes is elementwise; that of XLA's windowed reduction goes window by window.
     """
     channels, rows, columns, examples = images.shape
-    even = images[:, : rows // 2 * 2, : columns // 2 * 2]
-    return even.reshape(channels, rows // 2, 2, columns // 2, 2, examples).max((2, 4))
+    high, wide = window
+    even = images[:, : rows // high * high, : columns // wide * wide]
+    return even.reshape(channels, rows // high, high, columns // wide, wide, examples).max((2, 4))

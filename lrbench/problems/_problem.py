@@ -20,6 +20,8 @@ Init: TypeAlias = Callable[[Array], Model]
 Loss: TypeAlias = Callable[[Model, Batch, Array], Any]
 Predict: TypeAlias = Callable[[Model, Batch], Array]
 Metric: TypeAlias = Callable[[Array, Batch], Float[Array, ""]]
+File: TypeAlias = str
+"""A parameter that is the path of a file: relative to the study file, and its content is part of a run's identity."""
 Box: TypeAlias = tuple[tuple[float, float], tuple[float, float]]
 
 
