@@ -108,6 +108,8 @@ def execute(
     Raises:
         StudyError, ProblemError, DataError, StoreError, LaunchError: the user's mistakes, each in one line.
     """
+    from lrbench import tables
+
     listener = listener or Listener()
     traced: Traced | None = None
     wanted = asked if isinstance(asked, Study) else study.read(asked, overrides, trust=trust)
@@ -126,6 +128,8 @@ def execute(
         engine = _engine(wanted, whole, devices, asked)
         manifest |= manifests.describe(engine, whole, manifest)
         store.write_manifest(manifest)
+        if surfaces := engine.surfaces():
+            store.write_table("surfaces", tables.surfaces(whole, surfaces), csv=False)
     if held.all():
         listener.say(
             f"{store.folder}: all {len(whole):,} runs are there already; nothing to train{' or to profile' if profile else ''}"
@@ -305,7 +309,7 @@ def _sources(whole: Grid) -> dict[str, str]:
     each = [(kind, v) for kind, found in variants.items() for v in found]
     code = {f"the code of {kind} {v.name}": v.source for kind, v in each if v.source}
     return code | {
-        f"the file {v.params[name]} of {kind} {v.name}": found
+        f"the file {Path(v.params[name]).name} of {kind} {v.name}": found
         for kind, v in each
         for name, found in v.files.items()
     }

@@ -86,7 +86,8 @@ class Problem:
             averages of batch normalisation; left out, it is `loss`.
         stateful: whether the model has a state beside its parameters, which the loss renews and no optimizer moves;
             `init` then returns (parameters, state), and every function takes that pair for the parameters.
-        box: for an objective of two coordinates w, the ranges of w₁ and w₂ in which runs start and pictures are drawn.
+        box: for an objective whose parameters are one array of two numbers w, the ranges of w₁ and w₂ in which runs start
+            and pictures are drawn; `None` says that there is no such picture.
     """
 
     name: str

@@ -102,6 +102,8 @@ def _csv(file: Path) -> dict[str, pa.Array]:
         parse_options=csv.ParseOptions(delimiter=separator, newlines_in_values=True),
         convert_options=csv.ConvertOptions(strings_can_be_null=True),
     )
+    if any(pa.types.is_binary(kind) for kind in table.schema.types):
+        raise ValueError("its text is not UTF-8")
     return _columns(table)
 
 
@@ -182,7 +184,7 @@ def _targets(column: pa.Array, task: str, where: str) -> tuple[np.ndarray, int]:
         raise DataError(f"{where} holds an infinite number")
     different, numbered = np.unique(values, return_inverse=True)
     if len(different) < 2:
-        raise DataError(f"{where} is {values[0]!s} in every row; there is nothing to learn")
+        raise DataError(f"{where} is {str(values[0])!r} in every row; there is nothing to learn")
     if task == "auto":
         two = pa.types.is_integer(kind) and len(different) == 2
         task = "classification" if _is_text(kind) or pa.types.is_boolean(kind) or two else "regression"
@@ -195,7 +197,7 @@ def _targets(column: pa.Array, task: str, where: str) -> tuple[np.ndarray, int]:
         return numbered.astype(np.int32), len(different)
     if _is_text(kind):
         raise DataError(
-            f'{where} holds texts, such as {values[0]!r}; a regression needs numbers: set task = "classification"'
+            f'{where} holds texts, such as {str(values[0])!r}; a regression needs numbers: set task = "classification"'
         )
     return values, 0
 
