@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import argparse
 import csv
 import dataclasses
 import datetime
@@ -140,35 +141,58 @@ def write_csv(name: str, rows: Iterable[Row], folder: Path = FOLDER) -> Path:
 
 def publish(name: str, rows: Sequence[Row]) -> Path:
     """Print the table with the machine below it, save the CSV, and print its path last."""
-    print(text_table(rows))
-    print(", ".join(f"{key} {value}" for key, value in machine().items() if value))
+    show(rows)
     path = write_csv(name, rows)
     print(path)
     return path
 
 
-def clean_environment(**more: str) -> dict[str, str]:
-    """What a measured process inherits of this one's environment, JAX on the CPU, and `more`."""
-    kept = {key: os.environ[key] for key in KEPT_ENVIRONMENT if key in os.environ}
-    return {**kept, "JAX_PLATFORMS": "cpu", **more}
+def show(rows: Sequence[Row]) -> None:
+    """Print the table with the machine below it; all that `--quick` does."""
+    print(text_table(rows))
+    print(", ".join(f"{key} {value}" for key, value in machine().items() if value))
+
+
+def is_quick(about: str | None) -> bool:
+    """Whether a benchmark was started with `--quick`, its only option; `about` is its module's docstring."""
+    parser = argparse.ArgumentParser(description=(about or "").splitlines()[0])
+    parser.add_argument(
+        "--quick", action="store_true", help="as little as shows that it works; saves nothing"
+    )
+    return bool(parser.parse_args().quick)
+
+
+def clean_environment(platform: str | None = "cpu", **more: str) -> dict[str, str]:
+    """What a measured process inherits of this one's environment, the platform of its JAX, and `more`.
+
+    Without a platform JAX takes the best there is, among the GPUs that this process may see.
+    """
+    names = KEPT_ENVIRONMENT if platform else (*KEPT_ENVIRONMENT, "CUDA_VISIBLE_DEVICES")
+    kept = {key: os.environ[key] for key in names if key in os.environ}
+    return {**kept, **({"JAX_PLATFORMS": platform} if platform else {}), **more}
 
 
 def run_peer(
-    module: str, *args: object, environment: dict[str, str] | None = None, timeout: float = 900
+    module: str,
+    *args: object,
+    platform: str | None = "cpu",
+    environment: dict[str, str] | None = None,
+    timeout: float = 900,
 ) -> dict[str, Any]:
-    """Run `python -m benchmarks.peers.<module> <args> --json` on the CPU and return its JSON line.
+    """Run `python -m benchmarks.peers.<module> <args> --json` and return its JSON line.
 
         run_peer("torch_eager", "--threads", 2)["model_steps_per_second"]
 
-    The process is a child of this one with a clean environment plus `environment`; raises RuntimeError with
-    the last lines of its stderr where it fails.
+    The process is a child of this one with a clean environment plus `environment`, JAX on the CPU unless another
+    `platform` is given (None: JAX chooses). Raises RuntimeError with the last lines of its stderr where it fails,
+    and subprocess.TimeoutExpired where it takes too long.
     """
     name = module if "." in module else f"benchmarks.peers.{module}"
     command = [sys.executable, "-m", name, *map(str, args), "--json"]
     done = subprocess.run(
         command,
         cwd=ROOT,
-        env=clean_environment(PYTHONPATH=str(ROOT)) | (environment or {}),
+        env=clean_environment(platform, PYTHONPATH=str(ROOT)) | (environment or {}),
         capture_output=True,
         text=True,
         encoding="utf-8",

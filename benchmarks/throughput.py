@@ -1,24 +1,22 @@
-"""How fast lrbench trains W1, beside its peers, and how long its commands take: P1, P2, P3, P9 and P10.
+"""How fast lrbench trains, beside its peers: P1 to P5.
 
     make bench BENCH=throughput
     make bench BENCH=throughput ARGS=--quick     # one short round, to see that it works; nothing is saved
 
-W1 is 256 runs of `digits_mlp` (64-64-10, Adam, constant rate), 200 steps. On a machine with other work on it a
-single figure says little. So lrbench and its peers take turns, round after round, each in a fresh process, and a
-ratio is always one of the same round. A row shows the round with the median ratio, and its note the range of all
-rounds. Rounds stop early where the next one would go past the six minutes that the whole script has. The note also
-says which share of the cores other processes took meanwhile: above a few percent, do not trust the row.
+Three workloads: W1, 256 runs of `digits_mlp` (64-64-10, Adam, 200 steps); 32 runs of the convolutional net
+`mnist_cnn` (Adam, 20 steps); and 64 × 64 pairs of rates of `fractal` (full batch, sgd, 50 steps). On a machine with
+other work on it a single figure says little. So lrbench and its peers take turns, round after round, each in a
+fresh process, and a ratio is always one of the same round. A row shows the round with the median ratio, and its
+note the range of all rounds. Rounds stop early where the next one would go past the time that the whole script
+has. The note also says which share of the cores other processes took meanwhile: above a few percent, do not trust
+the row.
 """
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import json
 import math
-import os
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -27,34 +25,45 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from benchmarks import workloads
 from benchmarks.peers import common
-from benchmarks.table import Row, clean_environment, compare, machine, publish, run_peer, text_table
+from benchmarks.process import Watch, beside, say
+from benchmarks.table import FOLDER, Row, compare, is_quick, publish, run_peer, show
 
-MODELS = 256
+MODELS, CNN_MODELS, FRACTAL_SIDE = 256, 32, 64
+CNN_STEPS, FRACTAL_STEPS = 20, 50
+CNN_PEER_MODELS = 4
+"""One after the other, so that their cost does not depend on how many there are."""
 THREADS = (1, 2)
-"""PyTorch's thread counts; it gets the better one in every round."""
+"""PyTorch's thread counts in W1; it gets the better one in every round."""
 LAYOUTS = ("apart", "lane", "wide")
 REPEATS = {
-    "lrbench_w1": 5,
+    "w1": 5,
     "torch_eager": 2,
     "torch_vmap": 1,
     "jax_vmap": 2,
     "jax_single": 3,
     "products": 3,
+    "cnn": 1,
+    "torch_cnn": 2,
+    "fractal": 3,
+    "notebook_fractal": 1,
 }
 """Timed calls of a process after its warm-up; one call of torch_vmap already takes several seconds."""
-LIMIT_SECONDS = 350.0
-SHORTER = 0.85
-"""About how long a round lasts beside the first, which measures all of `LAYOUTS`."""
+LIMIT_SECONDS = 270.0
+SHORTER = 0.9
+"""About how long a round lasts beside the first, which compiles, and measures all of `LAYOUTS`."""
 MOST_DISAGREEMENT = 1.5
-"""Final losses differ by this factor in the median at most; other initial weights alone make it about 1.1."""
-FEWEST_RUNS = 500
-"""The least runs of a main job, in P9."""
+"""Final losses of W1 differ by this factor in the median at most; other initial weights make it about 1.1."""
+MOST_CNN_DISAGREEMENT = 2.0
+"""The same for the convolutional net after its few steps, at PyTorch's rate."""
+MOST_FRACTAL_DISAGREEMENT = 0.1
+"""By how much the shares of pairs that still have a finite loss may differ."""
 
 Line = dict[str, Any]
 """The JSON line of a peer (`benchmarks.peers.common.report`)."""
 Round = dict[str, Line]
-"""One round: a peer's name, with its variant after a space → its line."""
+"""One round: a peer's name, with its variant after a space → its line; lrbench has a name for each workload."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,19 +72,20 @@ class Effort:
 
     rounds: int
     steps: int
+    cnn_steps: int
+    fractal_steps: int
     repeats: int
-    warm_jobs: int
-    help_runs: int
 
 
-FULL = Effort(rounds=3, steps=200, repeats=5, warm_jobs=3, help_runs=15)
-QUICK = Effort(rounds=1, steps=50, repeats=1, warm_jobs=1, help_runs=3)
+FULL = Effort(rounds=3, steps=200, cnn_steps=CNN_STEPS, fractal_steps=FRACTAL_STEPS, repeats=5)
+QUICK = Effort(rounds=1, steps=50, cnn_steps=10, fractal_steps=10, repeats=1)
 
 
 class Comparison(NamedTuple):
-    """A row of W1: lrbench against the best variant of a peer."""
+    """A row: a workload in lrbench against the best variant of a peer."""
 
     measure: str
+    workload: str
     peer: str
     label: str
     at_least: float | None = None
@@ -83,44 +93,17 @@ class Comparison(NamedTuple):
 
 
 COMPARISONS = (
-    Comparison("P1", "torch_eager", "PyTorch eager, one at a time", 30),
-    Comparison("P2", "torch_vmap", "torch.func.vmap, 256 models", 7),
-    Comparison("P2", "jax_vmap", "plain jax.vmap, 256 lanes, one device", 2.3),
-    Comparison("P2", "jax_single", "JAX jit + scan, one at a time, one device"),
-    Comparison("P3", "products", "W1's matrix products alone", 0.75, "a target of the next round of work"),
+    Comparison("P1", "w1", "torch_eager", "PyTorch eager, one at a time", 30),
+    Comparison("P2", "w1", "torch_vmap", "torch.func.vmap, 256 models", 7),
+    Comparison("P2", "w1", "jax_vmap", "plain jax.vmap, 256 lanes, one device", 2.3),
+    Comparison("P2", "w1", "jax_single", "JAX jit + scan, one at a time, one device"),
+    Comparison("P3", "w1", "products", "W1's matrix products alone", 0.75, "1 × is the ceiling"),
+    Comparison("P4", "cnn", "torch_cnn", "PyTorch eager, one at a time, 2 threads", 2.5),
+    Comparison("P5", "fractal", "notebook_fractal", "the notebook's loop over a vmapped step", 9),
 )
 
 
 # ---- measuring ----
-
-
-class Watch:
-    """Seconds that a block took, and the share of all cores that other processes took meanwhile."""
-
-    seconds: float
-    others: float | None
-    """From 0 to 1; None where /proc/stat is missing."""
-
-    def __enter__(self) -> Watch:
-        self._began, self._all, self._own = time.perf_counter(), _machine_seconds(), sum(os.times()[:4])
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.seconds = time.perf_counter() - self._began
-        now = _machine_seconds()
-        self.others = None
-        if now is not None and self._all is not None:
-            used = now - self._all - (sum(os.times()[:4]) - self._own)
-            self.others = max(0.0, used / self.seconds / (os.cpu_count() or 1))
-
-
-def _machine_seconds() -> float | None:
-    """CPU seconds that all processes of the machine have used, and that its host has taken from it."""
-    try:
-        user, nice, system, _, _, *interrupts = Path("/proc/stat").read_text(encoding="ascii").split()[1:9]
-    except (OSError, ValueError):
-        return None
-    return sum(map(int, [user, nice, system, *interrupts])) / os.sysconf("SC_CLK_TCK")
 
 
 def measure_rounds(effort: Effort, cache: Path, until: float) -> list[Round]:
@@ -131,9 +114,9 @@ def measure_rounds(effort: Effort, cache: Path, until: float) -> list[Round]:
     while len(rounds) < effort.rounds:
         began = time.perf_counter()
         if rounds and began + lasts > until:
-            _say(f"no time for round {len(rounds) + 1}")
+            say(f"no time for round {len(rounds) + 1}")
             break
-        _say(f"round {len(rounds) + 1}")
+        say(f"round {len(rounds) + 1}")
         rounds.append(measure_round(effort, layouts, cache))
         lasts = time.perf_counter() - began
         if layouts is LAYOUTS:  # from here on the fastest alone;
@@ -146,113 +129,77 @@ def measure_round(effort: Effort, layouts: Sequence[str], cache: Path) -> Round:
     """Everything once, one process after the other; `cache` is where lrbench keeps compiled programs."""
     found: Round = {}
 
-    def measure(peer: str, *args: object, variant: object = "", **environment: str) -> Line:
-        repeats = min(REPEATS[peer], effort.repeats)
+    def measure(peer: str, *args: object, name: str = "", variant: object = "") -> Line:
+        name = name or peer
+        repeats = min(REPEATS[name], effort.repeats)
         with Watch() as watch:
-            line = run_peer(
-                peer, *args, "--steps", effort.steps, "--repeats", repeats, environment=environment
-            )
+            line = run_peer(peer, *args, "--repeats", repeats, environment={"XDG_CACHE_HOME": str(cache)})
         line["others"] = watch.others
-        name = f"{peer} {variant}".strip()
+        name = f"{name} {variant}".strip()
         found[name] = line
-        _say(f"  {name}: {_rate(line):,.0f} model-steps/s in {watch.seconds:.0f} s; {_beside(watch.others)}")
+        say(f"  {name}: {_rate(line):,.0f} model-steps/s in {watch.seconds:.0f} s; {beside(watch.others)}")
         return line
 
-    detail = measure("lrbench_w1", "--models", MODELS, XDG_CACHE_HOME=str(cache))["detail"]
+    def lrbench(study: workloads.Table, warm_up: int = 1) -> Line:
+        given = "--study", json.dumps(study), "--warm-up", warm_up
+        return measure("lrbench_engine", *given, name=study["name"])
+
+    detail = lrbench(workloads.w1(MODELS, effort.steps))["detail"]
+    steps = "--steps", effort.steps
     for threads in THREADS:
-        measure("torch_eager", "--threads", threads, variant=threads)
+        measure("torch_eager", *steps, "--threads", threads, variant=threads)
     for threads in THREADS:
-        measure("torch_vmap", "--models", MODELS, "--threads", threads, variant=threads)
-    measure("jax_vmap", "--models", MODELS)
-    measure("jax_single")
+        measure("torch_vmap", *steps, "--models", MODELS, "--threads", threads, variant=threads)
+    measure("jax_vmap", *steps, "--models", MODELS)
+    measure("jax_single", *steps)
     chunk, devices = detail["chunk"], detail["devices"]
     models = math.ceil(MODELS / (chunk * devices)) * chunk * devices
-    same = "--models", models, "--chunk", chunk, "--devices", devices
+    same = *steps, "--models", models, "--chunk", chunk, "--devices", devices
     for layout in layouts:
         measure("products", *same, "--layout", layout, variant=layout)
+    lrbench(
+        workloads.cnn(CNN_MODELS, effort.cnn_steps), warm_up=0
+    )  # its evaluations take longer than its steps
+    measure("torch_cnn", "--models", CNN_PEER_MODELS, "--steps", effort.cnn_steps)
+    lrbench(workloads.fractal(FRACTAL_SIDE, effort.fractal_steps))
+    measure("notebook_fractal", "--lanes", FRACTAL_SIDE**2, "--steps", effort.fractal_steps)
     return found
-
-
-def main_job(cache: Path) -> float:
-    """Seconds of `lrbench run quickstart` as a user starts it, in an empty folder, with this cache folder."""
-    with tempfile.TemporaryDirectory(prefix="lrbench-job-") as place:
-        seconds = _seconds([*_lrbench(), "run", "quickstart"], Path(place), XDG_CACHE_HOME=str(cache))
-        folder = Path(place, "results", "quickstart")
-        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-        if (
-            manifest["runs"]["done"] < FEWEST_RUNS
-            or manifest["failures"]
-            or not (folder / "report.html").exists()
-        ):
-            raise RuntimeError(f"quickstart did not do its {FEWEST_RUNS} runs and report: {manifest['runs']}")
-    return seconds
-
-
-def help_times(runs: int) -> tuple[list[float], list[float]]:
-    """Seconds of `lrbench --help` and of `python -c pass`, in turns, after one of each to warm up."""
-    place = Path(tempfile.gettempdir())
-    commands = [*_lrbench(), "--help"], [sys.executable, "-c", "pass"]
-    pairs = [tuple(_seconds(command, place) for command in commands) for _ in range(runs + 1)][1:]
-    helps, nothings = zip(*pairs, strict=True)
-    return list(helps), list(nothings)
-
-
-def _lrbench() -> list[str]:
-    """The installed command of this environment."""
-    script = Path(sys.executable).with_name("lrbench")
-    return [str(script)] if script.exists() else [sys.executable, "-m", "lrbench.cli"]
-
-
-def _seconds(command: list[str], place: Path, **environment: str) -> float:
-    began = time.perf_counter()
-    done = subprocess.run(
-        command,
-        cwd=place,
-        env=clean_environment(**environment),
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        timeout=300,
-        check=False,
-    )
-    seconds = time.perf_counter() - began
-    if done.returncode != 0:
-        last = "\n".join(done.stderr.strip().splitlines()[-15:])
-        raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}:\n{last}")
-    return seconds
 
 
 # ---- rows ----
 
 
-def w1_rows(rounds: Sequence[Round], steps: int = FULL.steps) -> list[Row]:
+def rows_of(rounds: Sequence[Round], effort: Effort = FULL) -> list[Row]:
     """A row for each of `COMPARISONS`; refuses rounds whose peers did not all do the same work.
 
     The row has the figures of the round with the median ratio (the lower one of two), so that its ratio is that
     of its own figures.
     """
-    apart = max(disagreement(each) for each in rounds)
-    if not apart < MOST_DISAGREEMENT:
-        raise RuntimeError(f"final losses differ by a factor of {apart:.2f}: somebody did other work")
+    agreement = {"P1": _agreement(rounds), "P4": _cnn_agreement(rounds), "P5": _fractal_agreement(rounds)}
+    what = {
+        "w1": f"digits_mlp, {MODELS} runs × {effort.steps} steps",
+        "cnn": f"mnist_cnn, {CNN_MODELS} runs × {effort.cnn_steps} steps",
+        "fractal": f"fractal, {FRACTAL_SIDE**2:,} runs × {effort.fractal_steps} steps",
+    }
     rows = []
     for given in COMPARISONS:
         ranked = sorted(
-            (_rate(each["lrbench_w1"]) / _rate(best(each, given.peer)), i) for i, each in enumerate(rounds)
+            (_rate(each[given.workload]) / _rate(best(each, given.peer)), i) for i, each in enumerate(rounds)
         )
         middle = rounds[ranked[(len(ranked) - 1) // 2][1]]
-        theirs = best(middle, given.peer)
+        ours, theirs = middle[given.workload], best(middle, given.peer)
         spread = f"{ranked[0][0]:.3g} to {ranked[-1][0]:.3g}"
         notes = [
             f"median of {len(rounds)} rounds ({spread})" if len(rounds) > 1 else "1 round",
             _variant(given.peer, theirs["detail"], theirs["threads"]),
-            f"final losses within {apart:.2f} ×" if given.measure == "P1" else "",
-            _beside(_larger(middle["lrbench_w1"]["others"], theirs["others"])),
+            agreement.get(given.measure, ""),
+            beside(_larger(ours["others"], theirs["others"])),
             given.note,
         ]
         row = compare(
             given.measure,
-            f"digits_mlp, {MODELS} runs × {steps} steps",
-            _rate(middle["lrbench_w1"]),
+            what[given.workload],
+            _rate(ours),
             "model-steps/s",
             given.label,
             _rate(theirs),
@@ -263,40 +210,22 @@ def w1_rows(rounds: Sequence[Round], steps: int = FULL.steps) -> list[Row]:
     return rows
 
 
-def job_rows(cold: float, warm: Sequence[float], others: float | None = None) -> list[Row]:
-    """P9, from the seconds of one main job with empty caches and of those after it."""
-    what = "lrbench run quickstart, whole process, "
-    notes = "programs, data and fonts", f"median of {len(warm)} ({min(warm):.1f} to {max(warm):.1f} s)"
-    first, note = ("; ".join(filter(None, [text, _beside(others)])) for text in notes)
-    return [
-        compare("P9", what + "cold caches", cold, "s", at_most=40, note=first),
-        compare("P9", what + "warm caches", common.median(warm), "s", at_most=20, note=note),
-    ]
-
-
-def help_row(helps: Sequence[float], nothings: Sequence[float]) -> Row:
-    """P10, from the seconds of `lrbench --help` and of `python -c pass`."""
-    ours, theirs = common.median(helps), common.median(nothings)
-    note = f"medians of {len(helps)} alternating runs: {ours:.3f} and {theirs:.3f} s"
-    what = "lrbench --help, beyond python -c pass"
-    return compare("P10", what, ours - theirs, "s", at_most=0.3, note=note)
-
-
 def best(found: Round, peer: str) -> Line:
     """The fastest variant of a peer in a round."""
     return max((line for name, line in found.items() if name.split()[0] == peer), key=_rate)
 
 
 def disagreement(found: Round) -> float:
-    """By which factor a peer's final losses differ from lrbench's at the same rates; the largest median.
+    """By which factor a peer of W1 differs in its final losses from lrbench's at the same rates; the largest median.
 
     Infinite where fewer than nine in ten models of anybody have a finite loss, or one did not learn.
     """
-    ours = _log_losses(found["lrbench_w1"])
+    ours = _log_losses(found["w1"])
     rates = np.log(common.learning_rates(len(ours)))
     largest = 0.0
+    peers = {given.peer for given in COMPARISONS if given.workload == "w1"} - {"products"}
     for name, line in found.items():
-        if name.startswith("products"):
+        if name.split()[0] not in peers | {"w1"}:
             continue
         theirs = _log_losses(line)
         here = np.interp(np.log(common.learning_rates(len(theirs))), rates, ours)
@@ -307,15 +236,45 @@ def disagreement(found: Round) -> float:
     return math.exp(largest)
 
 
+def cnn_disagreement(found: Round, rate: float = 1e-3) -> float:
+    """By which factor PyTorch's nets and lrbench's differ in their final loss at PyTorch's rate."""
+    ours, theirs = _log_losses(found["cnn"]), _log_losses(found["torch_cnn"])
+    here = np.interp(math.log(rate), np.log(common.learning_rates(len(ours))), ours)
+    return math.exp(abs(float(np.median(theirs)) - float(here)))
+
+
+def fractal_disagreement(found: Round) -> float:
+    """By how much the shares of pairs of rates with a finite loss differ."""
+    shares = [float(found[name]["finite_fraction"]) for name in ("fractal", "notebook_fractal")]
+    return abs(shares[0] - shares[1])
+
+
+def _agreement(rounds: Sequence[Round]) -> str:
+    apart = max(map(disagreement, rounds))
+    if not apart < MOST_DISAGREEMENT:
+        raise RuntimeError(f"final losses differ by a factor of {apart:.2f}: somebody did other work")
+    return f"final losses within {apart:.2f} ×"
+
+
+def _cnn_agreement(rounds: Sequence[Round]) -> str:
+    apart = max(map(cnn_disagreement, rounds))
+    if not apart < MOST_CNN_DISAGREEMENT:
+        raise RuntimeError(f"final losses of the nets differ by a factor of {apart:.2f}: they did other work")
+    return f"final losses within {apart:.2f} ×"
+
+
+def _fractal_agreement(rounds: Sequence[Round]) -> str:
+    apart = max(map(fractal_disagreement, rounds))
+    if not apart < MOST_FRACTAL_DISAGREEMENT:
+        raise RuntimeError(f"of the pairs of rates, {apart:.0%} more train in one than in the other")
+    return f"shares that train within {100 * apart:.0f} points"
+
+
 def _log_losses(line: Line) -> np.ndarray:
     """The final losses, NaN where a model has none, as logarithms."""
     losses = [math.nan if loss is None else max(loss, 1e-9) for loss in line["final_losses"]]
     logs: np.ndarray = np.log(losses)
     return logs
-
-
-def _beside(others: float | None) -> str:
-    return "" if others is None else f"other work took {others:.0%} of the cores"
 
 
 def _larger(*shares: float | None) -> float | None:
@@ -330,36 +289,26 @@ def _variant(peer: str, detail: dict[str, Any], threads: int) -> str:
     """What is said of a peer's fastest variant."""
     if peer == "products":
         return f"layout {detail['layout']}, chunks of {detail['chunk']}, {detail['devices']} devices"
+    if peer == "torch_cnn":
+        return f"fastest with {detail['fastest']}"
     return f"better with {threads} thread{'s' if threads > 1 else ''}" if peer.startswith("torch") else ""
 
 
-def _say(text: str) -> None:
-    load = f" [load {os.getloadavg()[0]:.1f}]" if hasattr(os, "getloadavg") else ""
-    print(text + load, file=sys.stderr, flush=True)
-
-
 def main() -> None:
-    """Measure, print the table, and save it unless `--quick`."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument(
-        "--quick", action="store_true", help="one short round, to see that it works; saves nothing"
-    )
-    quick = parser.parse_args().quick
+    """Measure, print the table, and save it with its picture unless `--quick`."""
+    quick = is_quick(__doc__)
     effort = QUICK if quick else FULL
     until = time.perf_counter() + LIMIT_SECONDS
     with tempfile.TemporaryDirectory(prefix="lrbench-cache-") as cache:
-        _say("lrbench --help")
-        helps = help_times(effort.help_runs)
-        _say("lrbench run quickstart, cold and warm")
-        with Watch() as watch:
-            cold, *warm = [main_job(Path(cache)) for _ in range(1 + effort.warm_jobs)]
         rounds = measure_rounds(effort, Path(cache), until)
-    rows = [*w1_rows(rounds, effort.steps), *job_rows(cold, warm, watch.others), help_row(*helps)]
+    rows = rows_of(rounds, effort)
     if quick:
-        print(text_table(rows))
-        print(", ".join(f"{key} {value}" for key, value in machine().items() if value))
-    else:
-        publish("throughput", rows)
+        show(rows)
+        return
+    publish("throughput", rows)
+    from benchmarks import pictures
+
+    print(pictures.save(pictures.throughput(rows), FOLDER / "throughput.png"))
 
 
 if __name__ == "__main__":

@@ -94,6 +94,7 @@ class Grid:
         seeds: of the runs.
         steps, evaluate_every, precision: what all runs share.
         named_rates: name → rates of the parameters that have a rate of that name, in the order of the study.
+        race: whether runs that cannot become good any more are stopped; no part of a run's identity.
     """
 
     name: str
@@ -106,6 +107,7 @@ class Grid:
     evaluate_every: int
     precision: str
     named_rates: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    race: bool = False
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -229,6 +231,7 @@ def of_study(study: Study) -> Grid:
         study.evaluate_every,
         study.precision,
         {name: axis.rates() for name, axis in study.learning_rate.named.items()},
+        study.race,
     )
 
 

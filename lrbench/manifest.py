@@ -57,12 +57,13 @@ def account(store: Store, whole: Grid, failures: Mapping[str, str]) -> dict[str,
     """Return what the manifest says of the runs and packs that are there."""
     packs: list[dict[str, Any]] = []
     totals, steps = {"compile": 0.0, "train": 0.0, "evaluate": 0.0}, 0
-    saved = 0
-    for holding in store.holdings(whole.run_ids):
+    saved = stopped = 0
+    for holding in store.holdings(whole.run_ids, stopped=whole.race):
         runs = len(holding.numbers)
         packs.append({"pack_id": holding.pack_id, "runs": runs, "seconds": dict(holding.seconds)})
         steps += runs * whole.steps
         saved += holding.saved_lane_steps
+        stopped += holding.stopped_lane_steps
         totals = {name: total + holding.seconds.get(name, 0.0) for name, total in totals.items()}
     done = sum(pack["runs"] for pack in packs)
     return {
@@ -70,7 +71,7 @@ def account(store: Store, whole: Grid, failures: Mapping[str, str]) -> dict[str,
         "packs": packs,
         "failures": [{"pack_id": pack_id, "error": error} for pack_id, error in failures.items()],
         "seconds": {name: round(total, 3) for name, total in totals.items()},
-        "lane_steps": {"total": steps, "saved": saved},
+        "lane_steps": {"total": steps, "saved": saved, "stopped": stopped},
         "model_steps_per_second": round(steps / totals["train"], 1) if totals["train"] else None,
     }
 

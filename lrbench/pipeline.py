@@ -120,12 +120,14 @@ def execute(
     if fresh and (aside := store.set_aside()):
         listener.say(f"what {store.folder} held is now in {aside}")
     manifest = _check_folder(store, whole)
-    held = store.held(whole.run_ids)
-    failures: tuple[Outcome, ...] = ()
+    held = store.held(whole.run_ids, stopped=whole.race)
+    outcomes: list[Outcome] = []
+    seconds: dict[str, float] = {}
     began = time.perf_counter()
     # What the manifest says of problems and schedules belongs to its grid: another grid is described anew.
     if not held.all() or not manifests.describes(manifest, whole):
         engine = _engine(wanted, whole, devices, asked)
+        seconds["starting"] = time.perf_counter() - began
         manifest |= manifests.describe(engine, whole, manifest)
         store.write_manifest(manifest)
         if surfaces := engine.surfaces():
@@ -141,8 +143,10 @@ def execute(
             from lrbench.trace import Traced
 
             listener = traced = Traced(listener, store.folder)
-        failures = _train(engine, store, launch, manifest["lanes_per_pack"], ~held, listener)
-    trained = int(store.held(whole.run_ids).sum() - held.sum())
+        outcomes = _train(engine, store, launch, manifest["lanes_per_pack"], ~held, listener)
+        seconds["writing"] = sum(outcome.seconds.get("write", 0.0) for outcome in outcomes)
+    failures = tuple(outcome for outcome in outcomes if outcome.error)
+    trained = int(store.held(whole.run_ids, stopped=whole.race).sum() - held.sum())
     manifest |= {
         "study": wanted.name,
         "grid": whole.asdict(),
@@ -150,7 +154,7 @@ def execute(
         "target": wanted.target,
     }
     _write_study(store, wanted)
-    seconds = {"training": time.perf_counter() - began} if trained else {}
+    seconds = {"training": time.perf_counter() - began, **seconds} if trained else {}
     results = rebuild(store, manifest, report=report, seconds=seconds, failures=failures)
     return Finished(results, trained, failures, traced.path if traced else None)
 
@@ -322,19 +326,18 @@ def _train(
     lanes_per_pack: Sequence[int],
     left: np.ndarray,
     listener: Listener,
-) -> tuple[Outcome, ...]:
-    """Execute every pack that has runs left; return those that failed."""
+) -> list[Outcome]:
+    """Execute every pack that has runs left; return what became of each."""
     listener.begin(int(left.sum()), engine.grid.steps)
     work = functools.partial(_work, engine, store, lanes_per_pack, listener)
     packs = list(engine.grid.packs(lanes_per_pack, left))
     try:
         for pack in packs:
             engine.compile(pack.program, lanes_per_pack[pack.program.number])
-        outcomes = list(launch(packs, work))
+        return list(launch(packs, work))
     finally:
         engine.close()
         listener.end()
-    return tuple(outcome for outcome in outcomes if outcome.error)
 
 
 def _work(
@@ -354,12 +357,15 @@ def _work(
         engine.grid.evaluations,
         curves.curves,
         curves.diverged_step,
+        curves.stopped_step,
         np.full(len(pack.runs), curves.parameters),
         curves.seconds,
         curves.saved_lane_steps,
+        curves.stopped_lane_steps,
     )
+    began = time.perf_counter()
     store.write_part(part)
-    return Outcome(pack, curves.seconds)
+    return Outcome(pack, {**curves.seconds, "write": time.perf_counter() - began})
 
 
 def _write_study(store: Store, wanted: Study) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,6 @@ from lrbench.grid import Grid
 from lrbench.study import Study
 from lrbench.tabulate import aligned
 
-COMPILE_SECONDS = 2.5
-"""What a program of a small model takes to compile on a desktop core."""
 STEP_SECONDS = 3e-6
 """What a step of a small model costs beside its matrix products."""
 _SIDE = 256
@@ -22,8 +21,9 @@ _SIDE = 256
 def plan(study: Study, devices: int | None = None) -> str:
     """Return a plan of a study as text; nothing is compiled or trained.
 
-    The estimate takes the floating-point operations of a step, as XLA counts them, over the speed at which one device
-    multiplies small matrices, measured here and now.
+    Times are those that a program took when it last ran on this machine. For one that never did, the estimate takes the
+    floating-point operations of a step, as XLA counts them, over the speed at which one device multiplies small
+    matrices, measured here and now.
     """
     from lrbench.engine import products
     from lrbench.engine.pack import Engine
@@ -50,8 +50,12 @@ def plan(study: Study, devices: int | None = None) -> str:
 
 
 def _row(engine: Any, program: Any, pace: float) -> dict[str, Any]:
+    from lrbench.engine import capacity
+
     about = engine.describe(program)
+    known = engine.programs.capacity(program)
     per_pack = engine.lanes_per_pack(program)
+    estimate = (engine.made.flops(program) / pace + STEP_SECONDS) / engine.mesh.size
     return {
         "program": about["program"],
         "problem": about["problem"],
@@ -61,12 +65,16 @@ def _row(engine: Any, program: Any, pace: float) -> dict[str, Any]:
         "parameters": about["parameters"],
         "KiB/lane": round(about["bytes_per_lane"] / 1024, 1),
         "lanes/chunk": about["lanes_per_chunk"],
-        "compile s": COMPILE_SECONDS,
-        "train s": about["runs"]
-        * engine.grid.steps
-        * (engine.made.flops(program) / pace + STEP_SECONDS)
-        / engine.mesh.size,
+        "chosen": about["chunk_chosen"],
+        **({"form": about["form"]} if any(problem.forms for problem in engine.problems) else {}),
+        "compile s": _first(known.compile_seconds, capacity.COMPILE_SECONDS),
+        "train s": about["runs"] * engine.grid.steps * _first(known.seconds_per_step, estimate),
+        "times": "guessed" if math.isnan(known.seconds_per_step) else "measured",
     }
+
+
+def _first(measured: float, guessed: float) -> float:
+    return guessed if math.isnan(measured) else measured
 
 
 def _shape(whole: Grid) -> str:

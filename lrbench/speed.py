@@ -61,7 +61,7 @@ def speed() -> str:
     peak = products.flops_per_second(LARGE, devices)
     small = products.flops_per_second(SMALL, devices)
     paces = measure(first, MORE.get(devices[0].platform, MORE_ELSEWHERE))
-    flops = first.flops(first.grid.programs[0])
+    flops = first.made.flops(first.grid.programs[0])
     kinds = ", ".join(sorted({device.device_kind for device in devices}))
     alone, best = paces[0], paces[-1]
     times = best.per_second / alone.per_second

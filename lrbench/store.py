@@ -28,7 +28,7 @@ from lrbench.errors import StoreError
 
 SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"
-_SCALARS = ("run_id", "diverged_step", "parameters")
+_SCALARS = ("run_id", "diverged_step", "stopped_step", "parameters")
 
 
 @dataclass(frozen=True)
@@ -41,9 +41,11 @@ class Part:
         step: the evaluations.
         curves: name → value of each run at each evaluation.
         diverged_step: first step with a non-finite loss, NaN for none.
+        stopped_step: the step after which a race stopped the run, NaN for none.
         parameters: how many parameters each run's model has.
         seconds: what the pack took: compile, train, evaluate.
-        saved_lane_steps: steps that its runs did not take, because they had diverged.
+        saved_lane_steps: steps that its runs did not take, because they had diverged or were stopped.
+        stopped_lane_steps: those of them that races saved.
     """
 
     pack_id: str
@@ -51,9 +53,11 @@ class Part:
     step: Int[np.ndarray, " evaluation"]
     curves: Mapping[str, Float[np.ndarray, "run evaluation"]]
     diverged_step: Float[np.ndarray, " run"]
+    stopped_step: Float[np.ndarray, " run"]
     parameters: Int[np.ndarray, " run"]
     seconds: Mapping[str, float]
     saved_lane_steps: int = 0
+    stopped_lane_steps: int = 0
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,7 @@ class Holding:
         curves: the names of its curves.
         evaluations: how many values each curve has.
         seconds: what the pack took.
-        saved_lane_steps: as in the part.
+        saved_lane_steps, stopped_lane_steps: as in the part.
     """
 
     path: Path
@@ -79,6 +83,7 @@ class Holding:
     evaluations: int
     seconds: Mapping[str, float]
     saved_lane_steps: int
+    stopped_lane_steps: int
 
 
 class Store:
@@ -127,12 +132,13 @@ class Store:
         columns: dict[str, Any] = {
             "run_id": pa.array(part.run_ids, pa.string()),
             "diverged_step": pa.array(part.diverged_step, from_pandas=True),
+            "stopped_step": pa.array(part.stopped_step, from_pandas=True),
             "parameters": part.parameters,
         }
         columns |= {name: _lists(values) for name, values in part.curves.items()}
         table = pa.table(columns)
         about = {"pack_id": part.pack_id, "step": part.step.tolist(), "seconds": dict(part.seconds)}
-        about["saved_lane_steps"] = part.saved_lane_steps
+        about |= {"saved_lane_steps": part.saved_lane_steps, "stopped_lane_steps": part.stopped_lane_steps}
         table = table.replace_schema_metadata({"lrbench": json.dumps(about)})
         name = f"parts/{part.pack_id}.parquet"
         # Losses are nearly all distinct: a dictionary of them would take time and no less room.
@@ -142,22 +148,31 @@ class Store:
         """Return the paths of all parts, sorted by name; a name with a dot before it is not finished."""
         return sorted((self.folder / "parts").glob("[!.]*.parquet"))
 
-    def held(self, run_ids: np.ndarray) -> Bool[np.ndarray, " run"]:
-        """Return which of the runs a part holds; a part that cannot be read holds none."""
+    def held(self, run_ids: np.ndarray, *, stopped: bool) -> Bool[np.ndarray, " run"]:
+        """Return which of the runs a part holds; a part that cannot be read holds none.
+
+        Args:
+            run_ids: the runs.
+            stopped: whether runs that a race stopped count, too.
+        """
         held: Bool[np.ndarray, " run"] = np.zeros(len(run_ids), dtype=np.bool_)
-        for holding in self.holdings(run_ids):
+        for holding in self.holdings(run_ids, stopped=stopped):
             held[holding.numbers] = True
         return held
 
-    def holdings(self, run_ids: np.ndarray) -> list[Holding]:
+    def holdings(self, run_ids: np.ndarray, *, stopped: bool) -> list[Holding]:
         """Return what every part holds of a grid, in the grid's order; no curve is read.
 
         A run that two parts hold is taken from the one that comes first.
+
+        Args:
+            run_ids: the runs of the grid.
+            stopped: whether runs that a race stopped count, too.
         """
         found = []
         for path in self.part_files():
             with contextlib.suppress(pa.ArrowInvalid, OSError, KeyError):
-                found.append(_peek(path))
+                found.append(_peek(path, stopped))
         places = _places(run_ids, [ids for _, ids in found])
         nowhere = len(run_ids)
         parts = [
@@ -188,9 +203,11 @@ class Store:
             np.array(about["step"]),
             {name: _matrix(table[name])[rows].astype(np.float64) for name in names},
             table["diverged_step"].to_numpy().astype(np.float64)[rows],
+            table["stopped_step"].to_numpy().astype(np.float64)[rows],
             table["parameters"].to_numpy()[rows],
             holding.seconds,
             holding.saved_lane_steps,
+            holding.stopped_lane_steps,
         )
 
     def write_table(self, name: str, frame: pd.DataFrame, *, csv: bool = True) -> None:
@@ -226,16 +243,23 @@ class Store:
                 temporary.unlink(missing_ok=True)
 
 
-def _peek(path: Path) -> tuple[Holding, np.ndarray]:
-    """Return what a part says of itself, as a holding of none of its runs, and its run_ids."""
+def _peek(path: Path, stopped: bool) -> tuple[Holding, np.ndarray]:
+    """Return what a part says of itself, as a holding of none of its runs, and its run_ids.
+
+    Runs that do not count because a race stopped them have an empty run_id.
+    """
     nothing = np.array([], dtype=int)
     with pq.ParquetFile(path) as file:
         about = json.loads((file.schema_arrow.metadata or {})[b"lrbench"])
         curves = tuple(name for name in file.schema_arrow.names if name not in _SCALARS)
-        ids = _ids(file.read(["run_id"]))
-    saved, evaluations = about.get("saved_lane_steps", 0), len(about["step"])
-    seconds = about["seconds"]
-    return Holding(path, about["pack_id"], nothing, nothing, curves, evaluations, seconds, saved), ids
+        table = file.read(["run_id", "stopped_step"])
+    ids = _ids(table)
+    if not stopped:
+        whole = table["stopped_step"].is_null().to_numpy()
+        ids = np.where(whole, ids, np.zeros(1, ids.dtype))
+    lane_steps = about["saved_lane_steps"], about["stopped_lane_steps"]
+    evaluations, seconds = len(about["step"]), about["seconds"]
+    return Holding(path, about["pack_id"], nothing, nothing, curves, evaluations, seconds, *lane_steps), ids
 
 
 def _ids(table: pa.Table) -> np.ndarray:

@@ -46,7 +46,7 @@ def build(
         objectives: problem name → `valid_loss` or `train_loss`.
         target: the loss of `steps_to_target`; left out, what the median optimizer's best rate reaches.
     """
-    holdings = store.holdings(grid.run_ids)
+    holdings = store.holdings(grid.run_ids, stopped=grid.race)
     measured = _read(store, grid, holdings, objectives)
     runs = _runs(store, grid, holdings, measured, thresholds, objectives, target)
     del measured
@@ -155,7 +155,7 @@ def _nothing() -> pd.DataFrame:
 def _measured(part: Part, objective: str) -> pd.DataFrame:
     curves = {"valid_loss": np.full((len(part.run_ids), len(part.step)), np.nan), **part.curves}
     kept = {name: values for name, values in curves.items() if name.startswith(("train_", "valid_"))}
-    found = measure(part.step, kept, part.diverged_step, objective)
+    found = measure(part.step, kept, part.diverged_step, objective, part.stopped_step)
     return found.assign(parameters=part.parameters, pack_id=part.pack_id)
 
 

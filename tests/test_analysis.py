@@ -14,6 +14,7 @@ from scipy import stats
 
 from lrbench import analysis
 from lrbench.analysis import Thresholds
+from lrbench.analysis.profile import profile
 from tests import frames
 
 NAN = float("nan")
@@ -354,6 +355,32 @@ def test_blocks_of_resamples_change_nothing(monkeypatch: pytest.MonkeyPatch) -> 
     pd.testing.assert_frame_equal(whole_summary, analysis.summary(runs))
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_lines_of_any_shape_are_what_they_are_alone(seed: int) -> None:
+    """Every problem has one line, of rates and seeds of its own, some runs lacking, in any order."""
+    random = np.random.default_rng(seed)
+    each = []
+    for problem in "abcdef":
+        rates, seeds = int(random.integers(1, 5)), int(random.integers(1, 4))
+        runs = runs_of(
+            np.where(random.random(rates * seeds) < 0.2, NAN, 1.3 * random.random(rates * seeds)).tolist(),
+            problem=problem,
+            learning_rate=np.repeat(np.geomspace(0.1, random.random() + 1, rates), seeds),
+            seed=np.tile(np.arange(seeds) + random.integers(9), rates),
+        )
+        each.append(
+            analysis.judge(runs[random.random(len(runs)) < 0.9]) if len(runs) > 4 else analysis.judge(runs)
+        )
+    mixed = pd.concat(each, ignore_index=True).sample(frac=1, random_state=seed)
+    for measured in (analysis.sensitivity, profile):
+        wanted = pd.concat([measured(runs) for runs in each]).drop(columns="line", errors="ignore")
+        found = measured(mixed).drop(columns="line", errors="ignore")
+        order = ["problem", *(["learning_rate"] if "learning_rate" in wanted else [])]
+        pd.testing.assert_frame_equal(
+            found.sort_values(order, ignore_index=True), wanted.sort_values(order, ignore_index=True)
+        )
+
+
 @settings(max_examples=40, deadline=None)  # a busy machine is no failure
 @given(st.lists(st.lists(st.floats(0, 2) | st.just(NAN), min_size=2, max_size=2), min_size=1, max_size=8))
 def test_sensitivity_keeps_its_order(final: list[list[float]]) -> None:
@@ -465,3 +492,19 @@ def test_thresholds_are_plain_data_for_the_manifest() -> None:
         "confidence": 0.95,
         "resamples": 1000,
     }
+
+
+def test_a_stopped_run_counts_as_if_it_had_stayed_where_it_was() -> None:
+    nan = float("nan")
+    curves = {"train_loss": [[4.0, 3.0, nan, nan], [4.0, 5.0, nan, nan], [4.0, 2.0, 1.0, 1.0]]}
+    runs = analysis.measure([0, 10, 20, 30], curves, [nan] * 3, "train_loss", [10.0, 10.0, nan])
+    assert runs["status"].tolist() == ["stopped", "stopped", "ok"]
+    assert runs["final_train_loss"].tolist() == [3.0, 5.0, 1.0]
+    assert runs["best_train_loss"].tolist() == [3.0, 4.0, 1.0]
+    runs = runs.assign(
+        problem="a", optimizer="sgd", schedule="constant", learning_rate=[0.1, 10.0, 1.0], seed=0
+    )
+    judged = analysis.judge(runs)
+    assert judged["verdict"].tolist() == ["slow", "diverged", "good"]
+    assert analysis.sensitivity(judged)["max_stable_learning_rate"].tolist() == [1.0]
+    assert analysis.summary(judged)["diverged_fraction"].tolist() == [0.0, 1.0, 0.0]

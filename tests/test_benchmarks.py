@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
+import json
 import math
+import re
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from benchmarks import table, throughput
+from benchmarks import gpu, overhead, pictures, process, race, scaling, table, throughput, workloads
 from benchmarks.peers import common
-from benchmarks.peers.lrbench_w1 import lrbench_w1
+from benchmarks.peers.jax_forms import jax_forms
+from benchmarks.peers.lrbench_engine import lrbench_engine
+from lrbench.grid import of_study
+from lrbench.study import read
 
 BESIDE = "other work took 4% of the cores"
 
@@ -23,9 +31,11 @@ def _line(rate: float, models: int = 256, threads: int = 2, **detail: Any) -> th
     losses = 0.01 / common.learning_rates(models) ** 0.5
     return {
         "model_steps_per_second": rate,
+        "seconds": 1.0,
         "threads": threads,
         "initial_loss": 2.3,
         "final_losses": losses.tolist(),
+        "finite_fraction": 0.6,
         "detail": detail,
         "others": 0.04,
     }
@@ -34,7 +44,7 @@ def _line(rate: float, models: int = 256, threads: int = 2, **detail: Any) -> th
 def _round(ours: float = 70_000.0, eager: float = 2_000.0, wide: float = 90_000.0) -> throughput.Round:
     layout = {"chunk": 8, "devices": 2}
     return {
-        "lrbench_w1": _line(ours, **layout),
+        "w1": _line(ours, **layout),
         "torch_eager 1": _line(eager, 4, threads=1),
         "torch_eager 2": _line(eager / 10, 4),
         "torch_vmap 1": _line(5_000.0, threads=1),
@@ -43,6 +53,10 @@ def _round(ours: float = 70_000.0, eager: float = 2_000.0, wide: float = 90_000.
         "jax_single": _line(20_000.0, 8),
         "products apart": _line(80_000.0, layout="apart", **layout),
         "products wide": _line(wide, layout="wide", **layout),
+        "cnn": _line(200.0, 32),
+        "torch_cnn": {**_line(80.0, 4, fastest="contiguous/fused"), "final_losses": [0.3, 0.32, 0.33, 0.4]},
+        "fractal": _line(180_000.0),
+        "notebook_fractal": {**_line(24_000.0), "finite_fraction": 0.63},
     }
 
 
@@ -111,29 +125,46 @@ def test_a_peer_has_a_process_and_an_environment_of_its_own(
         table.run_peer("fake.broken", environment=places)
 
 
+def test_a_peer_on_a_gpu_chooses_its_platform(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    chosen, forced = table.clean_environment(None, A="b"), table.clean_environment()
+    assert "JAX_PLATFORMS" not in chosen
+    assert (chosen["CUDA_VISIBLE_DEVICES"], chosen["A"]) == ("0", "b")
+    assert forced["JAX_PLATFORMS"] == "cpu"
+    assert "CUDA_VISIBLE_DEVICES" not in forced
+
+
 def test_lrbench_as_a_peer_of_itself() -> None:
     """Its line has what the rows need, and its runs learn."""
-    timing = lrbench_w1(models=4, steps=60, repeats=1, devices=2)
+    study = workloads.w1(models=4, steps=60)
+    timing = lrbench_engine(json.dumps(study), repeats=1, devices=2)
     assert timing.model_steps == 240
     assert timing.seconds == timing.all_seconds[0] > 0
     assert timing.detail["devices"] == 2
-    line = common.report("lrbench_w1", timing, "lrbench")
+    line = common.report("w1", timing, "lrbench")
     assert len(line["final_losses"]) == 4
     assert line["final_loss_best"] < 0.5 < 2 < line["initial_loss"]
-    assert throughput.disagreement({"lrbench_w1": line}) == 1
+    assert throughput.disagreement({"w1": line}) == 1
 
 
-def test_rows_of_w1() -> None:
+def test_workloads_are_studies_of_the_size_they_say() -> None:
+    studies = {
+        8: workloads.w1(8),
+        4: workloads.cnn(4),
+        25: workloads.fractal(5),
+        400: workloads.quadratic(400),
+        40: workloads.houses(40),
+        80: workloads.digits(80),
+    }
+    assert {runs: len(of_study(read(study))) for runs, study in studies.items()} == {r: r for r in studies}
+
+
+def test_rows_of_throughput() -> None:
     """A row is the round with the median ratio, against the best variant that its peer had there."""
     rounds = [_round(70_000.0), _round(50_000.0, eager=1_000.0), _round(56_000.0)]
-    eager, stacked, plain, single, products = throughput.w1_rows(rounds)
-    assert [row.measure for row in (eager, stacked, plain, single, products)] == [
-        "P1",
-        "P2",
-        "P2",
-        "P2",
-        "P3",
-    ]
+    rows = throughput.rows_of(rounds)
+    eager, stacked, plain, single, products, cnn, fractal = rows
+    assert [row.measure for row in rows] == ["P1", "P2", "P2", "P2", "P3", "P4", "P5"]
     assert (eager.value, eager.peer_value, eager.ratio) == (70_000, 2_000, 35)
     assert (
         eager.note
@@ -144,15 +175,17 @@ def test_rows_of_w1() -> None:
     assert plain.met is False
     assert (single.target, single.met) == (None, None)
     assert products.peer_value == 90_000
-    assert (
-        f"layout wide, chunks of 8, 2 devices; {BESIDE}; a target of the next round of work" in products.note
-    )
+    assert f"layout wide, chunks of 8, 2 devices; {BESIDE}; 1 × is the ceiling" in products.note
+    assert (cnn.what, cnn.ratio, cnn.met) == ("mnist_cnn, 32 runs × 20 steps", 2.5, True)
+    assert "fastest with contiguous/fused; final losses within 1.03 ×" in cnn.note
+    assert (fractal.what, fractal.ratio, fractal.met) == ("fractal, 4,096 runs × 50 steps", 7.5, False)
+    assert "shares that train within 3 points" in fractal.note
 
 
 def test_of_two_rounds_the_lower_ratio_counts() -> None:
-    rows = throughput.w1_rows([_round(70_000.0), _round(60_000.0)])
-    assert [row.value for row in rows] == [60_000] * 5
-    assert throughput.w1_rows([_round()])[2].note == f"1 round; {BESIDE}; missed by 13.0 %"
+    rows = throughput.rows_of([_round(70_000.0), _round(60_000.0)])
+    assert [row.value for row in rows[:5]] == [60_000] * 5
+    assert throughput.rows_of([_round()])[2].note == f"1 round; {BESIDE}; missed by 13.0 %"
 
 
 def test_peers_that_did_other_work_are_refused() -> None:
@@ -162,31 +195,197 @@ def test_peers_that_did_other_work_are_refused() -> None:
     found["jax_single"] = {**found["jax_single"], "final_losses": half}
     assert throughput.disagreement(found) == pytest.approx(2)
     with pytest.raises(RuntimeError, match=r"differ by a factor of 2\.00"):
-        throughput.w1_rows([_round(), found])
+        throughput.rows_of([_round(), found])
     found["jax_single"]["final_losses"] = [None] * 8
     assert throughput.disagreement(found) == math.inf
     found["jax_single"]["final_losses"] = [2.3] * 8
     assert throughput.disagreement(found) == math.inf
+    nets = _round()
+    nets["torch_cnn"]["final_losses"] = [2.3] * 4
+    with pytest.raises(RuntimeError, match=r"of the nets differ by a factor of 7\.\d\d"):
+        throughput.rows_of([nets])
+    pairs = _round()
+    pairs["notebook_fractal"]["finite_fraction"] = 0.9
+    with pytest.raises(RuntimeError, match="30% more train in one"):
+        throughput.rows_of([pairs])
+
+
+def test_what_make_bench_runs_is_what_the_page_explains() -> None:
+    """Every script that can be started is run by `make bench`, and stands in docs/speed.md."""
+    makefile, page = ((table.ROOT / name).read_text() for name in ("Makefile", "docs/speed.md"))
+    scripts = {
+        path.stem for path in (table.ROOT / "benchmarks").glob("*.py") if "def main()" in path.read_text()
+    }
+    assert set(re.findall(r"^BENCH +\?= (.+)$", makefile, re.MULTILINE)[0].split()) == scripts
+    assert scripts <= set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE))
+    columns = {*(field.name for field in dataclasses.fields(table.Row)), *table.machine()}
+    assert columns <= set(re.findall(r"`(\w+)`", page.split("## How to read a table")[1]))
+
+
+def test_rows_of_studies_and_launchers() -> None:
+    warm, cold = overhead.study_rows(10_000, 9.0, [7.0, 6.0, 8.0], [2.05, 2.0], 0.04)
+    assert (warm.value, warm.target, warm.met, cold.target) == (7.0, "≤ 15 s", True, None)
+    assert warm.note == (f"median of 3 (6.0 to 8.0 s); 0.70 ms a run, 0.50 ms for a further one; {BESIDE}")
+    line = {"trials_per_second": 50.0, "trials": 200, "start_seconds": 1.5}
+    found = [
+        overhead.Launcher("Optuna, SQLite", line),
+        overhead.Launcher(
+            "Ray Tune, this machine", None, "Ray Tune cannot be imported: No module named 'ray'"
+        ),
+    ]
+    optuna, ray = overhead.launcher_rows(10_000, [7.0], [2.025], found)
+    assert (optuna.value, optuna.peer_value, optuna.unit) == (pytest.approx(10_000 / 7), 50.0, "runs/s")
+    assert optuna.note == (
+        "0.7 ms a run (0.503 for a further one) against 20 ms a trial, and 1.5 s before the first of 200"
+    )
+    assert (ray.peer, ray.peer_value, ray.ratio) == ("Ray Tune, this machine", None, None)
+    assert ray.note == "Ray Tune cannot be imported: No module named 'ray'"
+
+
+def test_a_launcher_that_fails_is_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says why in its last line; an environment without it must not cost the other rows."""
+    found = overhead._launcher("nothing", "optuna_trials", "--storage", "nowhere")
+    assert found.line is None
+    assert found.why == "ValueError: storage is 'nowhere'; it must be 'memory' or 'sqlite'"
 
 
 def test_rows_of_commands() -> None:
-    cold, warm = throughput.job_rows(41.0, [12.0, 25.0, 13.0])
+    cold, warm = overhead.job_rows(41.0, [12.0, 25.0, 13.0])
     assert (cold.target, cold.met, cold.note) == (
         "≤ 40 s",
         False,
         "programs, data and fonts; missed by 2.5 %",
     )
     assert (warm.value, warm.met, warm.note) == (13.0, True, "median of 3 (12.0 to 25.0 s)")
-    assert throughput.job_rows(30.0, [12.0], 0.04)[0].note == "programs, data and fonts; " + BESIDE
-    row = throughput.help_row([0.3, 0.9, 0.28], [0.02, 0.03, 0.02])
+    assert overhead.job_rows(30.0, [12.0], 0.04)[0].note == "programs, data and fonts; " + BESIDE
+    row = overhead.help_row([0.3, 0.9, 0.28], [0.02, 0.03, 0.02])
     assert row.value == pytest.approx(0.28)
     assert (row.target, row.met) == ("≤ 0.3 s", True)
     assert row.note == "medians of 3 alternating runs: 0.300 and 0.020 s"
 
 
+def test_a_process_is_measured(tmp_path: Path) -> None:
+    """Its memory is its own, not this process's; where it fails, the end of its stderr is told."""
+    hold = "import sys; block = bytearray(64 * 2**20); print(len(block)); sys.exit(int(sys.argv[1]))"
+    small = process.run_command([sys.executable, "-c", "pass"], tmp_path)
+    large = process.run_command([sys.executable, "-c", hold, "0"], tmp_path)
+    assert min(small[0], large[0]) > 0
+    assert large[1] > 64
+    with pytest.raises(RuntimeError, match=r"ended with 3:\n$"):
+        process.run_command([sys.executable, "-c", hold, "3"], tmp_path)
+
+
+def test_a_process_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "TIMEOUT", 0.3)
+    with pytest.raises(RuntimeError, match="ended with -9"):
+        process.run_command([sys.executable, "-c", "import time; time.sleep(30)"], tmp_path)
+
+
+def test_a_study_is_run_as_a_user_would(tmp_path: Path) -> None:
+    """Its point counts what the manifest says of training, evaluating, writing and tables."""
+    job = process.run_study(workloads.quadratic(8, 10), tmp_path, tmp_path / "cache", "--no-report")
+    assert job.manifest["runs"]["done"] == 8
+    found = scaling.point(job)
+    assert found.runs == 8
+    assert 0 < found.judged < found.whole
+    assert found.peak_mib > 50
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cache", "quadratic.toml", "results"]
+
+
+POINTS = [
+    scaling.Point(256, 0.5, 6.0, 380.0),
+    scaling.Point(1_000, 1.0, 6.5, 400.0),
+    scaling.Point(4_096, 2.2384, 8.0, 420.0),
+    scaling.Point(100_000, 60.0, 66.0, 500.0),
+]
+
+
+def test_rows_of_scaling() -> None:
+    cost, further, *whole, memory = scaling.rows_of(POINTS[:3], POINTS[1:])
+    assert cost.value == pytest.approx(1e6 * 0.5 / 256)
+    assert cost.peer == "cheapest size (4,096 runs)"
+    assert (cost.target, cost.met) == ("≤ 1.25 ×", False)
+    assert further.value == pytest.approx(1e6 * 1.2384 / 3_096)
+    assert further.peer_value == pytest.approx(1e6 * 0.5 / 744)
+    assert whole[0].note == "6.0 s, of which 5.5 s start and compile"
+    assert len(whole) == 3
+    assert (memory.ratio, memory.target, memory.met) == (1.25, "≤ 1.3 ×", True)
+
+
+def test_pictures(tmp_path: Path) -> None:
+    """A bar for lrbench and each peer, red text where a target is missed; lines over the number of runs."""
+    figure = pictures.throughput(throughput.rows_of([_round()]))
+    assert [len(axes.patches) for axes in figure.axes] == [6, 2, 2]
+    texts = {text.get_text().strip(): text.get_color() for axes in figure.axes for text in axes.texts}
+    assert texts["24,000: lrbench 7.5 ×, target ≥ 9 ×"] == pictures.LIMIT
+    assert texts["80: lrbench 2.5 ×, target ≥ 2.5 ×"] == pictures.base.INK
+    cost, memory = pictures.scaling(POINTS[:3], POINTS[1:]).axes
+    assert [list(line.get_xdata()) for line in memory.lines] == [[1_000, 4_096, 100_000]]
+    assert cost.lines[1].get_ydata()[0] == pytest.approx(1e3 * 0.5 / 256)
+    path = pictures.save(figure, tmp_path / "speed" / "throughput.png")
+    assert path.stat().st_size < 200_000
+
+
+def _gpu(rate: float, **detail: Any) -> gpu.Line:
+    return _line(rate, 4, device="H", chunk=1_024, run_seconds=70.0, **detail) | {"seconds": 60.0}
+
+
+def test_rows_of_a_gpu() -> None:
+    found = gpu.Found(
+        _gpu(3e6), _gpu(6e3), _gpu(1_800.0, form="slices"), _gpu(900.0, form="grouped"), _gpu(8e6)
+    )
+    lanes, conv, *fractal = gpu.rows_of(found)
+    assert (lanes.ratio, lanes.target, lanes.met) == (500, "≥ 300 ×", True)
+    assert (conv.what, conv.peer, conv.ratio) == (
+        "mnist_cnn, 256 models in one vmap: slices",
+        "grouped",
+        2,
+    )
+    assert [row.value for row in fractal] == [60.0, 70.0, 8e6]
+    assert fractal[0].what == "fractal, 1,048,576 runs × 500 steps"
+
+
+def test_without_a_gpu_nothing_is_measured(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["gpu"])
+    monkeypatch.setattr(gpu, "has_gpu", lambda: False)
+    gpu.main()
+    assert capsys.readouterr().out == "benchmarks.gpu: JAX finds no GPU here; nothing is measured\n"
+
+
+@pytest.mark.slow
+def test_a_form_of_a_convolution_learns() -> None:
+    timing = jax_forms(models=1, steps=1, repeats=1)
+    assert timing.final_losses[0] < timing.initial_loss
+    with pytest.raises(ValueError, match="form is 'wide'; it must be one of slices, grouped"):
+        jax_forms(form="wide")
+
+
+def _raced(verdicts: list[str], best: list[float], saved: int, statuses: list[str]) -> race.Outcome:
+    point = {"problem": "p", "optimizer": ["sgd", "sgd"], "schedule": "s", "optimizer_momentum": [0.0, 0.9]}
+    runs = pd.DataFrame({**point, "learning_rate": 0.1, "seed": 0, "verdict": verdicts, "status": statuses})
+    lines = pd.DataFrame({**point, "best_learning_rate": best, "good_low": [0.1, math.nan], "good_high": 1.0})
+    manifest = {"lane_steps": {"total": 1000, "saved": saved}, "seconds": {"train": 2.0 - saved / 1000}}
+    return race.Outcome(manifest, runs, lines)
+
+
+def test_rows_of_a_race() -> None:
+    whole = _raced(["good", "slow"], [0.1, 0.2], 0, ["ok", "ok"])
+    raced = _raced(["good", "good"], [0.1, 0.3], 400, ["ok", "stopped"])
+    steps, seconds, best, band, good = race.rows_of("digits", whole, raced, 0.04)
+    assert (steps.value, steps.peer_value, steps.ratio) == (600, 1000, 0.6)
+    assert steps.note == "1 of 2 runs were stopped"
+    assert (seconds.ratio, seconds.note) == (0.8, BESIDE)
+    assert (best.value, band.value, good.value) == (0.5, 1.0, 0.5)
+    fewer = race.Outcome(raced.manifest, raced.runs.iloc[:1], raced.sensitivity)
+    with pytest.raises(RuntimeError, match="only 1 of 2 rows"):
+        race.rows_of("digits", whole, fewer)
+
+
 def test_other_work_is_seen() -> None:
     """This process and its children are not other work."""
-    with throughput.Watch() as watch:
+    with process.Watch() as watch:
         sum(range(10_000))
     assert watch.seconds > 0
     assert watch.others is None or watch.others >= 0

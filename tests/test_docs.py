@@ -100,8 +100,12 @@ def is_real(command: str) -> None:
     """Check a command that sets a machine up against the Makefile and pyproject.toml."""
     words = shlex.split(command)
     if words[0] == "make":
-        targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
-        assert set(words[1:]) <= set(targets), command
+        makefile = (ROOT / "Makefile").read_text()
+        given = dict(word.split("=", 1) for word in words[1:] if "=" in word)
+        targets = re.findall(r"^([a-z-]+):", makefile, re.MULTILINE)
+        assert {word for word in words[1:] if "=" not in word} <= set(targets), command
+        assert set(given) <= set(re.findall(r"^([A-Z]+) +\?=", makefile, re.MULTILINE)), command
+        assert "BENCH" not in given or (ROOT / "benchmarks" / f"{given['BENCH']}.py").exists(), command
     elif words[0] == "pip":
         extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
         assert re.fullmatch(r"pip install '?\.(\[(\w+)\])?'?", command), command
@@ -117,8 +121,11 @@ def matches(shown: str, printed: str) -> bool:
 
 
 def shape(text: str) -> list[str]:
-    """Return the lines without what differs between machines: the numbers, and which of two close answers is first."""
+    """Return the lines without what differs between machines: numbers, what is known of a program, and which of two close
+    answers is first.
+    """
     answers = re.sub(r"(: use ).*(; \d+ rates)", r"\1...\2", text)
+    answers = re.sub(r"\b(guessed|measured)$", "known", answers, flags=re.MULTILINE)
     return sorted(" ".join(re.sub(r"[\d.,e-]*\d", "#", line).split()) for line in answers.splitlines())
 
 

@@ -255,6 +255,17 @@ def test_a_loss_that_is_no_scalar_fails_with_one_line(table: dict[str, Any]) -> 
         engine.run(next(grid.packs([10])), 10)
 
 
+def test_a_pack_in_which_every_run_breaks_goes_on_to_its_end(train: Callable[..., Any]) -> None:
+    rates = {"values": [1e20, 1e21, 1e22]}
+    study = {"steps": 12, "evaluate_every": 3, "problem": ["quadratic"], "optimizer": ["sgd"]}
+    _, (curves,) = train(SMALL | study | {"schedule": ["constant"], "learning_rate": rates})
+    assert (curves.diverged_step < 6).all()
+    losses = curves.curves["train_loss"]
+    assert np.isfinite(losses[:, 0]).all()
+    assert np.isnan(losses[:, -2:]).all()
+    assert curves.saved_lane_steps > 0
+
+
 def test_dead_lanes_are_dropped_and_nothing_else_moves(train: Callable[..., Any]) -> None:
     """Two thirds of the runs diverge at once; the others give what they give without them."""
     asked = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,12 @@ from lrbench.study import read
 GOLDEN = Path(__file__).parent / "golden" / "quadratic_runs.csv"
 
 
-def _part(name: str, run_ids: list[str], value: float) -> Part:
+def _part(name: str, run_ids: list[str], value: float, stopped: list[float] | None = None) -> Part:
     step = np.array([0, 2, 4])
     curves = {"train_loss": np.full((len(run_ids), 3), value, np.float32)}
-    return Part(
-        name, np.array(run_ids, "S"), step, curves, np.full(len(run_ids), np.nan), np.ones(len(run_ids)), {}
-    )
+    never = np.full(len(run_ids), np.nan)
+    at = never if stopped is None else np.array(stopped)
+    return Part(name, np.array(run_ids, "S"), step, curves, never, at, np.ones(len(run_ids)), {})
 
 
 def test_parts_round_trip_and_overlaps_count_once(tmp_path: Path) -> None:
@@ -34,8 +35,8 @@ def test_parts_round_trip_and_overlaps_count_once(tmp_path: Path) -> None:
     store.write_part(_part("b", ["r2", "r3"], 2.0))
     store.write_part(_part("a", ["r1", "r2", "gone"], 1.0))
     ids = np.array([b"r3", b"r2", b"r1", b"r0"])
-    assert store.held(ids).tolist() == [True, True, True, False]
-    held = store.holdings(ids)
+    assert store.held(ids, stopped=False).tolist() == [True, True, True, False]
+    held = store.holdings(ids, stopped=False)
     found = [(store.read(each).run_ids.tolist(), each.numbers.tolist()) for each in held]
     assert found == [([b"r3", b"r2"], [0, 1]), ([b"r1"], [2])]
     part = store.read(held[0])
@@ -44,12 +45,65 @@ def test_parts_round_trip_and_overlaps_count_once(tmp_path: Path) -> None:
     assert np.isnan(part.diverged_step).all()
 
 
+def test_runs_that_a_race_stopped_count_where_the_study_races(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.write_part(_part("a", ["r1", "r2"], 1.0, [2.0, np.nan]))
+    ids = np.array([b"r1", b"r2"])
+    assert store.held(ids, stopped=True).tolist() == [True, True]
+    assert store.held(ids, stopped=False).tolist() == [False, True]
+    store.write_part(_part("b", ["r1"], 3.0))
+    (first, second) = store.holdings(ids, stopped=False)
+    assert store.read(first).curves["train_loss"][0, 0] == 3.0
+    assert second.numbers.tolist() == [1]
+
+
+def test_a_race_is_finished_without_it(tmp_path: Path, table: dict[str, Any]) -> None:
+    """The same study with race = false trains what was stopped, and nothing else, and then equals one that never raced."""
+    table |= {"steps": 200, "evaluate_every": 10, "learning_rate": {"min": 1e-4, "max": 1.9, "num": 12}}
+    table["lanes_per_chunk"] = 1
+    raced = pipeline.execute({**table, "race": True}, tmp_path / "raced", report=False)
+    runs = raced.results.runs
+    stopped = runs["status"] == "stopped"
+    assert 0 < stopped.sum() < len(runs)
+    assert (runs["verdict"][stopped] == "slow").all()
+    assert np.isfinite(runs["final_train_loss"][stopped]).all()
+    lane_steps = raced.results.manifest["lane_steps"]
+    assert 0 < lane_steps["stopped"] <= lane_steps["saved"] < lane_steps["total"]
+    assert pipeline.execute({**table, "race": True}, tmp_path / "raced", report=False).trained == 0
+    finished = pipeline.execute(table, tmp_path / "raced", report=False)
+    assert finished.trained == stopped.sum()
+    never = pipeline.execute(table, tmp_path / "never", report=False).results
+    left = finished.results.runs.drop(columns="pack_id")
+    pd.testing.assert_frame_equal(left, never.runs.drop(columns="pack_id"), rtol=1e-5)
+    pd.testing.assert_frame_equal(finished.results.sensitivity, never.sensitivity, rtol=1e-5)
+
+
 def test_a_damaged_part_holds_nothing(tmp_path: Path) -> None:
     store = Store(tmp_path)
     path = store.write_part(_part("a", ["r1"], 1.0))
     path.write_bytes(path.read_bytes()[:-20])
-    assert not store.held(np.array([b"r1"])).any()
-    assert not store.holdings(np.array([b"r1"]))
+    assert not store.held(np.array([b"r1"]), stopped=False).any()
+    assert not store.holdings(np.array([b"r1"]), stopped=False)
+
+
+def test_a_file_of_others_among_the_parts_is_none(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.write_part(_part("none", [], 1.0))
+    pd.DataFrame({"run_id": ["r1"]}).to_parquet(tmp_path / "parts" / "mine.parquet")
+    assert store.holdings(np.array([b"r1"]), stopped=False) == []
+
+
+def test_chosen_curves_of_a_part(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    part = _part("a", ["r1", "r2"], 1.0)
+    more = {**part.curves, "train_loss_of_all": part.curves["train_loss"] + 1}
+    store.write_part(replace(part, curves=more, seconds={"train": 2.0}, saved_lane_steps=3))
+    (holding,) = store.holdings(np.array([b"r2", b"r9", b"r1"]), stopped=False)
+    assert (holding.pack_id, holding.evaluations, holding.curves) == ("a", 3, tuple(more))
+    assert (holding.numbers.tolist(), holding.rows.tolist()) == ([0, 2], [1, 0])
+    assert (holding.seconds, holding.saved_lane_steps) == ({"train": 2.0}, 3)
+    assert list(store.read(holding, ["train_loss"]).curves) == ["train_loss"]
+    assert list(store.read(holding).curves) == list(more)
 
 
 def test_a_part_that_was_not_finished_is_none(tmp_path: Path) -> None:
@@ -57,7 +111,7 @@ def test_a_part_that_was_not_finished_is_none(tmp_path: Path) -> None:
     path = store.write_part(_part("a", ["r1"], 1.0))
     path.rename(path.with_name(".half.parquet"))
     assert store.part_files() == []
-    assert not store.held(np.array([b"r1"])).any()
+    assert not store.held(np.array([b"r1"]), stopped=False).any()
 
 
 def test_nothing_half_written_is_left(tmp_path: Path) -> None:
@@ -175,6 +229,13 @@ def test_manifest_says_how(results: lb.Results) -> None:
     assert sum(pack["runs"] for pack in manifest["packs"]) == 32
 
 
+def test_manifest_says_what_took_how_long(tmp_path: Path) -> None:
+    trained = lb.sweep("quadratic", learning_rates=[0.1], seeds=1, steps=4, out=tmp_path / "timed")
+    seconds = trained.manifest["seconds"]
+    assert set(seconds) == {"compile", "train", "evaluate", "training", "starting", "writing", "tables"}
+    assert 0 < seconds["starting"] + seconds["writing"] < seconds["training"]
+
+
 def test_save_and_load(results: lb.Results, tmp_path: Path) -> None:
     saved = results.save(tmp_path / "copy")
     assert lb.load(tmp_path / "copy").runs.equals(saved.runs)
@@ -264,6 +325,15 @@ def test_a_pack_that_fails_leaves_the_others(tmp_path: Path) -> None:
     assert done.trained == 4
     assert done.results.manifest["runs"] == {"total": 8, "done": 4, "left": 4}
     assert len(done.results.runs) == 4
+
+
+def test_curves_too_long_for_csv_leave_no_older_csv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    results = pipeline.run(_study(tmp_path), tmp_path / "out", report=False)
+    assert (results.folder / "curves.csv").exists()
+    monkeypatch.setattr(tables, "CURVES_CSV_ROWS", len(results.curves) - 1)
+    again = pipeline.rebuild(Store(results.folder), report=False)
+    assert not (results.folder / "curves.csv").exists()
+    assert again.curves.equals(results.curves)
 
 
 def test_tables_of_no_parts(tmp_path: Path) -> None:

@@ -151,6 +151,14 @@ def test_a_mistake_is_one_line(path: Path, override: str, message: str) -> None:
     assert "\n" not in text
 
 
+def test_named_rates_from_python_need_the_other_rates_too() -> None:
+    message = r"""sweep: learning_rates = {'output': \[1.0\]}: needs the rates of the name "" as well"""
+    with pytest.raises(StudyError, match=message):
+        lb.sweep("quadratic", learning_rates={"output": [1.0]})
+    with pytest.raises(StudyError, match=r"learning_rate.output values is empty; give at least one rate"):
+        lb.sweep("quadratic", learning_rates={"": [1.0], "output": []})
+
+
 def test_missing_keys_files_and_names(path: Path, tmp_path: Path) -> None:
     with pytest.raises(StudyError, match="steps: missing; a study needs it"):
         read({"name": "x", "problem": "quadratic", "optimizer": "sgd", "learning_rate": {"values": [1]}})

@@ -58,6 +58,44 @@ class Timing(NamedTuple):
         """The unit that every peer is compared in."""
         return self.model_steps / self.seconds
 
+    def line(self) -> dict[str, Any]:
+        """What the JSON line says; above 256 models only a summary of the final losses."""
+        losses = np.asarray(self.final_losses)
+        finite = losses[np.isfinite(losses)]
+        line: dict[str, Any] = {
+            "seconds": self.seconds,
+            "model_steps": self.model_steps,
+            "model_steps_per_second": self.model_steps_per_second,
+            "threads": self.threads,
+            "initial_loss": self.initial_loss if math.isfinite(self.initial_loss) else None,
+            "final_loss_best": float(finite.min()) if finite.size else None,
+            "final_loss_median": float(np.median(finite)) if finite.size else None,
+            "finite_fraction": finite.size / losses.size,
+            "all_seconds": self.all_seconds,
+        }
+        if losses.size <= 256:
+            line["final_losses"] = [float(loss) if math.isfinite(loss) else None for loss in losses]
+        return line
+
+
+class Trials(NamedTuple):
+    """What a launcher returns: the time of its trials of an objective that does nothing."""
+
+    trials: int
+    seconds: float
+    start_seconds: float
+    """What comes once, before the first trial: imports, a cluster, a database."""
+    detail: dict[str, Any]
+
+    def line(self) -> dict[str, Any]:
+        """What the JSON line says."""
+        return {
+            "trials": self.trials,
+            "seconds": self.seconds,
+            "trials_per_second": self.trials / self.seconds,
+            "start_seconds": self.start_seconds,
+        }
+
 
 class Digits(NamedTuple):
     """The training part of scikit-learn's digits."""
@@ -176,31 +214,18 @@ def versions(*packages: str) -> dict[str, str]:
     return found
 
 
-def report(name: str, timing: Timing, *packages: str) -> dict[str, Any]:
-    """The JSON line of a peer; above 256 models only a summary of the final losses."""
-    losses = np.asarray(timing.final_losses)
-    finite = losses[np.isfinite(losses)]
-    line: dict[str, Any] = {
+def report(name: str, result: Timing | Trials, *packages: str) -> dict[str, Any]:
+    """The JSON line of a peer."""
+    return {
         "peer": name,
-        "seconds": timing.seconds,
-        "model_steps": timing.model_steps,
-        "model_steps_per_second": timing.model_steps_per_second,
-        "threads": timing.threads,
+        **result.line(),
         "versions": versions(*packages),
-        "initial_loss": timing.initial_loss if math.isfinite(timing.initial_loss) else None,
-        "final_loss_best": float(finite.min()) if finite.size else None,
-        "final_loss_median": float(np.median(finite)) if finite.size else None,
-        "finite_fraction": finite.size / losses.size,
-        "all_seconds": timing.all_seconds,
         "load_average": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
-        "detail": timing.detail,
+        "detail": result.detail,
     }
-    if losses.size <= 256:
-        line["final_losses"] = [float(loss) if math.isfinite(loss) else None for loss in losses]
-    return line
 
 
-def main(peer: Callable[..., Timing], *packages: str) -> None:
+def main(peer: Callable[..., Timing | Trials], *packages: str) -> None:
     """Command line of a peer: an option for each parameter of the function; `--json` prints one JSON line."""
     parser = argparse.ArgumentParser(description=(peer.__doc__ or "").splitlines()[0])
     for parameter in inspect.signature(peer).parameters.values():
@@ -215,6 +240,11 @@ def main(peer: Callable[..., Timing], *packages: str) -> None:
     line = report(peer.__name__, peer(**options), *packages)
     if as_json:
         print(json.dumps(line), flush=True)
+        return
+    if "trials" in line:
+        print(
+            f"{line['peer']}: {line['trials_per_second']:,.3g} trials/s after {line['start_seconds']:.1f} s"
+        )
         return
     print(f"{line['peer']}: {line['model_steps_per_second']:,.0f} model-steps/s on {line['threads']} threads")
     print(f"loss {line['initial_loss']} -> best {line['final_loss_best']}; {line['detail']}")

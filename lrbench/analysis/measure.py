@@ -24,12 +24,17 @@ def larger_is_better(metric: str) -> bool:
 
 
 def measure(
-    step: npt.ArrayLike, curves: Mapping[str, npt.ArrayLike], diverged_step: npt.ArrayLike, objective: str
+    step: npt.ArrayLike,
+    curves: Mapping[str, npt.ArrayLike],
+    diverged_step: npt.ArrayLike,
+    objective: str,
+    stopped_step: npt.ArrayLike | None = None,
 ) -> pd.DataFrame:
     """Reduce the curves of runs to one row each; rows do not look at each other, so parts can be streamed.
 
-    status = `nonfinite` if a step, a training loss or the final validation loss is not finite, `diverged` if
-    the training loss ends above its start, else `ok`. rise = Σ max(0, ℓ_{k+1} − ℓ_k) over the evaluations
+    status = `nonfinite` if a step, a training loss or the final validation loss is not finite, else `stopped`
+    if a race stopped the run (it then counts as if it had stayed where it was), `diverged` if the training
+    loss ends above its start, else `ok`. rise = Σ max(0, ℓ_{k+1} − ℓ_k) over the evaluations
     from T/2 on; late_pace = 4(ℓ(¾T) − ℓ(T)) / (ℓ₀ − ℓ(T)), missing where the objective has not fallen. Both
     are for `judge`.
 
@@ -39,6 +44,7 @@ def measure(
             `valid_*`.
         diverged_step: [run] first non-finite step, NaN = never.
         objective: "valid_loss" or "train_loss".
+        stopped_step: [run] the step after which the run was stopped, NaN = never.
 
     Example:
         >>> row = measure([0, 2, 4], {"train_loss": [[4.0, 1.0, 2.0]]}, [float("nan")], "train_loss").iloc[0]
@@ -50,11 +56,14 @@ def measure(
     steps = np.asarray(step, dtype=np.int64)
     tables = {name: _finite(values) for name, values in curves.items()}
     tables.setdefault("valid_loss", np.full_like(tables["train_loss"], np.nan))
+    stopped = np.full(len(tables["train_loss"]), np.nan) if stopped_step is None else np.asarray(stopped_step)
+    tables = {name: _held(steps, table, stopped) for name, table in tables.items()}
     first_bad = _first_bad(steps, tables, np.asarray(diverged_step, dtype=np.float64))
     broken = np.isfinite(first_bad)
     train = tables["train_loss"]
     with np.errstate(invalid="ignore"):
-        status = np.select([broken, train[:, -1] > train[:, 0]], ["nonfinite", "diverged"], "ok")
+        states = [broken, np.isfinite(stopped), train[:, -1] > train[:, 0]]
+    status = np.select(states, ["nonfinite", "stopped", "diverged"], "ok")
     out: dict[str, object] = {
         "status": pd.array(status, dtype="str"),
         "diverged_step": pd.array(np.where(broken, first_bad, np.nan), dtype="Int64"),
@@ -76,6 +85,15 @@ def measure(
 def _finite(values: npt.ArrayLike) -> Floats:
     table = np.array(values, dtype=np.float64)
     table[~np.isfinite(table)] = np.nan
+    return table
+
+
+def _held(step: Ints, table: Floats, stopped: Floats) -> Floats:
+    """Let every stopped run keep the value of its last evaluation."""
+    rows = np.flatnonzero(np.isfinite(stopped))
+    last = np.searchsorted(step, stopped[rows], side="right") - 1
+    after = np.arange(len(step))[None] > last[:, None]
+    table[rows] = np.where(after, table[rows, last][:, None], table[rows])
     return table
 
 

@@ -50,6 +50,24 @@ def losses(runs: pd.DataFrame, objectives: Objectives = None) -> tuple[Floats, F
     return initial, final
 
 
+def trained(runs: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    """Whether each run [run] trained: its status is ok, or it was stopped with a training loss not above its start.
+
+    Example:
+        >>> runs = pd.DataFrame({"status": ["ok", "stopped", "stopped", "diverged"],
+        ...                      "initial_train_loss": 1.0, "final_train_loss": [0.1, 0.9, 1.1, 2.0]})
+        >>> trained(runs).tolist()
+        [True, True, False, False]
+    """
+    status = runs["status"].to_numpy()
+    fine: npt.NDArray[np.bool_] = status == "ok"
+    stopped = status == "stopped"
+    if stopped.any():
+        fell = _column(runs, "final_train_loss") <= _column(runs, "initial_train_loss")
+        fine = fine | (stopped & fell)
+    return fine
+
+
 def best_final(
     runs: pd.DataFrame, initial: Floats, final: Floats, stable: float = 0.5
 ) -> tuple[Ints, Floats]:
@@ -70,7 +88,7 @@ def best_final(
     seeds = np.bincount(point, minlength=len(begins))
     start = np.cumsum(seeds) - seeds
     middle = (loss[start + (seeds - 1) // 2] + loss[start + seeds // 2]) / 2
-    fine = np.bincount(point, weights=(runs["status"] == "ok").to_numpy(dtype=float), minlength=len(begins))
+    fine = np.bincount(point, weights=trained(runs).astype(float), minlength=len(begins))
     middle[(fine < stable * seeds) | np.isnan(middle)] = np.inf
     least = np.full(len(first), np.inf)
     np.minimum.at(least, code[begins], middle)

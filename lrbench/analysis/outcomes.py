@@ -10,7 +10,7 @@ import pandas as pd
 
 from lrbench.analysis.groups import PARTS, Floats, group, identity, part_columns
 from lrbench.analysis.measure import measure
-from lrbench.analysis.objective import Objectives, best_final, losses
+from lrbench.analysis.objective import Objectives, best_final, losses, trained
 from lrbench.analysis.rates import best_rates
 from lrbench.analysis.thresholds import Thresholds
 
@@ -24,8 +24,8 @@ def judge(
 ) -> pd.DataFrame:
     """Add `verdict` and `oscillation` to the runs, and drop the internals of `measure`.
 
-    With ℓ* the best final loss over the grid of a problem (see `best_final`): `diverged` if the status is not ok;
-    `good` if ℓ(T) ≤ ℓ* + ε(ℓ₀ − ℓ*); else `oscillating` if rise > ¼(ℓ₀ − ℓ*); else `slow` if late_pace ≥ ½;
+    With ℓ* the best final loss over the grid of a problem (see `best_final`): `diverged` if the run did not train (see `trained`);
+    `slow` if a race stopped it; else `good` if ℓ(T) ≤ ℓ* + ε(ℓ₀ − ℓ*); else `oscillating` if rise > ¼(ℓ₀ − ℓ*); else `slow` if late_pace ≥ ½;
     else `stuck`. oscillation = rise / (ℓ₀ − ℓ*), missing where the run diverged or started no higher than ℓ*
     (there ℓ₀ − ℓ* counts as 0: only ℓ* itself is good, and any rise is an oscillation).
 
@@ -51,16 +51,18 @@ def judge(
     star = least[code]
     span = np.maximum(initial - star, 0.0)
     rise = runs["rise"].to_numpy(dtype=np.float64)
-    failed = (runs["status"] != "ok").to_numpy(dtype=bool) | np.isnan(final)
+    failed = ~trained(runs) | np.isnan(final)
+    stopped = (runs["status"] == "stopped").to_numpy(dtype=bool)
     with np.errstate(invalid="ignore", divide="ignore"):
         verdict = np.select(
             [
                 failed,
+                stopped,
                 final <= star + limits.good * span,
                 rise > limits.oscillating * span,
                 runs["late_pace"].to_numpy(dtype=np.float64) >= limits.slow,
             ],
-            ["diverged", "good", "oscillating", "slow"],
+            ["diverged", "slow", "good", "oscillating", "slow"],
             "stuck",
         )
         oscillation = np.where(failed | (span == 0), np.nan, rise / span)

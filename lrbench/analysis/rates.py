@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from lrbench.analysis.groups import PARTS, Floats, Ints, group, part_columns
-from lrbench.analysis.objective import Objectives, losses
+from lrbench.analysis.objective import Objectives, losses, trained
 
 
 class Lines(NamedTuple):
@@ -19,7 +19,7 @@ class Lines(NamedTuple):
     line: Ints  # [line] numbers of the lines, in order of appearance
     rate: Floats  # [line, rate] ascending
     loss: Floats  # [line, rate, seed] min(ℓ(T), ℓ₀); ℓ₀ where the final loss is not finite
-    ok: Floats  # [line, rate, seed] 1 if the status is ok, else 0
+    ok: Floats  # [line, rate, seed] 1 if the run trained, else 0
     initial: Floats  # [line] median ℓ₀ over the runs
 
     def cut(self, here: slice) -> Lines:
@@ -31,7 +31,7 @@ def lines(runs: pd.DataFrame, objectives: Objectives = None) -> Iterator[Lines]:
     """Every problem × optimizer × schedule (with their parameters) of the runs, those of one shape together."""
     initial, final = losses(runs, objectives)
     clipped = np.fmin(final, initial)
-    fine = (runs["status"] == "ok").to_numpy(dtype=np.float64)
+    fine = trained(runs).astype(np.float64)
     rates = runs["learning_rate"].to_numpy(dtype=np.float64)
     code, first = group(runs, part_columns(runs, *PARTS))
     at_rate, rate_count = _ranks(code, rates, len(first))

@@ -8,6 +8,7 @@ import pandas as pd
 from lrbench.analysis.bootstrap import iqm, middle, quantiles, resamples
 from lrbench.analysis.groups import Floats, Ints, group, identity, members, part_columns, point_columns
 from lrbench.analysis.measure import larger_is_better
+from lrbench.analysis.objective import trained
 from lrbench.analysis.thresholds import Thresholds
 
 _BLOCK = 1_000_000  # resampled values at a time: 8 MB, and a few copies of it
@@ -24,7 +25,7 @@ def summary(runs: pd.DataFrame, thresholds: Thresholds | None = None) -> pd.Data
         thresholds: for `confidence` and `resamples`.
 
     Returns:
-        The identity columns but seed, `seeds`, `diverged_fraction` (share of runs whose status is not ok),
+        The identity columns but seed, `seeds`, `diverged_fraction` (share of runs that did not train),
         and `_mean _median _iqm _low _high` of every `final_*` and `best_*` metric.
 
     Example:
@@ -41,7 +42,7 @@ def summary(runs: pd.DataFrame, thresholds: Thresholds | None = None) -> pd.Data
     code, first = group(runs, columns)
     out = identity(runs, first, columns)
     out["seeds"] = np.bincount(code, minlength=len(first))
-    out["diverged_fraction"] = np.bincount(code, runs["status"] != "ok", len(first)) / out["seeds"]
+    out["diverged_fraction"] = np.bincount(code, ~trained(runs), len(first)) / out["seeds"]
     order = np.argsort(code, kind="stable")
     found: dict[str, Floats] = {}
     for name in runs.columns:

@@ -228,7 +228,8 @@ class Batch:
         """Give the runs their places, and put their hyper-parameters there."""
         compiled = self._compiled
         layout = arrange(self._places[runs], compiled.mesh.size, compiled.size)
-        self._layout = layout._replace(runs=np.where(layout.runs >= 0, runs[layout.runs], -1))
+        # The last entry is what an empty place, −1, finds: also where no run is left at all.
+        self._layout = layout._replace(runs=np.append(runs, -1)[layout.runs])
         # An empty place trains a copy of its neighbour, whose result is thrown away.
         self._filled = np.where(self._layout.runs >= 0, self._layout.runs, self._layout.runs[:, :1].clip(0))
         values = jax.tree.map(lambda each: each[self._filled], self._values)

@@ -104,18 +104,17 @@ def fastest(start: int, seconds: Callable[[int], float], most: int) -> tuple[int
     (2, 1.0)
     """
     best, time = start, seconds(start)
-    for step in (lambda lanes: lanes * 2, lambda lanes: lanes // 2):
-        began = best
-        while 1 <= (size := step(best)) <= most and (found := seconds(size)) <= BETTER * time:
+    for factor in (2.0, 0.5):
+        while 1 <= (size := int(best * factor)) <= most and (found := seconds(size)) <= BETTER * time:
             best, time = size, found
-        if best != began:
+        if best != start:
             break
     return best, time
 
 
 def free_bytes(device: jax.Device) -> int:
     """Return the memory that is free on a device; the machine's, for a CPU."""
-    stats = device.memory_stats()  # type: ignore[no-untyped-call]
+    stats = device.memory_stats()
     if not stats or "bytes_limit" not in stats:
         return machine.memory().free
     return int(stats["bytes_limit"]) - int(stats["bytes_in_use"])

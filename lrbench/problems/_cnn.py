@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 from lrbench.errors import ProblemError
 from lrbench.metrics import accuracy
 from lrbench.problems import _convolutions
-from lrbench.problems._convolutions import Convolution
+from lrbench.problems._convolutions import Convolution, Images
 from lrbench.problems._data import Split
 from lrbench.problems._models import cross_entropy, dense, positive, weights
 from lrbench.problems._problem import Batch, Form, Params, Problem
@@ -28,16 +28,20 @@ class Network:
         channels: output channels of each convolution.
         labels: how many classes there are.
         kernel: rows and columns of a convolution's kernel.
-        window: rows and columns that are pooled.
         padded: whether zeros around the images keep their size in a convolution.
+        curves: whether images are curves of one row, of which pairs are pooled rather than squares.
     """
 
     shape: tuple[int, int, int]
     channels: tuple[int, ...]
     labels: int
     kernel: tuple[int, int] = (3, 3)
-    window: tuple[int, int] = (2, 2)
     padded: bool = True
+    curves: bool = False
+
+    @property
+    def _window(self) -> tuple[int, int]:
+        return (1, 2) if self.curves else (2, 2)
 
     def init(self, key: Array) -> Params:
         """Return the layers' weights."""
@@ -58,7 +62,7 @@ class Network:
         for _ in self.channels:
             for axis in (0, 1):
                 lost = 0 if self.padded else self.kernel[axis] - 1
-                sides[axis] = (sides[axis] - lost) // self.window[axis]
+                sides[axis] = (sides[axis] - lost) // self._window[axis]
         if min(sides) < 1:
             raise ProblemError(
                 f"channels = {list(self.channels)}: images of {self.shape[1]}×{self.shape[2]} are too small for so many "
@@ -71,12 +75,23 @@ class Network:
     ) -> Float[Array, "label example"]:
         """Return the score of every label."""
         hidden = images.T.reshape(*self.shape, -1)
-        for layer in params[:-1]:
-            hidden = _convolutions.pad(hidden, self.kernel) if self.padded else hidden
-            pooled = _convolutions.max_pool(convolve(hidden, layer["weight"]), self.window)
-            # A bias is the same for all pixels: adding it after the maximum is adding it before, on fewer numbers.
+        for index, layer in enumerate(params[:-1]):
+            hidden = self._cut(_convolutions.pad(hidden, self.kernel) if self.padded else hidden)
+            if self.curves:
+                pooled = _convolutions.pool_pairs(convolve(hidden, layer["weight"]))
+            elif index == 0 and convolve is _convolutions.slices:
+                pooled = _convolutions.first_layer(hidden, layer["weight"])
+            else:
+                pooled = _convolutions.max_pool(convolve(hidden, layer["weight"]))
+            # Biases and ReLU commute with the maximum over pixels, and are cheaper after it.
             hidden = jax.nn.relu(pooled + layer["bias"][..., None, None])
         return dense(params[-1], hidden.reshape(-1, hidden.shape[-1]))
+
+    def _cut(self, hidden: Images) -> Images:
+        """Return images without an odd last row and column of what a convolution gives, which pooling leaves out."""
+        sides = zip(hidden.shape[1:3], self.kernel, self._window, strict=True)
+        rows, columns = ((side - k + 1) // w * w + k - 1 for side, k, w in sides)
+        return hidden[:, :rows, :columns]
 
 
 def classifier(name: str, parts: Split, network: Network, batch_size: int | None) -> Problem:

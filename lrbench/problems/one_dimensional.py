@@ -47,7 +47,7 @@ def mnist1d_cnn(
 
     Source: Greydanus & Kobak, Scaling Down Deep Learning with MNIST-1D, arXiv:2011.14439.
     """
-    network = _cnn.Network((1, 1, _mnist1d.LENGTH), channels, _LABELS, kernel=(1, 5), window=(1, 2))
+    network = _cnn.Network((1, 1, _mnist1d.LENGTH), channels, _LABELS, kernel=(1, 5), curves=True)
     return _cnn.classifier("mnist1d_cnn", split(*_mnist1d.generate(samples)), network, batch_size or None)
 
 

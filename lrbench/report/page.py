@@ -14,6 +14,7 @@ import pandas as pd
 from lrbench.analysis.best import best
 from lrbench.analysis.groups import PARTS
 from lrbench.analysis.labels import label, rate_text
+from lrbench.analysis.objective import trained
 from lrbench.analysis.thresholds import Thresholds
 from lrbench.plots.base import Tables
 from lrbench.report.data import as_json, page_data
@@ -103,7 +104,7 @@ def _facts(results: Tables) -> list[tuple[str, str]]:
     runs = results.runs
     rates = runs["learning_rate"]
     steps = " or ".join(f"{value:,}" for value in sorted(runs["steps"].unique())) if "steps" in runs else "–"
-    diverged = float((runs["status"] != "ok").mean()) if len(runs) else np.nan
+    diverged = float((~trained(runs)).mean()) if len(runs) else np.nan
     return [
         ("runs", f"{len(runs):,}"),
         ("problems", f"{runs['problem'].nunique():,}"),
