@@ -251,6 +251,8 @@ def test_a_table_is_tuned_by_one_command() -> None:
         "--set",
         "steps=5",
         "--set",
+        "evaluate_every=5",
+        "--set",
         "seeds=1",
         "--set",
         "learning_rate.num=2",
