@@ -17,8 +17,8 @@ _HEAD = """\
 Everything that a study file, the command line and Python can name. `python docs/make_catalogue.py` makes this page from
 the docstrings; `lrbench list KIND NAME` prints the same in a terminal.
 
-A parameter that is a *lane* costs no new program, however many values it takes; each value of any other one is a program
-of its own, compiled for itself. For your own, see [own code](own-code.md).
+A parameter that is a *lane* costs no new program, however many values it takes, and neither does any parameter of a schedule; each
+value of any other one is a program of its own, compiled for itself. For your own, see [own code](own-code.md).
 """
 _KINDS = {
     "problem": "Problems",
@@ -29,6 +29,11 @@ _KINDS = {
     "plot": "Plots",
     "launcher": "Launchers",
 }
+_SCHEDULES = """\
+The shapes with their defaults, as `python docs/make_schedules.py` draws them:
+
+![A small picture of every schedule: the learning rate over a run, as a share of its peak](images/schedules.png)
+"""
 _LEFT_OUT = ("Args:", "Returns:", "Raises:", "Example:", ">>>")
 
 
@@ -39,6 +44,8 @@ def page() -> str:
 
 def _room(kind: str) -> Iterator[str]:
     yield f"## {_KINDS.get(kind, kind.capitalize())}\n"
+    if kind == "schedule":
+        yield _SCHEDULES
     for name in catalog.names(kind):
         yield from _entry(catalog.get(kind, name))
 
@@ -62,7 +69,7 @@ def _entry(entry: Entry) -> Iterator[str]:
 
 def _row(parameter: Parameter, kind: str) -> str:
     default = "needed" if parameter.default is REQUIRED else f"`{_toml(parameter.default)}`"
-    role = ", a lane" if parameter.numeric and kind != "problem" else ""
+    role = ", a lane" if parameter.numeric and kind == "optimizer" else ""
     cells = (f"`{parameter.name}`", f"`{parameter.annotation}`{role}", default, parameter.doc)
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 

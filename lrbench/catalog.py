@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import difflib
+import functools
 import importlib
 import inspect
 import re
@@ -33,6 +34,8 @@ ROOMS: Mapping[str, str] = {
 ONE_A_FILE = frozenset({"plot", "launcher"})
 """Rooms where a file holds one entry, named as the file; in the others every public function is one."""
 REQUIRED: Any = inspect.Parameter.empty
+Part = str | dict[str, bool | int | float | str | list[Any]]
+"""A schedule that is part of another one: a name, or a table with a name and parameters."""
 
 
 @dataclass(frozen=True)
@@ -136,10 +139,18 @@ def of_function(kind: str, function: Callable[..., Any]) -> Entry:
             annotation = "Any" if parameter.default in (None, REQUIRED) else type(parameter.default).__name__
         text = annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)
         parameters[parameter.name] = Parameter(parameter.name, text, parameter.default)
-    name = getattr(function, "__name__", type(function).__name__)
-    return Entry(
-        kind, name, function.__module__, parameters, inspect.getdoc(function) or "", function=function
-    )
+    doc = inspect.getdoc(function) or ""
+    return Entry(kind, _name(function), function.__module__, parameters, doc, function=function)
+
+
+def _name(function: Callable[..., Any]) -> str:
+    """Return what a user's own function is called; an optax schedule as the function that made it."""
+    if isinstance(function, functools.partial):
+        return _name(function.func)
+    maker, local, _ = getattr(function, "__qualname__", "").partition(".<locals>.")
+    if local and function.__module__.partition(".")[0] == "optax":
+        return maker
+    return getattr(function, "__name__", type(function).__name__)
 
 
 def unknown(what: str, given: str, allowed: list[str]) -> str:
@@ -200,7 +211,7 @@ def _parameters(node: ast.FunctionDef, doc: str) -> dict[str, Parameter]:
 def _type(annotation: str) -> Any:
     from typing import Literal
 
-    scope = {"Literal": Literal, "Any": Any, "File": str}
+    scope = {"Literal": Literal, "Any": Any, "File": str, "Part": Part}
     return eval(annotation, scope)
 
 
@@ -214,6 +225,7 @@ def _article(annotation: str) -> str:
         "tuple[float, ...]": "a list of numbers",
         "tuple[str, ...]": "a list of texts",
         "File": "the path of a file",
+        "tuple[Part, ...]": "a list of names and tables",
         "None": "left out",
     }
     if annotation.startswith("Literal["):

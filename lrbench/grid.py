@@ -52,6 +52,19 @@ class Variant:
         return json.dumps([self.name, params, self.source], sort_keys=True, separators=(",", ":"))
 
     @property
+    def label(self) -> str:
+        """Its name and the parameters that the study set, as people read them."""
+        shown = ", ".join(f"{name}={_plain(self.text(name))}" for name in self.shown)
+        return f"{self.name}({shown})" if shown else self.name
+
+    def text(self, name: str) -> Any:
+        """Return a parameter as tables show it: the parts of a schedule as `constant then cosine(final=0.1)`."""
+        value = self.params.get(name)
+        if name != "parts" or not isinstance(value, list | tuple):
+            return value
+        return " then ".join(part if isinstance(part, str) else _call(part) for part in value)
+
+    @property
     def structure(self) -> tuple[Any, ...]:
         """What decides the compiled program: the code, and every parameter that is not a lane."""
         static = {name: value for name, value in self.params.items() if name not in self.numeric}
@@ -167,7 +180,7 @@ class Grid:
         columns["steps"] = np.full(len(runs), self.steps)
         for place, (kind, variants) in zip(places, kinds.items(), strict=False):
             for name in dict.fromkeys(name for variant in variants for name in variant.shown):
-                columns[f"{kind}_{name}"] = _values([v.params.get(name) for v in variants])[place]
+                columns[f"{kind}_{name}"] = _values([v.text(name) for v in variants])[place]
         return columns
 
     @cached_property
@@ -237,6 +250,7 @@ def of_study(study: Study) -> Grid:
 
 def _variants(kind: str, choices: Sequence[Choice]) -> tuple[Variant, ...]:
     found: dict[str, Variant] = {}
+    shown_as: set[tuple[str, str]] = set()
     for index, choice in enumerate(choices):
         # A problem's numbers are part of its program: its data and shapes may depend on them.
         numeric = tuple(p.name for p in choice.entry.parameters.values() if p.numeric and kind != "problem")
@@ -248,8 +262,28 @@ def _variants(kind: str, choices: Sequence[Choice]) -> tuple[Variant, ...]:
             if variant.identity in found:
                 shown = ", ".join(f"{key} = {value}" for key, value in params.items())
                 raise StudyError(f"{kind}.{index}: {variant.name} ({shown}) stands in the study twice")
+            alike = variant.name, json.dumps(params, sort_keys=True)
+            if alike in shown_as:
+                raise StudyError(
+                    f"{kind}.{index}: another {kind} is called {variant.name} too; give yours a name of its own, which is "
+                    "that of the function"
+                )
+            shown_as.add(alike)
             found[variant.identity] = variant
     return tuple(found.values())
+
+
+def _call(part: Mapping[str, Any]) -> str:
+    name = part.get("name", "")
+    rest = ", ".join(f"{key}={_plain(value)}" for key, value in part.items() if key != "name")
+    return f"{name}({rest})" if rest else str(name)
+
+
+def _plain(value: Any) -> str:
+    """Return a value as a study file has it."""
+    if isinstance(value, str) or value is None:
+        return str(value)
+    return f"{value:g}" if isinstance(value, float) else json.dumps(value)
 
 
 def _values(values: list[Any]) -> np.ndarray:

@@ -63,7 +63,7 @@ def _entry(entry: Entry) -> str:
         lines += ["", "Parameters (a list of values is an axis of the grid):"]
         for parameter in entry.parameters.values():
             default = "needed" if parameter.default is REQUIRED else f"default {_toml(parameter.default)}"
-            role = "; a lane" if parameter.numeric and entry.kind != "problem" else ""
+            role = "; a lane" if parameter.numeric and entry.kind == "optimizer" else ""
             lines.append(f"    {parameter.name} ({parameter.annotation}, {default}{role}): {parameter.doc}")
     if entry.path is not None:
         lines += [

@@ -229,7 +229,7 @@ def sweep(
         optimizers: names, `Optimizer(...)`, or functions learning rate → optax transformation.
         learning_rates: the rates, such as `logspace(1e-5, 10, 100)`; or a dict of rates by name, where `""` are those of
             all parameters that have no rate of their own, such as `{"": [0.1, 1], "output": [0.01, 0.1]}`.
-        schedules: names, `Schedule(...)`, or functions steps → optax schedule of peak 1.
+        schedules: names, `Schedule(...)`, or functions steps → optax schedule of peak 1, or optax schedules.
         seeds: a count, or a list.
         steps: optimizer steps of every run.
         out: results folder; left out, a temporary one that lives as long as the results do.

@@ -103,6 +103,14 @@ def results(runs: pd.DataFrame, train: np.ndarray, *, valid: bool = True) -> Res
         "schedules": [
             {"label": "constant", "step": [0, 50, 100], "shape": [1.0, 1.0, 1.0]},
             {"label": "cosine", "step": [0, 50, 100], "shape": [1.0, 0.5, 0.0]},
+            {
+                "label": "reduce_on_plateau(patience=1)",
+                "name": "constant",  # the schedule that these runs have
+                "params": {},
+                "depends_on_losses": True,
+                "step": [0, 50, 100],
+                "shape": [1.0, 1.0, 1.0],
+            },
         ],
     }
     summary = analysis.summary(judged)

@@ -111,7 +111,8 @@ def test_a_line_per_value_of_a_named_rate() -> None:
 
 def test_schedules_draw_their_shapes(results: frames.Results) -> None:
     figure = draw("schedules", results)
-    assert [axes.get_title("left") for axes in figure.axes] == ["constant", "cosine"]
+    titles = [axes.get_title("left") for axes in figure.axes]
+    assert titles == ["constant", "cosine", "reduce_on_plateau(patience=1)"]
     assert figure.axes[1].lines[0].get_ydata().tolist() == [1.0, 0.5, 0.0]
 
 
@@ -143,6 +144,19 @@ def test_contours_show_a_row_of_three_per_problem_and_are_drawn_for_none_else(tm
     curve = found.curves[found.curves["run_id"] == run_id]
     np.testing.assert_allclose(way, curve[["first_coordinate", "second_coordinate"]])
     assert not draw("contours", frames.study(rates=[0.1])).axes
+
+
+def test_a_schedule_that_depends_on_the_losses_is_drawn_as_runs_had_it() -> None:
+    made = frames.study(rates=[0.1, 1e3], optimizers=ONE)  # the runs of the larger rate diverge
+    curves = made.curves
+    late = (curves["run_id"] == made.runs["run_id"].iloc[1]) & (curves["step"] >= 50)
+    curves.loc[late, "learning_rate"] *= 0.5
+    figure = draw("schedules", made)
+    lines = figure.axes[2].lines
+    assert len(lines) == 3
+    assert lines[0].get_ydata().tolist() == [1.0] * 11
+    assert lines[1].get_ydata().tolist() == [1.0] * 5 + [0.5] * 6
+    assert "as runs had it" in figure.texts[-1].get_text()
 
 
 def test_what_has_no_room_is_named() -> None:

@@ -21,6 +21,7 @@ from jaxtyping import Array, Bool, Float, Int, UInt32
 
 from lrbench.engine import capacity, devices, lane, seeds
 from lrbench.engine.lane import Hyper, Recipe, State
+from lrbench.engine.plateau import Table
 from lrbench.problems._problem import Data
 
 
@@ -48,7 +49,7 @@ class Shared(NamedTuple):
     """What every device holds whole: data, schedule table, and per seed initial parameters and random key."""
 
     data: Data
-    shapes: Float[Array, "row step"]
+    schedules: Table
     initial: Any
     noise: UInt32[Array, "seed word"]
 
@@ -85,7 +86,7 @@ class Compiled:
     execute: Any
     state: State
     data: Data
-    shapes: Array
+    schedules: Table
     needed_bytes: int
     compile_seconds: float
 
@@ -103,7 +104,7 @@ def compile_program(
     initial: seeds.Initial,
     rates: tuple[str, ...],
     numeric: tuple[str, ...],
-    shapes: Float[np.ndarray, "row step"],
+    schedules: Table,
     size: Size,
     mesh: Mesh,
 ) -> Compiled:
@@ -114,12 +115,12 @@ def compile_program(
         initial: the problem's initial parameters by seed.
         rates: names of the learning rates.
         numeric: names of the optimizer's numeric hyper-parameters.
-        shapes: the schedule table.
+        schedules: the schedule table.
         size: the largest pack.
         mesh: the devices.
     """
     many, whole = devices.spread(mesh), devices.copied(mesh)
-    data, table = jax.device_put(devices.narrow((recipe.problem.data, shapes)), whole)
+    data, table = jax.device_put(devices.narrow((recipe.problem.data, schedules)), whole)
     of_seeds = jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct((size.seeds, *leaf.shape), leaf.dtype), initial.shapes
     )
@@ -128,10 +129,11 @@ def compile_program(
     examples = seeds.orders(recipe.problem, [0] * size.seeds, 0, size.segment + 1)
     call = _call(0, 0, 0, False, False, examples)
     total = size.chunks * mesh.size
-    place = np.zeros((total, size.lanes), table.dtype)
+    place = np.zeros((total, size.lanes), table.shapes.dtype)
     each: Any = dict.fromkeys(rates, place), place.astype(np.int32), dict.fromkeys(numeric, place)
     hyper = Hyper(*each)
-    state = jax.eval_shape(lambda h, params: _init(recipe, h, params), _first(hyper), initial.shapes)
+    chunk = _ruled(_first(hyper), schedules)
+    state = jax.eval_shape(lambda h, params: _init(recipe, h, params), chunk, initial.shapes)
     state = jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct((total, *leaf.shape), leaf.dtype, sharding=many), state
     )
@@ -212,7 +214,9 @@ class Batch:
         self._place(np.arange(len(seed)))
         many, whole = devices.spread(compiled.mesh), devices.copied(compiled.mesh)
         of_seed = compiled.initial.of(self._seeds), seeds.noise(self._seeds)
-        self._shared = Shared(compiled.data, compiled.shapes, *jax.device_put(self._padded(of_seed), whole))
+        self._shared = Shared(
+            compiled.data, compiled.schedules, *jax.device_put(self._padded(of_seed), whole)
+        )
         self._state: Any = jax.tree.map(
             lambda leaf: jax.device_put(np.zeros(leaf.shape, leaf.dtype), many), compiled.state
         )
@@ -360,7 +364,8 @@ def _chunk(
 ) -> tuple[State, dict[str, Array]]:
     """Do a call's work on one chunk: begin, train, evaluate, each if asked for."""
     problem, noise = recipe.problem, seeds.key(shared.noise[of_chunk])
-    last = shared.shapes.shape[1] - 1
+    shapes, hyper = shared.schedules.shapes, _ruled(hyper, shared.schedules)
+    last = shapes.shape[1] - 1
 
     def batch(count: Array) -> Any:
         if problem.batch_size is None:
@@ -368,7 +373,7 @@ def _chunk(
         return lane.pick(problem.data.train, call.examples[of_chunk, count - call.first])
 
     def factors(count: Array) -> Array:
-        return shared.shapes[hyper.row, jnp.minimum(count, last)]
+        return shapes[hyper.row, jnp.minimum(count, last)]
 
     def step(count: Array, state: State) -> State:
         minibatch, key = batch(count), jax.random.fold_in(noise, count)
@@ -388,6 +393,15 @@ def _chunk(
     state = lax.cond(call.fresh, begin, lambda old: old, state)
     state = lax.fori_loop(call.start, call.stop, step, state)
     return lax.cond(call.evaluate, evaluation, nothing, state)
+
+
+def _ruled(hyper: Hyper, schedules: Table) -> Hyper:
+    """Return a chunk's hyper-parameters with the rules of their rows, if the table has rules."""
+    if schedules.rules is None:
+        return hyper
+    return hyper._replace(
+        plateau=jax.tree.map(lambda column: jnp.asarray(column)[hyper.row], schedules.rules)
+    )
 
 
 def _init(recipe: Recipe, hyper: Hyper, params: Any) -> State:

@@ -13,6 +13,8 @@ import optax
 from jax import lax
 from jaxtyping import Array, Float, Int, PyTree
 
+from lrbench.engine import plateau
+from lrbench.engine.plateau import Rule, Watch
 from lrbench.probes import View
 from lrbench.problems._problem import Batch, Params, Problem
 
@@ -40,12 +42,14 @@ class Recipe:
 class Hyper(NamedTuple):
     """What is a number in a run: its learning rates, its row of the schedule table, its hyper-parameters.
 
-    The rate named "" moves all parameters that have no rate of their own.
+    The rate named "" moves all parameters that have no rate of their own. `plateau` is the row's rule, where a schedule
+    of the study depends on the losses.
     """
 
     learning_rates: dict[str, Float[Array, ""]]
     row: Int[Array, ""]
     numeric: dict[str, Float[Array, ""]]
+    plateau: Rule | None = None
 
 
 class State(NamedTuple):
@@ -56,19 +60,22 @@ class State(NamedTuple):
         optimizer: the optimizer's state.
         bad_step: the first step with a non-finite loss, −1 while there is none.
         model: the state of a model that has one, such as running averages; `()` for all others.
+        plateau: what a schedule that depends on the losses has seen so far; `None` without one.
     """
 
     params: Params
     optimizer: PyTree[Array]
     bad_step: Int[Array, ""]
     model: PyTree[Array] = ()
+    plateau: Watch | None = None
 
 
 def init(recipe: Recipe, hyper: Hyper, initial: Any) -> State:
     """Return a run before its first step, from what its seed's `init` gave."""
     params, model = recipe.problem.parted(initial)
-    optimizer = _optimizer(recipe, hyper, jnp.ones_like(hyper.learning_rates[""])).init(params)
-    return State(params, optimizer, jnp.int32(-1), model)
+    one = jnp.ones_like(hyper.learning_rates[""])
+    watch = None if hyper.plateau is None else plateau.start(one)
+    return State(params, _optimizer(recipe, hyper, one).init(params), jnp.int32(-1), model, watch)
 
 
 def step(
@@ -89,7 +96,7 @@ def step(
     moved = optax.apply_updates(state.params, update), model
     held = state.params, state.model
     params, model = jax.tree.map(lambda new, old: jnp.where(bad < 0, new, old), moved, held)
-    return State(params, optimizer, bad, model)
+    return State(params, optimizer, bad, model, state.plateau)
 
 
 def evaluate(
@@ -107,7 +114,6 @@ def evaluate(
     """
     problem = recipe.problem
     key = jax.random.fold_in(noise, 0)  # the same noise at every evaluation, so that curves compare
-    _, update, _, gradient, _ = _next(recipe, hyper, factor, state, batch, jax.random.fold_in(noise, count))
     sample = _sample(problem.data.train)
 
     def loss(part: Batch) -> dict[str, Array]:
@@ -117,6 +123,11 @@ def evaluate(
     if problem.data.valid_examples:
         scores = _mean(lambda part: loss(part) | _metrics(problem, state, part), problem.data.valid)
         found |= {f"valid_{name}": score for name, score in scores.items()}
+    if hyper.plateau is not None and state.plateau is not None:
+        watch = plateau.watch(hyper.plateau, state.plateau, found[problem.objective], count)
+        state = state._replace(plateau=watch)
+        found[plateau.SCALE] = watch.scale
+    _, update, _, gradient, _ = _next(recipe, hyper, factor, state, batch, jax.random.fold_in(noise, count))
     view = View(state.params, gradient, update)
     found |= {name: probe(view) for name, probe in recipe.probes.items()}
     finite = jnp.isfinite(found["train_loss"]) & jnp.isfinite(optax.tree.norm(state.params))
@@ -136,6 +147,7 @@ def _next(
     """Return the loss at a run's parameters, the update from there, the optimizer's next state, gradient, model state."""
     graded = jax.value_and_grad(recipe.problem.training_loss, has_aux=True)
     (loss, model), gradient = graded(state.params, state.model, batch, key)
+    factor = factor if state.plateau is None else factor * state.plateau.scale
     update, optimizer = _optimizer(recipe, hyper, factor).update(gradient, state.optimizer, state.params)
     return loss, update, optimizer, gradient, model
 

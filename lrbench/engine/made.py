@@ -11,12 +11,14 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from lrbench import catalog, schedules
-from lrbench.engine import capacity, devices, seeds
+from lrbench import catalog
+from lrbench.engine import capacity, devices, plateau, seeds
 from lrbench.engine.lane import Recipe
 from lrbench.errors import LrbenchError, ProblemError, StudyError
 from lrbench.grid import Grid, Program, Variant
 from lrbench.problems._problem import Problem
+from lrbench.schedules import _shape
+from lrbench.schedules._plateau import Plateau
 from lrbench.study import Study
 
 
@@ -33,7 +35,8 @@ class Made:
         with self.precision():
             self.problems = [self._make_problem(variant) for variant in grid.problems]
             self.initial = [seeds.Initial(problem) for problem in self.problems]
-            self.shapes = np.stack([self._make_shape(variant) for variant in grid.schedules])
+            found = [self._make_schedule(variant) for variant in grid.schedules]
+            self.schedules = plateau.table(*zip(*found, strict=True))
             for variant in grid.optimizers:
                 self._check_optimizer(variant)
 
@@ -96,13 +99,26 @@ class Made:
             )
         return made
 
-    def _make_shape(self, variant: Variant) -> np.ndarray:
-        entry, steps = self.study.schedule[variant.choice].entry, self.grid.steps
-        return _made(
-            "schedule",
-            variant,
-            lambda: schedules._tabulate(entry.load()(steps, **variant.params), steps),
-        )
+    def _make_schedule(self, variant: Variant) -> tuple[np.ndarray, Plateau | None]:
+        """Return a schedule's row of the table, and its rule if it depends on the losses.
+
+        What returns no function is itself an optax schedule (step → rate), of which the shape is taken.
+        """
+        choice, steps = self.study.schedule[variant.choice], self.grid.steps
+
+        def make() -> tuple[np.ndarray, Plateau | None]:
+            function = choice.entry.load()
+            found = function(steps, **variant.params)
+            if callable(found):
+                shape = _shape.check(_shape.tabulate(found, steps), own=bool(choice.source))
+                return shape, found if isinstance(found, Plateau) else None
+            if np.ndim(found) or not np.issubdtype(np.asarray(found).dtype, np.number):
+                raise ValueError(
+                    f"returned {type(found).__name__}; must be a function steps → optax schedule, or an optax schedule"
+                )
+            return _shape.of_rates(_shape.tabulate(function, steps)), None
+
+        return _made("schedule", variant, make)
 
     def _check_optimizer(self, variant: Variant) -> None:
         entry = self.study.optimizer[variant.choice].entry

@@ -12,13 +12,13 @@ import jax
 import numpy as np
 from jaxtyping import Float, Int
 
-from lrbench.engine import batch, capacity, devices
+from lrbench.engine import batch, capacity, devices, plateau
 from lrbench.engine.lane import Hyper
 from lrbench.engine.made import Made
 from lrbench.engine.programs import Programs
 from lrbench.engine.race import Race
 from lrbench.engine.surface import Surface, surface
-from lrbench.grid import Grid, Pack, Program, Variant
+from lrbench.grid import Grid, Pack, Program
 from lrbench.problems._problem import Problem
 from lrbench.study import Study
 
@@ -104,17 +104,22 @@ class Engine:
         return [{"platform": d.platform, "kind": d.device_kind, "id": d.id} for d in self.mesh.devices.flat]
 
     def describe_schedules(self) -> list[dict[str, Any]]:
-        """Return the shape of every schedule at up to 201 steps."""
+        """Return the shape of every schedule at up to 201 steps; of one that depends on the losses, before it does."""
         step = np.unique(np.linspace(0, self.grid.steps - 1, 201).round().astype(int))
+        table = self.made.schedules
+        adaptive = (
+            np.zeros(len(table.shapes), bool) if table.rules is None else np.isfinite(table.rules.patience)
+        )
         return [
             {
                 "name": variant.name,
                 "params": {name: variant.params[name] for name in variant.shown},
-                "label": _label(variant),
+                "label": variant.label,
+                "depends_on_losses": bool(depends),
                 "step": step.tolist(),
                 "shape": shape[step].tolist(),
             }
-            for variant, shape in zip(self.grid.schedules, self.made.shapes, strict=True)
+            for variant, shape, depends in zip(self.grid.schedules, table.shapes, adaptive, strict=True)
         ]
 
     def surfaces(self) -> dict[int, Surface]:
@@ -173,8 +178,9 @@ class Engine:
         with self.made.precision():
             lanes = self._place(program, runs, compiled)
             rows = self._segments(program, runs, lanes, seconds, progress)
-        curves = {"learning_rate": self._learning_rates(runs)}
-        curves |= {name: np.stack([row[name] for row in rows], axis=1) for name in rows[0]}
+        found = {name: np.stack([row[name] for row in rows], axis=1) for name in rows[0]}
+        scale = found.pop(plateau.SCALE, None)
+        curves = {"learning_rate": self._learning_rates(runs, scale), **found}
         taken = len(runs) * self.grid.steps - lanes.saved
         if taken:
             self.programs.learn(program, compiled, seconds["train"] / taken)
@@ -249,11 +255,24 @@ class Engine:
         hyper = Hyper(self.grid.rates(runs), rows.astype(np.int32), values)  # type: ignore[arg-type]
         return batch.Batch(compiled, hyper, np.array(self.grid.seeds)[of_run])
 
-    def _learning_rates(self, runs: Int[np.ndarray, " run"]) -> Float[np.ndarray, "run evaluation"]:
-        """Return the rate that each run has at each evaluation; at the end, that of its last step."""
+    def _learning_rates(
+        self, runs: Int[np.ndarray, " run"], scale: Float[np.ndarray, "run evaluation"] | None
+    ) -> Float[np.ndarray, "run evaluation"]:
+        """Return the rate that each run has at each evaluation; at the end, that of its last step.
+
+        `scale` is what schedules that depend on the losses have reduced it to, NaN where a run was not looked at any more.
+        """
         rows = self.grid.indices(runs)[2]
         steps = np.minimum(self.grid.evaluations, self.grid.steps - 1)
-        return self.grid.rates(runs)[""][:, None] * self.made.shapes[rows][:, steps]
+        rates: Float[np.ndarray, "run evaluation"] = (
+            self.grid.rates(runs)[""][:, None] * self.made.schedules.shapes[rows][:, steps]
+        )
+        if scale is None:
+            return rates
+        # A rate is never raised again, so that what a run had last is the least so far.
+        held = np.column_stack([np.ones(len(runs)), scale[:, 1:-1]])
+        held = np.fmin.accumulate(held, axis=1)
+        return rates * np.column_stack([held, held[:, -1]])
 
 
 def _joined(pieces: list[Curves]) -> Curves:
@@ -275,8 +294,3 @@ def _joined(pieces: list[Curves]) -> Curves:
         sum(piece.saved_lane_steps for piece in pieces),
         sum(piece.stopped_lane_steps for piece in pieces),
     )
-
-
-def _label(variant: Variant) -> str:
-    shown = ", ".join(f"{name}={variant.params[name]}" for name in variant.shown)
-    return f"{variant.name}({shown})" if shown else variant.name

@@ -235,7 +235,7 @@ class Programs:
                 made.initial[program.problem],
                 ("", *made.grid.named_rates),
                 made.numeric(program),
-                made.shapes,
+                made.schedules,
                 self._size(program, cut),
                 made.mesh,
             )

@@ -2,29 +2,69 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from textwrap import fill
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lrbench.plots import base
 
-MAX_PANELS = 12
+MAX_PANELS = 25
+MAX_RUNS = 60
+"""The most runs that are drawn of a schedule that depends on the losses."""
 
 
 def schedules(results: base.Tables) -> Figure:
-    """The learning rate over a run as a share of its peak, a panel per schedule."""
+    """The learning rate over a run as a share of its peak, a panel per schedule.
+
+    Of a schedule that depends on the losses, what runs that did not diverge had: a thin line per run.
+    """
     every = list(results.manifest.get("schedules", []))
     shown = every[:MAX_PANELS]
-    columns = 2 if len(shown) in (2, 4) else 3 if len(shown) < 7 else 4
+    count = len(shown)
+    columns = 2 if count in (2, 4) else 3 if count < 7 else 4 if count < 13 else 5
     title = base.title_of(results, "learning rate over a run, as a share of its peak")
-    figure, grid = base.panels(len(shown), title, columns=columns, width=2.7, height=1.5)
-    for axes, schedule in zip(grid, shown, strict=True):
-        single = len(schedule["step"]) == 1
-        axes.plot(
-            schedule["step"], schedule["shape"], color=base.COLOURS[0], lw=1.9, marker="o" if single else ""
-        )
-        axes.fill_between(schedule["step"], schedule["shape"], color=base.COLOURS[0], alpha=0.12, lw=0)
-        base.name_panel(axes, str(schedule["label"]))
+    figure, grid = base.panels(count, title, columns=columns, width=2.7, height=1.5)
+    for place, (axes, schedule) in enumerate(zip(grid, shown, strict=True)):
+        if schedule.get("depends_on_losses"):
+            _draw_runs(axes, results, schedule)
+        else:
+            _draw_shape(axes, schedule)
+        base.name_panel(axes, fill(str(schedule["label"]), 34, max_lines=2, placeholder=" …"))
         axes.set_ylim(-0.04, 1.08)
-        axes.set_xlabel("step", fontsize=9, color=base.INK)
-    names = [str(schedule["label"]) for schedule in every]
-    base.note(figure, base.left_out(names, len(shown), "schedules"))
+        if place + columns >= count:  # the lowest panel of its column
+            axes.set_xlabel("step", fontsize=9, color=base.INK)
+    notes = [base.left_out([str(schedule["label"]) for schedule in every], count, "schedules")]
+    if any(schedule.get("depends_on_losses") for schedule in shown):
+        notes.append("thin lines: a schedule that depends on the losses, as runs had it")
+    base.note(figure, "; ".join(filter(None, notes)))
     return figure
+
+
+def _draw_shape(axes: Axes, schedule: Mapping[str, Any]) -> None:
+    step, shape = schedule["step"], schedule["shape"]
+    axes.plot(step, shape, color=base.COLOURS[0], lw=1.9, marker="o" if len(step) == 1 else "")
+    axes.fill_between(step, shape, color=base.COLOURS[0], alpha=0.12, lw=0)
+
+
+def _draw_runs(axes: Axes, results: base.Tables, schedule: Mapping[str, Any]) -> None:
+    """Draw the rates of runs, evenly chosen among those that did not diverge."""
+    runs = results.runs
+    mine = (runs["schedule"] == schedule["name"]) & runs["diverged_step"].isna()
+    for name, value in schedule["params"].items():
+        mine &= runs[f"schedule_{name}"] == value
+    peaks: pd.Series = runs[mine].set_index("run_id")["learning_rate"]
+    chosen = (
+        peaks.iloc[np.unique(np.linspace(0, len(peaks) - 1, MAX_RUNS).round().astype(int))]
+        if len(peaks)
+        else peaks
+    )
+    curves = results.curves[results.curves["run_id"].isin(chosen.index)]
+    for run_id, rows in curves.groupby("run_id", sort=False):
+        rows = rows.sort_values("step")
+        factor = rows["learning_rate"].to_numpy() / chosen[str(run_id)]
+        axes.step(rows["step"], factor, where="post", color=base.COLOURS[0], lw=1.0, alpha=0.35)
