@@ -53,6 +53,11 @@ class Parameter:
         return self.annotation == "float"
 
     @cached_property
+    def file(self) -> bool:
+        """Whether its value is the path of a file, relative to the study file; empty for none."""
+        return self.annotation == "File"
+
+    @cached_property
     def sequence(self) -> bool:
         """Whether one value is itself a list, so that only a list of lists is an axis."""
         return self.annotation.startswith(("tuple", "list", "Sequence"))
@@ -206,7 +211,7 @@ def _parameters(node: ast.FunctionDef, doc: str) -> dict[str, Parameter]:
 def _type(annotation: str) -> Any:
     from typing import Literal
 
-    scope = {"Literal": Literal, "Any": Any, "Part": Part}
+    scope = {"Literal": Literal, "Any": Any, "File": str, "Part": Part}
     return eval(annotation, scope)
 
 
@@ -218,6 +223,8 @@ def _article(annotation: str) -> str:
         "str": "a text",
         "tuple[int, ...]": "a list of whole numbers",
         "tuple[float, ...]": "a list of numbers",
+        "tuple[str, ...]": "a list of texts",
+        "File": "the path of a file",
         "tuple[Part, ...]": "a list of names and tables",
         "None": "left out",
     }

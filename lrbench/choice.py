@@ -43,13 +43,23 @@ class Schedule(dict[str, Any]):
 
 @dataclass(frozen=True)
 class Choice:
-    """One `[[problem]]`, `[[optimizer]]` or `[[schedule]]` of a study: an entry and the values its parameters take."""
+    """One `[[problem]]`, `[[optimizer]]` or `[[schedule]]` of a study: an entry and the values its parameters take.
+
+    Args:
+        entry: what is chosen.
+        axes: parameter → its values.
+        source: hash of the user's code, empty for built-in ones.
+        reference: how the study names the user's code.
+        file: of the user's code.
+        folder: where the paths among the values start.
+    """
 
     entry: catalog.Entry
     axes: Mapping[str, tuple[Any, ...]]
     source: str = ""
     reference: str = ""
     file: Path | None = None
+    folder: Path = Path()
 
     @property
     def size(self) -> int:
@@ -64,12 +74,29 @@ class Choice:
         products = itertools.product(*self.axes.values())
         return [defaults | dict(zip(self.axes, values, strict=True)) for values in products]
 
+    def arguments(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the parameters of a variant as its function takes them: with the paths of files made whole."""
+        return dict(params) | {name: str(path) for name, path in self._files(params).items()}
+
+    def hashes(self, params: Mapping[str, Any]) -> dict[str, str]:
+        """Return the hash of every file that a variant names, by parameter."""
+        return {name: fingerprint.of_file(path) for name, path in self._files(params).items()}
+
+    def _files(self, params: Mapping[str, Any]) -> dict[str, Path]:
+        named = (name for name, parameter in self.entry.parameters.items() if parameter.file)
+        return {name: Path(self.folder, params[name]).resolve() for name in named if params[name]}
+
     def table(self, folder: Path) -> dict[str, Any]:
         """Return what a study file in that folder would say."""
         reference = self.reference
         if self.file is not None:
             reference = f"{os.path.relpath(self.file, folder.resolve())}:{self.entry.name}"
-        axes = {name: values[0] if len(values) == 1 else list(values) for name, values in self.axes.items()}
+        axes: dict[str, Any] = {}
+        for name, values in self.axes.items():
+            if self.entry.parameters[name].file:
+                whole = (Path(self.folder, value).resolve() if value else "" for value in values)
+                values = tuple(os.path.relpath(path, folder.resolve()) if path else "" for path in whole)
+            axes[name] = values[0] if len(values) == 1 else list(values)
         return {"name": reference or self.entry.name, **axes}
 
 
@@ -104,7 +131,22 @@ def choose(kind: str, item: Any, where: str, context: Mapping[str, Any]) -> Choi
         message = catalog.unknown(kind, name, catalog.names(kind))
         raise StudyError(f'{where}.name: {message}; or your own as "file.py:function"')
     entry = catalog.get(kind, name)
-    return Choice(entry, _axes(entry, table, where))
+    choice = Choice(entry, _axes(entry, table, where), folder=context["folder"])
+    _check_files(choice, where)
+    return choice
+
+
+def _check_files(choice: Choice, where: str) -> None:
+    """Refuse a file that is not there."""
+    for name, values in choice.axes.items():
+        for value in values if choice.entry.parameters[name].file else ():
+            path = Path(choice.folder, value)
+            if value and not path.is_file():
+                what = "is a folder" if path.is_dir() else "no such file"
+                raise StudyError(
+                    f"{where}.{name} = {value!r}: {what}; a path starts at the folder of the study file, "
+                    f"here {choice.folder.resolve()}"
+                )
 
 
 def _of_object(kind: str, thing: Any, where: str, table: Mapping[str, Any] | None = None) -> Choice:

@@ -15,8 +15,9 @@ import numpy as np
 
 
 def of_file(path: Path) -> str:
-    """Return the hash of a source file's text."""
-    return hashlib.blake2b(path.read_bytes(), digest_size=10).hexdigest()
+    """Return the hash of a file's content, of source or of data."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, functools.partial(hashlib.blake2b, digest_size=10)).hexdigest()
 
 
 def of_object(thing: Any) -> str:

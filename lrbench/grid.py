@@ -34,6 +34,7 @@ class Variant:
         numeric: the parameters that are lanes.
         source: hash of the user's code, empty for built-in ones.
         choice: which `[[...]]` of the study it comes from.
+        files: parameter → hash of the file that it names.
     """
 
     name: str
@@ -42,11 +43,13 @@ class Variant:
     numeric: tuple[str, ...] = ()
     source: str = ""
     choice: int = 0
+    files: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def identity(self) -> str:
-        """What tells it from any other, as canonical JSON."""
-        return json.dumps([self.name, dict(self.params), self.source], sort_keys=True, separators=(",", ":"))
+        """What tells it from any other, as canonical JSON: of a file, what is in it, not where it is."""
+        params = {**self.params, **self.files}
+        return json.dumps([self.name, params, self.source], sort_keys=True, separators=(",", ":"))
 
     @property
     def label(self) -> str:
@@ -252,7 +255,10 @@ def _variants(kind: str, choices: Sequence[Choice]) -> tuple[Variant, ...]:
         # A problem's numbers are part of its program: its data and shapes may depend on them.
         numeric = tuple(p.name for p in choice.entry.parameters.values() if p.numeric and kind != "problem")
         for params in choice.variants():
-            variant = Variant(choice.entry.name, params, tuple(choice.axes), numeric, choice.source, index)
+            files = choice.hashes(params)
+            variant = Variant(
+                choice.entry.name, params, tuple(choice.axes), numeric, choice.source, index, files
+            )
             if variant.identity in found:
                 shown = ", ".join(f"{key} = {value}" for key, value in params.items())
                 raise StudyError(f"{kind}.{index}: {variant.name} ({shown}) stands in the study twice")

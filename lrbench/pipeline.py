@@ -108,6 +108,8 @@ def execute(
     Raises:
         StudyError, ProblemError, DataError, StoreError, LaunchError: the user's mistakes, each in one line.
     """
+    from lrbench import tables
+
     listener = listener or Listener()
     traced: Traced | None = None
     wanted = asked if isinstance(asked, Study) else study.read(asked, overrides, trust=trust)
@@ -128,6 +130,8 @@ def execute(
         seconds["starting"] = time.perf_counter() - began
         manifest |= manifests.describe(engine, whole, manifest)
         store.write_manifest(manifest)
+        if surfaces := engine.surfaces():
+            store.write_table("surfaces", tables.surfaces(whole, surfaces), csv=False)
     if held.all():
         listener.say(
             f"{store.folder}: all {len(whole):,} runs are there already; nothing to train{' or to profile' if profile else ''}"
@@ -294,18 +298,25 @@ def _check_folder(store: Store, whole: Grid) -> dict[str, Any]:
             f"{store.folder}: holds the study {name!r}, not {whole.name!r}; choose another --out, or --fresh"
         )
     before, now = _sources(Grid.from_dict(manifest["grid"])) if "grid" in manifest else {}, _sources(whole)
-    changed = sorted(code for code in before.keys() & now.keys() if before[code] != now[code])
+    changed = sorted(what for what in before.keys() & now.keys() if before[what] != now[what])
     if changed:
         raise StoreError(
-            f"{store.folder}: the code of {', '.join(changed)} has changed since its runs were trained; "
+            f"{store.folder}: {', '.join(changed)} has changed since its runs were trained; "
             "choose another --out, or --fresh"
         )
     return manifest
 
 
 def _sources(whole: Grid) -> dict[str, str]:
+    """Return the hash of every code and file of the user's, by what it is."""
     variants = {"problem": whole.problems, "optimizer": whole.optimizers, "schedule": whole.schedules}
-    return {f"{kind} {v.name}": v.source for kind, found in variants.items() for v in found if v.source}
+    each = [(kind, v) for kind, found in variants.items() for v in found]
+    code = {f"the code of {kind} {v.name}": v.source for kind, v in each if v.source}
+    return code | {
+        f"the file {Path(v.params[name]).name} of {kind} {v.name}": found
+        for kind, v in each
+        for name, found in v.files.items()
+    }
 
 
 def _train(

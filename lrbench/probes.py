@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import jax
 import optax
 from jaxtyping import Array, Float, PyTree
 
@@ -27,3 +28,18 @@ def update_norm(view: View) -> Float[Array, ""]:
 def parameter_norm(view: View) -> Float[Array, ""]:
     """Return the Euclidean norm of all parameters: ‖w‖₂."""
     return optax.tree.norm(view.parameters)
+
+
+def first_coordinate(view: View) -> Float[Array, ""]:
+    """Return the first number of the parameters: w₁, for contour plots of objectives of two coordinates."""
+    return _coordinate(view, 0)
+
+
+def second_coordinate(view: View) -> Float[Array, ""]:
+    """Return the second number of the parameters: w₂, or w₁ where there is but one."""
+    return _coordinate(view, 1)
+
+
+def _coordinate(view: View, place: int) -> Float[Array, ""]:
+    first = jax.tree.leaves(view.parameters)[0].reshape(-1)
+    return first[min(place, first.size - 1)]

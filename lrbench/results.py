@@ -54,6 +54,11 @@ class Results:
         """A row per problem, optimizer and schedule: best rate, good band, cliff."""
         return self._table("sensitivity")
 
+    @functools.cached_property
+    def surfaces(self) -> pd.DataFrame:
+        """A row per point of the landscape of every problem of two coordinates; empty if there is none."""
+        return self._table("surfaces") if (self.folder / "surfaces.parquet").exists() else pd.DataFrame()
+
     def best(self) -> pd.DataFrame:
         """Return the answer: which rate to use, how wide the good band is, where it breaks, how sure that is."""
         from lrbench.analysis import Thresholds, best
@@ -115,11 +120,13 @@ def load(folder: str | os.PathLike[str]) -> Results:
 
 
 def write_pictures(results: Results) -> list[Path]:
-    """Write every plot as PNG and SVG and the report, and return their paths."""
+    """Write every plot that has something to show as PNG and SVG, and the report, and return their paths."""
     store = Store(results.folder)
     written = []
     for name in catalog.names("plot"):
         figure = results.plot(name)
+        if not figure.axes:
+            continue
         for kind in ("png", "svg"):
             save = functools.partial(figure.savefig, format=kind)
             written.append(store.write(f"plots/{name}.{kind}", save))

@@ -153,7 +153,9 @@ def read(
         raise StudyError(f"{path}: not valid TOML: {error}") from error
     for text in overrides:
         _override(table, text)
-    return check(table, str(study), trust=trust, folder=path.parent)
+    # The paths in a built-in study are those that --set gave it, which start where the user is.
+    built_in = path.parent == catalog.HERE / "studies"
+    return check(table, str(study), trust=trust, folder=Path() if built_in else path.parent)
 
 
 def find(study: str | os.PathLike[str]) -> Path:

@@ -55,6 +55,28 @@ def build(
     store.write_table("sensitivity", sensitivity(runs, thresholds, objectives))
 
 
+def surfaces(grid: Grid, found: Mapping[int, tuple[np.ndarray, np.ndarray, np.ndarray]]) -> pd.DataFrame:
+    """Return a row per point of the landscapes of problems of two coordinates.
+
+    Args:
+        grid: whose problems they are.
+        found: problem number → both coordinates' values, and the losses [second coordinate, first coordinate].
+    """
+    runs_per_problem = len(grid) // len(grid.problems)
+    pieces = []
+    for number, (first, second, loss) in found.items():
+        identity = grid.columns(np.array([number * runs_per_problem]))
+        named = {key: [value[0]] * loss.size for key, value in identity.items() if _of_problem(key)}
+        across, along = np.meshgrid(first, second)
+        points = {"first_coordinate": across.ravel(), "second_coordinate": along.ravel()}
+        pieces.append(pd.DataFrame({**named, **points, "loss": loss.ravel()}))
+    return pd.concat(pieces, ignore_index=True)
+
+
+def _of_problem(column: str) -> bool:
+    return column == "problem" or column.startswith("problem_")
+
+
 def _read(
     store: Store, grid: Grid, holdings: Sequence[Holding], objectives: Mapping[str, str]
 ) -> pd.DataFrame:

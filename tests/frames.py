@@ -23,6 +23,7 @@ class Results:
     summary: pd.DataFrame
     sensitivity: pd.DataFrame
     manifest: dict[str, Any]
+    surfaces: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)
 
 
 def _curve(rate: float, best: float, seed: int, start: float = 2.3) -> np.ndarray:

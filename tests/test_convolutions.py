@@ -36,6 +36,14 @@ def test_pooling(shape: tuple[int, ...], ties: bool) -> None:
     jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-6), found, expected)
 
 
+def test_pooling_pairs() -> None:
+    images = jnp.array([1.0, 3.0, 2.0, 2.0, 9.0]).reshape(1, 1, 5, 1)
+    pooled, back = jax.vjp(fast.pool_pairs, images)
+    assert pooled.reshape(-1).tolist() == [3, 2]
+    (gradient,) = back(jnp.ones_like(pooled))
+    assert gradient.reshape(-1).tolist() == [0, 1, 0.5, 0.5, 0]
+
+
 @pytest.mark.parametrize("side", [3, 2])
 def test_slices_equal_the_convolution_of_xla(side: int) -> None:
     images, kernel = _draw(3, 6, 5, 4), _draw(2, 3, side, side)

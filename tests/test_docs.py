@@ -161,6 +161,7 @@ def run_block(block: Block, names: dict[str, object], printed: str) -> str:
 
 # The folder of a sweep that is not saved goes away with its results, which Python calls implicit.
 @pytest.mark.filterwarnings("ignore:Implicitly cleaning up:ResourceWarning")
+@pytest.mark.timeout(400)  # a page trains several studies, and each compiles; a shared machine takes its time
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)])
 def test_every_block_runs(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A page is one session, in one folder, from its first block to its last."""

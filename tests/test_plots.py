@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import io
+from pathlib import Path
 from typing import Any
 
 import matplotlib
@@ -12,6 +13,7 @@ import pytest
 from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure
 
+from lrbench.pipeline import run
 from lrbench.plots import base
 from tests import frames
 
@@ -112,6 +114,36 @@ def test_schedules_draw_their_shapes(results: frames.Results) -> None:
     titles = [axes.get_title("left") for axes in figure.axes]
     assert titles == ["constant", "cosine", "reduce_on_plateau(patience=1)"]
     assert figure.axes[1].lines[0].get_ydata().tolist() == [1.0, 0.5, 0.0]
+
+
+def test_contours_show_a_row_of_three_per_problem_and_are_drawn_for_none_else(tmp_path: Path) -> None:
+    table = {
+        "name": "wells",
+        "steps": 6,
+        "seeds": 2,
+        "problem": ["quadratic", {"name": "double_well", "tilt": [0.1, 0.3]}],
+        "optimizer": [{"name": "sgd", "momentum": [0.0, 0.9]}],
+        "learning_rate": {"values": [1e-4, 0.1, 100.0]},
+        "probes": ["first_coordinate", "second_coordinate"],
+    }
+    found = run(table, tmp_path / "wells")
+    assert (tmp_path / "wells/plots/contours.png").exists()
+    assert len(found.surfaces) == 2 * 81**2
+    lowest = found.surfaces.loc[found.surfaces["loss"].idxmin()]
+    assert (lowest["first_coordinate"], lowest["second_coordinate"]) == pytest.approx((-1.04, 0), abs=0.05)
+    figure = draw("contours", found)
+    titles = [axes.get_title("left") for axes in figure.axes]
+    assert titles[:3] == [f"double_well(tilt=0.1): {kind}" for kind in ("too small", "best", "too large")]
+    assert len(figure.axes) == 6
+    way = figure.axes[1].lines[1].get_xydata()
+    runs = found.runs.query("problem_tilt == 0.1 and seed == 0 and optimizer_momentum == 0")
+    rate = found.sensitivity.query("problem_tilt == 0.1 and optimizer_momentum == 0")[
+        "best_learning_rate"
+    ].iloc[0]
+    run_id = runs[runs["learning_rate"] == rate]["run_id"].iloc[0]
+    curve = found.curves[found.curves["run_id"] == run_id]
+    np.testing.assert_allclose(way, curve[["first_coordinate", "second_coordinate"]])
+    assert not draw("contours", frames.study(rates=[0.1])).axes
 
 
 def test_a_schedule_that_depends_on_the_losses_is_drawn_as_runs_had_it() -> None:

@@ -53,19 +53,29 @@ class Hyper(NamedTuple):
 
 
 class State(NamedTuple):
-    """A run between two steps; `bad_step` is the first step with a non-finite loss, −1 while there is none."""
+    """A run between two steps.
+
+    Args:
+        params: what the optimizer moves.
+        optimizer: the optimizer's state.
+        bad_step: the first step with a non-finite loss, −1 while there is none.
+        model: the state of a model that has one, such as running averages; `()` for all others.
+        plateau: what a schedule that depends on the losses has seen so far; `None` without one.
+    """
 
     params: Params
     optimizer: PyTree[Array]
     bad_step: Int[Array, ""]
+    model: PyTree[Array] = ()
     plateau: Watch | None = None
 
 
-def init(recipe: Recipe, hyper: Hyper, params: Params) -> State:
-    """Return a run before its first step, from its seed's initial parameters."""
+def init(recipe: Recipe, hyper: Hyper, initial: Any) -> State:
+    """Return a run before its first step, from what its seed's `init` gave."""
+    params, model = recipe.problem.parted(initial)
     one = jnp.ones_like(hyper.learning_rates[""])
     watch = None if hyper.plateau is None else plateau.start(one)
-    return State(params, _optimizer(recipe, hyper, one).init(params), jnp.int32(-1), watch)
+    return State(params, _optimizer(recipe, hyper, one).init(params), jnp.int32(-1), model, watch)
 
 
 def step(
@@ -81,11 +91,12 @@ def step(
 
     A run whose loss was not finite is frozen: its parameters stay as they were before the update of that loss.
     """
-    loss, update, optimizer, _ = _next(recipe, hyper, factor, state, batch, key)
+    loss, update, optimizer, _, model = _next(recipe, hyper, factor, state, batch, key)
     bad = jnp.where((state.bad_step < 0) & ~jnp.isfinite(loss), count, state.bad_step)
-    moved = optax.apply_updates(state.params, update)
-    params = jax.tree.map(lambda new, old: jnp.where(bad < 0, new, old), moved, state.params)
-    return State(params, optimizer, bad, state.plateau)
+    moved = optax.apply_updates(state.params, update), model
+    held = state.params, state.model
+    params, model = jax.tree.map(lambda new, old: jnp.where(bad < 0, new, old), moved, held)
+    return State(params, optimizer, bad, model, state.plateau)
 
 
 def evaluate(
@@ -104,17 +115,19 @@ def evaluate(
     problem = recipe.problem
     key = jax.random.fold_in(noise, 0)  # the same noise at every evaluation, so that curves compare
     sample = _sample(problem.data.train)
-    found = {
-        "train_loss": _mean(lambda part: {"loss": problem.loss(state.params, part, key)}, sample)["loss"]
-    }
+
+    def loss(part: Batch) -> dict[str, Array]:
+        return {"loss": problem.evaluation_loss(state.params, state.model, part, key)}
+
+    found = {"train_loss": _mean(loss, sample)["loss"]}
     if problem.data.valid_examples:
-        scores = _mean(lambda part: _scores(problem, state.params, part, key), problem.data.valid)
+        scores = _mean(lambda part: loss(part) | _metrics(problem, state, part), problem.data.valid)
         found |= {f"valid_{name}": score for name, score in scores.items()}
     if hyper.plateau is not None and state.plateau is not None:
         watch = plateau.watch(hyper.plateau, state.plateau, found[problem.objective], count)
         state = state._replace(plateau=watch)
         found[plateau.SCALE] = watch.scale
-    _, update, _, gradient = _next(recipe, hyper, factor, state, batch, jax.random.fold_in(noise, count))
+    _, update, _, gradient, _ = _next(recipe, hyper, factor, state, batch, jax.random.fold_in(noise, count))
     view = View(state.params, gradient, update)
     found |= {name: probe(view) for name, probe in recipe.probes.items()}
     finite = jnp.isfinite(found["train_loss"]) & jnp.isfinite(optax.tree.norm(state.params))
@@ -130,12 +143,13 @@ def pick(data: Any, examples: Int[Array | np.ndarray, " example"]) -> Batch:
 
 def _next(
     recipe: Recipe, hyper: Hyper, factor: Array, state: State, batch: Batch, key: Array
-) -> tuple[Array, Params, PyTree[Array], Params]:
-    """Return the loss at a run's parameters, the update from there, the optimizer's next state, and the gradient."""
-    loss, gradient = jax.value_and_grad(recipe.problem.loss)(state.params, batch, key)
+) -> tuple[Array, Params, PyTree[Array], Params, PyTree[Array]]:
+    """Return the loss at a run's parameters, the update from there, the optimizer's next state, gradient, model state."""
+    graded = jax.value_and_grad(recipe.problem.training_loss, has_aux=True)
+    (loss, model), gradient = graded(state.params, state.model, batch, key)
     factor = factor if state.plateau is None else factor * state.plateau.scale
     update, optimizer = _optimizer(recipe, hyper, factor).update(gradient, state.optimizer, state.params)
-    return loss, update, optimizer, gradient
+    return loss, update, optimizer, gradient, model
 
 
 def _optimizer(recipe: Recipe, hyper: Hyper, factor: Array) -> optax.GradientTransformation:
@@ -150,12 +164,12 @@ def _optimizer(recipe: Recipe, hyper: Hyper, factor: Array) -> optax.GradientTra
     return optax.partition(each, recipe.problem.rates)
 
 
-def _scores(problem: Problem, params: Params, part: Batch, key: Array) -> dict[str, Array]:
-    scores = {"loss": problem.loss(params, part, key)}
-    if problem.predict is not None and problem.metrics:
-        predictions = problem.predict(params, part)
-        scores |= {name: metric(predictions, part) for name, metric in problem.metrics.items()}
-    return scores
+def _metrics(problem: Problem, state: State, part: Batch) -> dict[str, Array]:
+    """Return the metrics of what a run's model predicts."""
+    if problem.predict is None or not problem.metrics:
+        return {}
+    predictions = problem.predict(problem.joined(state.params, state.model), part)
+    return {name: metric(predictions, part) for name, metric in problem.metrics.items()}
 
 
 def _sample(data: Any) -> Any:

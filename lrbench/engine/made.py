@@ -69,8 +69,8 @@ class Made:
     def parameters(self, program: Program) -> int:
         """Return how many parameters a program's model has."""
         with self.precision():
-            shapes = jax.tree.leaves(self.initial[program.problem].shapes)
-            return sum(math.prod(leaf.shape) for leaf in shapes)
+            params, _ = self.problem(program).parted(self.initial[program.problem].shapes)
+            return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params))
 
     def flops(self, program: Program) -> float:
         """Return the floating-point operations of one step of one run, as XLA counts them before compiling."""
@@ -78,14 +78,14 @@ class Made:
             recipe, problem = self.recipe(program), self.problem(program)
             size = problem.batch_size or max(1, problem.data.examples)
             batch = jax.tree.map(lambda leaf: devices.narrow(leaf[:size]), problem.data.train)
-            step = jax.jit(jax.value_and_grad(recipe.problem.loss))
-            shapes = self.initial[program.problem].shapes
-            found = step.lower(shapes, batch, seeds.key(np.zeros(2, np.uint32)))
+            step = jax.jit(jax.value_and_grad(recipe.problem.training_loss, has_aux=True))
+            shapes = problem.parted(self.initial[program.problem].shapes)
+            found = step.lower(*shapes, batch, seeds.key(np.zeros(2, np.uint32)))
             return float((found.cost_analysis() or {}).get("flops", 0.0))
 
     def _make_problem(self, variant: Variant) -> Problem:
-        entry = self.study.problem[variant.choice].entry
-        made = _made("problem", variant, lambda: entry.load()(**variant.params))
+        choice = self.study.problem[variant.choice]
+        made = _made("problem", variant, lambda: choice.entry.load()(**choice.arguments(variant.params)))
         if not isinstance(made, Problem):
             raise ProblemError(
                 f"problem.{variant.choice}: {variant.name} returned {type(made).__name__}; it must return a Problem, "

@@ -17,6 +17,7 @@ from lrbench.engine.lane import Hyper
 from lrbench.engine.made import Made
 from lrbench.engine.programs import Programs
 from lrbench.engine.race import Race
+from lrbench.engine.surface import Surface, surface
 from lrbench.grid import Grid, Pack, Program
 from lrbench.problems._problem import Problem
 from lrbench.study import Study
@@ -120,6 +121,15 @@ class Engine:
             }
             for variant, shape, depends in zip(self.grid.schedules, table.shapes, adaptive, strict=True)
         ]
+
+    def surfaces(self) -> dict[int, Surface]:
+        """Return the loss over the box of every problem that has one, by the problem's number."""
+        with self.made.precision():
+            return {
+                number: surface(problem)
+                for number, problem in enumerate(self.problems)
+                if problem.box is not None
+            }
 
     def compile(self, program: Program, lanes_per_pack: int) -> Future[batch.Compiled]:
         """Compile a program in the background for packs of up to so many lanes; a second call costs nothing."""

@@ -46,6 +46,11 @@ class Tables(Protocol):
         ...
 
     @property
+    def surfaces(self) -> pd.DataFrame:
+        """A row per point of the landscape of every problem of two coordinates; empty if there is none."""
+        ...
+
+    @property
     def manifest(self) -> Mapping[str, Any]:
         """What was run, and with what."""
         ...

@@ -122,6 +122,17 @@ def _pool_backward(saved: tuple[Images, Images], gradient: Images) -> tuple[Imag
 max_pool.defvjp(_pool_forward, _pool_backward)
 
 
+def pool_pairs(images: Images) -> Images:
+    """Take the larger of every two columns, for curves rather than images; an odd last one is left out."""
+    even = images[:, :, : images.shape[2] // 2 * 2]
+    return _largest(even[:, :, 0::2], even[:, :, 1::2])
+
+
+def pad(images: Images, kernel: tuple[int, int]) -> Images:
+    """Put zeros around the images, so that a kernel of odd sides leaves their size as it is."""
+    return jnp.pad(images, ((0, 0), *((side // 2, side // 2) for side in kernel), (0, 0)))
+
+
 @jax.custom_vjp
 def _largest(*quarters: Array) -> Array:
     """Return the elementwise maximum; where several are equally large, they share the gradient."""
@@ -147,5 +158,5 @@ def _quarters(images: Images) -> tuple[Images, ...]:
 
 
 def _count(quarters: tuple[Array, ...], largest: Array) -> Array:
-    """Return how many of four pixels are the largest."""
+    """Return how many of the pixels that are pooled together are the largest."""
     return functools.reduce(jnp.add, [(quarter == largest).astype(largest.dtype) for quarter in quarters])

@@ -31,13 +31,13 @@ class Split(NamedTuple):
         return Data(self.train, self.valid)
 
 
-def split(inputs: np.ndarray, targets: np.ndarray, every: int = 5) -> Split:
+def split(inputs: np.ndarray, targets: np.ndarray, every: int = 5, seed: int = 0) -> Split:
     """Part a data set once and for all, so that seeds differ by training alone: one example in `every` validates.
 
     Stratified: examples are put in the order of their targets, and one of each `every` neighbours is drawn, so that
-    both parts have the same mix of labels or prices. Both are then shuffled.
+    both parts have the same mix of labels or prices. Both are then shuffled. `seed` chooses another such split.
     """
-    generator = np.random.Generator(np.random.PCG64(0))
+    generator = np.random.Generator(np.random.PCG64(seed))
     order = np.lexsort((generator.random(len(targets)), targets))
     starts = np.arange(0, len(order) - every + 1, every)
     valid = order[starts + generator.integers(0, every, len(starts))]
@@ -52,6 +52,13 @@ def standardise(parts: Split) -> Split:
     mean, deviation = inputs.mean(axis=0), inputs.std(axis=0)
     deviation = np.where(deviation > 0, deviation, 1)
     return Split(*(((x - mean) / deviation, y) for x, y in parts))
+
+
+def standardise_targets(parts: Split) -> Split:
+    """Give the targets mean 0 and deviation 1 on the training part; those of the validation part are scaled alike."""
+    targets = parts.train[1]
+    mean, deviation = targets.mean(), targets.std() or 1.0
+    return Split(*((x, (y - mean) / deviation) for x, y in parts))
 
 
 @cache
@@ -78,6 +85,19 @@ def breast_cancer() -> Arrays:
         return columns.astype(np.float64), labels.astype(np.int32)
 
     return _kept("breast_cancer", "scikit-learn", read)
+
+
+@cache
+def diabetes() -> Arrays:
+    """Return 10 measurements of each of 442 patients, and how far their diabetes had gone a year later (Efron 2004)."""
+
+    def read() -> Arrays:
+        from sklearn.datasets import load_diabetes
+
+        columns, progression = load_diabetes(return_X_y=True, scaled=False)
+        return columns.astype(np.float64), progression.astype(np.float64)
+
+    return _kept("diabetes", "scikit-learn", read)
 
 
 @cache

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -15,10 +16,28 @@ from lrbench.problems._data import Split
 from lrbench.problems._problem import Batch, Params, Problem
 
 
-def dense_stack(sizes: Sequence[int], gain: float = 2.0) -> tuple[Any, Any]:
-    """Return (init, apply) of fully connected layers with ReLU between them.
+def weights(key: Array, shape: Sequence[int], gain: float = 2.0) -> dict[str, Array]:
+    """Return the weights [output, input, ...] and the biases [output, 1] of a layer.
 
     Weights are normal with variance gain / fan-in (He et al., arXiv:1502.01852, for gain = 2), biases zero.
+    """
+    fan_in = math.prod(shape[1:])
+    return {
+        "weight": jax.random.normal(key, shape) * math.sqrt(gain / fan_in),
+        "bias": jnp.zeros((shape[0], 1)),
+    }
+
+
+def dense(layer: Params, hidden: Float[Array, "input ..."]) -> Float[Array, "output ..."]:
+    """Return W·h + b, a product over the first axis, as one matrix product."""
+    flat = hidden.reshape(hidden.shape[0], -1)
+    return (layer["weight"] @ flat + layer["bias"]).reshape(-1, *hidden.shape[1:])
+
+
+def dense_stack(
+    sizes: Sequence[int], gain: float = 2.0, activation: Callable[[Array], Array] = jax.nn.relu
+) -> tuple[Any, Any]:
+    """Return (init, apply) of fully connected layers with ReLU, or another function, between them.
 
     Weights are [output, input] and activations [feature, example]: the weights of many lanes then stack to the rows of
     one tall matrix, and neither the wide products nor the gradients need to be transposed. On a CPU, a step of
@@ -27,16 +46,13 @@ def dense_stack(sizes: Sequence[int], gain: float = 2.0) -> tuple[Any, Any]:
 
     def init(key: Array) -> Params:
         keys = jax.random.split(key, len(sizes) - 1)
-        return [
-            {"weight": jax.random.normal(k, (m, n)) * jnp.sqrt(gain / n), "bias": jnp.zeros((m, 1))}
-            for k, n, m in zip(keys, sizes[:-1], sizes[1:], strict=True)
-        ]
+        return [weights(k, (m, n), gain) for k, n, m in zip(keys, sizes[:-1], sizes[1:], strict=True)]
 
     def apply(params: Params, inputs: Float[Array, "example feature"]) -> Float[Array, "output example"]:
         hidden = inputs.T
         for layer in params[:-1]:
-            hidden = jax.nn.relu(layer["weight"] @ hidden + layer["bias"])
-        return params[-1]["weight"] @ hidden + params[-1]["bias"]
+            hidden = activation(dense(layer, hidden))
+        return dense(params[-1], hidden)
 
     return init, apply
 
@@ -51,12 +67,33 @@ def cross_entropy(scores: Float[Array, "label example"], labels: Int[Array, " ex
     return jnp.mean(jax.nn.logsumexp(scores, axis=0) - chosen)
 
 
+def next_token_entropy(
+    scores: Float[Array, "token position example"], tokens: Int[Array, "example position"]
+) -> Float[Array, ""]:
+    """Return the cross-entropy of a token at every position, in nats per token."""
+    return cross_entropy(scores.reshape(scores.shape[0], -1), tokens.T.reshape(-1))
+
+
+def positive(**sizes: int | Sequence[int]) -> None:
+    """Check that sizes are 1 or more.
+
+    Raises:
+        ProblemError: naming the first that is not.
+    """
+    for name, size in sizes.items():
+        found = [size] if isinstance(size, int) else list(size)
+        if any(each < 1 for each in found):
+            given = size if isinstance(size, int) else found
+            raise ProblemError(
+                f"{name} = {given}: {'' if isinstance(size, int) else 'every width '}must be 1 or more"
+            )
+
+
 def classifier(
     name: str, parts: Split, hidden: Sequence[int], labels: int, batch_size: int | None, gain: float = 2.0
 ) -> Problem:
     """Return a fully connected softmax classifier of flat inputs as a problem."""
-    if any(width < 1 for width in hidden):
-        raise ProblemError(f"hidden = {list(hidden)}: every width must be 1 or more")
+    positive(hidden=hidden)
     init, apply = dense_stack([parts.train[0].shape[1], *hidden, labels], gain)
 
     def predict(params: Params, batch: Batch) -> Array:
@@ -68,3 +105,23 @@ def classifier(
         return cross_entropy(apply(params, batch[0]), batch[1])
 
     return Problem(name, init, loss, parts.data, predict, {"accuracy": accuracy}, batch_size)
+
+
+def regression(name: str, parts: Split, hidden: Sequence[int], batch_size: int | None) -> Problem:
+    """Return a fully connected regression of one number on flat inputs as a problem; its last layer is zero at the start."""
+    positive(hidden=hidden)
+    start, apply = dense_stack([parts.train[0].shape[1], *hidden, 1])
+
+    def init(key: Array) -> Params:
+        layers = start(key)
+        return [*layers[:-1], jax.tree.map(jnp.zeros_like, layers[-1])]
+
+    def predict(params: Params, batch: Batch) -> Array:
+        found: Array = apply(params, batch[0])[0]
+        return found
+
+    def loss(params: Params, batch: Batch, key: Array) -> Array:
+        del key
+        return jnp.mean(jnp.square(predict(params, batch) - batch[1]))
+
+    return Problem(name, init, loss, parts.data, predict, batch_size=batch_size)

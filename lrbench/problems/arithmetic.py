@@ -1,0 +1,79 @@
+"""Arithmetic that a network has to discover."""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Array
+
+from lrbench.errors import ProblemError
+from lrbench.metrics import accuracy
+from lrbench.problems._attention import Transformer
+from lrbench.problems._data import Split
+from lrbench.problems._models import cross_entropy, dense
+from lrbench.problems._problem import Batch, Params, Problem
+
+
+def modular_addition_transformer(
+    *,
+    modulus: int = 31,
+    train_share: float = 0.7,
+    width: int = 32,
+    heads: int = 4,
+    layers: int = 1,
+    batch_size: int = 128,
+) -> Problem:
+    """Transformer that learns a + b modulo p from some of all sums, and is asked the others.
+
+    Formula: p = softmax(scores of a transformer at "=" of "a b =");  loss = mean −log p[(a + b) mod p];
+        h ← h + attention(N(h));  h ← h + W₂ gelu(W₁ N(h)), N layer normalisation
+
+    Small weight decay and a long training make the validation loss fall long after the training loss ("grokking").
+
+    Args:
+        modulus: p; there are p² sums.
+        train_share: the share of all sums that trains.
+        width: features of a position.
+        heads: heads of the attention; `width` is a multiple of it.
+        layers: how many times attention and a hidden layer follow one another.
+        batch_size: sums of a minibatch; 0 is all of them.
+
+    Source: Power et al., arXiv:2201.02177; Nanda et al., arXiv:2301.05217.
+    """
+    if modulus < 2:
+        raise ProblemError(f"modulus = {modulus}: must be 2 or more")
+    if not 0 < round(train_share * modulus**2) < modulus**2:
+        raise ProblemError(
+            f"train_share = {train_share}: must leave sums on both sides, so be between 0 and 1"
+        )
+    model = Transformer(modulus + 1, 3, width, heads, layers)
+
+    def scores(params: Params, batch: Batch) -> Array:
+        last = model.hidden(params, batch[0])[:, -1]
+        return dense(params["out"], last)
+
+    def predict(params: Params, batch: Batch) -> Array:
+        return scores(params, batch).T
+
+    def loss(params: Params, batch: Batch, key: Array) -> Array:
+        del key
+        return cross_entropy(scores(params, batch), batch[1])
+
+    parts = _sums(modulus, train_share)
+    return Problem(
+        "modular_addition_transformer",
+        model.init,
+        loss,
+        parts.data,
+        predict,
+        {"accuracy": accuracy},
+        batch_size or None,
+    )
+
+
+def _sums(modulus: int, share: float) -> Split:
+    first, second = (axis.reshape(-1) for axis in np.indices((modulus, modulus)))
+    tokens = np.stack([first, second, np.full_like(first, modulus)], axis=1).astype(np.int32)
+    answers = ((first + second) % modulus).astype(np.int32)
+    order = np.random.Generator(np.random.PCG64(0)).permutation(len(answers))
+    train, valid = np.split(order, [round(share * len(order))])
+    return Split((tokens[train], answers[train]), (tokens[valid], answers[valid]))

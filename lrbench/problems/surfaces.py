@@ -1,0 +1,136 @@
+"""Objectives of two coordinates: landscapes that a picture can show, with optima that are known.
+
+Runs start at a point that each seed draws uniformly from a box; pictures show the same box.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from lrbench.errors import ProblemError
+from lrbench.problems._problem import Batch, Box, Params, Problem
+
+
+def rosenbrock(*, steepness: float = 100.0) -> Problem:
+    """A narrow curved valley: easy to enter, slow to follow to its end.
+
+    Formula: loss = (1 − w₁)² + b (w₂ − w₁²)²;  minimum 0 at (1, 1);  start in [−2, 2] × [−1, 3]
+
+    Args:
+        steepness: b, how steep the valley's walls are.
+
+    Source: Rosenbrock, The Computer Journal 3 (1960).
+    """
+    if steepness <= 0:
+        raise ProblemError(f"steepness = {steepness}: must be positive")
+
+    def height(x: Array, y: Array) -> Array:
+        return jnp.square(1 - x) + steepness * jnp.square(y - jnp.square(x))
+
+    return _surface("rosenbrock", height, ((-2.0, 2.0), (-1.0, 3.0)), 0.0)
+
+
+def beale() -> Problem:
+    """Flat nearly everywhere, with steep walls at the corners.
+
+    Formula: loss = (1.5 − w₁ + w₁w₂)² + (2.25 − w₁ + w₁w₂²)² + (2.625 − w₁ + w₁w₂³)²;  minimum 0 at (3, 0.5);
+        start in [−4, 4] × [−2, 2]
+
+    Source: Beale, On an iterative method for finding a local minimum (1958).
+    """
+
+    def height(x: Array, y: Array) -> Array:
+        ends = ((1.5, 1), (2.25, 2), (2.625, 3))
+        return sum((jnp.square(end - x + x * y**power) for end, power in ends), jnp.zeros(()))
+
+    return _surface("beale", height, ((-4.0, 4.0), (-2.0, 2.0)), 0.0)
+
+
+def branin() -> Problem:
+    """Three minima of equal depth.
+
+    Formula: loss = (w₂ − 5.1 w₁² / 4π² + 5 w₁ / π − 6)² + 10 (1 − 1/8π) cos w₁ + 10;  minimum 5/4π ≈ 0.397887 at
+        (−π, 12.275), (π, 2.275) and (3π, 2.475);  start in [−5, 10] × [0, 15]
+
+    Source: Branin, IBM Journal of Research and Development 16 (1972).
+    """
+
+    def height(x: Array, y: Array) -> Array:
+        valley = y - 5.1 / (4 * np.pi**2) * jnp.square(x) + 5 / np.pi * x - 6
+        return jnp.square(valley) + 10 * (1 - 1 / (8 * np.pi)) * jnp.cos(x) + 10
+
+    return _surface("branin", height, ((-5.0, 10.0), (0.0, 15.0)), 5 / (4 * np.pi))
+
+
+def rastrigin(*, amplitude: float = 10.0) -> Problem:
+    """A bowl full of local minima, one at nearly every point with whole coordinates.
+
+    Formula: loss = 2A + Σᵢ (wᵢ² − A cos 2πwᵢ);  minimum 0 at (0, 0);  start in [−3, 3] × [−3, 3]
+
+    Args:
+        amplitude: A, the depth of the local minima.
+
+    Source: Rastrigin, Systems of Extremal Control (1974).
+    """
+    if amplitude < 0:
+        raise ProblemError(f"amplitude = {amplitude}: must be 0 or more")
+
+    def height(x: Array, y: Array) -> Array:
+        waves = jnp.cos(2 * np.pi * x) + jnp.cos(2 * np.pi * y)
+        return 2 * amplitude + jnp.square(x) + jnp.square(y) - amplitude * waves
+
+    return _surface("rastrigin", height, ((-3.0, 3.0), (-3.0, 3.0)), 0.0)
+
+
+def double_well(*, tilt: float = 0.3) -> Problem:
+    """Two wells, one deeper than the other: a local optimum to be stuck in.
+
+    Formula: loss = w₁⁴ − 2 w₁² + t w₁ + w₂² + c;  c makes the deeper well's bottom 0, and the other one lies about 2t
+        above it;  start in [−2, 2] × [−2, 2]
+
+    Args:
+        tilt: t, how much deeper the well at w₁ ≈ −1 is; above 1.54 there is but one well.
+
+    Source: the normal form of the cusp, Strogatz, Nonlinear Dynamics and Chaos (1994).
+    """
+    if tilt < 0:
+        raise ProblemError(f"tilt = {tilt}: must be 0 or more")
+    roots = np.roots([4.0, 0.0, -4.0, tilt])
+    bottom = min(x**4 - 2 * x**2 + tilt * x for x in roots[np.abs(roots.imag) < 1e-9].real)
+
+    def height(x: Array, y: Array) -> Array:
+        return x**4 - 2 * jnp.square(x) + tilt * x + jnp.square(y) - bottom
+
+    return _surface("double_well", height, ((-2.0, 2.0), (-2.0, 2.0)), 0.0)
+
+
+def styblinski_tang() -> Problem:
+    """Four wells of different depth, one of them the deepest.
+
+    Formula: loss = ½ Σᵢ (wᵢ⁴ − 16 wᵢ² + 5 wᵢ);  minimum −78.33233 at (−2.903534, −2.903534);  start in [−5, 5] × [−5, 5]
+
+    Source: Styblinski & Tang, Neural Networks 3 (1990).
+    """
+
+    def height(x: Array, y: Array) -> Array:
+        return sum((0.5 * (w**4 - 16 * jnp.square(w) + 5 * w) for w in (x, y)), jnp.zeros(()))
+
+    return _surface("styblinski_tang", height, ((-5.0, 5.0), (-5.0, 5.0)), -78.33233140754282)
+
+
+def _surface(name: str, height: Callable[[Array, Array], Array], box: Box, optimum: float) -> Problem:
+    low, high = np.array(box).T
+
+    def init(key: Array) -> Params:
+        return jax.random.uniform(key, (2,), minval=jnp.asarray(low), maxval=jnp.asarray(high))
+
+    def loss(params: Params, batch: Batch, key: Array) -> Array:
+        del batch, key
+        return height(params[0], params[1])
+
+    return Problem(name, init, loss, optimum=optimum, box=box)

@@ -1,0 +1,104 @@
+"""Models of text, one character after another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from lrbench.problems import _recurrent, _text
+from lrbench.problems._attention import Transformer, embed
+from lrbench.problems._models import dense, next_token_entropy, positive, weights
+from lrbench.problems._problem import Batch, File, Init, Params, Problem
+from lrbench.problems._text import Text
+
+
+def char_transformer(
+    *,
+    text: File = "",
+    context: int = 32,
+    width: int = 32,
+    heads: int = 4,
+    layers: int = 2,
+    batch_size: int = 32,
+) -> Problem:
+    """Transformer that guesses each next character of a text.
+
+    Formula: h = E[c] + P;  h ← h + attention(N(h));  h ← h + W₂ gelu(W₁ N(h));  p = softmax(W N(h));
+        loss = mean −log p[next c], in nats per character;  N layer normalisation
+
+    Args:
+        text: a text file of your own (UTF-8); left out, six chapters of Alice's Adventures in Wonderland (1865).
+        context: characters that are seen together.
+        width: features of a position.
+        heads: heads of the attention; `width` is a multiple of it.
+        layers: how many times attention and a hidden layer follow one another.
+        batch_size: pieces of `context` characters in a minibatch; 0 is all of them.
+
+    Source: Vaswani et al., arXiv:1706.03762; Radford et al., GPT-2 (2019).
+    """
+    found = _text.read(text, context)
+    model = Transformer(found.characters, context, width, heads, layers)
+
+    def scores(params: Params, tokens: Int[Array, "example position"]) -> Array:
+        return dense(params["out"], model.hidden(params, tokens))
+
+    return _next_character("char_transformer", found, model.init, scores, batch_size)
+
+
+def char_lstm(
+    *, text: File = "", context: int = 32, width: int = 64, layers: int = 1, batch_size: int = 32
+) -> Problem:
+    """LSTM that guesses each next character of a text.
+
+    Formula: c ← σ(f) c + σ(i) tanh(g);  h ← σ(o) tanh(c);  (i, f, g, o) = W x + U h + b;  p = softmax(V h);
+        loss = mean −log p[next c], in nats per character
+
+    Args:
+        text: a text file of your own (UTF-8); left out, six chapters of Alice's Adventures in Wonderland (1865).
+        context: characters that the gradient goes back through.
+        width: numbers of a hidden state.
+        layers: LSTMs on top of one another.
+        batch_size: pieces of `context` characters in a minibatch; 0 is all of them.
+
+    Source: Hochreiter & Schmidhuber, Neural Computation 9 (1997); Karpathy, char-rnn (2015).
+    """
+    positive(width=width, layers=layers)
+    found = _text.read(text, context)
+
+    def init(key: Array) -> Params:
+        token, out, *rest = jax.random.split(key, 2 + layers)
+        return {
+            "token": jax.random.normal(token, (width, found.characters)),
+            "layers": [_recurrent.lstm_init(each, width, width) for each in rest],
+            "out": weights(out, (found.characters, width), 1.0),
+        }
+
+    def scores(params: Params, tokens: Int[Array, "example position"]) -> Array:
+        hidden = embed(params["token"], tokens)
+        for layer in params["layers"]:
+            hidden = _recurrent.lstm(layer, hidden)
+        return dense(params["out"], hidden)
+
+    return _next_character("char_lstm", found, init, scores, batch_size)
+
+
+def _next_character(
+    name: str, text: Text, init: Init, scores: Callable[[Any, Array], Array], batch_size: int
+) -> Problem:
+    """Return the problem of guessing each next character; a batch is [example, context + 1] of characters."""
+
+    def right(predictions: Array, batch: Batch) -> Float[Array, ""]:
+        return jnp.mean(predictions == batch[:, 1:], dtype=jnp.result_type(float))
+
+    def predict(params: Params, batch: Batch) -> Array:
+        return jnp.argmax(scores(params, batch[:, :-1]), axis=0).T
+
+    def loss(params: Params, batch: Batch, key: Array) -> Array:
+        del key
+        return next_token_entropy(scores(params, batch[:, :-1]), batch[:, 1:])
+
+    return Problem(name, init, loss, text.data, predict, {"accuracy": right}, batch_size or None)
