@@ -34,6 +34,7 @@ class Variant:
         numeric: the parameters that are lanes.
         source: hash of the user's code, empty for built-in ones.
         choice: which `[[...]]` of the study it comes from.
+        off: the options that are set to 0.
     """
 
     name: str
@@ -42,11 +43,13 @@ class Variant:
     numeric: tuple[str, ...] = ()
     source: str = ""
     choice: int = 0
+    off: tuple[str, ...] = ()
 
     @property
     def identity(self) -> str:
-        """What tells it from any other, as canonical JSON."""
-        return json.dumps([self.name, dict(self.params), self.source], sort_keys=True, separators=(",", ":"))
+        """What tells it from any other, as canonical JSON; an option that is off is the same as none."""
+        params = {name: value for name, value in self.params.items() if name not in self.off}
+        return json.dumps([self.name, params, self.source], sort_keys=True, separators=(",", ":"))
 
     @property
     def structure(self) -> tuple[Any, ...]:
@@ -203,9 +206,8 @@ class Grid:
         """Make the grid that `asdict` described."""
         kinds = {}
         for kind in ("problems", "optimizers", "schedules"):
-            rows = (
-                {**row, "shown": tuple(row["shown"]), "numeric": tuple(row["numeric"])} for row in data[kind]
-            )
+            lists = "shown", "numeric", "off"
+            rows = ({**row, **{name: tuple(row.get(name, ())) for name in lists}} for row in data[kind])
             kinds[kind] = tuple(Variant(**row) for row in rows)
         axes = {key: tuple(data[key]) for key in ("learning_rates", "seeds")}
         named = {name: tuple(rates) for name, rates in data.get("named_rates", {}).items()}
@@ -233,9 +235,12 @@ def _variants(kind: str, choices: Sequence[Choice]) -> tuple[Variant, ...]:
     found: dict[str, Variant] = {}
     for index, choice in enumerate(choices):
         # A problem's numbers are part of its program: its data and shapes may depend on them.
-        numeric = tuple(p.name for p in choice.entry.parameters.values() if p.numeric and kind != "problem")
+        entry = choice.entry
+        numeric = tuple(name for name, p in entry.settings.items() if p.numeric and kind != "problem")
         for params in choice.variants():
-            variant = Variant(choice.entry.name, params, tuple(choice.axes), numeric, choice.source, index)
+            lanes = tuple(name for name in numeric if name in params)
+            off = tuple(name for name in entry.options if params.get(name) == 0)
+            variant = Variant(entry.name, params, tuple(choice.axes), lanes, choice.source, index, off)
             if variant.identity in found:
                 shown = ", ".join(f"{key} = {value}" for key, value in params.items())
                 raise StudyError(f"{kind}.{index}: {variant.name} ({shown}) stands in the study twice")

@@ -13,6 +13,7 @@ import optax
 from jax import lax
 from jaxtyping import Array, Float, Int, PyTree
 
+from lrbench import needs
 from lrbench.probes import View
 from lrbench.problems._problem import Batch, Params, Problem
 
@@ -20,6 +21,8 @@ TRAIN_SAMPLE = 1024
 """The most training examples that an evaluation looks at."""
 EVALUATION_BATCH = 1024
 """The most examples that an evaluation holds at once."""
+_OPTIMIZER = 0x6F7074
+"""Folded into a step's key for the optimizer, whose noise must not be that of the loss."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,8 @@ class Recipe:
 
     Args:
         problem: the model, its data and its loss.
-        optimizer: (learning rate, numeric hyper-parameters) → optax transformation.
+        optimizer: (learning rate, numeric hyper-parameters) → optax transformation; what it declares by `needs.asks`
+            and `needs.evaluated_at` is done.
         probes: name → function of a `View`.
     """
 
@@ -94,17 +98,17 @@ def evaluate(
 ) -> tuple[State, dict[str, Float[Array, ""]]]:
     """Return losses, metrics and probes of the parameters that a run has now, NaN once it is not finite.
 
-    Probes see the step that would come next from here, on that step's minibatch.
+    Losses and metrics are those of the parameters that the optimizer is evaluated at. Probes see the step that would come next from here, on that step's minibatch.
     """
     problem = recipe.problem
     key = jax.random.fold_in(noise, 0)  # the same noise at every evaluation, so that curves compare
     _, update, _, gradient = _next(recipe, hyper, factor, state, batch, jax.random.fold_in(noise, count))
+    where = needs.evaluation(recipe.optimizer)
+    params = state.params if where is None else where(state.optimizer, state.params)
     sample = _sample(problem.data.train)
-    found = {
-        "train_loss": _mean(lambda part: {"loss": problem.loss(state.params, part, key)}, sample)["loss"]
-    }
+    found = {"train_loss": _mean(lambda part: {"loss": problem.loss(params, part, key)}, sample)["loss"]}
     if problem.data.valid_examples:
-        scores = _mean(lambda part: _scores(problem, state.params, part, key), problem.data.valid)
+        scores = _mean(lambda part: _scores(problem, params, part, key), problem.data.valid)
         found |= {f"valid_{name}": score for name, score in scores.items()}
     view = View(state.params, gradient, update)
     found |= {name: probe(view) for name, probe in recipe.probes.items()}
@@ -124,8 +128,47 @@ def _next(
 ) -> tuple[Array, Params, PyTree[Array], Params]:
     """Return the loss at a run's parameters, the update from there, the optimizer's next state, and the gradient."""
     loss, gradient = jax.value_and_grad(recipe.problem.loss)(state.params, batch, key)
-    update, optimizer = _optimizer(recipe, hyper, factor).update(gradient, state.optimizer, state.params)
-    return loss, update, optimizer, gradient
+    optimizer = optax.with_extra_args_support(_optimizer(recipe, hyper, factor))
+    names = needs.asked(recipe.optimizer)
+    if len(hyper.learning_rates) > 1:
+        names = tuple(name for name in names if name in needs.BY_PART)
+    more = _more(recipe.problem, names, state.params, batch, key, loss, gradient)
+    update, after = optimizer.update(gradient, state.optimizer, state.params, **more)
+    return loss, update, after, gradient
+
+
+def _more(
+    problem: Problem,
+    names: tuple[str, ...],
+    params: Params,
+    batch: Batch,
+    key: Array,
+    loss: Array,
+    gradient: Params,
+) -> dict[str, Any]:
+    """Return the extra arguments of those names; `needs.OFFERED` says what they are."""
+
+    def value(params: Params) -> Array:
+        return problem.loss(params, batch, key)
+
+    def example_gradients() -> Params:
+        # A loss is a mean over its batch, so each example is a batch of its own; without data there is one.
+        single = jax.tree.map(lambda leaf: leaf[:, None], batch)
+        each: Any = jax.vmap(jax.grad(problem.loss), (None, 0, None))
+        if not jax.tree.leaves(batch):
+            return jax.tree.map(lambda leaf: leaf[None], gradient)
+        return each(params, single, key)
+
+    ways: dict[str, Callable[[], Any]] = {
+        "value": lambda: loss,
+        "grad": lambda: gradient,
+        "value_fn": lambda: value,
+        "obj_fn": lambda: value,
+        "grad_fn": lambda: lambda params, _: jax.grad(value)(params),
+        "example_grads": example_gradients,
+        "key": lambda: jax.random.fold_in(key, _OPTIMIZER),
+    }
+    return {name: ways[name]() for name in names}
 
 
 def _optimizer(recipe: Recipe, hyper: Hyper, factor: Array) -> optax.GradientTransformation:
