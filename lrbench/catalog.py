@@ -146,9 +146,11 @@ def options(kind: str) -> Mapping[str, Parameter]:
 def of_function(kind: str, function: Callable[..., Any]) -> Entry:
     """Describe a user's own function as an entry."""
     parameters = {}
-    for parameter in inspect.signature(function).parameters.values():
+    for place, parameter in enumerate(inspect.signature(function).parameters.values()):
+        # The learning rate or the number of steps comes first, even where it has a default.
+        given = parameter.default is REQUIRED or (place == 0 and kind in {"optimizer", "schedule"})
         if parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL) or (
-            parameter.kind is not parameter.KEYWORD_ONLY and parameter.default is REQUIRED
+            parameter.kind is not parameter.KEYWORD_ONLY and given
         ):
             continue
         annotation = parameter.annotation

@@ -33,7 +33,7 @@ def asks(*names: str) -> Callable[[Make], Make]:
     """Declare which extra arguments the `update` of an optimizer gets; without, it is those that cost nothing.
 
     Args:
-        names: any of `OFFERED`; none at all is allowed.
+        names: any of `OFFERED`.
 
     Raises:
         StudyError: if there is no such argument, with the nearest one.

@@ -13,10 +13,12 @@ def base_of(name: str) -> Callable[..., Any]:
 
     Raises:
         StudyError: if there is none of that name, with the nearest one.
-        ValueError: if it asks for more, or wraps another one itself.
+        ValueError: if it asks for more, is evaluated elsewhere, or wraps another one itself.
     """
     entry = catalog.get("optimizer", name)
     make = entry.load()
-    if "base" in entry.parameters or getattr(make, "asks", ()) or needs.evaluation(make):
-        raise ValueError(f"base = {name!r}: must be an optimizer that needs the gradient alone, such as sgd or adam")
+    if "base" in entry.parameters or needs.asked(make) != needs.BY_DEFAULT or needs.evaluation(make):
+        raise ValueError(
+            f"base = {name!r}: must be an optimizer that needs the gradient alone, such as sgd or adam"
+        )
     return make

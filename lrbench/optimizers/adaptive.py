@@ -49,7 +49,13 @@ def rmsprop(
         gradient.
     """
     return optax.rmsprop(
-        learning_rate, decay, eps, eps_in_sqrt=eps_in_sqrt, centered=centered, momentum=momentum, nesterov=nesterov
+        learning_rate,
+        decay,
+        eps,
+        eps_in_sqrt=eps_in_sqrt,
+        centered=centered,
+        momentum=momentum,
+        nesterov=nesterov,
     )
 
 

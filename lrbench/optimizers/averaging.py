@@ -8,7 +8,7 @@ import jax
 import optax
 from jaxtyping import Array, PyTree
 
-from lrbench.needs import asks, evaluated_at
+from lrbench.needs import evaluated_at
 from lrbench.optimizers._base import base_of
 
 
@@ -65,7 +65,6 @@ class _Lookahead(NamedTuple):
     slow: PyTree[Array]
 
 
-@asks()
 @evaluated_at(lambda state, params: state.slow)
 def lookahead(
     learning_rate: float, *, slow_step_size: float = 0.5, sync_period: int = 5, base: str = "sgd"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -190,10 +190,6 @@ def _hutchinson() -> optax.GradientTransformationExtraArgs:
     return optax.GradientTransformationExtraArgs(optax.init_empty_state, update)
 
 
-class _Count(NamedTuple):
-    count: Int[Array, ""]
-
-
 @asks("key")
 def noisy_sgd(
     learning_rate: float, *, eta: float = 0.01, gamma: float = 0.55
@@ -209,14 +205,14 @@ def noisy_sgd(
     Source: Neelakantan et al., arXiv:1511.06807; optax.noisy_sgd, with the key of the step.
     """
 
-    def init(params: Any) -> _Count:
+    def init(params: Any) -> Int[Array, ""]:
         del params
-        return _Count(jnp.zeros((), jnp.int32))
+        return jnp.zeros((), jnp.int32)
 
-    def update(gradient: Any, state: _Count, params: Any = None, *, key: Array) -> tuple[Any, _Count]:
+    def update(gradient: Any, count: Any, params: Any = None, *, key: Array) -> tuple[Any, Any]:
         noisy = optax.add_noise(eta, gamma, key)
-        step, after = noisy.update(gradient, noisy.init(params)._replace(count=state.count), params)
-        return step, _Count(after.count)
+        step, after = noisy.update(gradient, noisy.init(params)._replace(count=count), params)
+        return step, after.count
 
     noise = optax.GradientTransformationExtraArgs(init, update)
     return optax.chain(noise, optax.scale_by_learning_rate(learning_rate))

@@ -6,7 +6,6 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
 
-from lrbench.needs import asks
 from lrbench.optimizers._base import base_of
 
 _LEAST = 1e-20
@@ -129,7 +128,6 @@ def prodigy(
     )
 
 
-@asks()
 def mechanize(
     learning_rate: float,
     *,
