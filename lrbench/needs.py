@@ -18,12 +18,13 @@ OFFERED: Mapping[str, str] = {
     "obj_fn": "the same function, by the name that optax's second-order optimizers give it",
     "grad_fn": "(parameters, anything) → gradient of that loss",
     "example_grads": "the gradient of each example of the minibatch: a leading axis more than `grad`",
+    "step": "how many steps were taken before; one number for all lanes, so that a condition on it is a branch",
     "key": "a random key of the step, the same for all runs of a seed",
 }
 """Every extra argument of `update` that there is, under the names that optax uses where it has them."""
-BY_DEFAULT = ("value", "grad", "value_fn", "obj_fn", "grad_fn")
+BY_DEFAULT = ("value", "grad", "value_fn", "obj_fn", "grad_fn", "step")
 """What an optimizer that declares nothing gets: what costs nothing unless it is used."""
-BY_PART = ("value",)
+BY_PART = ("value", "step")
 """What holds for a part of the parameters too, so that it goes with rates of their own."""
 
 Make = TypeVar("Make", bound=Callable[..., Any])

@@ -80,7 +80,7 @@ def step(
 
     A run whose loss was not finite is frozen: its parameters stay as they were before the update of that loss.
     """
-    loss, update, optimizer, _ = _next(recipe, hyper, factor, state, batch, key)
+    loss, update, optimizer, _ = _next(recipe, hyper, factor, state, count, batch, key)
     bad = jnp.where((state.bad_step < 0) & ~jnp.isfinite(loss), count, state.bad_step)
     moved = optax.apply_updates(state.params, update)
     params = jax.tree.map(lambda new, old: jnp.where(bad < 0, new, old), moved, state.params)
@@ -102,7 +102,8 @@ def evaluate(
     """
     problem = recipe.problem
     key = jax.random.fold_in(noise, 0)  # the same noise at every evaluation, so that curves compare
-    _, update, _, gradient = _next(recipe, hyper, factor, state, batch, jax.random.fold_in(noise, count))
+    key_of_step = jax.random.fold_in(noise, count)
+    _, update, _, gradient = _next(recipe, hyper, factor, state, count, batch, key_of_step)
     where = needs.evaluation(recipe.optimizer)
     params = state.params if where is None else where(state.optimizer, state.params)
     sample = _sample(problem.data.train)
@@ -124,7 +125,7 @@ def pick(data: Any, examples: Int[Array | np.ndarray, " example"]) -> Batch:
 
 
 def _next(
-    recipe: Recipe, hyper: Hyper, factor: Array, state: State, batch: Batch, key: Array
+    recipe: Recipe, hyper: Hyper, factor: Array, state: State, count: Array, batch: Batch, key: Array
 ) -> tuple[Array, Params, PyTree[Array], Params]:
     """Return the loss at a run's parameters, the update from there, the optimizer's next state, and the gradient."""
     loss, gradient = jax.value_and_grad(recipe.problem.loss)(state.params, batch, key)
@@ -132,7 +133,7 @@ def _next(
     names = needs.asked(recipe.optimizer)
     if len(hyper.learning_rates) > 1:
         names = tuple(name for name in names if name in needs.BY_PART)
-    more = _more(recipe.problem, names, state.params, batch, key, loss, gradient)
+    more = _more(recipe.problem, names, state.params, count, batch, key, loss, gradient)
     update, after = optimizer.update(gradient, state.optimizer, state.params, **more)
     return loss, update, after, gradient
 
@@ -141,6 +142,7 @@ def _more(
     problem: Problem,
     names: tuple[str, ...],
     params: Params,
+    count: Array,
     batch: Batch,
     key: Array,
     loss: Array,
@@ -166,6 +168,7 @@ def _more(
         "obj_fn": lambda: value,
         "grad_fn": lambda: lambda params, _: jax.grad(value)(params),
         "example_grads": example_gradients,
+        "step": lambda: count,
         "key": lambda: jax.random.fold_in(key, _OPTIMIZER),
     }
     return {name: ways[name]() for name in names}

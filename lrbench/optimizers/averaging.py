@@ -9,7 +9,7 @@ import optax
 from jaxtyping import Array, PyTree
 
 from lrbench.needs import evaluated_at
-from lrbench.optimizers._base import base_of
+from lrbench.optimizers._wrap import base_of
 
 
 @evaluated_at(optax.contrib.schedule_free_eval_params)

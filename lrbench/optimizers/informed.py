@@ -10,7 +10,7 @@ import optax
 from jaxtyping import Array, Int
 
 from lrbench.needs import asks
-from lrbench.optimizers._base import base_of
+from lrbench.optimizers._wrap import base_of, counted
 
 
 @asks("value")
@@ -138,7 +138,7 @@ def lbfgs(
     return optax.lbfgs(learning_rate, memory_size, scale_init_precond, search)
 
 
-@asks("obj_fn", "key")
+@asks("obj_fn", "step", "key")
 def sophia(
     learning_rate: float,
     *,
@@ -162,11 +162,11 @@ def sophia(
         weight_decay: λ, the pull of every weight towards zero, times the learning rate.
         gamma: γ, factor of the curvature: the larger, the fewer steps are at their bound.
         clip_threshold: c, the bound.
-        update_interval: k, steps between two looks at the curvature. They save no time here: lanes look together.
+        update_interval: k, steps between two looks at the curvature.
 
     Source: Liu et al., arXiv:2305.14342; optax.contrib.sophia with the estimator of Hutchinson.
     """
-    return optax.contrib.sophia(
+    transformation = optax.contrib.sophia(
         learning_rate,
         b1,
         b2,
@@ -177,6 +177,7 @@ def sophia(
         update_interval=update_interval,
         hessian_diagonal_fn=_hutchinson(),
     )
+    return counted(transformation)
 
 
 def _hutchinson() -> optax.GradientTransformationExtraArgs:

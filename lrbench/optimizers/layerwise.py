@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import optax
 
+from lrbench.needs import asks
+from lrbench.optimizers._wrap import counted
+
 
 def lars(
     learning_rate: float,
@@ -137,6 +140,7 @@ def muon(
     )
 
 
+@asks("step")
 def galore(
     learning_rate: float,
     *,
@@ -159,4 +163,6 @@ def galore(
 
     Source: Zhao et al., arXiv:2403.03507; optax.contrib.galore.
     """
-    return optax.contrib.galore(learning_rate, rank, update_proj_gap, scale, weight_decay=weight_decay)
+    return counted(
+        optax.contrib.galore(learning_rate, rank, update_proj_gap, scale, weight_decay=weight_decay)
+    )

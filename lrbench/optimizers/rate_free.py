@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
 
-from lrbench.optimizers._base import base_of
+from lrbench.optimizers._wrap import base_of
 
 _LEAST = 1e-20
 
