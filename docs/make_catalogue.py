@@ -34,6 +34,7 @@ The shapes with their defaults, as `python docs/make_schedules.py` draws them:
 
 ![A small picture of every schedule: the learning rate over a run, as a share of its peak](images/schedules.png)
 """
+_COLUMNS = "| parameter | type | default | meaning |\n|---|---|---|---|"
 _LEFT_OUT = ("Args:", "Returns:", "Raises:", "Example:", ">>>")
 
 
@@ -46,6 +47,11 @@ def _room(kind: str) -> Iterator[str]:
     yield f"## {_KINDS.get(kind, kind.capitalize())}\n"
     if kind == "schedule":
         yield _SCHEDULES
+    if options := catalog.options(kind):
+        yield f"Options of every {kind}; one that is not set is not in the compiled program:\n"
+        yield _COLUMNS
+        yield from (_row(option, kind) for option in options.values())
+        yield ""
     for name in catalog.names(kind):
         yield from _entry(catalog.get(kind, name))
 
@@ -59,7 +65,7 @@ def _entry(entry: Entry) -> Iterator[str]:
         elif not text.startswith(_LEFT_OUT):
             yield f"{text}\n"
     if entry.parameters:
-        yield "| parameter | type | default | meaning |\n|---|---|---|---|"
+        yield _COLUMNS
         yield from (_row(parameter, entry.kind) for parameter in entry.parameters.values())
         yield ""
     if entry.path is not None:

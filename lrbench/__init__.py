@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from lrbench.choice import Optimizer, Schedule
     from lrbench.errors import LrbenchError
     from lrbench.learning_rates import logspace
+    from lrbench.needs import asks, evaluated_at
     from lrbench.pipeline import run, sweep
     from lrbench.problems import Data, Problem, problem
     from lrbench.results import Results, load
@@ -27,6 +28,8 @@ _PLACES = {
     "Problem": "problems",
     "Results": "results",
     "Schedule": "choice",
+    "asks": "needs",
+    "evaluated_at": "needs",
     "load": "results",
     "logspace": "learning_rates",
     "problem": "problems",
@@ -42,6 +45,8 @@ __all__ = [
     "Problem",
     "Results",
     "Schedule",
+    "asks",
+    "evaluated_at",
     "load",
     "logspace",
     "problem",

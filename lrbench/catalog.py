@@ -33,6 +33,8 @@ ROOMS: Mapping[str, str] = {
 }
 ONE_A_FILE = frozenset({"plot", "launcher"})
 """Rooms where a file holds one entry, named as the file; in the others every public function is one."""
+OPTIONS = "_options.py"
+"""A file of a room whose public functions are options of every entry; each is off at 0."""
 REQUIRED: Any = inspect.Parameter.empty
 Part = str | dict[str, bool | int | float | str | list[Any]]
 """A schedule that is part of another one: a name, or a table with a name and parameters."""
@@ -90,6 +92,16 @@ class Entry:
     line: int = 0
     function: Callable[..., Any] | None = field(default=None, compare=False)
 
+    @cached_property
+    def options(self) -> Mapping[str, Parameter]:
+        """What every entry of its kind can be given, but for those that it has a parameter of that name for."""
+        return {name: p for name, p in options(self.kind).items() if name not in self.parameters}
+
+    @property
+    def settings(self) -> Mapping[str, Parameter]:
+        """All that a study can set: its parameters, and the options of its kind."""
+        return {**self.parameters, **self.options}
+
     @property
     def summary(self) -> str:
         """The first sentence of the docstring."""
@@ -126,12 +138,27 @@ def get(kind: str, name: str) -> Entry:
     return room[name]
 
 
+@cache
+def options(kind: str) -> Mapping[str, Parameter]:
+    """Return what every entry of a kind can be given.
+
+    >>> list(options("optimizer"))
+    ['clip', 'weight_decay']
+    """
+    file = HERE / ROOMS[kind] / OPTIONS
+    if not file.is_file():
+        return {}
+    return {node.name: Parameter(node.name, "float", 0.0, _first(node)) for node in _functions(file)}
+
+
 def of_function(kind: str, function: Callable[..., Any]) -> Entry:
     """Describe a user's own function as an entry."""
     parameters = {}
-    for parameter in inspect.signature(function).parameters.values():
+    for place, parameter in enumerate(inspect.signature(function).parameters.values()):
+        # The learning rate or the number of steps comes first, even where it has a default.
+        given = parameter.default is REQUIRED or (place == 0 and kind in {"optimizer", "schedule"})
         if parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL) or (
-            parameter.kind is not parameter.KEYWORD_ONLY and parameter.default is REQUIRED
+            parameter.kind is not parameter.KEYWORD_ONLY and given
         ):
             continue
         annotation = parameter.annotation
@@ -179,12 +206,22 @@ def _room(kind: str) -> dict[str, Entry]:
 
 def _entries(kind: str, file: Path) -> Iterator[Entry]:
     module = ".".join(("lrbench", *file.relative_to(HERE).with_suffix("").parts))
-    for node in ast.parse(file.read_text(encoding="utf-8")).body:
-        if not isinstance(node, ast.FunctionDef) or node.name.startswith("_"):
-            continue
+    for node in _functions(file):
         if kind not in ONE_A_FILE or node.name == file.stem:
             doc = ast.get_docstring(node) or ""
             yield Entry(kind, node.name, module, _parameters(node, doc), doc, file, node.lineno)
+
+
+def _functions(file: Path) -> Iterator[ast.FunctionDef]:
+    """Return the public functions of a file."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    functions = (node for node in tree.body if isinstance(node, ast.FunctionDef))
+    return (node for node in functions if not node.name.startswith("_"))
+
+
+def _first(node: ast.FunctionDef) -> str:
+    """Return the first paragraph of a function's docstring, as one line."""
+    return " ".join((ast.get_docstring(node) or "").split("\n\n")[0].split())
 
 
 def _parameters(node: ast.FunctionDef, doc: str) -> dict[str, Parameter]:

@@ -67,7 +67,7 @@ class Choice:
         return math.prod(len(values) for values in self.axes.values())
 
     def variants(self) -> list[dict[str, Any]]:
-        """Return every combination of values, each with the defaults of what was not set."""
+        """Return every combination of values, each with the defaults of what was not set, but for options."""
         defaults = {
             name: p.default for name, p in self.entry.parameters.items() if p.default is not catalog.REQUIRED
         }
@@ -131,7 +131,7 @@ def choose(kind: str, item: Any, where: str, context: Mapping[str, Any]) -> Choi
         message = catalog.unknown(kind, name, catalog.names(kind))
         raise StudyError(f'{where}.name: {message}; or your own as "file.py:function"')
     entry = catalog.get(kind, name)
-    choice = Choice(entry, _axes(entry, table, where), folder=context["folder"])
+    choice = Choice(entry, _axes(entry, table, where), folder=context.get("folder", Path()))
     _check_files(choice, where)
     return choice
 
@@ -166,10 +166,12 @@ def _of_object(kind: str, thing: Any, where: str, table: Mapping[str, Any] | Non
 def _axes(entry: catalog.Entry, table: Mapping[str, Any], where: str) -> dict[str, tuple[Any, ...]]:
     axes = {}
     for key, value in table.items():
-        if key not in entry.parameters:
-            message = catalog.unknown(f"parameter of {entry.name}", key, list(entry.parameters))
+        if key not in entry.settings:
+            message = catalog.unknown(f"parameter of {entry.name}", key, list(entry.settings))
             raise StudyError(f"{where}.{key} = {value!r}: {message}")
-        axes[key] = _axis(entry.parameters[key], value, f"{where}.{key}")
+        axes[key] = _axis(entry.settings[key], value, f"{where}.{key}")
+        if key in entry.options and min(axes[key]) < 0:
+            raise StudyError(f"{where}.{key} = {value!r}: must be 0, which is off, or more")
     for key, parameter in entry.parameters.items():
         if parameter.default is catalog.REQUIRED and key not in axes:
             raise StudyError(

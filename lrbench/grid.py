@@ -35,6 +35,7 @@ class Variant:
         source: hash of the user's code, empty for built-in ones.
         choice: which `[[...]]` of the study it comes from.
         files: parameter → hash of the file that it names.
+        off: the options that are set to 0.
     """
 
     name: str
@@ -44,11 +45,15 @@ class Variant:
     source: str = ""
     choice: int = 0
     files: Mapping[str, str] = field(default_factory=dict)
+    off: tuple[str, ...] = ()
 
     @property
     def identity(self) -> str:
-        """What tells it from any other, as canonical JSON: of a file, what is in it, not where it is."""
-        params = {**self.params, **self.files}
+        """What tells it from any other, as canonical JSON.
+
+        Of a file, what is in it counts, not where it is; an option that is off is the same as none.
+        """
+        params = {name: value for name, value in self.params.items() if name not in self.off} | {**self.files}
         return json.dumps([self.name, params, self.source], sort_keys=True, separators=(",", ":"))
 
     @property
@@ -221,9 +226,8 @@ class Grid:
         """Make the grid that `asdict` described."""
         kinds = {}
         for kind in ("problems", "optimizers", "schedules"):
-            rows = (
-                {**row, "shown": tuple(row["shown"]), "numeric": tuple(row["numeric"])} for row in data[kind]
-            )
+            lists = "shown", "numeric", "off"
+            rows = ({**row, **{name: tuple(row.get(name, ())) for name in lists}} for row in data[kind])
             kinds[kind] = tuple(Variant(**row) for row in rows)
         axes = {key: tuple(data[key]) for key in ("learning_rates", "seeds")}
         named = {name: tuple(rates) for name, rates in data.get("named_rates", {}).items()}
@@ -253,12 +257,13 @@ def _variants(kind: str, choices: Sequence[Choice]) -> tuple[Variant, ...]:
     shown_as: set[tuple[str, str]] = set()
     for index, choice in enumerate(choices):
         # A problem's numbers are part of its program: its data and shapes may depend on them.
-        numeric = tuple(p.name for p in choice.entry.parameters.values() if p.numeric and kind != "problem")
+        entry = choice.entry
+        numeric = tuple(name for name, p in entry.settings.items() if p.numeric and kind != "problem")
         for params in choice.variants():
+            lanes = tuple(name for name in numeric if name in params)
+            off = tuple(name for name in entry.options if params.get(name) == 0)
             files = choice.hashes(params)
-            variant = Variant(
-                choice.entry.name, params, tuple(choice.axes), numeric, choice.source, index, files
-            )
+            variant = Variant(entry.name, params, tuple(choice.axes), lanes, choice.source, index, files, off)
             if variant.identity in found:
                 shown = ", ".join(f"{key} = {value}" for key, value in params.items())
                 raise StudyError(f"{kind}.{index}: {variant.name} ({shown}) stands in the study twice")

@@ -6,7 +6,7 @@ import re
 import tomllib
 
 from lrbench import catalog
-from lrbench.catalog import REQUIRED, Entry
+from lrbench.catalog import REQUIRED, Entry, Parameter
 from lrbench.errors import StudyError
 
 _STUDY = "study"
@@ -61,16 +61,22 @@ def _entry(entry: Entry) -> str:
     lines = [f"{entry.kind} {entry.name}", "", *doc.split("\n")]
     if entry.parameters:
         lines += ["", "Parameters (a list of values is an axis of the grid):"]
-        for parameter in entry.parameters.values():
-            default = "needed" if parameter.default is REQUIRED else f"default {_toml(parameter.default)}"
-            role = "; a lane" if parameter.numeric and entry.kind == "optimizer" else ""
-            lines.append(f"    {parameter.name} ({parameter.annotation}, {default}{role}): {parameter.doc}")
+        lines += [_parameter(entry.kind, parameter) for parameter in entry.parameters.values()]
+    if entry.options:
+        lines += ["", f"Options of every {entry.kind}:"]
+        lines += [_parameter(entry.kind, option) for option in entry.options.values()]
     if entry.path is not None:
         lines += [
             "",
             f"Defined in lrbench/{entry.path.relative_to(catalog.HERE).as_posix()}, line {entry.line}.",
         ]
     return "\n".join(lines)
+
+
+def _parameter(kind: str, parameter: Parameter) -> str:
+    default = "needed" if parameter.default is REQUIRED else f"default {_toml(parameter.default)}"
+    role = "; a lane" if parameter.numeric and kind == "optimizer" else ""
+    return f"    {parameter.name} ({parameter.annotation}, {default}{role}): {parameter.doc}"
 
 
 def _toml(value: object) -> str:

@@ -1,4 +1,4 @@
-"""What every entry of the catalogue has to hold; a new entry is picked up by itself."""
+"""What every entry of the catalogue has to hold; a new entry is picked up by itself. Optimizers: test_optimizers.py."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_entry_is_documented(kind: str, name: str) -> None:
     entry = catalog.get(kind, name)
     assert entry.summary.endswith(".")
     assert len(entry.summary) > 20
-    for parameter in entry.parameters.values():
+    for parameter in entry.settings.values():
         assert parameter.doc, f"{name}: {parameter.name} has no line under Args"
     if kind in {"problem", "optimizer", "schedule"}:
         assert "Formula:" in entry.doc
@@ -44,7 +44,7 @@ def test_entry_is_documented(kind: str, name: str) -> None:
 def test_entry_loads_and_defaults_have_their_type(kind: str, name: str) -> None:
     entry = catalog.get(kind, name)
     assert callable(entry.load())
-    for parameter in entry.parameters.values():
+    for parameter in entry.settings.values():
         if parameter.default is not catalog.REQUIRED:
             assert parameter.coerce(parameter.default) == parameter.default
 
@@ -132,31 +132,6 @@ def test_named_rates_cover_the_parameters(name: str) -> None:
         params, _ = problem.parted(problem.init(jax.random.key(0)))
         labels = jax.tree.broadcast(problem.rates, params)
         assert set(jax.tree.leaves(labels)) == set(problem.rate_names)
-
-
-@pytest.mark.parametrize("name", catalog.names("optimizer"))
-def test_optimizer(name: str) -> None:
-    """A traced rate works, lanes equal a loop, and state keeps its types."""
-    make = catalog.get("optimizer", name).load()
-    params = {"w": jnp.array([1.0, -2.0]), "b": jnp.array(0.5)}
-
-    def train(rate: jax.Array) -> Any:
-        def step(carry: Any, _: None) -> tuple[Any, None]:
-            held, state = carry
-            updates, after = make(rate).update(jax.tree.map(jnp.sin, held), state, held)
-            assert jax.tree.structure(after) == jax.tree.structure(state)
-            return (optax.apply_updates(held, updates), after), None
-
-        (held, _), _ = jax.lax.scan(step, (params, make(rate).init(params)), None, 10)
-        return held
-
-    rates = jnp.array([0.01, 0.1])
-    vmapped = jax.jit(jax.vmap(train))(rates)
-    for index, rate in enumerate(rates):
-        alone = jax.jit(train)(rate)
-        jax.tree.map(lambda v, a, i=index: np.testing.assert_allclose(v[i], a, rtol=1e-5), vmapped, alone)
-    moved = jax.tree.map(lambda v, p: bool(jnp.any(v[1] != p)), vmapped, params)
-    assert all(jax.tree.leaves(moved))
 
 
 @pytest.mark.parametrize("name", catalog.names("schedule"))

@@ -134,7 +134,7 @@ def test_named_rates(path: Path) -> None:
         ("name=A b", "name = 'A b': must be 1 to 64 of a-z, 0-9, _ and -"),
         ("name='../up'", "name = '../up': must be 1 to 64 of a-z, 0-9, _ and -"),
         ("precision=float16", "precision = 'float16': must be 'float32' or 'float64'"),
-        ("probes=['x']", "probes: unknown probe 'x'; allowed: gradient_norm, parameter_norm, update_norm"),
+        ("probes=['x']", "probes: unknown probe 'x'; allowed: " + ", ".join(catalog.names("probe"))),
         ("learning_rate.num=10000000", "the grid has 240,000,000 runs; at most 20,000,000"),
         ("optimizer.0.name='mine.py:best'", "runs code of that file; allow it with --trust if it is yours"),
         ("steps", "--set 'steps': must be KEY=VALUE"),
@@ -177,8 +177,11 @@ def test_missing_keys_files_and_names(path: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", catalog.names("study"))
-def test_built_in_studies_are_valid(name: str) -> None:
-    assert read(name).name == name
+def test_built_in_studies_are_valid(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    overrides = ["problem.data=table.csv", "problem.target=y"] if name == "tabular" else []
+    (tmp_path / "table.csv").write_text("x,y\n" + "\n".join(f"{i},{2.5 * i}" for i in range(20)))
+    monkeypatch.chdir(tmp_path)
+    assert read(name, overrides).name == name
 
 
 def test_own_code_needs_trust_and_is_in_the_identity(tmp_path: Path) -> None:

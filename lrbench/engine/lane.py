@@ -13,6 +13,7 @@ import optax
 from jax import lax
 from jaxtyping import Array, Float, Int, PyTree
 
+from lrbench import needs
 from lrbench.engine import plateau
 from lrbench.engine.plateau import Rule, Watch
 from lrbench.probes import View
@@ -22,6 +23,8 @@ TRAIN_SAMPLE = 1024
 """The most training examples that an evaluation looks at."""
 EVALUATION_BATCH = 1024
 """The most examples that an evaluation holds at once."""
+_OPTIMIZER = 0x6F7074
+"""Folded into a step's key for the optimizer, whose noise must not be that of the loss."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,8 @@ class Recipe:
 
     Args:
         problem: the model, its data and its loss.
-        optimizer: (learning rate, numeric hyper-parameters) → optax transformation.
+        optimizer: (learning rate, numeric hyper-parameters) → optax transformation; what it declares by `needs.asks`
+            and `needs.evaluated_at` is done.
         probes: name → function of a `View`.
     """
 
@@ -91,7 +95,7 @@ def step(
 
     A run whose loss was not finite is frozen: its parameters stay as they were before the update of that loss.
     """
-    loss, update, optimizer, _, model = _next(recipe, hyper, factor, state, batch, key)
+    loss, update, optimizer, _, model = _next(recipe, hyper, factor, state, count, batch, key)
     bad = jnp.where((state.bad_step < 0) & ~jnp.isfinite(loss), count, state.bad_step)
     moved = optax.apply_updates(state.params, update), model
     held = state.params, state.model
@@ -110,24 +114,29 @@ def evaluate(
 ) -> tuple[State, dict[str, Float[Array, ""]]]:
     """Return losses, metrics and probes of the parameters that a run has now, NaN once it is not finite.
 
-    Probes see the step that would come next from here, on that step's minibatch.
+    Losses and metrics are those of the parameters that the optimizer is evaluated at. Probes see the step that would
+    come next from here, on that step's minibatch.
     """
     problem = recipe.problem
     key = jax.random.fold_in(noise, 0)  # the same noise at every evaluation, so that curves compare
+    where = needs.evaluation(recipe.optimizer)
+    seen = state if where is None else state._replace(params=where(state.optimizer, state.params))
     sample = _sample(problem.data.train)
 
     def loss(part: Batch) -> dict[str, Array]:
-        return {"loss": problem.evaluation_loss(state.params, state.model, part, key)}
+        return {"loss": problem.evaluation_loss(seen.params, seen.model, part, key)}
 
     found = {"train_loss": _mean(loss, sample)["loss"]}
     if problem.data.valid_examples:
-        scores = _mean(lambda part: loss(part) | _metrics(problem, state, part), problem.data.valid)
+        scores = _mean(lambda part: loss(part) | _metrics(problem, seen, part), problem.data.valid)
         found |= {f"valid_{name}": score for name, score in scores.items()}
     if hyper.plateau is not None and state.plateau is not None:
         watch = plateau.watch(hyper.plateau, state.plateau, found[problem.objective], count)
         state = state._replace(plateau=watch)
         found[plateau.SCALE] = watch.scale
-    _, update, _, gradient, _ = _next(recipe, hyper, factor, state, batch, jax.random.fold_in(noise, count))
+    _, update, _, gradient, _ = _next(
+        recipe, hyper, factor, state, count, batch, jax.random.fold_in(noise, count)
+    )
     view = View(state.params, gradient, update)
     found |= {name: probe(view) for name, probe in recipe.probes.items()}
     finite = jnp.isfinite(found["train_loss"]) & jnp.isfinite(optax.tree.norm(state.params))
@@ -142,14 +151,59 @@ def pick(data: Any, examples: Int[Array | np.ndarray, " example"]) -> Batch:
 
 
 def _next(
-    recipe: Recipe, hyper: Hyper, factor: Array, state: State, batch: Batch, key: Array
+    recipe: Recipe, hyper: Hyper, factor: Array, state: State, count: Array, batch: Batch, key: Array
 ) -> tuple[Array, Params, PyTree[Array], Params, PyTree[Array]]:
     """Return the loss at a run's parameters, the update from there, the optimizer's next state, gradient, model state."""
     graded = jax.value_and_grad(recipe.problem.training_loss, has_aux=True)
     (loss, model), gradient = graded(state.params, state.model, batch, key)
     factor = factor if state.plateau is None else factor * state.plateau.scale
-    update, optimizer = _optimizer(recipe, hyper, factor).update(gradient, state.optimizer, state.params)
-    return loss, update, optimizer, gradient, model
+    optimizer = optax.with_extra_args_support(_optimizer(recipe, hyper, factor))
+    names = needs.asked(recipe.optimizer)
+    if len(hyper.learning_rates) > 1:
+        names = tuple(name for name in names if name in needs.BY_PART)
+    more = _more(recipe.problem, names, state, count, batch, key, loss, gradient)
+    update, after = optimizer.update(gradient, state.optimizer, state.params, **more)
+    return loss, update, after, gradient, model
+
+
+def _more(
+    problem: Problem,
+    names: tuple[str, ...],
+    state: State,
+    count: Array,
+    batch: Batch,
+    key: Array,
+    loss: Array,
+    gradient: Params,
+) -> dict[str, Any]:
+    """Return the extra arguments of those names; `needs.OFFERED` says what they are."""
+
+    def value(params: Params) -> Array:
+        return problem.training_loss(params, state.model, batch, key)[0]
+
+    def example_gradients() -> Params:
+        # A loss is a mean over its batch, so each example is a batch of its own; without data there is one.
+        single = jax.tree.map(lambda leaf: leaf[:, None], batch)
+
+        def loss_of(params: Params, example: Batch) -> Array:
+            return problem.training_loss(params, state.model, example, key)[0]
+
+        each: Any = jax.vmap(jax.grad(loss_of), (None, 0))
+        if not jax.tree.leaves(batch):
+            return jax.tree.map(lambda leaf: leaf[None], gradient)
+        return each(state.params, single)
+
+    ways: dict[str, Callable[[], Any]] = {
+        "value": lambda: loss,
+        "grad": lambda: gradient,
+        "value_fn": lambda: value,
+        "obj_fn": lambda: value,
+        "grad_fn": lambda: lambda params, _: jax.grad(value)(params),
+        "example_grads": example_gradients,
+        "step": lambda: count,
+        "key": lambda: jax.random.fold_in(key, _OPTIMIZER),
+    }
+    return {name: ways[name]() for name in names}
 
 
 def _optimizer(recipe: Recipe, hyper: Hyper, factor: Array) -> optax.GradientTransformation:

@@ -11,11 +11,12 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from lrbench import catalog
+from lrbench import catalog, needs
 from lrbench.engine import capacity, devices, plateau, seeds
 from lrbench.engine.lane import Recipe
 from lrbench.errors import LrbenchError, ProblemError, StudyError
 from lrbench.grid import Grid, Program, Variant
+from lrbench.optimizers import _options
 from lrbench.problems._problem import Problem
 from lrbench.schedules import _shape
 from lrbench.schedules._plateau import Plateau
@@ -51,10 +52,10 @@ class Made:
     def recipe(self, program: Program, form: str = "") -> Recipe:
         """Return what is static in a program, its problem in one of its forms."""
         variant = self.grid.optimizers[program.optimizers[0]]
-        make = self.study.optimizer[variant.choice].entry.load()
+        entry = self.study.optimizer[variant.choice].entry
         static = {name: value for name, value in variant.params.items() if name not in variant.numeric}
         probes = {name: catalog.get("probe", name).load() for name in self.study.probes}
-        return Recipe(self.problem(program).in_form(form), _Optimizer(make, static), probes)
+        return Recipe(self.problem(program).in_form(form), _optimizer(entry, static), probes)
 
     def numeric(self, program: Program) -> tuple[str, ...]:
         """Return the names of a program's numeric hyper-parameters."""
@@ -122,12 +123,18 @@ class Made:
 
     def _check_optimizer(self, variant: Variant) -> None:
         entry = self.study.optimizer[variant.choice].entry
-        made = _made("optimizer", variant, lambda: entry.load()(0.1, **variant.params))
+        make = _optimizer(entry, {})
+        made = _made("optimizer", variant, lambda: make(0.1, variant.params))
         if not (hasattr(made, "init") and hasattr(made, "update")):
             raise StudyError(
                 f"optimizer.{variant.choice}: {variant.name} returned {type(made).__name__}; it must return an optax "
                 "GradientTransformation"
             )
+        for name in self.grid.named_rates:
+            if whole := needs.whole(entry.load()):
+                raise StudyError(
+                    f"learning_rate.{name}: {variant.name} needs {whole}, and so one learning rate for all parameters"
+                )
 
 
 @dataclass(frozen=True)
@@ -136,9 +143,23 @@ class _Optimizer:
 
     make: Callable[..., Any]
     static: Mapping[str, Any]
+    options: Mapping[str, Callable[..., Any]]
+    asks: tuple[str, ...]
+    evaluated_at: Callable[[Any, Any], Any] | None
 
     def __call__(self, learning_rate: Any, numeric: Mapping[str, Any]) -> Any:
-        return self.make(learning_rate, **self.static, **numeric)
+        own = {name: value for name, value in numeric.items() if name not in self.options}
+        made = self.make(learning_rate, **self.static, **own)
+        for name, option in self.options.items():
+            if name in numeric:
+                made = option(made, learning_rate, numeric[name])
+        return made
+
+
+def _optimizer(entry: catalog.Entry, static: Mapping[str, Any]) -> _Optimizer:
+    make = entry.load()
+    options = {name: getattr(_options, name) for name in entry.options}
+    return _Optimizer(make, static, options, needs.asked(make), needs.evaluation(make))
 
 
 def _made(kind: str, variant: Variant, make: Callable[[], Any]) -> Any:

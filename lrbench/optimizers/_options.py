@@ -1,0 +1,58 @@
+"""Options of every optimizer: each public function here is one, off at 0 and not there unless a study sets it.
+
+Each takes an optimizer, the learning rate of the step and the option's value, and returns the optimizer with it. The
+state stays the optimizer's own.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, PyTree
+
+Scalar = Float[Array, ""] | float
+
+
+def clip(
+    transformation: optax.GradientTransformation, learning_rate: Scalar, norm: Scalar
+) -> optax.GradientTransformationExtraArgs:
+    """Largest Euclidean norm of the gradient over all parameters; a longer one is shortened to it. 0 is off.
+
+    Formula: g ← g·min(1, c/‖g‖)
+    """
+    del learning_rate
+    inner = optax.with_extra_args_support(transformation)
+
+    def clipped(gradient: PyTree[Array]) -> PyTree[Array]:
+        length = optax.tree.norm(gradient)
+        # Compared, not divided: the norm of a gradient may be 0.
+        factor = jnp.where((norm > 0) & (length > norm), norm / length, 1.0)
+        return jax.tree.map(lambda leaf: (factor * leaf).astype(leaf.dtype), gradient)
+
+    def update(gradient: Any, state: Any, params: Any = None, **more: Any) -> tuple[Any, Any]:
+        if "grad_fn" in more:
+            elsewhere = more["grad_fn"]
+            more["grad_fn"] = lambda *where: clipped(elsewhere(*where))
+        return inner.update(clipped(gradient), state, params, **more)
+
+    return optax.GradientTransformationExtraArgs(inner.init, update)
+
+
+def weight_decay(
+    transformation: optax.GradientTransformation, learning_rate: Scalar, decay: Scalar
+) -> optax.GradientTransformationExtraArgs:
+    """Decoupled weight decay: pull of every weight towards zero, times the learning rate of the step. 0 is off.
+
+    Formula: w ← w + Δw − η·λ·w
+    """
+    inner = optax.with_extra_args_support(transformation)
+
+    def update(gradient: Any, state: Any, params: Any = None, **more: Any) -> tuple[Any, Any]:
+        step, after = inner.update(gradient, state, params, **more)
+        pull = learning_rate * decay
+        return jax.tree.map(lambda u, w: (u - pull * w).astype(u.dtype), step, params), after
+
+    return optax.GradientTransformationExtraArgs(inner.init, update)
