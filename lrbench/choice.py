@@ -93,7 +93,7 @@ class Choice:
             reference = f"{os.path.relpath(self.file, folder.resolve())}:{self.entry.name}"
         axes: dict[str, Any] = {}
         for name, values in self.axes.items():
-            if self.entry.parameters[name].file:
+            if self.entry.settings[name].file:
                 whole = (Path(self.folder, value).resolve() if value else "" for value in values)
                 values = tuple(os.path.relpath(path, folder.resolve()) if path else "" for path in whole)
             axes[name] = values[0] if len(values) == 1 else list(values)
@@ -139,7 +139,7 @@ def choose(kind: str, item: Any, where: str, context: Mapping[str, Any]) -> Choi
 def _check_files(choice: Choice, where: str) -> None:
     """Refuse a file that is not there."""
     for name, values in choice.axes.items():
-        for value in values if choice.entry.parameters[name].file else ():
+        for value in values if choice.entry.settings[name].file else ():
             path = Path(choice.folder, value)
             if value and not path.is_file():
                 what = "is a folder" if path.is_dir() else "no such file"

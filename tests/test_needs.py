@@ -192,7 +192,8 @@ def test_noise_of_optimizers_is_shared_by_the_runs_of_a_seed(train: Callable[...
 
 def test_what_a_lane_gives_is_what_is_offered() -> None:
     params, key = START, jax.random.key(0)
-    more = lane._more(BOWL, tuple(needs.OFFERED), params, jnp.int32(3), None, key, jnp.float32(12.5), params)
+    state = lane.State(params, (), jnp.int32(-1))
+    more = lane._more(BOWL, tuple(needs.OFFERED), state, jnp.int32(3), None, key, jnp.float32(12.5), params)
     assert set(more) == set(needs.OFFERED)
     assert more["step"] == 3
     np.testing.assert_array_equal(more["example_grads"], params[None])
