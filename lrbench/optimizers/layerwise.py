@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import optax
+from typing import Any
 
-from lrbench.needs import asks
-from lrbench.optimizers._wrap import counted
+import jax
+import optax
 
 
 def lars(
@@ -140,7 +140,6 @@ def muon(
     )
 
 
-@asks("step")
 def galore(
     learning_rate: float,
     *,
@@ -163,6 +162,18 @@ def galore(
 
     Source: Zhao et al., arXiv:2403.03507; optax.contrib.galore.
     """
-    return counted(
-        optax.contrib.galore(learning_rate, rank, update_proj_gap, scale, weight_decay=weight_decay)
-    )
+
+    def step(numbers: tuple[Any, Any, Any], gradient: Any, state: Any, params: Any) -> Any:
+        rate, factor, decay = numbers
+        made = optax.contrib.galore(rate, rank, update_proj_gap, factor, weight_decay=decay)
+        return made.update(gradient, state, params)
+
+    # Lane after lane: on a CPU with several devices, decompositions of many matrices at once share the threads that
+    # they run on, and wait for one another for ever (jaxlib 0.10.2).
+    one_by_one: Any = jax.custom_batching.sequential_vmap(step)
+
+    def update(gradient: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
+        return one_by_one((learning_rate, scale, weight_decay), gradient, state, params)
+
+    inner = optax.contrib.galore(learning_rate, rank, update_proj_gap, scale, weight_decay=weight_decay)
+    return optax.GradientTransformation(inner.init, update)
