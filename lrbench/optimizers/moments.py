@@ -58,6 +58,8 @@ def acprop(
 ) -> optax.GradientTransformation:
     """AdaBelief without momentum in the step, and scaled by what was known before the gradient came.
 
+    A weight whose gradient was zero so far makes a step of η·g/ε₀^½ when it no longer is: a larger eps tames it.
+
     Formula: w ← w − η·(g / (√ŝ + ε) + λw);  then m ← β₁m + (1−β₁)g;  s ← β₂s + (1−β₂)(g − m₋)² + ε₀
 
     Args:
