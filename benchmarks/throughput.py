@@ -94,12 +94,35 @@ class Comparison(NamedTuple):
 
 COMPARISONS = (
     Comparison("P1", "w1", "torch_eager", "PyTorch eager, one at a time", 30),
-    Comparison("P2", "w1", "torch_vmap", "torch.func.vmap, 256 models", 7, "docs/speed.md says what bounds it"),
+    Comparison(
+        "P2", "w1", "torch_vmap", "torch.func.vmap, 256 models", 7, "docs/speed.md says what bounds it"
+    ),
     Comparison("P2", "w1", "jax_vmap", "plain jax.vmap, 256 lanes, one device", 2.3),
     Comparison("P2", "w1", "jax_single", "JAX jit + scan, one at a time, one device"),
-    Comparison("P3", "w1", "products", "W1's matrix products alone", 0.75, "1 × is the ceiling; docs/speed.md says what bounds it"),
-    Comparison("P4", "cnn", "torch_cnn", "PyTorch eager, one at a time, 2 threads", 2.5, "docs/speed.md says what bounds it"),
-    Comparison("P5", "fractal", "notebook_fractal", "the notebook's loop over a vmapped step", 9, "docs/speed.md says what bounds it"),
+    Comparison(
+        "P3",
+        "w1",
+        "products",
+        "W1's matrix products alone",
+        0.75,
+        "1 × is the ceiling; docs/speed.md says what bounds it",
+    ),
+    Comparison(
+        "P4",
+        "cnn",
+        "torch_cnn",
+        "PyTorch eager, one at a time, 2 threads",
+        2.5,
+        "docs/speed.md says what bounds it",
+    ),
+    Comparison(
+        "P5",
+        "fractal",
+        "notebook_fractal",
+        "the notebook's loop over a vmapped step",
+        9,
+        "docs/speed.md says what bounds it",
+    ),
 )
 
 

@@ -171,7 +171,10 @@ def test_rows_of_throughput() -> None:
         == "median of 3 rounds (28 to 50); better with 1 thread; final losses within 1.00 ×; " + BESIDE
     )
     assert (stacked.ratio, stacked.target, stacked.met) == (5.6, "≥ 7 ×", False)
-    assert stacked.note == f"median of 3 rounds (5 to 7); better with 2 threads; {BESIDE}; missed by 20.0 %"
+    assert (
+        stacked.note
+        == f"median of 3 rounds (5 to 7); better with 2 threads; {BESIDE}; docs/speed.md says what bounds it; missed by 20.0 %"
+    )
     assert plain.met is False
     assert (single.target, single.met) == (None, None)
     assert products.peer_value == 90_000
