@@ -14,7 +14,6 @@ import dataclasses
 import datetime
 import json
 import os
-import platform
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from benchmarks.peers.common import cores, versions
+from lrbench.machine import memory, processor
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "results" / "speed"
@@ -98,9 +98,9 @@ def machine() -> dict[str, str]:
     """Columns that say where and with what a row was measured; read without importing the packages."""
     found = versions(*MEASURED_PACKAGES)
     return {
-        "cpu": _cpu_model(),
+        "cpu": processor(),
         "cores": str(cores()),
-        "memory_gib": f"{_memory_gib():.1f}",
+        "memory_gib": f"{memory().total / 2**30:.1f}",
         **{package: found.get(package, "") for package in ("python", *MEASURED_PACKAGES)},
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
     }
@@ -223,21 +223,3 @@ def _saved(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     return repr(value) if isinstance(value, float) else str(value)
-
-
-def _cpu_model() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
-
-
-def _memory_gib() -> float:
-    try:
-        pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):
-        return float("nan")
-    return float(pages) / 2**30

@@ -266,7 +266,7 @@ class Batch:
         self._state = jax.tree.map(moved, self._state)
 
     def train(self, start: int, stop: int) -> Any:
-        """Take the steps from `start` up to `stop`; returns at once, with something to `wait` for."""
+        """Take the steps from `start` up to `stop`; returns at once, with arrays that are ready when it is done."""
         dropped = np.ones(len(self._bad_step), dtype=bool)
         dropped[self._layout.runs[self._layout.runs >= 0]] = False
         self.saved += int(dropped.sum()) * (stop - start)
@@ -281,10 +281,6 @@ class Batch:
     def prepare(self, start: int) -> None:
         """Draw the examples of the segment from `start` on, while the devices are at work."""
         self._ahead = start, self._examples(start)
-
-    def wait(self, pending: Any) -> None:
-        """Wait until a call is done."""
-        jax.block_until_ready(pending.found if isinstance(pending, Pending) else pending)
 
     def settle(self) -> None:
         """Take note of the runs that are no longer finite."""

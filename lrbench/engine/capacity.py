@@ -63,9 +63,14 @@ def lane_bytes(recipe: Recipe, rates: tuple[str, ...], numeric: tuple[str, ...],
     return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves((state, state.params)))
 
 
+def most_per_pack(platform: str) -> int:
+    """Return the most runs of a pack on a platform, however small they are."""
+    return LANES_PER_PACK.get(platform, LANES_PER_PACK_ELSEWHERE)
+
+
 def lanes_per_pack(bytes_per_lane: int, device: jax.Device) -> int:
     """Return how many runs a pack holds at most."""
-    most = LANES_PER_PACK.get(device.platform, LANES_PER_PACK_ELSEWHERE)
+    most = most_per_pack(device.platform)
     room = PACK_BYTES if device.platform == "cpu" else free_bytes(device) // 4
     return max(1, min(most, room // bytes_per_lane))
 

@@ -216,7 +216,7 @@ class Engine:
                 lanes.prepare(int(stop))
                 if pending is not None:
                     rows.append(lanes.values(pending))
-                lanes.wait(training)
+                jax.block_until_ready(training)
             trained = time.perf_counter()
             pending = found
             with jax.profiler.TraceAnnotation(f"evaluate at step {stop}"):

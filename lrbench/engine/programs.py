@@ -178,7 +178,7 @@ class Programs:
     def _seconds_per_step(self, compiled: batch.Compiled) -> float:
         """Return the seconds of one run's step, with every device at work on a full chunk."""
         size, devices = compiled.size, compiled.mesh.size
-        runs = min(size.lanes * size.chunks * devices, size.lanes * devices)
+        runs = size.lanes * devices
         rates = {name: np.full(runs, 1e-6) for name in ("", *self._made.grid.named_rates)}
         numeric = {name: np.full(runs, 0.5) for name in compiled.numeric}
         hyper = Hyper(rates, np.zeros(runs, np.int32), numeric)  # type: ignore[arg-type]
@@ -188,7 +188,7 @@ class Programs:
             steps = 1
             while True:
                 began = time.perf_counter()
-                lanes.wait(lanes.train(0, steps))
+                jax.block_until_ready(lanes.train(0, steps))
                 spent = time.perf_counter() - began
                 if spent >= PROBE_SECONDS / 4 or steps == size.segment:
                     break
@@ -196,7 +196,7 @@ class Programs:
             times: list[float] = [spent]
             while sum(times) < PROBE_SECONDS and len(times) < 5:
                 began = time.perf_counter()
-                lanes.wait(lanes.train(0, steps))
+                jax.block_until_ready(lanes.train(0, steps))
                 times.append(time.perf_counter() - began)
         return min(times) / steps / runs
 
@@ -262,7 +262,7 @@ class Programs:
         if exact:
             return most
         seeds = len(self._made.grid.seeds)
-        per_seed = min(len(program.runs) // seeds, capacity.LANES_PER_PACK.get("cpu", 0))
+        per_seed = min(len(program.runs) // seeds, capacity.most_per_pack(self._platform))
         return capacity.fitting(most, per_seed, seeds, self._made.mesh.size)
 
     @property
