@@ -74,6 +74,17 @@ def test_results_do_not_hang_on_chunks_and_devices(
         np.testing.assert_allclose(_by_run(found, name), _by_run(expected, name), rtol=1e-3, atol=1e-6)
 
 
+def test_deterministic_results_are_the_same_on_any_devices(train: Callable[..., Any]) -> None:
+    """Also where runs diverge, whose places go to others without it."""
+    wide = {"seeds": 1, "learning_rate": {"min": 1e-2, "max": 1e30, "num": 24}, "optimizer": ["sgd"]}
+    _, expected = train({**SMALL, **wide, "deterministic": True}, devices=1)
+    assert np.isfinite(expected[0].diverged_step).any()
+    for devices in (2, 3):
+        _, found = train({**SMALL, **wide, "deterministic": True}, devices=devices)
+        for name in expected[0].curves:
+            np.testing.assert_array_equal(_by_run(found, name), _by_run(expected, name))
+
+
 def test_one_trace_for_all_rates_seeds_and_schedules() -> None:
     """The loss is traced a fixed number of times, however many runs and packs there are."""
     traces = []
