@@ -60,5 +60,7 @@ def problem(name: str) -> Problem:
     return made
 
 
-EXPERIMENTS: dict[str, list[str]] = {}
+EXPERIMENTS: dict[str, list[str]] = {
+    "transfer": ["widths=[8]", "rates=2", "steps=2", "seeds=1", "optimizers=['adam']"],
+}
 """For each experiment the overrides that make it tiny."""

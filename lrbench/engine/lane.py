@@ -16,7 +16,7 @@ from jaxtyping import Array, Float, Int, PyTree
 from lrbench import needs
 from lrbench.engine import plateau
 from lrbench.engine.plateau import Rule, Watch
-from lrbench.probes import View
+from lrbench.probes._view import View
 from lrbench.problems._problem import Batch, Params, Problem
 
 TRAIN_SAMPLE = 1024
@@ -35,12 +35,12 @@ class Recipe:
         problem: the model, its data and its loss.
         optimizer: (learning rate, numeric hyper-parameters) → optax transformation; what it declares by `needs.asks`
             and `needs.evaluated_at` is done.
-        probes: name → function of a `View`.
+        probes: name → function of a `View`, which gives a scalar or a mapping part → scalar.
     """
 
     problem: Problem
     optimizer: Callable[[Array, Mapping[str, Array]], optax.GradientTransformation]
-    probes: Mapping[str, Callable[[View], Array]]
+    probes: Mapping[str, Callable[[View], Any]]
 
 
 class Hyper(NamedTuple):
@@ -134,11 +134,7 @@ def evaluate(
         watch = plateau.watch(hyper.plateau, state.plateau, found[problem.objective], count)
         state = state._replace(plateau=watch)
         found[plateau.SCALE] = watch.scale
-    _, update, _, gradient, _ = _next(
-        recipe, hyper, factor, state, count, batch, jax.random.fold_in(noise, count)
-    )
-    view = View(state.params, gradient, update)
-    found |= {name: probe(view) for name, probe in recipe.probes.items()}
+    found |= _probed(recipe, hyper, factor, state, count, batch, jax.random.fold_in(noise, count))
     finite = jnp.isfinite(found["train_loss"]) & jnp.isfinite(optax.tree.norm(state.params))
     bad = jnp.where((state.bad_step < 0) & ~finite, count, state.bad_step)
     found = {name: jnp.where(bad < 0, value, jnp.nan) for name, value in found.items()}
@@ -148,6 +144,48 @@ def evaluate(
 def pick(data: Any, examples: Int[Array | np.ndarray, " example"]) -> Batch:
     """Return the given examples of a data set."""
     return jax.tree.map(lambda leaf: leaf[examples], data)
+
+
+def view(
+    recipe: Recipe,
+    hyper: Hyper,
+    factor: Array,
+    state: State,
+    batch: Batch,
+    key: Array,
+    step_: tuple[Params, Params],
+) -> View:
+    """Return what probes see of a run before a step; the step is (gradient, update)."""
+    problem = recipe.problem
+
+    def loss(params: Params, examples: Batch) -> Array:
+        return problem.training_loss(params, state.model, examples, key)[0]
+
+    factor = factor if state.plateau is None else factor * state.plateau.scale
+    rates: Any = hyper.learning_rates[""] * factor
+    if len(hyper.learning_rates) > 1:
+        each = {name: hyper.learning_rates.get(name, hyper.learning_rates[""]) for name in problem.rate_names}
+        rates = jax.tree.map(
+            lambda name: each[name] * factor, jax.tree.broadcast(problem.rates, state.params)
+        )
+    return View(state.params, *step_, rates, loss, batch, _sample(problem.data.train))
+
+
+def _probed(
+    recipe: Recipe, hyper: Hyper, factor: Array, state: State, count: Array, batch: Batch, key: Array
+) -> dict[str, Array]:
+    """Return what the probes say; a probe of several parts has a column for each."""
+    _, update, _, gradient, _ = _next(recipe, hyper, factor, state, count, batch, key)
+    seen = view(recipe, hyper, factor, state, batch, key, (gradient, update))
+    found: dict[str, Array] = {}
+    for name, probe in recipe.probes.items():
+        value = probe(seen)
+        found |= (
+            {f"{name}/{part}": each for part, each in value.items()}
+            if isinstance(value, dict)
+            else {name: value}
+        )
+    return found
 
 
 def _next(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 
 from lrbench.errors import ProblemError
@@ -10,7 +12,12 @@ from lrbench.problems._models import classifier
 from lrbench.problems._problem import Problem
 
 
-def digits_mlp(*, hidden: tuple[int, ...] = (64,), batch_size: int = 64) -> Problem:
+def digits_mlp(
+    *,
+    hidden: tuple[int, ...] = (64,),
+    batch_size: int = 64,
+    parametrisation: Literal["standard", "mup_sgd", "mup_adam"] = "standard",
+) -> Problem:
     """Fully connected ReLU network on 1,797 handwritten digits of 8×8 pixels.
 
     Formula: h = relu(x·W₁ + b₁);  p = softmax(h·W₂ + b₂);  loss = mean −log p[y]
@@ -18,10 +25,20 @@ def digits_mlp(*, hidden: tuple[int, ...] = (64,), batch_size: int = 64) -> Prob
     Args:
         hidden: widths of the hidden layers.
         batch_size: images of a minibatch; 0 is all of them.
+        parametrisation: how initial weights and steps depend on the widths. `standard` is He's initialisation and one rate
+            for all; muP makes the best rate that of width 64, whatever the width: `mup_sgd` for gradient descent with or
+            without momentum, `mup_adam` for Adam and all whose step does not grow with the gradient (arXiv:2203.03466).
 
     Source: UCI optical recognition of handwritten digits, in scikit-learn.
     """
-    return classifier("digits_mlp", _data.split(*_data.digits()), hidden, 10, batch_size or None)
+    return classifier(
+        "digits_mlp",
+        _data.split(*_data.digits()),
+        hidden,
+        10,
+        batch_size or None,
+        parametrisation=parametrisation,
+    )
 
 
 def mnist_mlp(*, hidden: tuple[int, ...] = (128,), batch_size: int = 64) -> Problem:
