@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,16 +10,21 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from jax.flatten_util import ravel_pytree
 
 import lrbench as lb
 from lrbench import catalog
-from lrbench.engine import seeds
+from lrbench.engine import lane, seeds
+from lrbench.engine.pack import Engine
+from lrbench.grid import of_study
+from lrbench.plan import plan
 from lrbench.probes._view import View
 from lrbench.probes.curvature import sharpness
 from lrbench.probes.noise import gradient_noise_scale
 from lrbench.problems._problem import Problem
+from lrbench.study import read
 from tests import examples
 
 EXPENSIVE = ["sharpness", "stability", "gradient_noise_scale", "gradient_cosine"]
@@ -175,3 +181,37 @@ def test_every_problem_has_a_hessian(name: str, form: str) -> None:
     view = View(params, params, params, jnp.ones(()), loss, batch, batch)
     found = jax.eval_shape(lambda: (sharpness(view), gradient_noise_scale(view)))
     assert [each.shape for each in found] == [(), ()]
+
+
+def test_what_probes_cost() -> None:
+    """Counted from the trace: nothing for what is there, and about two gradients for each Hessian-vector product."""
+    asked = {
+        **STUDY,
+        "problem": [{"name": "digits_mlp", "batch_size": 64}],
+        "learning_rate": {"values": [0.1]},
+    }
+    study = read({**asked, "probes": ["update_norm", "gradient_cosine", "stability", "sharpness"]})
+    engine = Engine(study, of_study(study), 1)
+    costs = engine.describe(engine.grid.programs[0])["probe_gradients"]
+    assert costs["update_norm"] < 0.05
+    assert costs["gradient_cosine"] == pytest.approx(1, rel=0.1)
+    assert costs["sharpness"] == 0  # stability found it
+    assert 1.5 < costs["stability"] / (24 * 1024 / 64) < 4
+    text = plan(study, 1)
+    assert "probes on digits_mlp(batch_size=64): gradient_cosine 1.0, stability " in text
+    assert "at each of 3 evaluations: " in text
+
+
+def test_a_probe_that_is_not_asked_for_is_in_no_program() -> None:
+    def equations(probes: list[str]) -> list[str]:
+        problem = examples.problem("quadratic")
+        found = {name: catalog.get("probe", name).load() for name in probes}
+        recipe = lane.Recipe(problem, lambda rate, numeric: optax.sgd(rate), found)
+        hyper = lane.Hyper({"": jnp.float32(0.1)}, jnp.int32(0), {})
+        state = lane.init(recipe, hyper, problem.init(jax.random.key(0)))
+        given = hyper, jnp.float32(1), state, jnp.int32(0), None, seeds.key(seeds.noise([0])[0])
+        text = str(jax.make_jaxpr(lambda *given: lane.evaluate(recipe, *given))(*given))
+        return re.findall(r"= (scan|eigh)", text)
+
+    assert equations(["gradient_norm", "update_norm", "parameter_norm"]) == []
+    assert equations(["sharpness", "stability"]).count("scan") == 1
