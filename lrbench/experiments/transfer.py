@@ -136,7 +136,7 @@ def _picture(table: pd.DataFrame, best: pd.DataFrame) -> Figure:
 
     panels = list(table.groupby(["optimizer", "parametrisation"], sort=False))
     figure, grid = base.panels(
-        len(panels), "transfer: does the best rate stay as the width grows?", columns=2
+        len(panels), "transfer: does the best rate stay as the width grows?", columns=2, height=2.1
     )
     widths = list(table["width"].unique())
     colours = {width: colormaps["viridis"](0.9 - 0.9 * i / len(widths)) for i, width in enumerate(widths)}
