@@ -94,7 +94,10 @@ class Made:
             names, probes = tuple(self.grid.named_rates), self.recipe(program).probes
             with self.precision():
                 examples = self._minibatch(problem), devices.narrow(lane.sample(problem.data.train))
-                found = probing.gradients(problem, probes, shapes, names, examples)
+                try:
+                    found = probing.gradients(problem, probes, shapes, names, examples)
+                except Exception:  # a problem of the user's that is unfit: its packs fail, and say why
+                    found = {}
             self._probe_gradients[program.problem] = found
         return self._probe_gradients[program.problem]
 
