@@ -97,6 +97,7 @@ class Engine:
             "lanes_per_chunk": self.programs.lanes_per_chunk(program),
             "chunk_chosen": chosen.how,
             "form": chosen.form or next(iter(self.made.problem(program).forms), ""),
+            "probe_gradients": {n: round(g, 2) for n, g in self.made.probe_gradients(program).items()},
         }
 
     def describe_devices(self) -> list[dict[str, Any]]:
