@@ -55,6 +55,11 @@ class Results:
         return self._table("sensitivity")
 
     @functools.cached_property
+    def finders(self) -> pd.DataFrame:
+        """A row per range test and rule: the learning rate that it suggests; empty if there is no range test."""
+        return self._table("finders") if (self.folder / "finders.parquet").exists() else pd.DataFrame()
+
+    @functools.cached_property
     def surfaces(self) -> pd.DataFrame:
         """A row per point of the landscape of every problem of two coordinates; empty if there is none."""
         return self._table("surfaces") if (self.folder / "surfaces.parquet").exists() else pd.DataFrame()
@@ -121,15 +126,17 @@ def load(folder: str | os.PathLike[str]) -> Results:
 
 def write_pictures(results: Results) -> list[Path]:
     """Write every plot that has something to show as PNG and SVG, and the report, and return their paths."""
-    store = Store(results.folder)
-    written = []
-    for name in catalog.names("plot"):
-        figure = results.plot(name)
-        if not figure.axes:
-            continue
-        for kind in ("png", "svg"):
-            save = functools.partial(figure.savefig, format=kind)
-            written.append(store.write(f"plots/{name}.{kind}", save))
+    written = [path for name in catalog.names("plot") for path in write_plot(results, name)]
     text = results.report()
-    written.append(store.write("report.html", lambda path: path.write_text(text, encoding="utf-8")))
+    report = Store(results.folder).write("report.html", lambda path: path.write_text(text, encoding="utf-8"))
+    return [*written, report]
+
+
+def write_plot(results: Results, name: str) -> list[Path]:
+    """Write a plot as PNG and SVG, if it has something to show, and return the paths."""
+    figure = results.plot(name)
+    written = []
+    for kind in ("png", "svg") if figure.axes else ():
+        save = functools.partial(figure.savefig, format=kind)
+        written.append(Store(results.folder).write(f"plots/{name}.{kind}", save))
     return written

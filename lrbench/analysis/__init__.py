@@ -2,6 +2,7 @@
 
 from lrbench.analysis.best import best
 from lrbench.analysis.bootstrap import interval, iqm, resamples
+from lrbench.analysis.finders import finders, suggestions
 from lrbench.analysis.labels import label, rate_text
 from lrbench.analysis.outcomes import judge, measure, steps_to_target, targets, zones
 from lrbench.analysis.sensitivity import sensitivity
@@ -11,6 +12,7 @@ from lrbench.analysis.thresholds import Thresholds
 __all__ = [
     "Thresholds",
     "best",
+    "finders",
     "interval",
     "iqm",
     "judge",
@@ -20,6 +22,7 @@ __all__ = [
     "resamples",
     "sensitivity",
     "steps_to_target",
+    "suggestions",
     "summary",
     "targets",
     "zones",
