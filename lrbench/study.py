@@ -152,7 +152,7 @@ def read(
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise StudyError(f"{path}: not valid TOML: {error}") from error
     for text in overrides:
-        _override(table, text)
+        assign(table, text)
     # The paths in a built-in study are those that --set gave it, which start where the user is.
     built_in = path.parent == catalog.HERE / "studies"
     return check(table, str(study), trust=trust, folder=Path() if built_in else path.parent)
@@ -188,8 +188,17 @@ def check(table: dict[str, Any], where: str, *, trust: bool, folder: Path | None
         raise StudyError(f"{where}: {error}") from error
 
 
-def _override(table: dict[str, Any], text: str) -> None:
-    """Set one key of a study table from `key=value`; the value is TOML, or a bare text."""
+def assign(table: dict[str, Any], text: str) -> None:
+    """Set one key of a table from `key=value`; the value is TOML, or a bare text.
+
+    Raises:
+        StudyError: if it is no such text, or leads to no table.
+
+    >>> table = {}
+    >>> assign(table, "learning_rate.num=32")
+    >>> table
+    {'learning_rate': {'num': 32}}
+    """
     key, equals, raw = text.partition("=")
     path = key.strip().split(".")
     if not equals or not all(path):

@@ -58,3 +58,7 @@ def problem(name: str) -> Problem:
     """Return a built-in problem, small."""
     made: Problem = catalog.get("problem", name).load()(**parameters(name))
     return made
+
+
+EXPERIMENTS: dict[str, list[str]] = {}
+"""For each experiment the overrides that make it tiny."""
