@@ -99,6 +99,32 @@ def run(
 
 
 @app.command()
+def find(
+    study: StudyName,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Results folder [results/NAME_find].")
+    ] = None,
+    overrides: Overrides = None,
+    devices: Devices = "all",
+    trust: Trust = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the suggestions alone.")] = False,
+) -> None:
+    """Sweep the learning rate as finders do, and print what four rules suggest."""
+    from lrbench.progress import listener
+    from lrbench.range_test import execute, text
+
+    done = execute(
+        study, out, devices=_count(devices), overrides=overrides or (), trust=trust, listener=listener(quiet)
+    )
+    if not done.results.finders.empty:
+        typer.echo(text(done.results))
+        _print_paths(done.results.folder, ["finders.csv", "finders.parquet", "plots/range_test.png"])
+    if done.failures:
+        _print_failures(done)
+        raise typer.Exit(FAILED)
+
+
+@app.command()
 def plan(
     study: StudyName, overrides: Overrides = None, devices: Devices = "all", trust: Trust = False
 ) -> None:
@@ -234,6 +260,10 @@ def _print_written(folder: Path, *, pictures: bool) -> None:
     names = ["runs.csv", "curves.parquet", "summary.csv", "sensitivity.csv"]
     if pictures:
         names += ["plots", "report.html"]
+    _print_paths(folder, names)
+
+
+def _print_paths(folder: Path, names: list[str]) -> None:
     for name in names:
         if (folder / name).exists():
             typer.echo(str(folder / name))

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import os
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lrbench import pipeline, study
+from lrbench.analysis import label, rate_text, suggestions
 from lrbench.analysis.finders import LOSS, RANGE_TEST
 from lrbench.errors import StudyError
 from lrbench.pipeline import Finished, Listener
 from lrbench.results import Results, write_plot
 from lrbench.study import Study
+from lrbench.tabulate import aligned
 
 LONGEST_NAME = 64
 
@@ -37,6 +41,7 @@ def execute(
     asked: str | os.PathLike[str] | Mapping[str, Any],
     out: str | os.PathLike[str] | None = None,
     *,
+    devices: int | None = None,
     overrides: Sequence[str] = (),
     trust: bool = False,
     listener: Listener | None = None,
@@ -46,6 +51,7 @@ def execute(
     Args:
         asked: a study, as a file, a built-in name or a mapping.
         out: results folder; left out, `results/<name>_find`.
+        devices: how many devices are used; all, left out.
         overrides: `key=value` texts.
         trust: whether code that the study names may run.
         listener: told of the progress.
@@ -59,7 +65,7 @@ def execute(
         tests = of_study(wanted)
     except StudyError as error:
         raise StudyError(f"{where}: {error}") from error
-    done = pipeline.execute(tests, out, report=False, listener=listener)
+    done = pipeline.execute(tests, out, devices=devices, report=False, listener=listener)
     write_plot(done.results, RANGE_TEST)
     return done
 
@@ -81,14 +87,52 @@ def of_study(wanted: Study) -> Study:
     table = {
         "name": f"{wanted.name[: LONGEST_NAME - len('_find')]}_find",
         "steps": wanted.steps,
-        "evaluate_every": 1,
         "seeds": list(wanted.seeds),
         "problem": wanted.problem,
         "optimizer": wanted.optimizer,
-        "schedule": {"name": RANGE_TEST, "start": rates[0] / rates[-1]},
-        "learning_rate": {"values": [rates[-1]]},
         "precision": wanted.precision,
         "objective": wanted.objective,
-        "probes": [LOSS],
+        **keys(rates[0], rates[-1]),
     }
     return study.check(table, wanted.name, trust=True)
+
+
+def keys(low: float, high: float) -> dict[str, Any]:
+    """Return the keys that make a study one of range tests, from a least rate to a greatest.
+
+    >>> keys(0.001, 1.0)["schedule"]
+    {'name': 'range_test', 'start': 0.001}
+    """
+    return {
+        "evaluate_every": 1,
+        "schedule": {"name": RANGE_TEST, "start": low / high},
+        "learning_rate": {"values": [high]},
+        "probes": [LOSS],
+    }
+
+
+def text(results: Results) -> str:
+    """Return the suggestions as a table for each problem: the median over seeds, and the lowest and the highest.
+
+    Raises:
+        StoreError: if the folder has no table of runs.
+    """
+    said = suggestions(results.finders)
+    said["problem"], said["optimizer"] = label(said, "problem"), label(said, "optimizer")
+    tables = []
+    for problem, rows in said.groupby("problem", sort=False):
+        reasons = bool(rows["none"].any())
+        lines = [_line(row, reasons) for row in rows.to_dict("records")]
+        table = aligned(lines, ("optimizer", "rule", "why none"))
+        tables.append(f"{problem}\n{textwrap.indent(table, '  ')}")
+    return "\n".join(tables)
+
+
+def _line(row: Mapping[Any, Any], reasons: bool) -> dict[str, str]:
+    names = ("suggestion", "lowest", "highest")
+    cells = {"optimizer": row["optimizer"], "rule": row["rule"]}
+    cells |= {name: "" if math.isnan(row[name]) else rate_text(row[name]) for name in names}
+    if reasons:
+        cells["none"] = f"{row['none']} of {row['seeds']}"
+        cells["why none"] = row["reason"] if row["none"] else ""
+    return cells

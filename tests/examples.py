@@ -60,5 +60,7 @@ def problem(name: str) -> Problem:
     return made
 
 
-EXPERIMENTS: dict[str, list[str]] = {}
+EXPERIMENTS: dict[str, list[str]] = {
+    "finder_truth": ["problems=['house_prices']", "steps=10", "sweep_steps=20", "rates=3", "seeds=1"],
+}
 """For each experiment the overrides that make it tiny."""

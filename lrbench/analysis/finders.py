@@ -26,6 +26,8 @@ LEFT_OUT = 0.1
 """The share of the sweep, at its start, in which the smoothed loss has averaged too little to be looked at."""
 FEWEST = 10
 """The fewest steps that a rule looks at."""
+ROUNDING = 1e-6
+"""A fall by less than this share is none."""
 SLIDE_DECADES = 15 * 0.08
 """The length of the interval that slides: fastai's 15 steps of a sweep of 8 decades in 100 steps."""
 SLIDE_SLOPE = 0.005 / (0.08 * np.log(10))
@@ -164,7 +166,8 @@ def _unfit(found: Sweep) -> str:
         return f"{steps} steps are too few"
     if len(rate) < FEWEST:
         return f"the loss explodes after {found.end} of {steps} steps; try smaller rates"
-    return "" if loss.min() < loss[0] else "the loss never falls"
+    falls = loss.min() < loss[0] - ROUNDING * abs(loss[0])
+    return "" if falls else "the loss never falls"
 
 
 def _longest_fall(loss: Floats) -> tuple[int, int]:

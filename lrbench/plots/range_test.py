@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from textwrap import fill
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.artist import Artist
@@ -79,19 +82,12 @@ def _panel(axes: Axes, mine: list[Sweep], said: pd.DataFrame) -> None:
                 transform=place,
                 zorder=5,
             )
-    reasons = said["reason"].dropna().unique()
-    if len(reasons):
-        axes.text(
-            0.03,
-            0.97,
-            "\n".join(
-                f"{', '.join(said.loc[said['reason'] == reason, 'rule'])}: {reason}" for reason in reasons
-            ),
-            transform=axes.transAxes,
-            va="top",
-            fontsize=7,
-            color=base.MUTED,
-        )
+    texts = [
+        f"{', '.join(rows['rule']) if len(rows) < len(said) else 'no suggestion'}: {reason}"
+        for reason, rows in said.groupby("reason", sort=False)
+    ]
+    look: dict[str, Any] = {"va": "top", "fontsize": 7.5, "color": base.MUTED}
+    axes.text(0.03, 0.97, "\n".join(fill(text, 56) for text in texts), transform=axes.transAxes, **look)
 
 
 def _limits(axes: Axes, mine: list[Sweep]) -> None:
