@@ -142,7 +142,7 @@ def list_(
     ] = None,
     name: Annotated[str | None, typer.Argument(metavar="[NAME]]", help="One of that kind.")] = None,
 ) -> None:
-    """List what can be named: problems, optimizers, schedules, probes, plots, launchers, experiments, studies, ..."""
+    """List what can be named: problems, optimizers, schedules, probes, plots, launchers, exporters, experiments, studies, ..."""
     from lrbench.listing import listing
 
     typer.echo(listing(kind, name))
@@ -162,6 +162,31 @@ def report(folder: Folder) -> None:
 def best(folder: Folder) -> None:
     """Print the answer: best rate, good band, cliff and confidence, per problem, optimizer and schedule."""
     _print_answer(folder)
+
+
+@app.command()
+def query(
+    folder: Folder,
+    sql: Annotated[str, typer.Argument(metavar="SQL", help="One statement, in DuckDB's dialect.")],
+) -> None:
+    """Print what a statement of SQL selects from the tables: runs, curves, summary, sensitivity, ..."""
+    from lrbench.query import text
+    from lrbench.results import load
+
+    typer.echo(text(load(folder).query(sql)))
+
+
+@app.command()
+def export(
+    folder: Folder,
+    to: Annotated[str, typer.Option("--to", metavar="NAME", help="One of `lrbench list exporters`.")],
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="A new or empty folder [DIR/NAME].")] = None,
+) -> None:
+    """Write the results for another tool."""
+    from lrbench.results import load
+
+    typer.echo(load(folder).export(to, out))
+    typer.echo(str(out if out is not None else folder / to))
 
 
 @app.command()

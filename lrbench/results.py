@@ -70,6 +70,36 @@ class Results:
 
         return best(self.sensitivity, Thresholds(**self.manifest["thresholds"]))
 
+    def query(self, sql: str) -> pd.DataFrame:
+        """Return what a statement of SQL selects from the tables, by DuckDB: `SELECT * FROM runs LIMIT 5`."""
+        from lrbench.query import query
+
+        return query(self.folder, sql)
+
+    def export(self, name: str, folder: str | os.PathLike[str] | None = None) -> str:
+        """Write the results for another tool, and return a line on how to open them there.
+
+        Args:
+            name: of an exporter; `lrbench list exporters` names them.
+            folder: a new or empty one; left out, one of that name in the results folder.
+
+        Raises:
+            StudyError: if there is no such exporter.
+            StoreError: if the folder holds something, or cannot be written.
+        """
+        write = catalog.get("exporter", name).load()
+        target = Path(folder) if folder is not None else self.folder / name
+        if target.exists() and (not target.is_dir() or any(target.iterdir())):
+            raise StoreError(f"{target}: is there already; remove it, or choose another --out")
+        try:
+            target.mkdir(parents=True, exist_ok=True)
+            said: str = write(self, target)
+        except OSError as error:
+            raise StoreError(
+                f"{target}: cannot be written: {error.strerror or error}; choose another --out"
+            ) from error
+        return said
+
     def plot(self, name: str) -> Figure:
         """Return a plot as a matplotlib figure; `lrbench list plot` names them."""
         figure: Figure = catalog.get("plot", name).load()(self)
