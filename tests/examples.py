@@ -61,6 +61,13 @@ def problem(name: str) -> Problem:
 
 
 EXPERIMENTS: dict[str, list[str]] = {
-    "finder_truth": ["problems=['house_prices']", "steps=10", "sweep_steps=20", "rates=3", "seeds=1"],
+    "finder_truth": [
+        "problems=['house_prices']",
+        "optimizers=['sgd']",
+        "steps=10",
+        "sweep_steps=20",
+        "rates=3",
+        "seeds=1",
+    ],
 }
 """For each experiment the overrides that make it tiny."""

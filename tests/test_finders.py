@@ -16,9 +16,12 @@ import lrbench as lb
 from lrbench import cli, range_test
 from lrbench.analysis import finders, regret, regret_summary, suggestions
 from lrbench.analysis.finders import RULES, minimum, slide, smooth, steep, suggest, sweep, valley
+from lrbench.engine.pack import Engine
 from lrbench.errors import StudyError
+from lrbench.grid import of_study
 from lrbench.pipeline import rebuild
 from lrbench.store import Store
+from lrbench.study import check
 from tests import frames
 
 RATES = np.logspace(-4, 1, 101)  # 20 to a decade
@@ -135,6 +138,16 @@ def test_a_study_becomes_range_tests(found: lb.Results) -> None:
         "range_test.png",
         "range_test.svg",
     ]
+
+
+def test_the_pace_of_single_steps_is_not_kept_as_that_of_training() -> None:
+    study = STUDY | {"problem": {"name": "quadratic", "dimension": 3}, "steps": 12}
+    wanted = range_test.of_study(check(study, "study", trust=False))
+    engine = Engine(wanted, of_study(wanted), None)
+    program = engine.grid.programs[0]
+    engine.run(next(engine.grid.packs([4])), 4)
+    assert np.isnan(engine.programs.capacity(program).seconds_per_step)
+    engine.close()
 
 
 def test_the_table_has_a_row_per_run_and_rule(found: lb.Results) -> None:

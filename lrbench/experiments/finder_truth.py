@@ -17,13 +17,15 @@ from lrbench.learning_rates import logspace
 from lrbench.plots import base
 from lrbench.tabulate import aligned
 
-OPTIMIZERS = ({"name": "sgd", "momentum": [0.0, 0.9]}, {"name": "rmsprop"}, {"name": "adam"})
+MORE = {"sgd": {"momentum": [0.0, 0.9]}}
+"""What is set of an optimizer beside its learning rate."""
 
 
 def finder_truth(
     bench: Bench,
     *,
     problems: tuple[str, ...] = ("house_prices", "digits_softmax", "digits_mlp", "mnist1d_mlp"),
+    optimizers: tuple[str, ...] = ("sgd", "rmsprop", "adam"),
     steps: int = 500,
     sweep_steps: int = 200,
     low: float = 1e-5,
@@ -38,6 +40,7 @@ def finder_truth(
 
     Args:
         problems: names of problems that need no parameter.
+        optimizers: their names; `sgd` is taken without and with momentum.
         steps: of the runs of the grid.
         sweep_steps: of the range tests.
         low: the least rate, of grid and sweep.
@@ -47,7 +50,8 @@ def finder_truth(
 
     Source: Smith, arXiv:1506.01186 (range test); the rules are fastai's.
     """
-    common: dict[str, Any] = {"seeds": seeds, "problem": list(problems), "optimizer": list(OPTIMIZERS)}
+    chosen = [{"name": name, **MORE.get(name, {})} for name in optimizers]
+    common: dict[str, Any] = {"seeds": seeds, "problem": list(problems), "optimizer": chosen}
     axis = {"values": list(logspace(low, high, rates))}
     dense = bench.train({"name": "grid", "steps": steps, "learning_rate": axis, "probes": [], **common})
     swept = bench.train({"name": "sweep", "steps": sweep_steps, **common, **range_test.keys(low, high)})
