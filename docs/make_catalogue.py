@@ -28,6 +28,7 @@ _KINDS = {
     "metric": "Metrics",
     "plot": "Plots",
     "launcher": "Launchers",
+    "exporter": "Exporters",
     "experiment": "Experiments",
 }
 _SCHEDULES = """\

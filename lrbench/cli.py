@@ -99,6 +99,32 @@ def run(
 
 
 @app.command()
+def find(
+    study: StudyName,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Results folder [results/NAME_find].")
+    ] = None,
+    overrides: Overrides = None,
+    devices: Devices = "all",
+    trust: Trust = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the suggestions alone.")] = False,
+) -> None:
+    """Sweep the learning rate as finders do, and print what four rules suggest."""
+    from lrbench.progress import listener
+    from lrbench.range_test import execute, text
+
+    done = execute(
+        study, out, devices=_count(devices), overrides=overrides or (), trust=trust, listener=listener(quiet)
+    )
+    if not done.results.finders.empty:
+        typer.echo(text(done.results))
+        _print_paths(done.results.folder, ["finders.csv", "finders.parquet", "plots/range_test.png"])
+    if done.failures:
+        _print_failures(done)
+        raise typer.Exit(FAILED)
+
+
+@app.command()
 def plan(
     study: StudyName, overrides: Overrides = None, devices: Devices = "all", trust: Trust = False
 ) -> None:
@@ -116,7 +142,7 @@ def list_(
     ] = None,
     name: Annotated[str | None, typer.Argument(metavar="[NAME]]", help="One of that kind.")] = None,
 ) -> None:
-    """List what can be named: problems, optimizers, schedules, probes, plots, launchers, experiments, studies, ..."""
+    """List what can be named: problems, optimizers, schedules, probes, plots, launchers, exporters, experiments, studies, ..."""
     from lrbench.listing import listing
 
     typer.echo(listing(kind, name))
@@ -136,6 +162,31 @@ def report(folder: Folder) -> None:
 def best(folder: Folder) -> None:
     """Print the answer: best rate, good band, cliff and confidence, per problem, optimizer and schedule."""
     _print_answer(folder)
+
+
+@app.command()
+def query(
+    folder: Folder,
+    sql: Annotated[str, typer.Argument(metavar="SQL", help="One statement, in DuckDB's dialect.")],
+) -> None:
+    """Print what a statement of SQL selects from the tables: runs, curves, summary, sensitivity, ..."""
+    from lrbench.query import text
+    from lrbench.results import load
+
+    typer.echo(text(load(folder).query(sql)))
+
+
+@app.command()
+def export(
+    folder: Folder,
+    to: Annotated[str, typer.Option("--to", metavar="NAME", help="One of `lrbench list exporters`.")],
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="A new or empty folder [DIR/NAME].")] = None,
+) -> None:
+    """Write the results for another tool."""
+    from lrbench.results import load
+
+    typer.echo(load(folder).export(to, out))
+    typer.echo(str(out if out is not None else folder / to))
 
 
 @app.command()
@@ -234,6 +285,10 @@ def _print_written(folder: Path, *, pictures: bool) -> None:
     names = ["runs.csv", "curves.parquet", "summary.csv", "sensitivity.csv"]
     if pictures:
         names += ["plots", "report.html"]
+    _print_paths(folder, names)
+
+
+def _print_paths(folder: Path, names: list[str]) -> None:
     for name in names:
         if (folder / name).exists():
             typer.echo(str(folder / name))

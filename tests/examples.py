@@ -64,5 +64,13 @@ def problem(name: str) -> Problem:
 EXPERIMENTS: dict[str, list[str]] = {
     "edge_of_stability": ["rates=[0.1, 0.2]", "steps=4", "hidden=[4]"],
     "transfer": ["widths=[8]", "rates=2", "steps=2", "seeds=1", "optimizers=['adam']"],
+    "finder_truth": [
+        "problems=['house_prices']",
+        "optimizers=['sgd']",
+        "steps=10",
+        "sweep_steps=20",
+        "rates=3",
+        "seeds=1",
+    ],
 }
 """For each experiment the overrides that make it tiny."""
