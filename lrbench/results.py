@@ -55,6 +55,21 @@ class Results:
         return self._table("sensitivity")
 
     @functools.cached_property
+    def comparison(self) -> pd.DataFrame:
+        """A row per pair of lines of a problem: which is better, by how much, and whether that is real."""
+        return self._table("comparison")
+
+    @functools.cached_property
+    def ranking(self) -> pd.DataFrame:
+        """A row per optimizer and schedule: how it fares on all problems."""
+        return self._table("ranking")
+
+    @functools.cached_property
+    def tuning_budget(self) -> pd.DataFrame:
+        """A row per problem, optimizer, schedule and number of rates tried: the best loss to expect."""
+        return self._table("tuning_budget")
+
+    @functools.cached_property
     def surfaces(self) -> pd.DataFrame:
         """A row per point of the landscape of every problem of two coordinates; empty if there is none."""
         return self._table("surfaces") if (self.folder / "surfaces.parquet").exists() else pd.DataFrame()

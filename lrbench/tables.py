@@ -1,4 +1,4 @@
-"""From the parts of a study to its tables: runs, curves, summary, sensitivity."""
+"""From the parts of a study to its tables: runs, curves, and what the analysis makes of them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lrbench.analysis import Thresholds, judge, measure, sensitivity, steps_to_target, summary, targets
+from lrbench import analysis
+from lrbench.analysis import Thresholds, judge, measure, steps_to_target, targets
 from lrbench.grid import Grid
 from lrbench.store import Holding, Part, Store
 
@@ -51,8 +52,12 @@ def build(
     runs = _runs(store, grid, holdings, measured, thresholds, objectives, target)
     del measured
     store.write_table("runs", runs)
-    store.write_table("summary", summary(runs, thresholds))
-    store.write_table("sensitivity", sensitivity(runs, thresholds, objectives))
+    store.write_table("summary", analysis.summary(runs, thresholds))
+    sensitivity = analysis.sensitivity(runs, thresholds, objectives)
+    store.write_table("sensitivity", sensitivity)
+    store.write_table("comparison", analysis.comparison(runs, thresholds, objectives))
+    store.write_table("ranking", analysis.ranking(sensitivity, thresholds))
+    store.write_table("tuning_budget", analysis.tuning_budget(runs, thresholds, objectives))
 
 
 def surfaces(grid: Grid, found: Mapping[int, tuple[np.ndarray, np.ndarray, np.ndarray]]) -> pd.DataFrame:

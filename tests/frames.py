@@ -22,6 +22,9 @@ class Results:
     curves: pd.DataFrame
     summary: pd.DataFrame
     sensitivity: pd.DataFrame
+    comparison: pd.DataFrame
+    ranking: pd.DataFrame
+    tuning_budget: pd.DataFrame
     manifest: dict[str, Any]
     surfaces: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)
 
@@ -115,4 +118,11 @@ def results(runs: pd.DataFrame, train: np.ndarray, *, valid: bool = True) -> Res
     }
     summary = analysis.summary(judged)
     sensitivity = analysis.sensitivity(judged, objectives=objectives)
-    return Results(judged, long_form, summary, sensitivity, manifest)
+    tables = (
+        summary,
+        sensitivity,
+        analysis.comparison(judged, objectives=objectives),
+        analysis.ranking(sensitivity),
+        analysis.tuning_budget(judged, objectives=objectives),
+    )
+    return Results(judged, long_form, *tables, manifest)

@@ -46,6 +46,21 @@ class Tables(Protocol):
         ...
 
     @property
+    def comparison(self) -> pd.DataFrame:
+        """A row per pair of lines of a problem."""
+        ...
+
+    @property
+    def ranking(self) -> pd.DataFrame:
+        """A row per optimizer × schedule."""
+        ...
+
+    @property
+    def tuning_budget(self) -> pd.DataFrame:
+        """A row per problem × optimizer × schedule and number of trials."""
+        ...
+
+    @property
     def surfaces(self) -> pd.DataFrame:
         """A row per point of the landscape of every problem of two coordinates; empty if there is none."""
         ...

@@ -1,0 +1,134 @@
+"""Is this difference real? Lines of a problem against each other, paired by seed, answered with an interval."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from lrbench.analysis.groups import PARTS, Floats, Ints, group, identity, part_columns
+from lrbench.analysis.labels import label
+from lrbench.analysis.objective import Objectives, best_final, losses
+from lrbench.analysis.paired import differences
+from lrbench.analysis.rates import Cube, cubes, least, median, stable_rates
+from lrbench.analysis.thresholds import Thresholds
+
+EACH_OTHER = 40
+"""So many of the best lines of a problem are compared with each other; all further ones with the best alone."""
+FEW = 5
+"""Up to so many seeds, all of them agreeing is no rare chance, and the answer says so."""
+_NUMBERS = (
+    "seeds learning_rate other_learning_rate loss other_loss difference difference_low difference_high "
+    "difference_normalised difference_normalised_low difference_normalised_high"
+).split()
+
+
+def comparison(
+    runs: pd.DataFrame, thresholds: Thresholds | None = None, objectives: Objectives = None
+) -> pd.DataFrame:
+    """Compare the lines of every problem in pairs: each at its best rate, run against run of the same seed.
+
+    difference = interquartile mean over seeds of ℓ_a − ℓ_b, where ℓ = min(ℓ(T), ℓ₀) at the best rate of a and of
+    b; below 0, a is better. Its interval is a bootstrap over seeds, the same for both, that chooses both rates anew
+    in every resample. Normalised: over (ℓ₀ − ℓ*) of the problem.
+
+    Args:
+        runs: judged runs, a row each.
+        thresholds: for `stable`, `confidence`, `resamples`.
+        objectives: problem -> "valid_loss" or "train_loss"; None: validation where a problem has it.
+
+    Returns:
+        A row per pair: the problem; a as `optimizer`, `schedule` and their parameters, and b as the same
+        columns after `other_`, a being the one of less loss; the numbers; and `answer`, in words.
+
+    Example:
+        >>> runs = pd.DataFrame({"problem": "a", "optimizer": ["sgd"] * 3 + ["adam"] * 3, "seed": [0, 1, 2] * 2,
+        ...     "schedule": "constant", "learning_rate": 0.1, "status": "ok", "initial_train_loss": 1.0,
+        ...     "final_train_loss": [0.5, 0.6, 0.7, 0.3, 0.5, 0.4]})
+        >>> row = comparison(runs).iloc[0]
+        >>> print(row["answer"].replace("; ", ", "))
+        adam + constant is better: 0.1 to 0.3 lower, 3 seeds agree by chance 1 time in 4
+
+    Source: Agarwal et al., arXiv:2108.13264 (interquartile mean); docs, "Comparison".
+    """
+    limits = thresholds or Thresholds()
+    columns = part_columns(runs, *PARTS)
+    code, first = group(runs, columns)
+    names = identity(runs, first, columns)
+    problem, star = best_final(runs, *losses(runs, objectives), limits.stable)
+    found = []
+    for cube in cubes(runs, columns, objectives):
+        pairs = _pairs(cube, limits)
+        numbers = differences(cube, *pairs, limits)
+        unit = cube.initial - star[problem[first[cube.line[0]]]]
+        found.append(pairs_table(names, (cube.line[pairs[0]], cube.line[pairs[1]]), numbers, unit))
+    return answered(pd.concat(found, ignore_index=True))
+
+
+def _pairs(cube: Cube, limits: Thresholds) -> tuple[Ints, Ints]:
+    """The places of both lines of every pair, the one of less loss first."""
+    _, loss = least(median(cube.loss), stable_rates(cube.ok, limits.stable))
+    order = np.argsort(loss, kind="stable")  # a line that never trains has an infinite one
+    first, other = np.triu_indices(min(len(order), EACH_OTHER), 1)
+    further = np.arange(EACH_OTHER, max(len(order), EACH_OTHER))
+    return order[np.append(first, np.zeros_like(further))], order[np.append(other, further)]
+
+
+def pairs_table(
+    names: pd.DataFrame, pairs: tuple[Ints, Ints], numbers: dict[str, Floats], unit: float
+) -> pd.DataFrame:
+    """Rows of pairs: who is compared, and the numbers, those of the difference also over `unit`.
+
+    Args:
+        names: identity columns of every line.
+        pairs: [pair] the lines of each pair, as rows of `names`.
+        numbers: what `differences` returned.
+        unit: ℓ₀ − ℓ* of the problem.
+    """
+    problem = part_columns(names, "problem")
+    mine, others = (names.iloc[rows].reset_index(drop=True) for rows in pairs)
+    others = others.drop(columns=problem).add_prefix("other_")
+    scale = unit if unit > 0 else np.nan
+    normal = {k.replace("difference", "difference_normalised"): v / scale for k, v in numbers.items() if "diff" in k}
+    values = pd.DataFrame({**numbers, **normal})[_NUMBERS].astype({"seeds": np.int64})
+    return pd.concat([mine, others, values], axis=1)
+
+
+def answered(table: pd.DataFrame) -> pd.DataFrame:
+    """Add `answer` to rows of pairs."""
+    own = [name for name in table.columns if not name.startswith("other_") and "other_" + name in table.columns]
+    own = [name for name in own if name not in _NUMBERS]
+    # Labels over both sides at once, so that a name says what tells it apart from any other of the table.
+    sides = [table[own], table[["other_" + name for name in own]].set_axis(own, axis=1)]
+    both = pd.concat(sides, ignore_index=True)
+    text = (label(both, "optimizer") + " + " + label(both, "schedule")).to_numpy()
+    first, other = text[: len(table)], text[len(table) :]
+    rows = zip(first, other, table[_NUMBERS].to_dict("records"), strict=True)
+    return table.assign(answer=pd.array([answer(a, b, row) for a, b, row in rows], dtype="str"))
+
+
+def answer(first: str, other: str, row: dict[str, float]) -> str:
+    """Say whether a difference is real.
+
+    Example:
+        >>> numbers = {"seeds": 9, "loss": 1.0, "other_loss": 2.0, "difference": -0.01}
+        >>> answer("a", "b", numbers | {"difference_low": -0.02, "difference_high": 0.01})
+        'not told apart: −0.02 to 0.01'
+    """
+    seeds, low, high = int(row["seeds"]), row["difference_low"], row["difference_high"]
+    if seeds == 0:
+        return "no seed in common"
+    if np.isnan(row["loss"]) or np.isnan(row["other_loss"]):
+        trains = [name for name, key in ((first, "loss"), (other, "other_loss")) if np.isfinite(row[key])]
+        return f"only {trains[0]} trains" if trains else "neither trains"
+    if seeds == 1:
+        return f"one seed: no interval; the difference is {_text(row['difference'])}"
+    if low <= 0 <= high:
+        return f"not told apart: {_text(low)} to {_text(high)}"
+    better, ends = (first, (-high, -low)) if high < 0 else (other, (low, high))
+    chance = f"; {seeds} seeds agree by chance 1 time in {2 ** (seeds - 1)}" if seeds <= FEW else ""
+    return f"{better} is better: {_text(ends[0])} to {_text(ends[1])} lower{chance}"
+
+
+def _text(value: float) -> str:
+    """A number with three digits and a minus sign; 0 has none."""
+    return f"{value + 0.0:.3g}".replace("-", "−")
