@@ -52,7 +52,7 @@ def comparison(
     """
     limits = thresholds or Thresholds()
     columns = part_columns(runs, *PARTS)
-    code, first = group(runs, columns)
+    first = group(runs, columns)[1]
     names = identity(runs, first, columns)
     problem, star = best_final(runs, *losses(runs, objectives), limits.stable)
     found = []
@@ -88,21 +88,26 @@ def pairs_table(
     mine, others = (names.iloc[rows].reset_index(drop=True) for rows in pairs)
     others = others.drop(columns=problem).add_prefix("other_")
     scale = unit if unit > 0 else np.nan
-    normal = {k.replace("difference", "difference_normalised"): v / scale for k, v in numbers.items() if "diff" in k}
+    normal = {
+        k.replace("difference", "difference_normalised"): v / scale for k, v in numbers.items() if "diff" in k
+    }
     values = pd.DataFrame({**numbers, **normal})[_NUMBERS].astype({"seeds": np.int64})
     return pd.concat([mine, others, values], axis=1)
 
 
-def answered(table: pd.DataFrame) -> pd.DataFrame:
-    """Add `answer` to rows of pairs."""
-    own = [name for name in table.columns if not name.startswith("other_") and "other_" + name in table.columns]
-    own = [name for name in own if name not in _NUMBERS]
-    # Labels over both sides at once, so that a name says what tells it apart from any other of the table.
+def pair_names(table: pd.DataFrame) -> tuple[list[str], list[str]]:
+    """What both lines of every pair are called, by what tells them apart from any other line of the table."""
+    own = [name.removeprefix("other_") for name in table.columns if name.startswith("other_")]
+    own = [name for name in own if name not in ("learning_rate", "loss", "steps")]
     sides = [table[own], table[["other_" + name for name in own]].set_axis(own, axis=1)]
     both = pd.concat(sides, ignore_index=True)
-    text = (label(both, "optimizer") + " + " + label(both, "schedule")).to_numpy()
-    first, other = text[: len(table)], text[len(table) :]
-    rows = zip(first, other, table[_NUMBERS].to_dict("records"), strict=True)
+    text = (label(both, "optimizer") + " + " + label(both, "schedule")).tolist()
+    return text[: len(table)], text[len(table) :]
+
+
+def answered(table: pd.DataFrame) -> pd.DataFrame:
+    """Add `answer` to rows of pairs."""
+    rows = zip(*pair_names(table), table[_NUMBERS].to_dict("records"), strict=True)
     return table.assign(answer=pd.array([answer(a, b, row) for a, b, row in rows], dtype="str"))
 
 

@@ -50,7 +50,7 @@ def differences(cube: Cube, first: Ints, other: Ints, limits: Thresholds) -> dic
         if not seeds.any():
             continue
         index, weight = resamples(int(seeds.sum()), limits.resamples)
-        at_a_time = max(1, _BLOCK // index.size)
+        at_a_time = max(1, 4 * _BLOCK // index.size)
         for begin in range(0, len(pairs), at_a_time):
             mine = pairs[begin : begin + at_a_time]
             found = _compare(cube, np.flatnonzero(seeds), (first[mine], other[mine]), (index, weight), limits)
@@ -85,11 +85,13 @@ def _choose(cube: Cube, lines: Ints, seeds: Ints, index: Ints, limits: Threshold
     """The lines at their best rates in every resample `index` [resample, seed] of the seeds; a block at a time."""
     size = max(1, _BLOCK // (cube.rate.shape[1] * index.size))
     blocks = [lines[at : at + size] for at in range(0, len(lines), size)]
-    return _Chosen(*map(np.concatenate, zip(*(_best(cube, b, seeds, index, limits) for b in blocks), strict=True)))
+    return _Chosen(
+        *map(np.concatenate, zip(*(_best(cube, b, seeds, index, limits) for b in blocks), strict=True))
+    )
 
 
 def _best(cube: Cube, lines: Ints, seeds: Ints, index: Ints, limits: Thresholds) -> _Chosen:
-    loss, ok = (values[lines][..., seeds] for values in (cube.loss, cube.ok))
+    rate, loss, ok = _able(cube.rate[lines], *(values[lines][..., seeds] for values in (cube.loss, cube.ok)))
     whole: npt.NDArray[np.bool_] = np.isfinite(ok).all(axis=-1)
     stable = stable_rates(ok[..., index], limits.stable) & whole[..., None]
     at, reached = least(np.swapaxes(median(loss[..., index]), 1, 2), np.swapaxes(stable, 1, 2))
@@ -97,7 +99,24 @@ def _best(cube: Cube, lines: Ints, seeds: Ints, index: Ints, limits: Thresholds)
     runs = np.take_along_axis(runs, np.broadcast_to(index, (len(lines), *index.shape)), axis=2)
     trains = np.isfinite(reached)
     return _Chosen(
-        np.where(trains, np.take_along_axis(cube.rate[lines], at, axis=1), np.nan),
+        np.where(trains, np.take_along_axis(rate, at, axis=1), np.nan),
         np.where(trains, reached, np.nan),
         np.where(trains[..., None], runs, np.nan),
     )
+
+
+def _able(rate: Floats, loss: Floats, ok: Floats) -> tuple[Floats, Floats, Floats]:
+    """Leave out the rates that are best in no resample; the others stay in their order, NaN fills up.
+
+    In every resample ℓ(η) lies between the least and the greatest loss of its seeds. So a rate whose least is above
+    the greatest of another one, at which all seeds train, is never chosen. This makes large grids quick.
+    """
+    always = (ok == 1).all(axis=-1)
+    bound = np.where(always, loss.max(axis=-1), np.inf).min(axis=-1, keepdims=True)
+    able = np.fmin.reduce(loss, axis=-1) <= bound
+    order = np.argsort(~able, axis=1, kind="stable")[:, : max(1, int(able.sum(axis=1).max(initial=0)))]
+    rate, loss, ok = (
+        np.take_along_axis(v, order.reshape(*order.shape, *[1] * (v.ndim - 2)), axis=1)
+        for v in (rate, loss, ok)
+    )
+    return rate, loss, ok

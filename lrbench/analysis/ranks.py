@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
 from lrbench.analysis.groups import Floats
 
@@ -19,6 +18,8 @@ def average_ranks(score: Floats) -> Floats:
         >>> average_ranks(np.array([[0.1, 0.2], [0.3, 0.2]])).tolist()
         [1.25, 1.75]
     """
+    from scipy import stats  # slow to import: done where there is something to rank
+
     ranks: Floats = stats.rankdata(score, axis=0).mean(axis=1)
     return ranks
 
@@ -34,6 +35,8 @@ def friedman(score: Floats) -> tuple[float, float]:
 
     Source: Friedman, JASA 32 (1937); `scipy.stats.friedmanchisquare`.
     """
+    from scipy import stats
+
     if score.shape[0] < 3 or score.shape[1] < 2:
         return np.nan, np.nan
     if (score == score[:1]).all():
@@ -54,6 +57,8 @@ def critical_difference(lines: int, problems: int, confidence: float = 0.95) -> 
 
     Source: Nemenyi (1963); Demšar, JMLR 7 (2006), section 3.2.2.
     """
+    from scipy import stats
+
     if lines < 2 or problems < 2:
         return np.nan
     q = stats.studentized_range.isf(1 - confidence, lines, np.inf) / np.sqrt(2)
@@ -83,6 +88,8 @@ def wilcoxon_holm(score: Floats) -> Floats:
 
 
 def _wilcoxon(difference: Floats) -> float:
+    from scipy import stats
+
     return float(stats.wilcoxon(difference).pvalue) if difference.any() else 1.0
 
 
@@ -170,4 +177,3 @@ def speedups(steps: Floats, reference: int) -> tuple[Floats, npt.NDArray[np.int6
     log = np.log(np.where(both, steps[reference] / np.where(both, steps, 1.0), 1.0))
     count = both.sum(axis=1)
     return np.where(count > 0, np.exp(log.sum(axis=1) / np.maximum(count, 1)), np.nan), count
-
