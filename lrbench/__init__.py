@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from lrbench.pipeline import run, sweep
     from lrbench.problems import Data, Problem, problem
     from lrbench.results import Results, load
+    from lrbench.side_by_side import compare
 
 _PLACES = {
     "Data": "problems",
@@ -29,6 +30,7 @@ _PLACES = {
     "Results": "results",
     "Schedule": "choice",
     "asks": "needs",
+    "compare": "side_by_side",
     "evaluated_at": "needs",
     "load": "results",
     "logspace": "learning_rates",
@@ -46,6 +48,7 @@ __all__ = [
     "Results",
     "Schedule",
     "asks",
+    "compare",
     "evaluated_at",
     "load",
     "logspace",

@@ -80,6 +80,12 @@ class Results:
 
         return best(self.sensitivity, Thresholds(**self.manifest["thresholds"]))
 
+    def compare(self, *others: Results | str | os.PathLike[str]) -> pd.DataFrame:
+        """Return the lines that these results and others have, side by side: see `lrbench.compare`."""
+        from lrbench.side_by_side import compare
+
+        return compare(self, *others)
+
     def plot(self, name: str) -> Figure:
         """Return a plot as a matplotlib figure; `lrbench list plot` names them."""
         figure: Figure = catalog.get("plot", name).load()(self)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -57,11 +60,14 @@ def comparison(
     problem, star = best_final(runs, *losses(runs, objectives), limits.stable)
     found = []
     for cube in cubes(runs, columns, objectives):
-        pairs = _pairs(cube, limits)
-        numbers = differences(cube, *pairs, limits)
+        mine, others = _pairs(cube, limits)
         unit = cube.initial - star[problem[first[cube.line[0]]]]
-        found.append(pairs_table(names, (cube.line[pairs[0]], cube.line[pairs[1]]), numbers, unit))
-    return answered(pd.concat(found, ignore_index=True))
+        values = numbers_table(differences(cube, mine, others, limits), unit)
+        found.append(pd.concat([_rows(names, cube.line[mine], cube.line[others]), values], axis=1))
+    table = pd.concat(found, ignore_index=True) if found else _rows(names, *[np.arange(0)] * 2)
+    table = table.reindex(columns=[*table.columns, *(name for name in _NUMBERS if name not in table)])
+    rows = zip(*pair_names(table), table[_NUMBERS].to_dict("records"), strict=True)
+    return table.assign(answer=pd.Series([answer(a, b, row) for a, b, row in rows], dtype="str"))
 
 
 def _pairs(cube: Cube, limits: Thresholds) -> tuple[Ints, Ints]:
@@ -73,26 +79,19 @@ def _pairs(cube: Cube, limits: Thresholds) -> tuple[Ints, Ints]:
     return order[np.append(first, np.zeros_like(further))], order[np.append(other, further)]
 
 
-def pairs_table(
-    names: pd.DataFrame, pairs: tuple[Ints, Ints], numbers: dict[str, Floats], unit: float
-) -> pd.DataFrame:
-    """Rows of pairs: who is compared, and the numbers, those of the difference also over `unit`.
+def _rows(names: pd.DataFrame, first: Ints, other: Ints) -> pd.DataFrame:
+    """Who is compared: the identity columns of the first line, and those of the other but its problem."""
+    mine, others = (names.iloc[rows].reset_index(drop=True) for rows in (first, other))
+    others = others.drop(columns=part_columns(names, "problem"))
+    return pd.concat([mine, others.add_prefix("other_")], axis=1)
 
-    Args:
-        names: identity columns of every line.
-        pairs: [pair] the lines of each pair, as rows of `names`.
-        numbers: what `differences` returned.
-        unit: ℓ₀ − ℓ* of the problem.
-    """
-    problem = part_columns(names, "problem")
-    mine, others = (names.iloc[rows].reset_index(drop=True) for rows in pairs)
-    others = others.drop(columns=problem).add_prefix("other_")
+
+def numbers_table(numbers: dict[str, Floats], unit: float) -> pd.DataFrame:
+    """What `differences` returned, as columns, with the difference also over `unit`, ℓ₀ − ℓ* of the problem."""
     scale = unit if unit > 0 else np.nan
-    normal = {
-        k.replace("difference", "difference_normalised"): v / scale for k, v in numbers.items() if "diff" in k
-    }
-    values = pd.DataFrame({**numbers, **normal})[_NUMBERS].astype({"seeds": np.int64})
-    return pd.concat([mine, others, values], axis=1)
+    ends = [f"difference{end}" for end in ("", "_low", "_high")]
+    normal = {name.replace("difference", "difference_normalised"): numbers[name] / scale for name in ends}
+    return pd.DataFrame({**numbers, **normal})[_NUMBERS].astype({"seeds": np.int64})
 
 
 def pair_names(table: pd.DataFrame) -> tuple[list[str], list[str]]:
@@ -105,13 +104,7 @@ def pair_names(table: pd.DataFrame) -> tuple[list[str], list[str]]:
     return text[: len(table)], text[len(table) :]
 
 
-def answered(table: pd.DataFrame) -> pd.DataFrame:
-    """Add `answer` to rows of pairs."""
-    rows = zip(*pair_names(table), table[_NUMBERS].to_dict("records"), strict=True)
-    return table.assign(answer=pd.array([answer(a, b, row) for a, b, row in rows], dtype="str"))
-
-
-def answer(first: str, other: str, row: dict[str, float]) -> str:
+def answer(first: str, other: str, row: Mapping[Any, Any]) -> str:
     """Say whether a difference is real.
 
     Example:

@@ -39,7 +39,7 @@ def differences(cube: Cube, first: Ints, other: Ints, limits: Thresholds) -> dic
         Each [pair]: `seeds`, `learning_rate`, `loss`, `other_learning_rate`, `other_loss`, `difference`, and its ends
         `difference_low` and `difference_high`; NaN where a line has no stable rate.
     """
-    there = np.isfinite(cube.ok).any(axis=1)
+    there: npt.NDArray[np.bool_] = np.logical_or.reduce(np.isfinite(cube.ok), axis=1)
     shared, which = np.unique(there[first] & there[other], axis=0, return_inverse=True)
     names = [*(prefix + name for prefix in ("", "other_") for name in _OF_BOTH)]
     names += [f"difference{end}" for end in ("", "_low", "_high")]
@@ -92,7 +92,7 @@ def _choose(cube: Cube, lines: Ints, seeds: Ints, index: Ints, limits: Threshold
 
 def _best(cube: Cube, lines: Ints, seeds: Ints, index: Ints, limits: Thresholds) -> _Chosen:
     rate, loss, ok = _able(cube.rate[lines], *(values[lines][..., seeds] for values in (cube.loss, cube.ok)))
-    whole: npt.NDArray[np.bool_] = np.isfinite(ok).all(axis=-1)
+    whole: npt.NDArray[np.bool_] = np.logical_and.reduce(np.isfinite(ok), axis=-1)
     stable = stable_rates(ok[..., index], limits.stable) & whole[..., None]
     at, reached = least(np.swapaxes(median(loss[..., index]), 1, 2), np.swapaxes(stable, 1, 2))
     runs = np.take_along_axis(loss, at[..., None], axis=1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from lrbench.analysis.groups import PARTS, Floats, group, identity, part_columns
@@ -52,12 +53,13 @@ def field(sensitivity: pd.DataFrame) -> Field:
     steps = sensitivity["steps_to_target"].to_numpy(dtype=np.float64)
     there = np.zeros(shape, dtype=np.bool_)
     there[line, problem] = True
+    whole: npt.NDArray[np.bool_] = np.logical_and.reduce(there, axis=0)
     tables = []
     for values in (gap, np.where(np.isnan(steps), np.inf, steps)):
         table = np.full(shape, np.nan)
         table[line, problem] = values
-        tables.append(table[:, there.all(axis=0)])
-    titles = label(sensitivity, "problem").iloc[begins][there.all(axis=0)].tolist()
+        tables.append(table[:, whole])
+    titles = label(sensitivity, "problem").iloc[begins[whole]].tolist()
     text = label(names, "optimizer") + " + " + label(names, "schedule")
     return Field(names, text.tolist(), titles, *tables)
 
@@ -114,7 +116,7 @@ def _measured(every: Field, limits: Thresholds) -> dict[str, Any]:
         both,
         statistic,
         p,
-        critical_difference(*every.gap.shape, limits.confidence),
+        critical_difference(len(every.label), len(every.problems), limits.confidence),
     )
     return dict(zip(_MEASURED, values, strict=True))
 

@@ -25,7 +25,8 @@ class Lines(NamedTuple):
 
     def cut(self, here: slice) -> Lines:
         """Some of the lines."""
-        return Lines(*(values[here] for values in self))
+        loss, ok, steps = self.loss[here], self.ok[here], self.steps[here]
+        return Lines(self.line[here], self.rate[here], loss, ok, steps, self.initial[here])
 
 
 def lines(runs: pd.DataFrame, objectives: Objectives = None) -> Iterator[Lines]:
@@ -49,9 +50,9 @@ def lines(runs: pd.DataFrame, objectives: Objectives = None) -> Iterator[Lines]:
         rate = np.empty((len(line), rate_size))
         rate[place, at_rate[mine]] = rates[mine]
         cells = place, at_rate[mine], at_seed[mine]
-        shape = len(line), rate_size, seed_size
-        found = (_filled(shape, cells, values[mine]) for values in (clipped, fine, reached))
-        yield Lines(line, rate, *found, start[line])
+        size = len(line), rate_size, seed_size
+        loss, ok, steps = (_filled(size, cells, values[mine]) for values in (clipped, fine, reached))
+        yield Lines(line, rate, loss, ok, steps, start[line])
 
 
 class Cube(NamedTuple):

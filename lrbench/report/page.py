@@ -40,9 +40,9 @@ _COMPARED = (
     ("line", "name", "text", "the line of less loss, median over seeds"),
     ("against", "other", "text", ""),
     ("difference", "difference", "loss", "interquartile mean over seeds; below 0: the first has less loss"),
+    ("is it real?", "answer", "text", "from the interval"),
     ("normalised", "difference_normalised", "loss", "the difference over (start − best)"),
     ("seeds", "seeds", "raw", "which both have"),
-    ("is it real?", "answer", "text", "from the interval"),
 )
 _RANKED = (
     ("optimizer", "optimizer", "text", ""),
