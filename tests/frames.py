@@ -87,6 +87,8 @@ def results(runs: pd.DataFrame, train: np.ndarray, *, valid: bool = True) -> Res
     objectives = {str(name): objective for name in runs["problem"].unique()}
     measured = analysis.measure(step, curves, np.full(len(runs), np.nan), objective)
     judged = analysis.judge(pd.concat([runs, measured], axis=1), analysis.Thresholds(), objectives)
+    target = analysis.targets(judged, objectives)
+    judged["steps_to_target"] = analysis.steps_to_target(step, curves[objective], target)
     long = {name: table.ravel() for name, table in curves.items()}
     long_form = pd.DataFrame(
         {
