@@ -17,8 +17,8 @@ from lrbench.analysis.thresholds import Thresholds
 
 EACH_OTHER = 40
 """So many of the best lines of a problem are compared with each other; all further ones with the best alone."""
-FEW = 5
-"""Up to so many seeds, all of them agreeing is no rare chance, and the answer says so."""
+FEW = 4
+"""Up to so many seeds an interval without 0 means that all agree, which is no rare chance: the answer says so."""
 _NUMBERS = (
     "seeds learning_rate other_learning_rate loss other_loss difference difference_low difference_high "
     "difference_normalised difference_normalised_low difference_normalised_high"
