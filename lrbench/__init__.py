@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from lrbench.problems import Data, Problem, problem
     from lrbench.range_test import find
     from lrbench.results import Results, load
+    from lrbench.side_by_side import compare
 
 _PLACES = {
     "Data": "problems",
@@ -30,6 +31,7 @@ _PLACES = {
     "Results": "results",
     "Schedule": "choice",
     "asks": "needs",
+    "compare": "side_by_side",
     "evaluated_at": "needs",
     "find": "range_test",
     "load": "results",
@@ -48,6 +50,7 @@ __all__ = [
     "Results",
     "Schedule",
     "asks",
+    "compare",
     "evaluated_at",
     "find",
     "load",

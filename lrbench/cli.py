@@ -218,6 +218,17 @@ def experiment(
 
 
 @app.command()
+def compare(
+    folders: Annotated[list[Path], typer.Argument(metavar="DIR DIR...", help="Two results folders or more.")],
+) -> None:
+    """Print two or more results side by side: best rates, losses, and whether they differ, paired by seed."""
+    from lrbench.side_by_side import as_text
+    from lrbench.side_by_side import compare as made
+
+    typer.echo(as_text(made(*folders)))
+
+
+@app.command()
 def doctor() -> None:
     """Print what this machine has, what is missing, and how to get it."""
     from lrbench.doctor import doctor as made
@@ -283,6 +294,7 @@ def _print_failures(done: Finished) -> None:
 
 def _print_written(folder: Path, *, pictures: bool) -> None:
     names = ["runs.csv", "curves.parquet", "summary.csv", "sensitivity.csv"]
+    names += ["comparison.csv", "ranking.csv", "tuning_budget.csv"]
     if pictures:
         names += ["plots", "report.html"]
     _print_paths(folder, names)

@@ -60,6 +60,21 @@ class Results:
         return self._table("finders") if (self.folder / "finders.parquet").exists() else pd.DataFrame()
 
     @functools.cached_property
+    def comparison(self) -> pd.DataFrame:
+        """A row per pair of lines of a problem: which is better, by how much, and whether that is real."""
+        return self._table("comparison")
+
+    @functools.cached_property
+    def ranking(self) -> pd.DataFrame:
+        """A row per optimizer and schedule: how it fares on all problems."""
+        return self._table("ranking")
+
+    @functools.cached_property
+    def tuning_budget(self) -> pd.DataFrame:
+        """A row per problem, optimizer, schedule and number of rates tried: the best loss to expect."""
+        return self._table("tuning_budget")
+
+    @functools.cached_property
     def surfaces(self) -> pd.DataFrame:
         """A row per point of the landscape of every problem of two coordinates; empty if there is none."""
         return self._table("surfaces") if (self.folder / "surfaces.parquet").exists() else pd.DataFrame()
@@ -99,6 +114,12 @@ class Results:
                 f"{target}: cannot be written: {error.strerror or error}; choose another --out"
             ) from error
         return said
+
+    def compare(self, *others: Results | str | os.PathLike[str]) -> pd.DataFrame:
+        """Return the lines that these results and others have, side by side: see `lrbench.compare`."""
+        from lrbench.side_by_side import compare
+
+        return compare(self, *others)
 
     def plot(self, name: str) -> Figure:
         """Return a plot as a matplotlib figure; `lrbench list plot` names them."""

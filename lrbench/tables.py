@@ -1,4 +1,4 @@
-"""From the parts of a study to its tables: runs, curves, summary, sensitivity, and what finders suggest."""
+"""From the parts of a study to its tables: runs, curves, and what the analysis makes of them."""
 
 from __future__ import annotations
 
@@ -11,16 +11,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lrbench.analysis import (
-    Thresholds,
-    finders,
-    judge,
-    measure,
-    sensitivity,
-    steps_to_target,
-    summary,
-    targets,
-)
+from lrbench import analysis
+from lrbench.analysis import Thresholds, judge, measure, steps_to_target, targets
 from lrbench.analysis.finders import LOSS, RANGE_TEST
 from lrbench.grid import Grid
 from lrbench.store import Holding, Part, Store
@@ -61,8 +53,12 @@ def build(
     runs = _runs(store, grid, holdings, measured, thresholds, objectives, target)
     del measured
     store.write_table("runs", runs)
-    store.write_table("summary", summary(runs, thresholds))
-    store.write_table("sensitivity", sensitivity(runs, thresholds, objectives))
+    store.write_table("summary", analysis.summary(runs, thresholds))
+    sensitivity = analysis.sensitivity(runs, thresholds, objectives)
+    store.write_table("sensitivity", sensitivity)
+    store.write_table("comparison", analysis.comparison(runs, thresholds, objectives))
+    store.write_table("ranking", analysis.ranking(sensitivity, thresholds))
+    store.write_table("tuning_budget", analysis.tuning_budget(runs, thresholds, objectives))
     _write_finders(store, grid, holdings, runs)
 
 
@@ -77,7 +73,7 @@ def _write_finders(store: Store, grid: Grid, holdings: Sequence[Holding], runs: 
         if LOSS in holding.curves and np.isin(grid.indices(holding.numbers)[2], tests).any()
     ]
     if mine:
-        store.write_table("finders", finders(runs, pa.concat_tables(mine).to_pandas()))
+        store.write_table("finders", analysis.finders(runs, pa.concat_tables(mine).to_pandas()))
     else:
         for kind in ("csv", "parquet"):  # of range tests that are not in the grid any more
             (store.folder / f"finders.{kind}").unlink(missing_ok=True)

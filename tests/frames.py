@@ -22,6 +22,9 @@ class Results:
     curves: pd.DataFrame
     summary: pd.DataFrame
     sensitivity: pd.DataFrame
+    comparison: pd.DataFrame
+    ranking: pd.DataFrame
+    tuning_budget: pd.DataFrame
     manifest: dict[str, Any]
     surfaces: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)
 
@@ -84,6 +87,8 @@ def results(runs: pd.DataFrame, train: np.ndarray, *, valid: bool = True) -> Res
     objectives = {str(name): objective for name in runs["problem"].unique()}
     measured = analysis.measure(step, curves, np.full(len(runs), np.nan), objective)
     judged = analysis.judge(pd.concat([runs, measured], axis=1), analysis.Thresholds(), objectives)
+    target = analysis.targets(judged, objectives)
+    judged["steps_to_target"] = analysis.steps_to_target(step, curves[objective], target)
     long = {name: table.ravel() for name, table in curves.items()}
     long_form = pd.DataFrame(
         {
@@ -115,4 +120,11 @@ def results(runs: pd.DataFrame, train: np.ndarray, *, valid: bool = True) -> Res
     }
     summary = analysis.summary(judged)
     sensitivity = analysis.sensitivity(judged, objectives=objectives)
-    return Results(judged, long_form, summary, sensitivity, manifest)
+    tables = (
+        summary,
+        sensitivity,
+        analysis.comparison(judged, objectives=objectives),
+        analysis.ranking(sensitivity),
+        analysis.tuning_budget(judged, objectives=objectives),
+    )
+    return Results(judged, long_form, *tables, manifest)

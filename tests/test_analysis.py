@@ -490,6 +490,7 @@ def test_thresholds_are_plain_data_for_the_manifest() -> None:
         "slow": 0.5,
         "stable": 0.5,
         "confidence": 0.95,
+        "profile_ratio": 4.0,
         "resamples": 1000,
     }
 

@@ -261,5 +261,10 @@ def test_every_column_is_explained() -> None:
     known = _explained("results.md")
     assert set(results.manifest) <= known
     assert {*results.runs, *results.curves} <= known
+    known_of_other = {f"other_{column}" for column in known}
+    tables = results.comparison, results.ranking, results.tuning_budget, results.compare(results)
+    assert {column for table in tables for column in table} <= known | known_of_other | {
+        f"difference{kind}_{end}" for kind in ("", "_normalised") for end in ("low", "high")
+    }
     for column in (*results.summary, *results.sensitivity):
         assert column in known or re.sub("_(mean|median|iqm|low|high)$", "", column) in known

@@ -46,6 +46,17 @@ def test_every_plot_takes_every_study(name: str, kind: str) -> None:
     assert draw(name, STUDIES[kind]()).axes
 
 
+ACROSS = ["critical_difference", "performance_profile", "tuning_budget", "differences"]
+
+
+@pytest.mark.parametrize("name", ACROSS)
+@pytest.mark.parametrize("kind", STUDIES)
+def test_plots_that_compare_take_every_study_and_may_have_nothing_to_show(name: str, kind: str) -> None:
+    axes = draw(name, STUDIES[kind]()).axes
+    if kind.startswith("one row") or name == "critical_difference":  # one line, or one problem
+        assert not axes
+
+
 def test_no_plot_needs_pyplot() -> None:
     backend = matplotlib.rcParams._get("backend")  # reading rcParams["backend"] itself would choose one
     draw("curves", frames.study(rates=[0.1]))
@@ -75,6 +86,45 @@ def test_loss_vs_learning_rate_draws_the_medians_and_marks(results: frames.Resul
     assert marks["o"].tolist() == [best["best_learning_rate"]]
     assert marks["X"].tolist() == [best["max_stable_learning_rate"]]
     assert axes.get_ylim()[1] < 1.3 * start
+
+
+def test_a_critical_difference_diagram_has_a_disc_per_line_and_a_bar_per_group(
+    results: frames.Results,
+) -> None:
+    (axes,) = draw("critical_difference", results).axes
+    discs = [line.get_xdata()[0] for line in axes.lines if line.get_marker() == "o"]
+    assert discs == results.ranking["average_rank"].tolist()
+    bars = [line for line in axes.lines if line.get_linewidth() == 3]
+    assert len(bars) == 1  # two problems tell nobody apart
+    assert bars[0].get_ydata().tolist() == [-0.3, 2.3]
+    assert any("critical difference 2.34" in text.get_text() for text in axes.texts)
+
+
+def test_a_performance_profile_starts_with_who_is_fastest(results: frames.Results) -> None:
+    (axes,) = draw("performance_profile", results).axes
+    shares = [line.get_ydata() for line in axes.lines]
+    assert sum(float(share[0]) for share in shares) >= 1
+    assert all((np.diff(share) >= 0).all() for share in shares)
+    scores = results.ranking["profile_score"].sort_values(ascending=False)
+    legend = [text.get_text() for text in axes.figure.legends[0].get_texts()]
+    assert [text.rpartition(": ")[2] for text in legend] == [f"{score:.2f}" for score in scores]
+
+
+def test_a_tuning_budget_falls_to_the_gap_of_the_best_rate(results: frames.Results) -> None:
+    figure = draw("tuning_budget", results)
+    assert [axes.get_title("left") for axes in figure.axes] == ["a", "b"]
+    ends = sorted(line.get_ydata()[-1] for line in figure.axes[0].lines if len(line.get_xdata()) == 25)
+    gaps = results.sensitivity[results.sensitivity["problem"] == "a"]["best_gap"]
+    assert ends == pytest.approx(sorted(gaps), abs=1e-12)
+
+
+def test_differences_are_to_the_best_line_of_the_problem(results: frames.Results) -> None:
+    figure = draw("differences", results)
+    table = results.comparison[results.comparison["problem"] == "a"].iloc[:2]
+    points = [line.get_xdata()[0] for line in figure.axes[0].lines if line.get_marker() == "o"]
+    assert points == (-table["difference"]).tolist()
+    ends = [line.get_xdata() for line in figure.axes[0].lines if line.get_linewidth() == 2]
+    assert np.allclose(ends, -table[["difference_high", "difference_low"]].to_numpy())
 
 
 def test_an_optimizer_keeps_its_colour(results: frames.Results) -> None:

@@ -88,6 +88,19 @@ def test_the_page_says_the_answer(page: Page, results: frames.Results) -> None:
     assert "jax 0.10" in text
 
 
+def test_the_page_compares_and_ranks(page: Page, results: frames.Results) -> None:
+    text = " ".join(page.text.split())
+    for answer in results.comparison["answer"]:
+        assert answer in text
+    assert "2 problems, and every line at its best rate on each" in text
+    assert "Speed-ups are over sgd(momentum=0.9) + constant." in text
+    values = [attrs.get("data-value") for tag, attrs in page.elements if tag == "td"]
+    assert {repr(float(rank)) for rank in results.ranking["average_rank"]} <= set(values)
+    alone = page_of(frames.study(rates=[0.1], optimizers=(("sgd", float("nan"), 0.1),)))
+    assert "Which differences are real" not in alone.text
+    assert "Across problems" not in alone.text
+
+
 def test_every_manifest_text_is_escaped() -> None:
     results = frames.study(rates=[0.1], seeds=1)
     results.manifest |= {"study": EVIL, "devices": [EVIL], "versions": {EVIL: EVIL}, EVIL: {"deep": {"x": 1}}}

@@ -1,24 +1,29 @@
-"""Frame -> frame: verdicts, zones, summary, sensitivity and the answer. No JAX; opens on any laptop."""
+"""Frame -> frame: verdicts, zones, summary, sensitivity, the answer, comparison and ranking. No JAX; opens on any laptop."""
 
 from lrbench.analysis.best import best
 from lrbench.analysis.bootstrap import interval, iqm, resamples
+from lrbench.analysis.comparison import comparison
 from lrbench.analysis.finders import finders, suggestions
 from lrbench.analysis.labels import label, rate_text
 from lrbench.analysis.outcomes import judge, measure, steps_to_target, targets, zones
+from lrbench.analysis.ranking import ranking
 from lrbench.analysis.regret import regret, regret_summary
 from lrbench.analysis.sensitivity import sensitivity
 from lrbench.analysis.summary import summary
 from lrbench.analysis.thresholds import Thresholds
+from lrbench.analysis.tuning_budget import tuning_budget
 
 __all__ = [
     "Thresholds",
     "best",
+    "comparison",
     "finders",
     "interval",
     "iqm",
     "judge",
     "label",
     "measure",
+    "ranking",
     "rate_text",
     "regret",
     "regret_summary",
@@ -28,5 +33,6 @@ __all__ = [
     "suggestions",
     "summary",
     "targets",
+    "tuning_budget",
     "zones",
 ]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from lrbench.analysis.groups import PARTS, Floats, Ints, group, part_columns
+from lrbench.analysis.groups import PARTS, Floats, Ints, group, members, part_columns
 from lrbench.analysis.objective import Objectives, losses, trained
 
 
@@ -20,11 +20,13 @@ class Lines(NamedTuple):
     rate: Floats  # [line, rate] ascending
     loss: Floats  # [line, rate, seed] min(ℓ(T), ℓ₀); ℓ₀ where the final loss is not finite
     ok: Floats  # [line, rate, seed] 1 if the run trained, else 0
+    steps: Floats  # [line, rate, seed] steps to the target; infinite if it was never met
     initial: Floats  # [line] median ℓ₀ over the runs
 
     def cut(self, here: slice) -> Lines:
         """Some of the lines."""
-        return Lines(self.line[here], self.rate[here], self.loss[here], self.ok[here], self.initial[here])
+        loss, ok, steps = self.loss[here], self.ok[here], self.steps[here]
+        return Lines(self.line[here], self.rate[here], loss, ok, steps, self.initial[here])
 
 
 def lines(runs: pd.DataFrame, objectives: Objectives = None) -> Iterator[Lines]:
@@ -32,6 +34,7 @@ def lines(runs: pd.DataFrame, objectives: Objectives = None) -> Iterator[Lines]:
     initial, final = losses(runs, objectives)
     clipped = np.fmin(final, initial)
     fine = trained(runs).astype(np.float64)
+    reached = _steps(runs)
     rates = runs["learning_rate"].to_numpy(dtype=np.float64)
     code, first = group(runs, part_columns(runs, *PARTS))
     at_rate, rate_count = _ranks(code, rates, len(first))
@@ -46,11 +49,52 @@ def lines(runs: pd.DataFrame, objectives: Objectives = None) -> Iterator[Lines]:
         place = np.searchsorted(line, code[mine])
         rate = np.empty((len(line), rate_size))
         rate[place, at_rate[mine]] = rates[mine]
-        loss = np.full((len(line), rate_size, seed_size), np.nan)
-        ok = np.full_like(loss, np.nan)
-        loss[place, at_rate[mine], at_seed[mine]] = clipped[mine]
-        ok[place, at_rate[mine], at_seed[mine]] = fine[mine]
-        yield Lines(line, rate, loss, ok, start[line])
+        cells = place, at_rate[mine], at_seed[mine]
+        size = len(line), rate_size, seed_size
+        loss, ok, steps = (_filled(size, cells, values[mine]) for values in (clipped, fine, reached))
+        yield Lines(line, rate, loss, ok, steps, start[line])
+
+
+class Cube(NamedTuple):
+    """The lines of one problem over one axis of seeds; NaN where a run is lacking."""
+
+    line: Ints  # [line] numbers of the lines, in order of appearance
+    rate: Floats  # [line, rate] ascending; NaN beyond those that the line has
+    loss: Floats  # [line, rate, seed] min(ℓ(T), ℓ₀); ℓ₀ where the final loss is not finite
+    ok: Floats  # [line, rate, seed] 1 if the run trained, else 0
+    initial: float  # median ℓ₀ over the runs
+
+
+def cubes(runs: pd.DataFrame, columns: Sequence[str], objectives: Objectives = None) -> Iterator[Cube]:
+    """Every problem of the runs; its lines are what `columns` tell apart, so that seeds can be paired across them."""
+    initial, final = losses(runs, objectives)
+    clipped = np.fmin(final, initial)
+    fine = trained(runs).astype(np.float64)
+    rates, seeds = runs["learning_rate"].to_numpy(dtype=np.float64), runs["seed"].to_numpy()
+    code, first = group(runs, columns)
+    at_rate, _ = _ranks(code, rates, len(first))
+    for mine in members(group(runs, part_columns(runs, "problem"))[0]):
+        line, place = np.unique(code[mine], return_inverse=True)
+        seed, at_seed = np.unique(seeds[mine], return_inverse=True)
+        cells = place, at_rate[mine], at_seed
+        shape = len(line), int(at_rate[mine].max()) + 1, len(seed)
+        loss, ok = (_filled(shape, cells, values[mine]) for values in (clipped, fine))
+        rate = _filled(shape[:2], cells[:2], rates[mine])
+        start = _start(np.zeros(len(mine), dtype=np.int64), initial[mine], 1)
+        yield Cube(line.astype(np.int64), rate, loss, ok, float(start[0]))
+
+
+def _filled(shape: tuple[int, ...], cells: tuple[Ints, ...], values: Floats) -> Floats:
+    table = np.full(shape, np.nan)
+    table[cells] = values
+    return table
+
+
+def _steps(runs: pd.DataFrame) -> Floats:
+    """Steps to the target [run], infinite where it was never met; NaN where the runs do not say."""
+    if "steps_to_target" not in runs:
+        return np.full(len(runs), np.nan)
+    return runs["steps_to_target"].to_numpy(dtype=np.float64, na_value=np.inf)
 
 
 def _ranks(code: Ints, values: npt.NDArray[Any], groups: int) -> tuple[Ints, Ints]:

@@ -21,6 +21,7 @@ _WITH_INTERVAL = (
     "tolerance_decades",
     "max_stable_learning_rate",
     "learning_rate_sensitivity",
+    "steps_to_target",
 )
 _COLUMNS = (
     "best_learning_rate",
@@ -33,6 +34,7 @@ _COLUMNS = (
     "learning_rate_sensitivity",
     "learning_rate_sensitivity_normalised",
     "best_gap",
+    "steps_to_target",
     "rate_low",
     "rate_high",
     "rates",
@@ -58,7 +60,8 @@ def sensitivity(
     max_stable_learning_rate: the largest η with at least half the seeds ok; cliff_decades = log₁₀ of it over
     η*; learning_rate_sensitivity = mean over the grid of ℓ(η) − ℓ*, also normalised by (ℓ₀ − ℓ*);
     best_gap = (ℓ(η*) − ℓ*)/(ℓ₀ − ℓ*): η* is itself good if this is at most ε (else the good band is missing
-    and tolerance_decades is 0). Where no rate is stable all of these are NaN.
+    and tolerance_decades is 0). steps_to_target: median over seeds at η*, NaN if that is never. Where no rate is
+    stable all of these are NaN.
 
     `_low`, `_high`: bootstrap over seeds, the same seeds at every rate (runs of a seed are paired); ℓ* and ℓ₀
     stay as observed, they are the yardstick.
@@ -105,7 +108,8 @@ def _ends(name: str) -> tuple[str, ...]:
 def _describe(some: Lines, star: Floats, limits: Thresholds) -> dict[str, npt.NDArray[Any]]:
     """Everything that is said of lines, each [line]."""
     loss, stable = median(some.loss), stable_rates(some.ok, limits.stable)
-    measures = _measures(some, loss[:, None], stable[:, None], star, limits)
+    every = np.arange(some.loss.shape[2])[None]
+    measures = _measures(some, loss[:, None], stable[:, None], every, star, limits)
     out: dict[str, npt.NDArray[Any]] = {name: value[:, 0] for name, value in measures.items()}
     best, span = out["best_learning_rate"], some.initial - star
     unit = np.where(span > 0, span, np.nan)
@@ -117,7 +121,10 @@ def _describe(some: Lines, star: Floats, limits: Thresholds) -> dict[str, npt.ND
     for name, size in zip(("rates", "seeds"), some.loss.shape[1:], strict=True):
         out[name] = np.full(len(star), size)
     out["best_at_edge"] = (best == out["rate_low"]) | (best == out["rate_high"])
-    return out | _intervals(some, star, limits)
+    out |= _intervals(some, star, limits)
+    for name in ("steps_to_target", *_ends("steps_to_target")):  # never is missing in tables
+        out[name] = np.where(np.isfinite(out[name]), out[name], np.nan)
+    return out
 
 
 def _bar(some: Lines, star: Floats, limits: Thresholds) -> Floats:
@@ -126,15 +133,19 @@ def _bar(some: Lines, star: Floats, limits: Thresholds) -> Floats:
 
 
 def _measures(
-    some: Lines, loss: Floats, stable: npt.NDArray[np.bool_], star: Floats, limits: Thresholds
+    some: Lines, loss: Floats, stable: npt.NDArray[np.bool_], index: Ints, star: Floats, limits: Thresholds
 ) -> dict[str, Floats]:
-    """The measures that have an interval, each [line, resample], from ℓ(η) and stability [line, resample, rate]."""
+    """The measures that have an interval, each [line, resample], from ℓ(η) and stability [line, resample, rate].
+
+    `index` [resample, seed] says which seeds a resample holds.
+    """
     at, best = least(loss, stable)
     good = loss <= _bar(some, star, limits)[:, None, None]
     best_is_good = np.take_along_axis(good, at[..., None], axis=2)[..., 0]
     last = loss.shape[2] - 1 - stable[..., ::-1].argmax(axis=2)
     there = np.isfinite(loss)
     mean = np.where(there, loss, 0.0).sum(axis=2) / np.maximum(there.sum(axis=2), 1)
+    steps = np.take_along_axis(some.steps, at[..., None], axis=1)
     length = (good.astype(np.float64) @ _cells(some.rate)[..., None])[..., 0]
     found = {
         "best_learning_rate": np.take_along_axis(some.rate, at, axis=1),
@@ -142,6 +153,7 @@ def _measures(
         "tolerance_decades": np.where(best_is_good, length, 0.0),
         "max_stable_learning_rate": np.take_along_axis(some.rate, last, axis=1),
         "learning_rate_sensitivity": mean - star[:, None],
+        "steps_to_target": median(np.take_along_axis(steps, index[None], axis=2)),
     }
     # Nothing trains: then no rate is best, and an interval over such resamples would be an invention.
     return {name: np.where(np.isfinite(best), value, np.nan) for name, value in found.items()}
@@ -192,5 +204,5 @@ def _resampled(some: Lines, index: Ints, star: Floats, limits: Thresholds) -> di
         loss = np.swapaxes(median(some.loss[..., index[here]]), 1, 2)
         count = times[here] @ np.swapaxes(there, 1, 2)
         stable = (times[here] @ np.swapaxes(ok, 1, 2) >= limits.stable * count) & (count > 0)
-        parts.append(_measures(some, np.ascontiguousarray(loss), stable, star, limits))
+        parts.append(_measures(some, np.ascontiguousarray(loss), stable, index[here], star, limits))
     return {name: np.concatenate([part[name] for part in parts], axis=1) for name in _WITH_INTERVAL}

@@ -15,6 +15,7 @@ class Thresholds:
         slow: pace of the last quarter over the mean pace of the run from which a run counts as still falling.
         stable: share of seeds that must be `ok` for a rate to count as stable.
         confidence: probability mass of every interval.
+        profile_ratio: τ_max, the multiple of the fastest's steps to the target up to which a performance profile goes.
         resamples: how many random bootstrap resamples there are where all of them are too many.
 
     Example:
@@ -27,6 +28,7 @@ class Thresholds:
     slow: float = 0.5
     stable: float = 0.5
     confidence: float = 0.95
+    profile_ratio: float = 4.0
     resamples: int = 1000
 
     def asdict(self) -> dict[str, float | int]:

@@ -12,6 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
+from lrbench.analysis.labels import label
+
 INK, MUTED, GRID, SHADE = "#22262b", "#6a737d", "#e6e8eb", "#f0e4e1"
 # Okabe & Ito's colours, told apart with every colour blindness (without yellow: too pale for a line).
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7a5195", "#4d4d4d")
@@ -46,6 +48,21 @@ class Tables(Protocol):
         ...
 
     @property
+    def comparison(self) -> pd.DataFrame:
+        """A row per pair of lines of a problem."""
+        ...
+
+    @property
+    def ranking(self) -> pd.DataFrame:
+        """A row per optimizer × schedule."""
+        ...
+
+    @property
+    def tuning_budget(self) -> pd.DataFrame:
+        """A row per problem × optimizer × schedule and number of trials."""
+        ...
+
+    @property
     def surfaces(self) -> pd.DataFrame:
         """A row per point of the landscape of every problem of two coordinates; empty if there is none."""
         ...
@@ -57,16 +74,23 @@ class Tables(Protocol):
 
 
 def panels(
-    count: int, title: str, *, columns: int = 3, width: float = 3.5, height: float = 2.4, foot: float = 0.0
+    count: int,
+    title: str,
+    *,
+    columns: int = 3,
+    width: float = 3.5,
+    height: float = 2.4,
+    foot: float = 0.0,
+    names: float = 0.0,
 ) -> tuple[Figure, list[Axes]]:
-    """A figure with `count` panels of `width` × `height` inches, and `foot` inches for a legend.
+    """A figure with `count` panels of `width` × `height` inches, `foot` for a legend and `names` for long tick labels.
 
     Never through pyplot, which is neither thread- nor backend-safe; and measured out by hand, because an
     automatic layout draws everything twice.
     """
     columns = min(columns, max(1, count))
     rows = -(-max(1, count) // columns)
-    left, right, top, bottom, across, down = 0.75, 0.25, 0.85, 0.85 + foot, 0.75, 0.85
+    left, right, top, bottom, across, down = 0.75 + names, 0.25, 0.85, 0.85 + foot, 0.75 + names, 0.85
     wide = left + right + columns * width + (columns - 1) * across
     high = top + bottom + rows * height + (rows - 1) * down
     figure = Figure(figsize=(wide, high), dpi=110, facecolor="white")
@@ -164,6 +188,13 @@ def log_is_better(values: Iterable[float], times: float = 8.0) -> bool:
 def colour_of(names: Sequence[str]) -> dict[str, str]:
     """A colour per name, in order of appearance: the same optimizer has the same colour in every picture."""
     return {name: COLOURS[index % len(COLOURS)] for index, name in enumerate(dict.fromkeys(names))}
+
+
+def contenders(results: Tables) -> tuple[list[str], list[str]]:
+    """What the rows of the ranking are called, and their optimizers' colours, which are those of every picture."""
+    table, colours = results.ranking, colour_of(list(label(results.sensitivity, "optimizer")))
+    optimizer = label(table, "optimizer")
+    return (optimizer + " + " + label(table, "schedule")).tolist(), [colours[name] for name in optimizer]
 
 
 def title_of(results: Tables, what: str) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from lrbench.analysis.best import best
+from lrbench.analysis.comparison import pair_names
 from lrbench.analysis.groups import PARTS
 from lrbench.analysis.labels import label, rate_text
 from lrbench.analysis.objective import trained
@@ -34,12 +35,36 @@ _COLUMNS = (
     ("oscillating", "oscillating_fraction", "share", "share of runs"),
     ("diverged", "diverged_fraction", "share", "share of runs"),
 )
+_COMPARED = (
+    ("problem", "problem", "text", ""),
+    ("line", "name", "text", "the line of less loss, median over seeds"),
+    ("against", "other", "text", ""),
+    ("difference", "difference", "loss", "interquartile mean over seeds; below 0: the first has less loss"),
+    ("is it real?", "answer", "text", "from the interval"),
+    ("normalised", "difference_normalised", "loss", "the difference over (start − best)"),
+    ("seeds", "seeds", "raw", "which both have"),
+)
+_RANKED = (
+    ("optimizer", "optimizer", "text", ""),
+    ("schedule", "schedule", "text", ""),
+    ("average rank", "average_rank", "decades", "over problems, by the loss at the best rate"),
+    ("short of the best", "mean_best_gap", "share", "mean over problems of (loss − best) / (start − best)"),
+    ("targets reached", "targets_reached", "raw", "problems whose target it reaches"),
+    ("profile score", "profile_score", "decades", "1: the fastest to the target on every problem"),
+    ("speed-up", "speedup", "decades", "geometric mean over problems of the reference's steps over its own"),
+    ("on problems", "speedup_problems", "raw", "problems whose target both reach"),
+    ("Nemenyi group", "nemenyi_group", "text", "lines of one group are not told apart"),
+    ("Wilcoxon group", "wilcoxon_group", "text", "lines of one group are not told apart (Holm)"),
+)
 _FILES = (
     ("runs.csv", "a row per run"),
     ("runs.parquet", "the same, with types"),
     ("curves.parquet", "a row per run and evaluation"),
     ("summary.csv", "a row per grid point, over seeds"),
     ("sensitivity.csv", "a row per optimizer and schedule"),
+    ("comparison.csv", "a row per pair of lines of a problem"),
+    ("ranking.csv", "a row per optimizer and schedule, over problems"),
+    ("tuning_budget.csv", "the loss to expect after so many random rates"),
     ("study.toml", "the study"),
     ("manifest.json", "versions, devices, times"),
 )
@@ -71,6 +96,11 @@ def report(results: Tables) -> str:
         columns=_COLUMNS,
         rows=_rows(results.sensitivity),
         total=len(results.sensitivity),
+        compared_columns=_COMPARED,
+        compared=_compared(results.comparison),
+        pairs=len(results.comparison),
+        ranked_columns=_RANKED,
+        ranked=_ranked(results.ranking),
         words=_words(thresholds),
         manifest=_listed(results.manifest),
         files=_FILES,
@@ -131,6 +161,19 @@ def _rows(sensitivity: pd.DataFrame) -> list[dict[str, Any]]:
     return _records(named.sort_values("best_loss", kind="stable").head(MAX_ROWS))
 
 
+def _compared(comparison: pd.DataFrame) -> list[dict[str, Any]]:
+    first, other = pair_names(comparison)
+    named = comparison.assign(problem=label(comparison, "problem"), name=first, other=other)
+    return _records(named.head(MAX_ROWS))
+
+
+def _ranked(ranking: pd.DataFrame) -> list[dict[str, Any]]:
+    """The ranking, if there is more than one line to rank."""
+    named = ranking.assign(**{part: label(ranking, part) for part in PARTS[1:]})
+    named[["nemenyi_group", "wilcoxon_group"]] = named[["nemenyi_group", "wilcoxon_group"]].fillna("–")
+    return _records(named.head(MAX_ROWS)) if len(named) > 1 else []
+
+
 def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
     return [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
 
@@ -159,6 +202,7 @@ def _words(limits: Thresholds) -> list[tuple[str, str]]:
             "sensitivity",
             "mean over the rates of min(ℓ, ℓ₀) − ℓ*; diverged counts as ℓ₀ (arXiv:2309.14322)",
         ),
+        ("line", "one problem, optimizer and schedule with all their parameters"),
         ("interval", f"{sure} bootstrap over seeds, the same seeds at every rate"),
     ]
 

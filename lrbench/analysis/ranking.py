@@ -1,0 +1,135 @@
+"""Across problems: how each optimizer × schedule fares on all of them."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from lrbench.analysis.groups import PARTS, Floats, group, identity, part_columns
+from lrbench.analysis.labels import label
+from lrbench.analysis.ranks import (
+    average_ranks,
+    critical_difference,
+    friedman,
+    group_texts,
+    profile_score,
+    ratios,
+    speedups,
+    wilcoxon_holm,
+)
+from lrbench.analysis.thresholds import Thresholds
+
+TESTED = 60
+"""The most lines that are tested in pairs: 1,770 pairs; of more, none would stand out after Holm's adjustment."""
+
+
+class Field(NamedTuple):
+    """Every optimizer × schedule on the problems that all of them have."""
+
+    names: pd.DataFrame  # [line] identity columns
+    label: list[str]  # [line]
+    problems: list[str]  # [problem] labels
+    gap: Floats  # [line, problem] (ℓ(η*) − ℓ*) / (ℓ₀ − ℓ*); 1 where no rate is stable
+    steps: Floats  # [line, problem] steps to the target at η*; infinite: never
+
+
+def field(sensitivity: pd.DataFrame) -> Field:
+    """Arrange the sensitivity table by optimizer × schedule and problem.
+
+    A problem that lacks one of the lines (its pack failed, say) is left out: it would compare different problems.
+    """
+    columns = part_columns(sensitivity, *PARTS[1:])
+    line, first = group(sensitivity, columns)
+    problem, begins = group(sensitivity, part_columns(sensitivity, "problem"))
+    names = identity(sensitivity, first, columns)
+    shape = len(first), len(begins)
+    best = sensitivity["best_loss"].to_numpy(dtype=np.float64)
+    gap = sensitivity["best_gap"].to_numpy(dtype=np.float64)
+    # Where nothing falls below its start, ℓ₀ − ℓ* is no unit, and all that train are as good.
+    gap = np.where(np.isnan(best), 1.0, np.where(np.isnan(gap), 0.0, gap))
+    steps = sensitivity["steps_to_target"].to_numpy(dtype=np.float64)
+    there = np.zeros(shape, dtype=np.bool_)
+    there[line, problem] = True
+    whole: npt.NDArray[np.bool_] = np.logical_and.reduce(there, axis=0)
+    tables = []
+    for values in (gap, np.where(np.isnan(steps), np.inf, steps)):
+        table = np.full(shape, np.nan)
+        table[line, problem] = values
+        tables.append(table[:, whole])
+    titles = label(sensitivity, "problem").iloc[begins[whole]].tolist()
+    text = label(names, "optimizer") + " + " + label(names, "schedule")
+    return Field(names, text.tolist(), titles, *tables)
+
+
+def ranking(sensitivity: pd.DataFrame, thresholds: Thresholds | None = None) -> pd.DataFrame:
+    """Rank every optimizer × schedule over the problems, each at its best rate on each problem.
+
+    average_rank: mean over problems of the rank by best_gap, ties sharing theirs; Friedman's test, Nemenyi's critical
+    difference and Wilcoxon's tests with Holm's adjustment are over problems, never over seeds. profile_score:
+    1/(τ_max − 1) ∫₁^τ_max ρ(τ) dτ, ρ(τ) the share of problems on which the steps to the target are at most τ times
+    those of the fastest. speedup: geometric mean of t_reference / t, the reference being the first line.
+
+    Args:
+        sensitivity: the sensitivity table.
+        thresholds: for `confidence` and `profile_ratio` (τ_max).
+
+    Returns:
+        A row per optimizer × schedule with their parameters, the least average rank first.
+
+    Example:
+        >>> table = pd.DataFrame({"problem": ["a", "b"] * 2, "optimizer": ["sgd"] * 2 + ["adam"] * 2,
+        ...     "schedule": "constant", "best_loss": 0.1, "best_gap": [0.1, 0.2, 0.0, 0.0],
+        ...     "steps_to_target": [40.0, None, 10.0, 20.0]})
+        >>> row = ranking(table).iloc[0]
+        >>> row["optimizer"], float(row["average_rank"]), float(row["profile_score"]), float(row["speedup"])
+        ('adam', 1.0, 1.0, 4.0)
+
+    Source: Demšar, JMLR 7 (2006); Dolan & Moré (2002); Dahl et al., arXiv:2306.07179.
+    """
+    limits = thresholds or Thresholds()
+    every = field(sensitivity)
+    found = _measured(every, limits) if every.problems else dict.fromkeys(_MEASURED, np.nan)
+    order = np.argsort(np.broadcast_to(found["average_rank"], len(every.names)), kind="stable")
+    out = every.names.assign(problems=len(every.problems), **found, reference=next(iter(every.label), ""))
+    out = out.iloc[order].reset_index(drop=True)
+    return out.assign(**_groups(every.gap[order], out["average_rank"].to_numpy(dtype=np.float64), limits))
+
+
+_MEASURED = (
+    "average_rank mean_best_gap targets_reached profile_score speedup speedup_problems friedman_statistic "
+    "friedman_p critical_difference"
+).split()
+
+
+def _measured(every: Field, limits: Thresholds) -> dict[str, Any]:
+    speedup, both = speedups(every.steps, 0)
+    statistic, p = friedman(every.gap)
+    values = (
+        average_ranks(every.gap),
+        every.gap.mean(axis=1),
+        np.isfinite(every.steps).sum(axis=1),
+        profile_score(ratios(every.steps), limits.profile_ratio),
+        speedup,
+        both,
+        statistic,
+        p,
+        critical_difference(len(every.label), len(every.problems), limits.confidence),
+    )
+    return dict(zip(_MEASURED, values, strict=True))
+
+
+def _groups(gap: Floats, rank: Floats, limits: Thresholds) -> dict[str, pd.Series]:
+    """The groups of lines, in the order of their ranks, that each test cannot tell apart; missing without a test."""
+    lines, problems = gap.shape
+    nothing = pd.Series(pd.NA, index=range(lines), dtype="str")
+    out = {"nemenyi_group": nothing, "wilcoxon_group": nothing}
+    if lines > 1 and problems > 1:
+        near = np.abs(rank[:, None] - rank) <= critical_difference(lines, problems, limits.confidence)
+        out["nemenyi_group"] = pd.Series(group_texts(near), dtype="str")
+        if lines <= TESTED:
+            alike = wilcoxon_holm(gap) > 1 - limits.confidence
+            out["wilcoxon_group"] = pd.Series(group_texts(alike), dtype="str")
+    return out

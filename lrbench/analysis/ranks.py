@@ -1,0 +1,179 @@
+"""Statistics of ranks over problems: who is ahead, and who cannot be told apart."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from lrbench.analysis.groups import Floats
+
+
+def average_ranks(score: Floats) -> Floats:
+    """Mean over problems of the rank of each line, 1 the least score; ties share the mean of their ranks.
+
+    Args:
+        score: [line, problem].
+
+    Example:
+        >>> average_ranks(np.array([[0.1, 0.2], [0.3, 0.2]])).tolist()
+        [1.25, 1.75]
+    """
+    from scipy import stats  # slow to import: done where there is something to rank
+
+    ranks: Floats = stats.rankdata(score, axis=0).mean(axis=1)
+    return ranks
+
+
+def friedman(score: Floats) -> tuple[float, float]:
+    """Friedman's test that all lines have the same ranks: χ² (corrected for ties) and its p.
+
+    NaN below three lines or two problems; 0 and 1 where every problem is one tie.
+
+    Example:
+        >>> [round(value, 4) for value in friedman(np.array([[1.0] * 4, [2.0] * 4, [3.0] * 4]))]
+        [8.0, 0.0183]
+
+    Source: Friedman, JASA 32 (1937); `scipy.stats.friedmanchisquare`.
+    """
+    from scipy import stats
+
+    if score.shape[0] < 3 or score.shape[1] < 2:
+        return np.nan, np.nan
+    if (score == score[:1]).all():
+        return 0.0, 1.0
+    found = stats.friedmanchisquare(*stats.rankdata(score, axis=0))
+    return float(found.statistic), float(found.pvalue)
+
+
+def critical_difference(lines: int, problems: int, confidence: float = 0.95) -> float:
+    """Nemenyi's critical difference q √(k(k + 1) / 6N) of the average ranks of k lines over N problems.
+
+    q is the studentized range of k groups and infinitely many degrees of freedom, over √2. NaN below two lines or
+    two problems.
+
+    Example:
+        >>> round(critical_difference(5, 30), 3)
+        1.114
+
+    Source: Nemenyi (1963); Demšar, JMLR 7 (2006), section 3.2.2.
+    """
+    from scipy import stats
+
+    if lines < 2 or problems < 2:
+        return np.nan
+    q = stats.studentized_range.isf(1 - confidence, lines, np.inf) / np.sqrt(2)
+    return float(q * np.sqrt(lines * (lines + 1) / (6 * problems)))
+
+
+def wilcoxon_holm(score: Floats) -> Floats:
+    """Wilcoxon's signed-rank test of every two lines over problems: p [line, line], adjusted after Holm.
+
+    Problems on which both are equal are left out; where all are, p is 1. NaN below two problems.
+
+    Example:
+        >>> score = np.array([[0.1, 0.2, 0.3, 0.4, 0.5, 0.6], [0.2, 0.4, 0.6, 0.8, 1.0, 1.2]])
+        >>> float(wilcoxon_holm(score)[0, 1])
+        0.03125
+
+    Source: Wilcoxon (1945); Holm (1979); Benavoli et al., JMLR 17 (2016), on why not Nemenyi alone.
+    """
+    lines, problems = score.shape
+    table = np.full((lines, lines), np.nan if problems < 2 else 1.0)
+    if problems < 2 or lines < 2:
+        return table
+    first, other = np.triu_indices(lines, 1)
+    found = np.array([_wilcoxon(score[a] - score[b]) for a, b in zip(first, other, strict=True)])
+    table[first, other] = table[other, first] = _holm(found)
+    return table
+
+
+def _wilcoxon(difference: Floats) -> float:
+    from scipy import stats
+
+    return float(stats.wilcoxon(difference).pvalue) if difference.any() else 1.0
+
+
+def _holm(p: Floats) -> Floats:
+    order = np.argsort(p)
+    steps = np.minimum(p[order] * np.arange(len(p), 0, -1), 1.0)
+    adjusted = np.empty_like(p)
+    adjusted[order] = np.maximum.accumulate(steps)
+    return adjusted
+
+
+def groups(same: npt.NDArray[np.bool_]) -> list[range]:
+    """The longest stretches of lines, in the order of their ranks, of which no two are told apart.
+
+    Args:
+        same: [line, line] whether two lines are not told apart.
+
+    Example:
+        >>> rank = np.array([1.0, 1.5, 2.5])
+        >>> groups(np.abs(rank[:, None] - rank) <= 1)
+        [range(0, 2), range(1, 3)]
+    """
+    found: list[range] = []
+    for begin in range(len(same)):
+        fits = (end for end in range(begin + 1, len(same) + 1) if not same[begin:end, begin:end].all())
+        stretch = range(begin, next(fits, len(same) + 1) - 1)
+        if not found or stretch.stop > found[-1].stop:
+            found.append(stretch)
+    return found
+
+
+def group_texts(same: npt.NDArray[np.bool_]) -> list[str]:
+    """The numbers of the groups that each line belongs to, as text: `1`, `1 2`."""
+    stretches = list(enumerate(groups(same), start=1))
+    return [" ".join(str(n) for n, stretch in stretches if line in stretch) for line in range(len(same))]
+
+
+def share_within(ratio: Floats, limit: Floats) -> Floats:
+    """Performance profile ρ(τ) [line, τ]: the share of problems with ratio [line, problem] at most τ.
+
+    Source: Dolan & Moré, Mathematical Programming 91 (2002).
+    """
+    within: Floats = (ratio[:, None, :] <= limit[None, :, None]).mean(axis=2)
+    return within
+
+
+def profile_score(ratio: Floats, most: float) -> Floats:
+    """1/(τ_max − 1) ∫₁^τ_max ρ(τ) dτ [line], exact: the mean over problems of max(0, τ_max − r) / (τ_max − 1).
+
+    Example:
+        >>> profile_score(np.array([[1.0, 2.5], [2.5, np.inf]]), 4.0).tolist()
+        [0.75, 0.25]
+
+    Source: Dahl et al., arXiv:2306.07179 (AlgoPerf), section 4.5.
+    """
+    score: Floats = (np.maximum(most - ratio, 0.0) / (most - 1.0)).mean(axis=1)
+    return score
+
+
+def ratios(steps: Floats) -> Floats:
+    """Steps to the target over those of the fastest line of the problem, both [line, problem]; infinite: never.
+
+    Example:
+        >>> ratios(np.array([[10.0, np.inf], [30.0, np.inf]])).tolist()
+        [[1.0, inf], [3.0, inf]]
+    """
+    fastest = steps.min(axis=0)
+    usable = np.isfinite(fastest) & (fastest > 0)
+    ratio = steps / np.where(usable, fastest, 1.0)
+    # A target that is met before the first step: those who do are the fastest, and no one comes near them.
+    ratio[:, fastest == 0] = np.where(steps[:, fastest == 0] == 0, 1.0, np.inf)
+    return ratio
+
+
+def speedups(steps: Floats, reference: int) -> tuple[Floats, npt.NDArray[np.int64]]:
+    """Geometric mean over problems of t_reference / t, and over how many: those on which both reach the target.
+
+    Example:
+        >>> mean, count = speedups(np.array([[10.0, 20.0], [5.0, np.inf]]), 0)
+        >>> mean.tolist(), count.tolist()
+        ([1.0, 2.0], [2, 1])
+    """
+    reached = np.isfinite(steps) & (steps > 0)
+    both = reached & reached[reference]
+    log = np.log(np.where(both, steps[reference] / np.where(both, steps, 1.0), 1.0))
+    count = both.sum(axis=1)
+    return np.where(count > 0, np.exp(log.sum(axis=1) / np.maximum(count, 1)), np.nan), count

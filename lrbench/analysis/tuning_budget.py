@@ -1,0 +1,80 @@
+"""How cheaply an optimizer is tuned: the loss to expect after k random trials of its rates."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from lrbench.analysis.groups import PARTS, Floats, group, identity, part_columns
+from lrbench.analysis.objective import Objectives, best_final, losses
+from lrbench.analysis.rates import lines, median, stable_rates
+from lrbench.analysis.thresholds import Thresholds
+
+MAX_TRIALS = 100
+
+
+def tuning_budget(
+    runs: pd.DataFrame, thresholds: Thresholds | None = None, objectives: Objectives = None
+) -> pd.DataFrame:
+    """The expected best loss after k rates of the grid, drawn at random without replacement, for each line.
+
+    With ℓ₁ ≤ … ≤ ℓₙ the losses ℓ(η) at its n rates (ℓ₀ at a rate that is not stable), exactly
+    E[min of k] = Σᵢ ℓᵢ C(n − i, k − 1) / C(n, k): of all draws of k, those whose least is the i-th.
+
+    Args:
+        runs: judged runs, a row each.
+        thresholds: for `stable`.
+        objectives: problem -> "valid_loss" or "train_loss"; None: validation where a problem has it.
+
+    Returns:
+        The line, `trials` k from 1 to n (at most 100), `expected_loss`, and `expected_gap`, which is
+        (E − ℓ*) / (ℓ₀ − ℓ*); NaN where ℓ₀ − ℓ* is not above 0.
+
+    Example:
+        >>> runs = pd.DataFrame({"problem": "a", "optimizer": "sgd", "schedule": "constant", "seed": 0,
+        ...     "learning_rate": [0.1, 1.0, 10.0], "initial_train_loss": 1.0,
+        ...     "status": ["ok", "ok", "diverged"], "final_train_loss": [0.5, 0.0, 2.0]})
+        >>> tuning_budget(runs)["expected_loss"].round(4).tolist()
+        [0.5, 0.1667, 0.0]
+
+    Source: Dodge et al., arXiv:1909.03004, with replacement there; order statistics of a finite population.
+    """
+    limits = thresholds or Thresholds()
+    columns = part_columns(runs, *PARTS)
+    problem, star = best_final(runs, *losses(runs, objectives), limits.stable)
+    _, first = group(runs, columns)
+    found = []
+    for some in lines(runs, objectives):
+        loss = np.where(stable_rates(some.ok, limits.stable), median(some.loss), some.initial[:, None])
+        expected = np.sort(loss, axis=1) @ least_of(loss.shape[1]).T
+        best = star[problem[first[some.line]]]
+        unit = np.where(some.initial > best, some.initial - best, np.nan)
+        trials = np.broadcast_to(np.arange(1, expected.shape[1] + 1), expected.shape)
+        values = {
+            "line": np.broadcast_to(some.line[:, None], expected.shape),
+            "trials": trials,
+            "expected_loss": expected,
+            "expected_gap": (expected - best[:, None]) / unit[:, None],
+        }
+        found.append(pd.DataFrame({name: value.reshape(-1) for name, value in values.items()}))
+    if not found:
+        return identity(runs, first, columns).assign(trials=0, expected_loss=np.nan, expected_gap=np.nan)
+    table = pd.concat(found).sort_values(["line", "trials"], ignore_index=True)
+    names = identity(runs, first, columns).iloc[table.pop("line")].reset_index(drop=True)
+    return pd.concat([names, table], axis=1)
+
+
+def least_of(rates: int) -> Floats:
+    """The probability [trials, rate] that the i-th least of n rates is the least of k drawn without replacement.
+
+    Example:
+        >>> least_of(3).round(4).tolist()
+        [[0.3333, 0.3333, 0.3333], [0.6667, 0.3333, 0.0], [1.0, 0.0, 0.0]]
+    """
+    trials = np.arange(1, min(rates, MAX_TRIALS) + 1)[:, None]
+    place = np.arange(rates)[None]
+    # P(least is i) = P(none of the i before it is drawn, and it is): k/(n − i) of what ∏ (n − j − k)/(n − j) leaves.
+    stays = np.maximum(rates - place - trials, 0) / (rates - place)
+    before = np.cumprod(np.concatenate([np.ones_like(trials, dtype=float), stays[:, :-1]], axis=1), axis=1)
+    chance: Floats = before * np.minimum(trials / (rates - place), 1.0)
+    return chance

@@ -1,0 +1,89 @@
+"""Average ranks over problems, and bars beside those that cannot be told apart."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from lrbench.plots import base
+
+MAX_LINES = 24
+
+
+def critical_difference(results: base.Tables) -> Figure:
+    """Average rank of every optimizer and schedule over the problems: a critical-difference diagram.
+
+    Disc: average rank, 1 is best; bar at the left: lines that Wilcoxon's tests with Holm's adjustment do not tell
+    apart; ruler: Nemenyi's critical difference. Nothing is drawn for one problem or one line.
+
+    Source: Demšar, JMLR 7 (2006), figure 1.
+    """
+    table = results.ranking
+    ranked = len(table) > 1 and bool(np.isfinite(table["critical_difference"].iloc[0]))
+    shown = table.iloc[: MAX_LINES if ranked else 0]
+    title = base.title_of(results, "average rank over problems")
+    height = 0.8 + 0.26 * len(shown)
+    figure, grid = base.panels(int(ranked), title, width=8.4, height=height)
+    for axes in grid:
+        names, colours = base.contenders(results)
+        rank = shown["average_rank"].to_numpy(dtype=np.float64)
+        for place, name in enumerate(names[: len(shown)]):
+            axes.plot(rank[place], place, "o", color=colours[place], ms=8, mec="white", mew=1.2, zorder=3)
+            text = f"{base.plain(name, 44)}  {rank[place]:.2f}"
+            axes.annotate(
+                text, (rank[place], place), (8, 0), textcoords="offset points", va="center", fontsize=8.5
+            )
+        _bars(axes, shown["wilcoxon_group"])
+        _ruler(axes, float(table["critical_difference"].iloc[0]), len(table), len(shown))
+        base.note(figure, _note(table, names, len(shown)))
+    return figure
+
+
+def _bars(axes: Axes, groups: pd.Series) -> None:
+    """A bar beside the lines of each group of two or more, one column to the left of the other."""
+    numbers = [text.split() for text in groups.fillna("")]
+    drawn = 0
+    for number in dict.fromkeys(number for row in numbers for number in row):
+        rows = [place for place, row in enumerate(numbers) if number in row]
+        if len(rows) > 1:
+            at = 0.09 - 0.012 * (drawn % 7)
+            across = axes.get_yaxis_transform()
+            axes.plot([at, at], [rows[0] - 0.3, rows[-1] + 0.3], color=base.INK, lw=3, transform=across)
+            drawn += 1
+
+
+def _ruler(axes: Axes, critical: float, lines: int, rows: int) -> None:
+    most = lines - 1
+    wide = max(min(critical, most), 1e-9)
+    axes.plot([1, 1 + wide], [-1.2, -1.2], "|-", color=base.MUTED, lw=1.5, ms=7)
+    beyond = "" if critical <= most else " (more than all ranks)"
+    axes.annotate(
+        f"critical difference {critical:.2f}{beyond}",
+        (1 + wide, -1.2),
+        (8, 0),
+        textcoords="offset points",
+        va="center",
+        fontsize=8.5,
+        color=base.MUTED,
+    )
+    axes.set_xlim(1 - 0.16 * most, 1 + 1.6 * most)  # bars at the left, names at the right
+    axes.set_ylim(rows - 0.4, -1.8)
+    axes.set_yticks([])
+    ticks = np.unique(np.linspace(1, lines, min(lines, 10)).round())
+    axes.set_xticks(ticks, [f"{tick:.0f}" for tick in ticks])
+    axes.spines["left"].set_visible(False)
+    axes.set_xlabel("average rank (1 is best)", fontsize=9, color=base.INK, loc="left")
+
+
+def _note(table: pd.DataFrame, names: list[str], shown: int) -> str:
+    first = table.iloc[0]
+    bars = (
+        "bar: not told apart (Wilcoxon, Holm)"
+        if isinstance(first["wilcoxon_group"], str)
+        else "too many to test"
+    )
+    tested = f"; Friedman p = {first['friedman_p']:.2g}" if np.isfinite(first["friedman_p"]) else ""
+    rest = base.left_out(names, shown, "lines")
+    return "; ".join(filter(None, [f"{int(first['problems'])} problems{tested}", bars, rest]))

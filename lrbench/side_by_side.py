@@ -1,0 +1,158 @@
+"""Two or more results side by side: the same lines in each, and whether they differ."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lrbench.analysis import Thresholds
+from lrbench.analysis.comparison import answer, numbers_table
+from lrbench.analysis.groups import PARTS, group, part_columns
+from lrbench.analysis.labels import label, rate_text
+from lrbench.analysis.objective import best_final, losses
+from lrbench.analysis.paired import differences
+from lrbench.analysis.rates import cubes
+from lrbench.errors import StoreError
+from lrbench.grid import Grid, Variant
+from lrbench.results import Results, load
+from lrbench.tabulate import aligned
+
+CLOSE = 1e-3
+"""Relative difference of two losses up to which a run counts as the same on another machine."""
+_KEYS = ["problem", "problem_key", "line"]
+_LOSSES = [f"{when}_{which}_loss" for when in ("initial", "final") for which in ("train", "valid")]
+
+
+def compare(*results: Results | str | os.PathLike[str]) -> pd.DataFrame:
+    """Compare results with the first of them: every line that both have, each at its best rate, paired by seed.
+
+    Args:
+        *results: two or more results, or their folders.
+
+    Returns:
+        A row per line and further results: problem, optimizer, schedule and their parameters; `folder` and
+        `other_folder`; the numbers of the comparison table, a difference below 0 meaning that the first have less
+        loss; `same_runs`, how many runs of the line both have by run_id, and `changed_runs`, how many of these end
+        with a loss that differs by more than a thousandth; and `answer`, in words.
+
+    Raises:
+        StoreError: if there are fewer than two, one is no results folder, or two have no line in common.
+
+    >>> compare("results/before", "results/after")  # doctest: +SKIP
+    """
+    opened = [each if isinstance(each, Results) else load(each) for each in results]
+    if len(opened) < 2:
+        raise StoreError(f"compare: needs two results folders or more, not {len(opened)}")
+    return pd.concat([_compare(opened[0], other) for other in opened[1:]], ignore_index=True)
+
+
+def as_text(table: pd.DataFrame) -> str:
+    """Return what `compare` found, for a terminal."""
+    first = str(table["folder"].iloc[0])
+    others = list(dict.fromkeys(table["other_folder"]))
+    letters = {name: chr(ord("B") + at) if at < 25 else str(at + 1) for at, name in enumerate(others)}
+    out = [f"A: {first}", *(f"{letter}: {name}" for name, letter in letters.items())]
+    named = table.assign(**{part: label(table, part) for part in PARTS})
+    for problem, rows in named.groupby("problem", sort=False):
+        lines = [_row(row, letters[row["other_folder"]], len(others) > 1) for row in rows.to_dict("records")]
+        text = aligned(lines, left=("optimizer", "schedule", "answer"))
+        out += ["", str(problem), *("  " + line for line in text.splitlines())]
+    return "\n".join(out)
+
+
+def _row(row: Mapping[Any, Any], letter: str, several: bool) -> dict[str, str]:
+    def point(prefix: str) -> str:
+        rate, loss = row[prefix + "learning_rate"], row[prefix + "loss"]
+        return f"{loss:.4g} at {rate_text(rate)}" if np.isfinite(loss) else "never trains"
+
+    return {
+        "optimizer": row["optimizer"],
+        "schedule": row["schedule"],
+        **({"against": letter} if several else {}),
+        "A": point(""),
+        "other" if several else letter: point("other_"),
+        "seeds": str(row["seeds"]),
+        "same runs": str(row["same_runs"]),
+        "changed": str(row["changed_runs"]),
+        "answer": row["answer"],
+    }
+
+
+def _compare(first: Results, other: Results) -> pd.DataFrame:
+    both = pd.concat([_keyed(first, 0), _keyed(other, 1)], ignore_index=True)
+    limits, objectives = Thresholds(), _objectives(first, other)
+    same = _same(both, objectives)
+    code, begins = group(both, [*_KEYS, "folder"])
+    lines = both.iloc[begins].assign(place=range(len(begins)))
+    pairs = lines[lines["folder"] == 0].merge(lines[lines["folder"] == 1], on=_KEYS, suffixes=("", "_other"))
+    if pairs.empty:
+        raise StoreError(
+            f"{first.folder} and {other.folder}: no problem, optimizer and schedule in common; nothing to compare"
+        )
+    partner = dict(zip(pairs["place"], pairs["place_other"], strict=True))
+    problem, star = best_final(both, *losses(both, objectives), limits.stable)
+    found = []
+    for cube in cubes(both, [*_KEYS, "folder"], objectives):
+        mine = [line for line in cube.line.tolist() if line in partner]
+        others = [partner[line] for line in mine]
+        places = np.searchsorted(cube.line, mine), np.searchsorted(cube.line, others)
+        unit = cube.initial - star[problem[begins[cube.line[0]]]]
+        found.append(numbers_table(differences(cube, *places, limits), unit).assign(place=mine))
+    numbers = pd.concat(found).sort_values("place", ignore_index=True)
+    rows = begins[numbers.pop("place").to_numpy(dtype=np.int64)]
+    names = first.runs[part_columns(first.runs, *PARTS)].iloc[rows].reset_index(drop=True)
+    counts = same.reindex(code[rows]).fillna(0).astype(np.int64).reset_index(drop=True)
+    table = pd.concat([names, numbers, counts], axis=1)
+    where = str(first.folder), str(other.folder)
+    table.insert(len(names.columns), "folder", where[0])
+    table.insert(len(names.columns) + 1, "other_folder", where[1])
+    answers = [_answer(*where, row) for row in table.to_dict("records")]
+    return table.assign(answer=pd.Series(answers, dtype="str"))
+
+
+def _answer(first: str, other: str, row: Mapping[Any, Any]) -> str:
+    if row["same_runs"] and not row["changed_runs"] and row["difference"] == 0:
+        return "the same runs, with the same losses"
+    return answer(first, other, row)
+
+
+def _same(both: pd.DataFrame, objectives: dict[str, str]) -> pd.DataFrame:
+    """By line of the first results: how many of its runs the others have, and how many of those end elsewhere."""
+    code, _ = group(both, [*_KEYS, "folder"])
+    _, final = losses(both, objectives)
+    runs = both[["run_id", "folder"]].assign(line=code, loss=final)
+    found = runs[runs["folder"] == 0].merge(runs[runs["folder"] == 1], on="run_id", suffixes=("", "_other"))
+    close = np.isclose(found["loss"], found["loss_other"], rtol=CLOSE, atol=0, equal_nan=True)
+    counted = found.assign(same_runs=1, changed_runs=~close).groupby("line")
+    return counted[["same_runs", "changed_runs"]].sum()
+
+
+def _objectives(first: Results, other: Results) -> dict[str, str]:
+    """The loss that each problem is judged by in both; the training loss, which all have, where they disagree."""
+    mine, others = (each.manifest.get("objectives", {}) for each in (first, other))
+    return {name: mine[name] if mine[name] == others.get(name, mine[name]) else "train_loss" for name in mine}
+
+
+def _keyed(results: Results, folder: int) -> pd.DataFrame:
+    """The runs with what their line is, all parameters included, whether the study set them or not."""
+    runs = results.runs
+    grid = Grid.from_dict(results.manifest["grid"])
+    number = pd.Index(grid.run_ids.astype(str)).get_indexer(pd.Index(runs["run_id"]))
+    kinds = zip((grid.problems, grid.optimizers, grid.schedules), grid.indices(number), strict=False)
+    keys = [np.array([_key(variant) for variant in variants], dtype=object)[at] for variants, at in kinds]
+    kept = runs[["run_id", "problem", "learning_rate", "seed", "status", *_LOSSES]]
+    line = pd.Series(keys[1] + keys[2], index=runs.index)
+    for name in grid.named_rates:
+        line = line + f" {name}=" + runs[f"learning_rate_{name}"].map(repr)
+    return kept.assign(problem_key=keys[0], line=line, folder=folder)
+
+
+def _key(variant: Variant) -> str:
+    """What a variant is, as text; of the user's code, its name alone, so that it can be compared after a change."""
+    params = {name: value for name, value in variant.params.items() if name not in variant.off}
+    return json.dumps([variant.name, params | dict(variant.files)], sort_keys=True)
