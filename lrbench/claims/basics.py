@@ -24,6 +24,7 @@ FAMILIES = {
 USUAL = {"simple models": (1e-3, 1e-2), "CNN": (1e-5, 3e-4), "Transformer": (1e-5, 3e-4)}
 _ROUND = 1.06  # 3.16e-4, a rate of an even grid, counts as 3e-4
 _HUNDREDTH = 2.0  # decades
+_LEAST_NORM = 1e-15
 
 
 def steps(found: Evidence) -> list[Finding]:
@@ -69,7 +70,8 @@ def _update_is_rate_times_gradient(part: Part) -> Finding:
     _, gradient = part.curve("gradient_norm")
     _, update = part.curve("update_norm")
     step = part.rate[:, None, None] * gradient
-    there = np.isfinite(step) & np.isfinite(update) & (step > 0)
+    # Below, the squares that a norm sums up are no numbers of single precision any more.
+    there = np.isfinite(step) & np.isfinite(update) & (step > _LEAST_NORM)
     worst = float(np.abs(update[there] / step[there] - 1).max())
     what = f"double_well, sgd: greatest relative difference of ‖Δw‖ from rate × ‖gradient‖ in {int(there.sum()):,} steps"
     return Finding(what, worst, rule=f"at most {LIMITS.equal:g}", met=worst <= LIMITS.equal)
@@ -232,9 +234,8 @@ def schedules(found: Evidence) -> list[Finding]:
     evaluated, rate = part.curve("learning_rate")
     _, judged = part.curve("valid_loss")
     last = int(part.runs["steps"].iloc[0])
-    step = np.minimum(step, last - 1).astype(
-        np.float64
-    )  # the rate that stands at the end is that of the last step
+    # The rate that stands at the end is that of the last step.
+    step = np.minimum(evaluated, last - 1).astype(np.float64)
     out = []
     for title in part.names["schedule"].unique():
         mine = part.where(schedule=title)

@@ -36,7 +36,12 @@ def steps(found: Evidence) -> Figure:
         axes.plot(part.rate, price[line], "o-", color=base.COLOURS[line], label=name)
         for rate, value in zip(part.rate, price[line], strict=True):
             axes.annotate(
-                f"{value:,.5g}", (rate, value), (0, 7), textcoords="offset points", ha="center", fontsize=8.5
+                f"{value:,.0f}" if value > 100 else f"{value:g}",
+                (rate, value),
+                (0, 7),
+                textcoords="offset points",
+                ha="center",
+                fontsize=8.5,
             )
     axes.axhline(basics.PRICE, color=base.MUTED, lw=1, ls="--")
     axes.annotate(
@@ -107,7 +112,7 @@ def scale(found: Evidence) -> Figure:
     base.log_rates(axes, part.rate)
     axes.set_ylabel("final loss / loss at the start", fontsize=9)
     axes.set_ylim(0, 1.05)
-    axes.legend(fontsize=8.5, frameon=False, loc="lower left")
+    axes.legend(fontsize=8.5, frameon=False, loc="center")
     return figure
 
 
