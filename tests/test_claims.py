@@ -39,9 +39,7 @@ def of(findings: list[Finding], text: str) -> Finding:
 @pytest.fixture(scope="module")
 def families() -> frames.Results:
     """Plain gradient descent is best at 0.3, with momentum at 0.1, Adam at 0.01."""
-    made = frames.study(rates=RATES, seeds=3, problems=FAMILIES)
-    made.runs["steps_to_target"] = np.where(made.runs["verdict"] == "good", 50.0, NAN)
-    return made
+    return frames.study(rates=RATES, seeds=3, problems=FAMILIES)
 
 
 def schedules(**better: float) -> frames.Results:
@@ -143,6 +141,18 @@ def test_optimizers_shift_the_best_rate(families: frames.Results) -> None:
     assert shift.value == pytest.approx(decades[best[2]] - decades[best[1]])
     assert shift.value <= -1
     assert shift.met
+
+
+def test_speed_is_counted_to_most_of_the_way(families: frames.Results) -> None:
+    part = Part("families", families)
+    steps = training.steps_to_most(part)
+    line, at = part.where(optimizer="adam")[0], part.at(0.01)
+    run = part.curve("valid_loss")[1][line, at, 0]
+    bar = part.initial[line] - claims.LIMITS.way * (part.initial[line] - part.star[line])
+    assert steps[line, at, 0] == 10 * np.flatnonzero(run <= bar)[0]
+    assert np.isnan(steps[line, 0]).all()
+    found = of(training.three_effects(Evidence({"families": families})), "slowest over fastest")
+    assert found.value > 1
 
 
 def test_usual_rates_count_good_runs_in_their_range(families: frames.Results) -> None:

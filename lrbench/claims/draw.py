@@ -14,6 +14,7 @@ from lrbench.analysis.groups import Floats
 from lrbench.analysis.labels import rate_text
 from lrbench.claims import basics, training
 from lrbench.claims.evidence import Evidence, Finding, Part
+from lrbench.claims.limits import LIMITS
 from lrbench.plots import base
 from lrbench.plots.curves import KINDS
 
@@ -66,7 +67,7 @@ def three_zones(found: Evidence) -> Figure:
     """Loss at a rate too small, the best and one too large; and which rates leave a local optimum."""
     part, wells = found["families"], found["wells"]
     figure, (left, right) = base.panels(2, "Too small, suitable, too large", columns=2, width=4.6, height=2.9)
-    line = part.where(optimizer=training.PLAIN, problem=_shown(part))[0]
+    line = part.where(optimizer=training.ADAM, problem=_shown(part))[0]
     step, loss = part.curve("valid_loss")
     best = part.best[0][line]
     places = {"too small": max(best - 4, 0), "best": best, "too large": len(part.rate) - 1}
@@ -74,15 +75,15 @@ def three_zones(found: Evidence) -> Figure:
         middle = _middle(loss[line, at])
         left.plot(step, middle, color=KINDS[kind], lw=1.9, label=f"{kind}: {rate_text(part.rate[at])}")
     start = float(part.initial[line])
-    left.set_ylim(0, 2.2 * start)
-    base.name_panel(left, f"{part.names['problem'][line]}, plain gradient descent")
+    left.set_ylim(0, 1.6 * start)
+    base.name_panel(left, f"{part.names['problem'][line]}, Adam")
     _labels(left, "step", "validation loss")
     left.legend(fontsize=8.5, frameon=False)
     value, low, high = basics.escapes(wells)
     right.fill_between(wells.rate, low, high, color=base.COLOURS[0], alpha=0.18, lw=0)
     right.plot(wells.rate, value, color=base.COLOURS[0], lw=1.9)
     base.log_rates(right, wells.rate)
-    right.set_ylim(-0.03, 1.03)
+    right.set_ylim(-0.01, max(0.5, 1.05 * float(high.max())))
     base.name_panel(right, "double_well: leaves the local optimum")
     right.set_ylabel("share of runs that started there", fontsize=9)
     return figure
@@ -151,6 +152,7 @@ def usual_rates(found: Evidence) -> Figure:
     base.log_rates(axes, [part.rate[0], part.rate[-1]])
     axes.set_yticks(range(len(problems)), [problem.split("(")[0] for problem in problems])
     axes.invert_yaxis()
+    _room_for_names(figure, 1.5)
     base.legend(figure, {name: axes.plot([], [], color=colours[name], lw=5)[0] for name in names}, len(names))
     base.note(figure, "circle: best rate; a line without colour has no good rate")
     return figure
@@ -237,7 +239,7 @@ def three_effects(found: Evidence) -> Figure:
     )
     names = list(part.names["optimizer"].unique())
     colours, handles = base.colour_of(names), {}
-    steps_needed, verdicts = part.column("steps_to_target"), part.verdicts()
+    steps_needed, verdicts = training.steps_to_most(part), part.verdicts()
     train, valid = part.column("final_train_loss"), part.column("final_valid_loss")
     for name in names:
         line = part.where(problem=problem, optimizer=name)[0]
@@ -248,7 +250,11 @@ def three_effects(found: Evidence) -> Figure:
         grid[1].plot(part.rate, broken, "o-", ms=4, color=colours[name])
         grid[2].plot(part.rate, _middle(valid[line].T), color=colours[name], lw=1.8)
         grid[2].plot(part.rate, _middle(train[line].T), color=colours[name], lw=1.2, ls=(0, (2, 2)))
-    titles = ("steps to the target", "share that oscillate or diverge", "final loss (dotted: training)")
+    titles = (
+        f"steps to {100 * LIMITS.way:g} % of the way",
+        "share that oscillate or diverge",
+        "final loss (dotted: training)",
+    )
     for axes, title in zip(grid, titles, strict=True):
         base.log_rates(axes, part.rate)
         base.name_panel(axes, title)
@@ -270,9 +276,10 @@ def curves(found: Evidence) -> Figure:
         colour = (0.1 + 0.8 * share, 0.35, 0.9 - 0.8 * share)
         axes.plot(step, _middle(loss[line, at]), color=colour, lw=1.5, label=rate_text(rate))
     axes.axvline(step[-1] / 4, color=base.MUTED, lw=1, ls="--")
-    axes.set_ylim(0, 1.6 * float(part.initial[line]))
+    axes.set_ylim(0, 1.3 * float(part.initial[line]))
+    axes.set_xlim(0, 1.28 * step[-1])
     _labels(axes, "step", "validation loss")
-    axes.legend(fontsize=7.5, frameon=False, ncols=2, loc="upper right")
+    axes.legend(fontsize=7.5, frameon=False, loc="center right", title="rate", title_fontsize=8)
     return figure
 
 
@@ -307,9 +314,7 @@ def _forest(findings: Sequence[Finding], title: str) -> Figure:
     """Every finding as a dot with its interval; green speaks for the claim, red against it."""
     shown = [each for each in findings if np.isfinite(each.value)]
     figure, (axes,) = base.panels(1, title, width=5.0, height=0.27 * len(shown) + 0.4)
-    left = 0.52
-    figure.subplots_adjust(left=left)
-    figure.set_size_inches(10.4, figure.get_size_inches()[1])
+    _room_for_names(figure, 5.4)
     for row, each in enumerate(shown):
         colour = _FOR if each.met else _AGAINST
         if np.isfinite(each.low):
@@ -319,6 +324,15 @@ def _forest(findings: Sequence[Finding], title: str) -> Figure:
     axes.set_yticks(range(len(shown)), [_short(each.what) for each in shown], fontsize=8)
     axes.invert_yaxis()
     return figure
+
+
+def _room_for_names(figure: Figure, inches: float) -> None:
+    """Widen a figure by so many inches at the left of its panel."""
+    wide, high = figure.get_size_inches()
+    left, right = figure.subplotpars.left * wide, figure.subplotpars.right * wide
+    figure.set_size_inches(wide + inches - left, high)
+    whole = wide + inches - left
+    figure.subplots_adjust(left=inches / whole, right=(right + inches - left) / whole)
 
 
 def _short(text: str) -> str:

@@ -29,6 +29,7 @@ class Limits:
     barely: float = 0.25
     decades_of_scale: float = 3.0
     decades_of_optimizer: float = 0.5
+    way: float = 0.8
     times_faster: float = 3.0
     escapes: float = 0.25
     explained: float = 0.25
