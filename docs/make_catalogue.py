@@ -28,6 +28,8 @@ _KINDS = {
     "metric": "Metrics",
     "plot": "Plots",
     "launcher": "Launchers",
+    "exporter": "Exporters",
+    "experiment": "Experiments",
 }
 _SCHEDULES = """\
 The shapes with their defaults, as `python docs/make_schedules.py` draws them:

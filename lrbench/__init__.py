@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from lrbench.needs import asks, evaluated_at
     from lrbench.pipeline import run, sweep
     from lrbench.problems import Data, Problem, problem
+    from lrbench.range_test import find
     from lrbench.results import Results, load
 
 _PLACES = {
@@ -30,6 +31,7 @@ _PLACES = {
     "Schedule": "choice",
     "asks": "needs",
     "evaluated_at": "needs",
+    "find": "range_test",
     "load": "results",
     "logspace": "learning_rates",
     "problem": "problems",
@@ -47,6 +49,7 @@ __all__ = [
     "Schedule",
     "asks",
     "evaluated_at",
+    "find",
     "load",
     "logspace",
     "problem",

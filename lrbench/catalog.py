@@ -30,8 +30,10 @@ ROOMS: Mapping[str, str] = {
     "metric": "metrics",
     "plot": "plots",
     "launcher": "launchers",
+    "exporter": "export",
+    "experiment": "experiments",
 }
-ONE_A_FILE = frozenset({"plot", "launcher"})
+ONE_A_FILE = frozenset({"plot", "launcher", "exporter", "experiment"})
 """Rooms where a file holds one entry, named as the file; in the others every public function is one."""
 OPTIONS = "_options.py"
 """A file of a room whose public functions are options of every entry; each is off at 0."""

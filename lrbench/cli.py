@@ -5,11 +5,14 @@ from __future__ import annotations
 import sys
 from importlib import metadata
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lrbench.errors import LrbenchError
+
+if TYPE_CHECKING:
+    from lrbench.pipeline import Finished
 
 DONE, BUG, MISTAKE, FAILED, INTERRUPTED = 0, 1, 2, 3, 130
 
@@ -91,12 +94,33 @@ def run(
     if done.profile:
         typer.echo(str(done.profile))
     if done.failures:
-        for failed in done.failures:
-            typer.echo(f"pack {failed.pack.pack_id} failed: {failed.error}", err=True)
-        left = done.results.manifest["runs"]["left"]
-        typer.echo(
-            f"{left:,} runs are left; the others are saved; the same command tries those again", err=True
-        )
+        _print_failures(done)
+        raise typer.Exit(FAILED)
+
+
+@app.command()
+def find(
+    study: StudyName,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Results folder [results/NAME_find].")
+    ] = None,
+    overrides: Overrides = None,
+    devices: Devices = "all",
+    trust: Trust = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the suggestions alone.")] = False,
+) -> None:
+    """Sweep the learning rate as finders do, and print what four rules suggest."""
+    from lrbench.progress import listener
+    from lrbench.range_test import execute, text
+
+    done = execute(
+        study, out, devices=_count(devices), overrides=overrides or (), trust=trust, listener=listener(quiet)
+    )
+    if not done.results.finders.empty:
+        typer.echo(text(done.results))
+        _print_paths(done.results.folder, ["finders.csv", "finders.parquet", "plots/range_test.png"])
+    if done.failures:
+        _print_failures(done)
         raise typer.Exit(FAILED)
 
 
@@ -118,7 +142,7 @@ def list_(
     ] = None,
     name: Annotated[str | None, typer.Argument(metavar="[NAME]]", help="One of that kind.")] = None,
 ) -> None:
-    """List what can be named: problems, optimizers, schedules, probes, metrics, plots, launchers, studies."""
+    """List what can be named: problems, optimizers, schedules, probes, plots, launchers, exporters, experiments, studies, ..."""
     from lrbench.listing import listing
 
     typer.echo(listing(kind, name))
@@ -138,6 +162,59 @@ def report(folder: Folder) -> None:
 def best(folder: Folder) -> None:
     """Print the answer: best rate, good band, cliff and confidence, per problem, optimizer and schedule."""
     _print_answer(folder)
+
+
+@app.command()
+def query(
+    folder: Folder,
+    sql: Annotated[str, typer.Argument(metavar="SQL", help="One statement, in DuckDB's dialect.")],
+) -> None:
+    """Print what a statement of SQL selects from the tables: runs, curves, summary, sensitivity, ..."""
+    from lrbench.query import text
+    from lrbench.results import load
+
+    typer.echo(text(load(folder).query(sql)))
+
+
+@app.command()
+def export(
+    folder: Folder,
+    to: Annotated[str, typer.Option("--to", metavar="NAME", help="One of `lrbench list exporters`.")],
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="A new or empty folder [DIR/NAME].")] = None,
+) -> None:
+    """Write the results for another tool."""
+    from lrbench.results import load
+
+    typer.echo(load(folder).export(to, out))
+    typer.echo(str(out if out is not None else folder / to))
+
+
+@app.command()
+def experiment(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="One of `lrbench list experiments`.")],
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Its folder [results/NAME].")] = None,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Set a parameter, such as steps=200."),
+    ] = None,
+    devices: Devices = "all",
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the answer alone.")] = False,
+) -> None:
+    """Do an experiment: studies with a picture and an answer of their own."""
+    from lrbench.experiments._bench import Unfinished, perform
+    from lrbench.progress import listener
+
+    try:
+        answer = perform(
+            name, out, overrides=overrides or (), devices=_count(devices), listener=listener(quiet)
+        )
+    except Unfinished as error:
+        _print_failures(error.finished)
+        raise typer.Exit(FAILED) from error
+    for line in answer.lines:
+        typer.echo(line)
+    for path in answer.paths:
+        typer.echo(str(path))
 
 
 @app.command()
@@ -202,10 +279,21 @@ def _print_answer(folder: Path) -> None:
             typer.echo(f"  {answer}")
 
 
+def _print_failures(done: Finished) -> None:
+    for failed in done.failures:
+        typer.echo(f"pack {failed.pack.pack_id} failed: {failed.error}", err=True)
+    left = done.results.manifest["runs"]["left"]
+    typer.echo(f"{left:,} runs are left; the others are saved; the same command tries those again", err=True)
+
+
 def _print_written(folder: Path, *, pictures: bool) -> None:
     names = ["runs.csv", "curves.parquet", "summary.csv", "sensitivity.csv", "claims.csv"]
     if pictures:
         names += ["plots", "report.html"]
+    _print_paths(folder, names)
+
+
+def _print_paths(folder: Path, names: list[str]) -> None:
     for name in names:
         if (folder / name).exists():
             typer.echo(str(folder / name))

@@ -78,10 +78,10 @@ def read(
 def _override(table: dict[str, Any], text: str) -> None:
     """Set a key of one part (`part.NAME.key=value`), or of every part."""
     if re.split(r"[.=]", text.strip(), maxsplit=1)[0].strip() in _OWN:
-        study.override(table, text)
+        study.assign(table, text)
     elif isinstance(table["part"], dict):
         for part in table["part"].values():
-            study.override(part, text)
+            study.assign(part, text)
 
 
 def _check(table: Mapping[str, Any], where: str) -> None:

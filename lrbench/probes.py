@@ -11,8 +11,14 @@ class View(NamedTuple):
     """A lane at an evaluation: its parameters, and the step that would be taken next from there."""
 
     parameters: PyTree[Array]
+    loss: Float[Array, ""]
     gradient: PyTree[Array]
     update: PyTree[Array]
+
+
+def minibatch_loss(view: View) -> Float[Array, ""]:
+    """Return the loss of the next minibatch, before its step: what a learning-rate finder looks at."""
+    return view.loss
 
 
 def gradient_norm(view: View) -> Float[Array, ""]:

@@ -92,7 +92,7 @@ class Bar(Listener):
     def advance(self, runs: int, steps: int) -> None:
         """Move the bar."""
         self._progress.advance(self._task, runs * steps)
-        pace = self._progress.tasks[0].completed / (time.monotonic() - self._began)
+        pace = self._progress.tasks[self._task].completed / (time.monotonic() - self._began)
         self._progress.update(self._task, pace=f"{pace:,.0f} model-steps/s")
 
     def end(self) -> None:

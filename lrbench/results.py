@@ -55,6 +55,11 @@ class Results:
         return self._table("sensitivity")
 
     @functools.cached_property
+    def finders(self) -> pd.DataFrame:
+        """A row per range test and rule: the learning rate that it suggests; empty if there is no range test."""
+        return self._table("finders") if (self.folder / "finders.parquet").exists() else pd.DataFrame()
+
+    @functools.cached_property
     def surfaces(self) -> pd.DataFrame:
         """A row per point of the landscape of every problem of two coordinates; empty if there is none."""
         return self._table("surfaces") if (self.folder / "surfaces.parquet").exists() else pd.DataFrame()
@@ -79,6 +84,36 @@ class Results:
         """Return every claim of a study of claims with its verdict, as sentences."""
         table = self.claims.drop_duplicates("claim")
         return [f"{row.claim:4}{row.verdict:14} {row.text}" for row in table.itertuples()]
+
+    def query(self, sql: str) -> pd.DataFrame:
+        """Return what a statement of SQL selects from the tables, by DuckDB: `SELECT * FROM runs LIMIT 5`."""
+        from lrbench.query import query
+
+        return query(self.folder, sql)
+
+    def export(self, name: str, folder: str | os.PathLike[str] | None = None) -> str:
+        """Write the results for another tool, and return a line on how to open them there.
+
+        Args:
+            name: of an exporter; `lrbench list exporters` names them.
+            folder: a new or empty one; left out, one of that name in the results folder.
+
+        Raises:
+            StudyError: if there is no such exporter.
+            StoreError: if the folder holds something, or cannot be written.
+        """
+        write = catalog.get("exporter", name).load()
+        target = Path(folder) if folder is not None else self.folder / name
+        if target.exists() and (not target.is_dir() or any(target.iterdir())):
+            raise StoreError(f"{target}: is there already; remove it, or choose another --out")
+        try:
+            target.mkdir(parents=True, exist_ok=True)
+            said: str = write(self, target)
+        except OSError as error:
+            raise StoreError(
+                f"{target}: cannot be written: {error.strerror or error}; choose another --out"
+            ) from error
+        return said
 
     def plot(self, name: str) -> Figure:
         """Return a plot as a matplotlib figure; `lrbench list plot` names them."""
@@ -139,15 +174,17 @@ def load(folder: str | os.PathLike[str]) -> Results:
 
 def write_pictures(results: Results) -> list[Path]:
     """Write every plot that has something to show as PNG and SVG, and the report, and return their paths."""
-    store = Store(results.folder)
-    written = []
-    for name in catalog.names("plot"):
-        figure = results.plot(name)
-        if not figure.axes:
-            continue
-        for kind in ("png", "svg"):
-            save = functools.partial(figure.savefig, format=kind)
-            written.append(store.write(f"plots/{name}.{kind}", save))
+    written = [path for name in catalog.names("plot") for path in write_plot(results, name)]
     text = results.report()
-    written.append(store.write("report.html", lambda path: path.write_text(text, encoding="utf-8")))
+    report = Store(results.folder).write("report.html", lambda path: path.write_text(text, encoding="utf-8"))
+    return [*written, report]
+
+
+def write_plot(results: Results, name: str) -> list[Path]:
+    """Write a plot as PNG and SVG, if it has something to show, and return the paths."""
+    figure = results.plot(name)
+    written = []
+    for kind in ("png", "svg") if figure.axes else ():
+        save = functools.partial(figure.savefig, format=kind)
+        written.append(Store(results.folder).write(f"plots/{name}.{kind}", save))
     return written

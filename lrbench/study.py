@@ -146,7 +146,7 @@ def read(
         return check(dict(study), "study", trust=trust)
     table, folder = load(study)
     for text in overrides:
-        override(table, text)
+        assign(table, text)
     return check(table, str(study), trust=trust, folder=folder)
 
 
@@ -202,8 +202,17 @@ def check(table: dict[str, Any], where: str, *, trust: bool, folder: Path | None
         raise StudyError(f"{where}: {error}") from error
 
 
-def override(table: dict[str, Any], text: str) -> None:
-    """Set one key of a study table from `key=value`; the value is TOML, or a bare text."""
+def assign(table: dict[str, Any], text: str) -> None:
+    """Set one key of a table from `key=value`; the value is TOML, or a bare text.
+
+    Raises:
+        StudyError: if it is no such text, or leads to no table.
+
+    >>> table = {}
+    >>> assign(table, "learning_rate.num=32")
+    >>> table
+    {'learning_rate': {'num': 32}}
+    """
     key, equals, raw = text.partition("=")
     path = key.strip().split(".")
     if not equals or not all(path):

@@ -1,4 +1,4 @@
-"""From the parts of a study to its tables: runs, curves, summary, sensitivity."""
+"""From the parts of a study to its tables: runs, curves, summary, sensitivity, and what finders suggest."""
 
 from __future__ import annotations
 
@@ -11,7 +11,17 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lrbench.analysis import Thresholds, judge, measure, sensitivity, steps_to_target, summary, targets
+from lrbench.analysis import (
+    Thresholds,
+    finders,
+    judge,
+    measure,
+    sensitivity,
+    steps_to_target,
+    summary,
+    targets,
+)
+from lrbench.analysis.finders import LOSS, RANGE_TEST
 from lrbench.grid import Grid
 from lrbench.store import Holding, Part, Store
 
@@ -53,6 +63,24 @@ def build(
     store.write_table("runs", runs)
     store.write_table("summary", summary(runs, thresholds))
     store.write_table("sensitivity", sensitivity(runs, thresholds, objectives))
+    _write_finders(store, grid, holdings, runs)
+
+
+def _write_finders(store: Store, grid: Grid, holdings: Sequence[Holding], runs: pd.DataFrame) -> None:
+    """Write what learning-rate finders suggest for the range tests of a grid, if it has any."""
+    tests = [number for number, variant in enumerate(grid.schedules) if variant.name == RANGE_TEST]
+    names = ["learning_rate", LOSS]
+    schema = pa.schema([(name, _kind(name)) for name in ("run_id", "step", *names)])
+    mine = [
+        _curve_table(store.read(holding, names), schema)
+        for holding in holdings
+        if LOSS in holding.curves and np.isin(grid.indices(holding.numbers)[2], tests).any()
+    ]
+    if mine:
+        store.write_table("finders", finders(runs, pa.concat_tables(mine).to_pandas()))
+    else:
+        for kind in ("csv", "parquet"):  # of range tests that are not in the grid any more
+            (store.folder / f"finders.{kind}").unlink(missing_ok=True)
 
 
 def surfaces(grid: Grid, found: Mapping[int, tuple[np.ndarray, np.ndarray, np.ndarray]]) -> pd.DataFrame:

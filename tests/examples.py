@@ -58,3 +58,16 @@ def problem(name: str) -> Problem:
     """Return a built-in problem, small."""
     made: Problem = catalog.get("problem", name).load()(**parameters(name))
     return made
+
+
+EXPERIMENTS: dict[str, list[str]] = {
+    "finder_truth": [
+        "problems=['house_prices']",
+        "optimizers=['sgd']",
+        "steps=10",
+        "sweep_steps=20",
+        "rates=3",
+        "seeds=1",
+    ],
+}
+"""For each experiment the overrides that make it tiny."""

@@ -56,7 +56,7 @@ def test_run_prints_the_answer_and_then_what_was_written(
     assert all((folder / line).exists() for line in written)
     assert "training 30 runs of 20 steps" in done.stderr
     names = {path.name for path in (folder / "results/house_prices/plots").iterdir()}
-    drawn = set(catalog.names("plot")) - {"contours"}  # of problems of two coordinates alone
+    drawn = set(catalog.names("plot")) - {"contours", "range_test"}  # of other studies
     assert names == {f"{plot}.{kind}" for plot in drawn for kind in ("png", "svg")}
 
 

@@ -134,10 +134,10 @@ def evaluate(
         watch = plateau.watch(hyper.plateau, state.plateau, found[problem.objective], count)
         state = state._replace(plateau=watch)
         found[plateau.SCALE] = watch.scale
-    _, update, _, gradient, _ = _next(
+    next_loss, update, _, gradient, _ = _next(
         recipe, hyper, factor, state, count, batch, jax.random.fold_in(noise, count)
     )
-    view = View(state.params, gradient, update)
+    view = View(state.params, next_loss, gradient, update)
     found |= {name: probe(view) for name, probe in recipe.probes.items()}
     finite = jnp.isfinite(found["train_loss"]) & jnp.isfinite(optax.tree.norm(state.params))
     bad = jnp.where((state.bad_step < 0) & ~finite, count, state.bad_step)

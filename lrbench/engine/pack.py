@@ -182,7 +182,8 @@ class Engine:
         scale = found.pop(plateau.SCALE, None)
         curves = {"learning_rate": self._learning_rates(runs, scale), **found}
         taken = len(runs) * self.grid.steps - lanes.saved
-        if taken:
+        # A segment of one step is all starting; its pace says nothing of longer ones.
+        if taken and self.grid.evaluate_every > 1:
             self.programs.learn(program, compiled, seconds["train"] / taken)
         count = self.made.parameters(program)
         return Curves(

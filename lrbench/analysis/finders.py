@@ -1,0 +1,249 @@
+"""Learning-rate finders: what a range test says of the rate to use, by four rules.
+
+A range test is a run whose rate rises from the least to the greatest, a little in every step (the schedule `range_test`). Its
+*sweep* is the loss ℓₖ of each step's minibatch, before the step, over the rate ηₖ of that step.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Mapping
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from scipy.signal import lfilter
+
+from lrbench.analysis.groups import Floats, group, part_columns, point_columns
+
+RANGE_TEST, LOSS = "range_test", "minibatch_loss"
+"""The schedule and the probe of a range test."""
+WEIGHT = 0.05
+"""Of the newest loss in the smoothed one."""
+STOP = 4.0
+"""The sweep ends where the smoothed loss exceeds so many times the least so far."""
+LEFT_OUT = 0.1
+"""The share of the sweep, at its start, in which the smoothed loss has averaged too little to be looked at."""
+FEWEST = 10
+"""The fewest steps that a rule looks at."""
+ROUNDING = 1e-6
+"""A fall by less than this share is none."""
+SLIDE_DECADES = 15 * 0.08
+"""The length of the interval that slides: fastai's 15 steps of a sweep of 8 decades in 100 steps."""
+SLIDE_SLOPE = 0.005 / (0.08 * np.log(10))
+"""The difference of slopes that it stops at: fastai's 0.005 a step of that sweep, over log η."""
+
+
+class Sweep(NamedTuple):
+    """One range test."""
+
+    rate: Floats  # [step] η, rising
+    loss: Floats  # [step] the minibatch's loss, NaN once it is not finite
+    smoothed: Floats  # [step] s
+    begin: int  # the first step that the rules look at
+    end: int  # the first step after those: where s exceeds STOP times the least so far or is not finite
+
+    @property
+    def seen(self) -> tuple[Floats, Floats]:
+        """What the rules look at: rates and smoothed losses."""
+        return self.rate[self.begin : self.end], self.smoothed[self.begin : self.end]
+
+
+class Suggestion(NamedTuple):
+    """A learning rate; or none (NaN), and why."""
+
+    rate: float
+    reason: str = ""
+
+
+def _none(reason: str) -> Suggestion:
+    return Suggestion(np.nan, reason)
+
+
+def smooth(loss: Floats, weight: float = WEIGHT) -> Floats:
+    """The exponential average of what came so far, over the sum of its weights; NaN from the first NaN on.
+
+    Formula: sₖ = Σⱼ≤ₖ w(1 − w)ᵏ⁻ʲ ℓⱼ / (1 − (1 − w)ᵏ⁺¹)
+
+    Args:
+        loss: [step].
+        weight: w, of the newest loss; fastai's `beta` is 1 − w.
+
+    Example:
+        >>> smooth(np.array([1.0, 1.0, 4.0]), 0.5).round(3).tolist()
+        [1.0, 1.0, 2.714]
+    """
+    weights = 1 - (1 - weight) ** np.arange(1, len(loss) + 1)
+    averaged: Floats = lfilter([weight], [1, weight - 1], loss) / weights
+    return averaged
+
+
+def sweep(rate: Floats, loss: Floats) -> Sweep:
+    """Smooth a range test, and find the steps that the rules look at.
+
+    The sweep ends before the first step with s > b + 3|b|, where b is the least s so far: 4b for losses above 0.
+
+    Args:
+        rate: [step], rising.
+        loss: [step] of the minibatches.
+
+    Example:
+        >>> sweep(np.logspace(-3, 0, 40), np.r_[np.full(30, 1.0), np.full(10, 1e4)])[3:]
+        (4, 30)
+    """
+    loss = np.where(np.isfinite(loss), loss, np.nan)
+    smoothed = smooth(loss)
+    least = np.fmin.accumulate(smoothed)
+    over = ~(smoothed <= least + (STOP - 1) * np.abs(least))
+    end = int(over.argmax()) if over.any() else len(loss)
+    return Sweep(rate, loss, smoothed, round(LEFT_OUT * len(loss)), end)
+
+
+def steep(rate: Floats, loss: Floats) -> Suggestion:
+    """The rate at which the loss falls fastest: argmin dℓ/dlog η, by central differences."""
+    return Suggestion(float(rate[np.gradient(loss, np.log(rate)).argmin()]))
+
+
+def minimum(rate: Floats, loss: Floats) -> Suggestion:
+    """A tenth of the rate at which the loss is least: argmin ℓ / 10."""
+    at = int(loss.argmin())
+    if at == len(loss) - 1:
+        return _none("the loss falls up to the last rate; try larger ones")
+    return Suggestion(float(rate[at]) / 10)
+
+
+def valley(rate: Floats, loss: Floats) -> Suggestion:
+    """The middle, over log η, of the longest falling stretch.
+
+    That is the longest series of steps, not all of them next to each other, of which each has a lower loss than the one
+    before; of equally long ones the first to be complete.
+    """
+    first, last = _longest_fall(loss)
+    return Suggestion(float(np.sqrt(rate[first] * rate[last])))
+
+
+def slide(rate: Floats, loss: Floats) -> Suggestion:
+    """Where the last rise begins: an interval slides down from the end until the slopes at its ends agree.
+
+    Its length is 1.2 decades and slopes agree within 0.027 per unit of log η: in fastai's sweep of 8 decades and 100 steps,
+    15 steps and 0.005 a step. The suggestion is the lower end of the last interval whose slopes differ.
+    """
+    width = max(1, round(SLIDE_DECADES / np.log10(rate[-1] / rate[0]) * (len(rate) - 1)))
+    if width >= len(rate):
+        return _none("the sweep ends within 1.2 decades, which are too few to slide over")
+    slope = np.gradient(loss, np.log(rate))
+    differ = np.abs(slope[width:] - slope[:-width])[::-1] > SLIDE_SLOPE
+    slid = len(differ) if differ.all() else int(differ.argmin())
+    return Suggestion(float(rate[len(differ) - max(1, slid)]))
+
+
+RULES: Mapping[str, Callable[[Floats, Floats], Suggestion]] = {
+    rule.__name__: rule for rule in (steep, minimum, valley, slide)
+}
+"""Each takes the rates and the smoothed losses that it is to look at."""
+
+
+def suggest(found: Sweep) -> dict[str, Suggestion]:
+    """What every rule says of a sweep.
+
+    Example:
+        >>> rate = np.logspace(-4, 0, 200)
+        >>> found = suggest(sweep(rate, 1 / (1 + 100 * rate) + rate))
+        >>> {rule: f"{suggestion.rate:.1g}" for rule, suggestion in found.items()}
+        {'steep': '0.02', 'minimum': '0.02', 'valley': '0.007', 'slide': '0.005'}
+    """
+    reason = _unfit(found)
+    return {name: _none(reason) if reason else rule(*found.seen) for name, rule in RULES.items()}
+
+
+def _unfit(found: Sweep) -> str:
+    """Why no rule can say anything of a sweep; empty if they can."""
+    rate, loss = found.seen
+    steps = len(found.rate)
+    if not (np.diff(found.rate) > 0).all():
+        return "the rate does not rise"
+    if len(rate) < FEWEST and found.end == steps:
+        return f"{steps} steps are too few"
+    if len(rate) < FEWEST:
+        return f"the loss explodes after {found.end} of {steps} steps; try smaller rates"
+    falls = loss.min() < loss[0] - ROUNDING * abs(loss[0])
+    return "" if falls else "the loss never falls"
+
+
+def _longest_fall(loss: Floats) -> tuple[int, int]:
+    """The first and the last place of the longest strictly falling subsequence, by patience sorting."""
+    tails: list[float] = []  # the least −ℓ that a subsequence of each length ends with
+    starts: list[int] = []  # where that subsequence begins
+    first = last = 0
+    for place, value in enumerate((-loss).tolist()):
+        length = bisect_left(tails, value)
+        start = starts[length - 1] if length else place
+        if length == len(tails):
+            tails.append(value)
+            starts.append(start)
+            first, last = start, place
+        else:
+            tails[length], starts[length] = value, start
+    return first, last
+
+
+def sweeps(runs: pd.DataFrame, curves: pd.DataFrame) -> Iterator[tuple[int, Sweep]]:
+    """Every range test among runs: the number of its row in `runs`, and its sweep.
+
+    Args:
+        runs: a row per run.
+        curves: a row per run and evaluation; without a column `minibatch_loss` there is no range test.
+    """
+    if LOSS not in curves:
+        return
+    tests = pd.Series(np.arange(len(runs)), runs["run_id"])[(runs["schedule"] == RANGE_TEST).to_numpy()]
+    mine = curves[curves["run_id"].isin(tests.index)].sort_values("step", kind="stable")
+    for run_id, rows in mine.groupby("run_id", sort=False):
+        # The last evaluation comes after the last step, so that no step belongs to it.
+        rate, loss = (rows[name].to_numpy(dtype=np.float64)[:-1] for name in ("learning_rate", LOSS))
+        yield int(tests[run_id]), sweep(rate, loss)
+
+
+def finders(runs: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:
+    """What every rule suggests for every range test among runs.
+
+    Args:
+        runs: a row per run.
+        curves: a row per run and evaluation, with `minibatch_loss`.
+
+    Returns:
+        A row per range test and rule: the run's identity, `rule`, `suggestion` (a learning rate, or missing) and `reason`
+        (why there is none, else missing).
+    """
+    found = [
+        (row, rule, *said)
+        for row, each in sorted(sweeps(runs, curves), key=lambda pair: pair[0])
+        for rule, said in suggest(each).items()
+    ]
+    table = pd.DataFrame(found, columns=pd.Index(["row", "rule", "suggestion", "reason"]))
+    identity = runs[["run_id", *point_columns(runs), "seed"]].iloc[table.pop("row").astype(int)]
+    table["reason"] = table["reason"].astype("str").where(table["reason"] != "")
+    return pd.concat([identity.reset_index(drop=True), table], axis=1)
+
+
+def suggestions(table: pd.DataFrame) -> pd.DataFrame:
+    """The suggestions of a problem, an optimizer and a rule, over seeds.
+
+    Args:
+        table: what `finders` returns.
+
+    Returns:
+        A row per problem × optimizer × rule: their identity, `suggestion` (the median), `lowest`, `highest` of those that there
+        are; `seeds`, `none` (how many have no suggestion) and `reason` (the most frequent one).
+    """
+    columns = [*part_columns(table, "problem", "optimizer"), "rule"]
+    code, first = group(table, columns)
+    rows = table["suggestion"].groupby(code, sort=True)
+    found = table[columns].iloc[first].reset_index(drop=True)
+    found = found.assign(suggestion=rows.median(), lowest=rows.min(), highest=rows.max(), seeds=rows.size())
+    modes = table["reason"].groupby(code, sort=True).agg(_most_frequent)
+    return found.assign(none=found["seeds"] - rows.count(), reason=modes)
+
+
+def _most_frequent(reasons: pd.Series) -> str | float:
+    return next((str(reason) for reason in reasons.mode()), np.nan)

@@ -1,0 +1,52 @@
+"""Runs for TensorBoard."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from lrbench.errors import DataError
+from lrbench.export._runs import Run, runs
+from lrbench.results import Results
+
+
+def tensorboard(results: Results, folder: Path) -> str:
+    """Write an event file for each run: its curves as scalars at their steps, and its settings as hyper-parameters.
+
+    Args:
+        results: of at most 1,000 runs.
+        folder: gets a folder for each run.
+
+    Raises:
+        DataError: if tensorboardX is not there.
+        StoreError: if there are too many runs.
+    """
+    try:
+        import tensorboardX
+    except ImportError as error:
+        raise DataError(
+            "--to tensorboard needs tensorboardX; get it with: pip install 'lrbench[tensorboard]'"
+        ) from error
+    every = runs(results, "TensorBoard")
+    for run in every:
+        _write(tensorboardX.SummaryWriter(str(folder / run.name)), run)
+    return f"{len(every):,} runs; look at them with: tensorboard --logdir {folder}"
+
+
+def _write(writer: Any, run: Run) -> None:
+    from tensorboardX.summary import hparams
+
+    with writer:
+        for step, values in run.scalars:
+            for name, value in values.items():
+                writer.add_scalar(name, value, step)
+        # SummaryWriter.add_hparams would put them into a further run beside this one.
+        kinds = {
+            name: value if isinstance(value, bool | int | float) else str(value)
+            for name, value in run.settings.items()
+        }
+        for summary in hparams(kinds, run.outcome):
+            writer.file_writer.add_summary(summary)
+        last = run.scalars[-1][0]
+        for name, value in run.outcome.items():
+            writer.add_scalar(name, value, last)

@@ -1,0 +1,65 @@
+"""Runs for Weights & Biases."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from lrbench.errors import DataError
+from lrbench.export._runs import Run, runs
+from lrbench.results import Results
+
+
+def wandb(results: Results, folder: Path) -> str:
+    """Write an offline run for each run: its curves at their steps, its settings as config; nothing is sent.
+
+    `wandb sync` sends them, when and where you say; of this machine they tell the platform alone.
+
+    Args:
+        results: of at most 1,000 runs; each takes about a quarter of a second.
+        folder: gets a folder `wandb/offline-run-...` for each run.
+
+    Raises:
+        DataError: if wandb is not there.
+        StoreError: if there are too many runs.
+    """
+    try:
+        import wandb as client
+    except ImportError as error:
+        raise DataError("--to wandb needs wandb; get it with: pip install 'lrbench[wandb]'") from error
+    every = runs(results, "Weights & Biases")
+    project = str(results.manifest.get("study", "lrbench"))
+    settings = client.Settings(
+        silent=True,
+        console="off",
+        disable_git=True,
+        save_code=False,
+        reinit="create_new",  # a run that is open in this process goes on
+        host="",
+        x_disable_machine_info=True,
+        x_disable_meta=True,
+        x_disable_stats=True,
+        x_save_requirements=False,
+    )
+    for run in every:
+        _write(
+            client.init(
+                mode="offline",
+                dir=folder,
+                project=project,
+                id=run.run_id,
+                name=run.name,
+                group=run.group,
+                config=run.settings,
+                settings=settings,
+            ),
+            run,
+        )
+    return f"{len(every):,} runs; send them with: wandb sync {folder}/wandb/offline-run-*"
+
+
+def _write(open_run: Any, run: Run) -> None:
+    for step, values in run.scalars:
+        open_run.log(values, step=step)
+    open_run.summary.update(run.outcome)
+    open_run.finish()
