@@ -20,9 +20,9 @@ class Traced(Listener):
     The trace is ended by a clock and not by a segment's end: its size is bounded, however long a segment is.
     """
 
-    def __init__(self, inner: Listener, folder: Path, seconds: float = SECONDS) -> None:
-        """Pass on to `inner`, and trace `seconds` of all devices together into a results folder."""
-        self._inner, self._folder, self._seconds = inner, folder / FOLDER, seconds
+    def __init__(self, inner: Listener, folder: Path) -> None:
+        """Pass on to `inner`, and trace into a results folder."""
+        self._inner, self._folder = inner, folder / FOLDER
         self._clock: threading.Timer | None = None
         self._lock = threading.Lock()
         self._tracing = False
@@ -62,7 +62,7 @@ class Traced(Listener):
         options.python_tracer_level = 0  # every call of a Python function would be an event
         jax.profiler.start_trace(self._folder, create_perfetto_trace=True, profiler_options=options)
         self._tracing = True
-        self._clock = threading.Timer(self._seconds / jax.local_device_count(), self._stop)
+        self._clock = threading.Timer(SECONDS / jax.local_device_count(), self._stop)
         self._clock.start()
 
     def _stop(self) -> None:

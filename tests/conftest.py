@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,8 @@ _CACHE = Path(__file__).parents[1] / ".pytest_cache" / "xdg"
 os.environ["XDG_CACHE_HOME"] = str(_CACHE)
 os.environ["JAX_NUM_CPU_DEVICES"] = "4"
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+# Programs of tests are compiled far longer than they run. JAX_DISABLE_MOST_OPTIMIZATIONS=0 tests them as users run them.
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 # ruff: noqa: E402 -- what follows starts JAX, which reads the environment above
 
 import jax
@@ -26,6 +28,13 @@ from lrbench.study import read
 settings.register_profile("lrbench", deadline=None)
 settings.load_profile("lrbench")
 jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _forget() -> Iterator[None]:
+    """Let go of what JAX traced for a file of tests: going through it would make every collection of garbage slow."""
+    yield
+    jax.clear_caches()
 
 
 @pytest.fixture(autouse=True)

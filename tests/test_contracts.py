@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import jax
@@ -25,7 +26,12 @@ def _problem(name: str) -> Problem:
 
 
 def _batch(problem: Problem) -> Any:
-    return jax.tree.map(lambda leaf: jnp.asarray(leaf[:8]), problem.data.train)
+    return jax.tree.map(lambda leaf: leaf[:8], problem.data.train)
+
+
+def _init(problem: Problem, key: jax.Array) -> Any:
+    """Return the initial model as NumPy's arrays: an operation of JAX alone would compile for each shape there is."""
+    return jax.tree.map(np.asarray, jax.jit(problem.init)(key))
 
 
 @pytest.mark.parametrize(("kind", "name"), ENTRIES)
@@ -55,7 +61,7 @@ def test_problem(name: str) -> None:
     problem = _problem(name)
     key = jax.random.key(1)
     assert problem.name == name
-    first, again = problem.init(key), problem.init(key)
+    first, again = _init(problem, key), _init(problem, key)
     jax.tree.map(np.testing.assert_array_equal, first, again)
     graded = jax.value_and_grad(problem.training_loss, has_aux=True)
 
@@ -64,16 +70,18 @@ def test_problem(name: str) -> None:
         (loss, after), gradient = graded(params, state, _batch(problem), key)
         return loss, gradient, after, problem.evaluation_loss(params, state, _batch(problem), key)
 
-    found = [jax.jit(grade)(jax.tree.map(lambda leaf, by=by: by * leaf, first)) for by in (1.0, 0.5)]
+    half = jax.tree.map(lambda leaf: leaf * leaf.dtype.type(0.5), first)
+    graded_alone = jax.jit(grade)
+    found = [jax.tree.map(np.asarray, graded_alone(model)) for model in (first, half)]
     loss, gradient, after, evaluated = found[0]
     assert loss.shape == evaluated.shape == ()
-    assert all(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves((loss, gradient, evaluated)))
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves((loss, gradient, evaluated)))
     params, state = problem.parted(first)
     for new, old in ((gradient, params), (after, state)):
         same = jax.tree.map(lambda n, o: n.shape == o.shape and n.dtype == o.dtype, new, old)
         assert all(jax.tree.leaves(same))
-    many = jax.tree.map(lambda leaf: jnp.stack([leaf, 0.5 * leaf]), first)
-    vmapped = jax.jit(jax.vmap(grade))(many)
+    many = jax.tree.map(lambda *leaves: np.stack(leaves), first, half)
+    vmapped = jax.tree.map(np.asarray, jax.jit(jax.vmap(grade))(many))
     for lane_, alone in enumerate(found):
         jax.tree.map(
             lambda v, a, i=lane_: np.testing.assert_allclose(v[i], a, rtol=2e-4, atol=2e-5), vmapped, alone
@@ -84,11 +92,10 @@ def test_problem(name: str) -> None:
 def test_a_problem_trains(name: str) -> None:
     """A few steps of Adam bring the loss clearly down, and nowhere below a known optimum."""
     problem = _problem(name)
-    data = jax.tree.map(lambda leaf: jnp.asarray(leaf[:64]), problem.data.train)
-    if problem.optimum is not None:
-        data = jax.tree.map(jnp.asarray, problem.data.train)
+    data = problem.data.train
+    if problem.optimum is None:
+        data = jax.tree.map(lambda leaf: leaf[:64], data)
     optimizer, key = optax.adam(0.03), jax.random.key(3)
-    params, state = problem.parted(problem.init(key))
 
     def step(carry: Any, _: None) -> tuple[Any, jax.Array]:
         params, state, held = carry
@@ -97,9 +104,11 @@ def test_a_problem_trains(name: str) -> None:
         updates, held = optimizer.update(gradient, held, params)
         return (optax.apply_updates(params, updates), state, held), loss
 
-    _, losses = jax.jit(lambda carry: jax.lax.scan(step, carry, None, 60))(
-        (params, state, optimizer.init(params))
-    )
+    def train(key: jax.Array) -> jax.Array:
+        params, state = problem.parted(problem.init(key))
+        return jax.lax.scan(step, (params, state, optimizer.init(params)), None, 60)[1]
+
+    losses = np.asarray(jax.jit(train)(key))
     low = problem.optimum or 0.0
     assert losses[-1] - low < 0.9 * (losses[0] - low)
     if problem.optimum is not None:
@@ -113,16 +122,14 @@ FORMS = [(name, form) for name in catalog.names("problem") for form in _problem(
 def test_forms_of_a_problem_compute_the_same(name: str, form: str) -> None:
     problem, other = _problem(name), _problem(name).in_form(form)
     key = jax.random.key(1)
-    params, batch = problem.init(key), _batch(problem)
-    both = (problem, other)
-    expected, found = (
-        jax.jit(jax.value_and_grad(each.training_loss, has_aux=True))(*each.parted(params), batch, key)
-        for each in both
-    )
+    model, batch = _init(problem, key), _batch(problem)
+
+    def computed(each: Problem) -> Any:
+        graded = jax.value_and_grad(each.training_loss, has_aux=True)
+        return graded(*each.parted(model), batch, key), each.predict and each.predict(model, batch)
+
+    expected, found = (jax.jit(functools.partial(computed, each))() for each in (problem, other))
     jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-3, atol=1e-5), expected, found)
-    if problem.predict is not None and other.predict is not None:
-        predictions = problem.predict(params, batch), other.predict(params, batch)
-        np.testing.assert_allclose(*predictions, rtol=1e-3, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", catalog.names("problem"))

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import lrbench
-from lrbench import machine, speed
+from lrbench import machine, speed, trace
 from lrbench.doctor import Cache, Device, Facts, doctor, problems, text
 from lrbench.engine import plain, products
 from lrbench.machine import Memory
@@ -227,8 +227,11 @@ def test_a_trace_holds_the_first_moments_of_training(table: dict[str, Any]) -> N
     assert Heard.lines == ["out: all 8 runs are there already; nothing to train or to profile"]
 
 
-def test_a_trace_ends_while_a_long_segment_goes_on(table: dict[str, Any]) -> None:
+def test_a_trace_ends_while_a_long_segment_goes_on(
+    table: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The clock ends it: the segment of 20,000 steps is not in it, and its events are few."""
+    monkeypatch.setattr(trace, "SECONDS", 0.1)
     table |= {"problem": ["digits_softmax"], "steps": 20_000, "evaluate_every": 20_000}
     done = execute(table, "out", report=False, profile=True)
     assert done.profile is not None
