@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 
 from lrbench import claims, cli, parts, pipeline
-from lrbench.claims import basics, training
+from lrbench.claims import basics, events, training
 from lrbench.claims.evidence import Evidence, Finding, NotMeasured, Part
 from lrbench.errors import StoreError, StudyError
 from lrbench.results import load
@@ -217,6 +217,25 @@ def test_the_band_of_adam(families: frames.Results) -> None:
     expected = wide[part.where(optimizer="adam")] - wide[part.where(optimizer="sgd(momentum=0)")]
     assert found[0].value == pytest.approx(expected.mean())
     assert found[1].value == (expected > 0).mean()
+
+
+def test_event_files_hold_the_curves(families: frames.Results, monkeypatch: pytest.MonkeyPatch) -> None:
+    part = Part("families", families)
+    found = events.written(part)
+    assert "9 runs, 198 losses" in found.what
+    assert (found.met, found.value < 1e-6) == (True, True)
+    exported = events._exported
+
+    def lost(*given: Any) -> dict[tuple[str, str, int], float]:
+        return {key: value for key, value in exported(*given).items() if key[2] != 50}
+
+    monkeypatch.setattr(events, "_exported", lost)
+    assert events.written(part).met is False
+    monkeypatch.setitem(sys.modules, "tensorboardX", None)
+    monkeypatch.setattr(events, "_exported", exported)
+    without = events.written(part)
+    assert without.met is None
+    assert "not measured: --to tensorboard needs tensorboardX" in without.what
 
 
 # ---- pictures and page ----

@@ -75,7 +75,7 @@ class Part:
             pd.DataFrame({kind: label(self.runs, kind) for kind in PARTS}).iloc[first].reset_index(drop=True)
         )
         self.settings = self.runs.iloc[first].reset_index(drop=True)
-        self._line = code
+        self.line = code
 
     @functools.cached_property
     def draws(self) -> tuple[Ints, Floats]:
@@ -126,7 +126,7 @@ class Part:
     def _ordered(self) -> pd.DataFrame:
         """The runs, line by line, rate by rate, seed by seed."""
         keys = ["_line", "learning_rate", "seed"]
-        return self.runs.assign(_line=self._line).sort_values(keys, kind="stable")
+        return self.runs.assign(_line=self.line).sort_values(keys, kind="stable")
 
     def column(self, name: str) -> Floats:
         """A column of the runs as [line, rate, seed]."""
