@@ -243,6 +243,7 @@ def schedules(found: Evidence) -> list[Finding]:
         if name == "reduce_on_plateau":
             expected = plateau(judged[mine])
             expected[..., -1] = expected[..., -2]
+            expected[~np.isfinite(judged[mine])] = np.nan  # a run that is gone is not reduced any more
         elif name in _FORMULAS:
             size = part.settings.get("schedule_step_size", pd.Series(1.0, part.settings.index))[mine[0]]
             expected = _FORMULAS[name](step / last, step, float(size))

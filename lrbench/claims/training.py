@@ -237,7 +237,8 @@ def warmup(found: Evidence) -> list[Finding]:
             # A line without any such rate has its end one step below the grid.
             last = np.where(usable, np.arange(count), -1).max(axis=2)
             end = np.where(last < 0, 2 * decades[0] - decades[1], decades[last])
-            value = part.spread((end[:, having] - end[:, without]).mean(axis=1))
+            apart = (end[:, having] - end[:, without]).mean(axis=1)
+            value = part.spread(np.round(apart, 9))  # logarithms that should cancel leave a remainder
             what = (
                 f"{long} over {short}: the largest rate {text}, mean of {len(without)} problems × optimizers"
             )
