@@ -48,7 +48,7 @@ def steps(found: Evidence) -> list[Finding]:
     at = part.at(0.001)
     slope, intercept = first[squared, at, 0, -1] / 0.001, second[squared, at, 0, -1] / 0.001
     what = (
-        f"gradient of (ŷ − 500)² at w = b = 0: ({-slope:,.0f}, {-intercept:,.0f}); first of the two over −100"
+        f"gradient of (ŷ − 500)² at w = b = 0: (−{slope:,.0f}, −{intercept:,.0f}); first of the two over −100"
     )
     out.append(
         Finding(

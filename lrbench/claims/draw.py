@@ -113,7 +113,7 @@ def scale(found: Evidence) -> Figure:
     base.log_rates(axes, part.rate)
     axes.set_ylabel("final loss / loss at the start", fontsize=9)
     axes.set_ylim(0, 1.05)
-    axes.legend(fontsize=8.5, frameon=False, loc="center")
+    axes.legend(fontsize=8.5, frameon=False, loc=(0.47, 0.5))
     return figure
 
 
@@ -227,6 +227,7 @@ def products(found: Evidence) -> Figure:
         axes.set_xticks(range(len(columns)), [name.replace("(", "\n(") for name in columns], fontsize=7)
         axes.set_yticks(range(len(rows)), rows)
         base.name_panel(axes, f"{problem}: (ℓ − ℓ*) / (ℓ₀ − ℓ*) at the best rate")
+    _room_for_names(figure, 1.5)
     return figure
 
 
