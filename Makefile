@@ -62,8 +62,8 @@ lock: dev  ## resolve pyproject.toml again (ARGS=--upgrade for the newest of eve
 	@$(PY) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
 	    { echo "the locks are made on Python 3.11, the oldest that lrbench supports: make clean lock PYTHON=python3.11" >&2; exit 1; }
 	@echo "Locking (2 minutes; 10 where every file must be fetched for its hash) ..."
-	@$(COMPILE) --output-file requirements/runtime.txt $(ARGS) pyproject.toml
-	@$(COMPILE) --output-file requirements/dev.txt --extra dev --constraint requirements/runtime.txt $(ARGS) pyproject.toml
+	@$(COMPILE) --output-file requirements/dev.txt --extra dev $(ARGS) pyproject.toml
+	@$(COMPILE) --output-file requirements/runtime.txt --constraint requirements/dev.txt $(ARGS) pyproject.toml
 	@! grep -nE '://|^-| @ ' requirements/*.txt || { echo "a lock names an address or an option: see above" >&2; exit 1; }
 COMPILE := CUSTOM_COMPILE_COMMAND="make lock" $(PY) -m piptools compile --quiet
 

@@ -48,8 +48,24 @@ def plan(study: Study | Parts, devices: int | None = None) -> str:
         "",
         f"estimate: about {_time(sum(row['compile s'] for row in rows))} of compiling (once per program and machine) "
         f"and {_time(sum(row['train s'] for row in rows))} of training",
+        *_probes(engine, whole),
     ]
     return "\n".join(lines)
+
+
+def _probes(engine: Any, whole: Grid) -> list[str]:
+    """Return a line for each problem whose probes cost more than a step at each evaluation."""
+    lines = {}
+    for program in whole.programs:
+        costs = {name: cost for name, cost in engine.made.probe_gradients(program).items() if cost >= 0.1}
+        share = sum(costs.values()) * len(whole.evaluations) / whole.steps
+        if sum(costs.values()) >= 1:
+            each = ", ".join(f"{name} {cost:.1f}" for name, cost in costs.items())
+            lines[program.problem] = (
+                f"probes on {whole.problems[program.problem].label}: {each} gradients of a minibatch at each of "
+                f"{len(whole.evaluations)} evaluations: {share:.0%} of the training's, beside it"
+            )
+    return list(lines.values())
 
 
 def _row(engine: Any, program: Any, pace: float) -> dict[str, Any]:

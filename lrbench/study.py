@@ -79,6 +79,9 @@ class Study(BaseModel):
     race: bool = Field(
         False, strict=True, description="stop runs that cannot become good any more, before their last step"
     )
+    deterministic: bool = Field(
+        False, strict=True, description="the same tables on any number of devices, and from every launcher"
+    )
     lanes_per_chunk: int | None = Field(
         None, ge=1, le=65536, strict=True, description="overrides the choice made"
     )

@@ -15,6 +15,7 @@ from lrbench.problems._problem import Problem
 _SMALL: dict[str, dict[str, Any]] = {
     "char_lstm": {"context": 8, "width": 8},
     "char_transformer": {"context": 8, "width": 8, "heads": 2, "layers": 1},
+    "chebyshev_mlp": {"hidden": (8,)},
     "digits_autoencoder": {"hidden": (8,), "code": 2},
     "digits_cnn": {"channels": (2, 4)},
     "digits_resnet": {"channels": 4, "blocks": 1},
@@ -61,6 +62,8 @@ def problem(name: str) -> Problem:
 
 
 EXPERIMENTS: dict[str, list[str]] = {
+    "edge_of_stability": ["rates=[0.1, 0.2]", "steps=4", "hidden=[4]"],
+    "transfer": ["widths=[8]", "rates=2", "steps=2", "seeds=1", "optimizers=['adam']"],
     "finder_truth": [
         "problems=['house_prices']",
         "optimizers=['sgd']",

@@ -155,4 +155,4 @@ def test_packs_hold_every_run_that_is_left_once(
 
 
 FIRST = [b"fdcd002a1ac9245b22a5", b"74804b05306c395d12e5"]
-LAST = b"b934a9790e4b235cad22"
+LAST = b"5cf61c9a83b9433aaa79"

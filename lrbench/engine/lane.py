@@ -14,9 +14,8 @@ from jax import lax
 from jaxtyping import Array, Float, Int, PyTree
 
 from lrbench import needs
-from lrbench.engine import plateau
+from lrbench.engine import plateau, probing
 from lrbench.engine.plateau import Rule, Watch
-from lrbench.probes import View
 from lrbench.problems._problem import Batch, Params, Problem
 
 TRAIN_SAMPLE = 1024
@@ -35,12 +34,12 @@ class Recipe:
         problem: the model, its data and its loss.
         optimizer: (learning rate, numeric hyper-parameters) → optax transformation; what it declares by `needs.asks`
             and `needs.evaluated_at` is done.
-        probes: name → function of a `View`.
+        probes: name → function of a `View`, which gives a scalar or a mapping part → scalar.
     """
 
     problem: Problem
     optimizer: Callable[[Array, Mapping[str, Array]], optax.GradientTransformation]
-    probes: Mapping[str, Callable[[View], Array]]
+    probes: probing.Probes
 
 
 class Hyper(NamedTuple):
@@ -121,12 +120,12 @@ def evaluate(
     key = jax.random.fold_in(noise, 0)  # the same noise at every evaluation, so that curves compare
     where = needs.evaluation(recipe.optimizer)
     seen = state if where is None else state._replace(params=where(state.optimizer, state.params))
-    sample = _sample(problem.data.train)
+    examples = sample(problem.data.train)
 
     def loss(part: Batch) -> dict[str, Array]:
         return {"loss": problem.evaluation_loss(seen.params, seen.model, part, key)}
 
-    found = {"train_loss": _mean(loss, sample)["loss"]}
+    found = {"train_loss": _mean(loss, examples)["loss"]}
     if problem.data.valid_examples:
         scores = _mean(lambda part: loss(part) | _metrics(problem, seen, part), problem.data.valid)
         found |= {f"valid_{name}": score for name, score in scores.items()}
@@ -134,11 +133,7 @@ def evaluate(
         watch = plateau.watch(hyper.plateau, state.plateau, found[problem.objective], count)
         state = state._replace(plateau=watch)
         found[plateau.SCALE] = watch.scale
-    next_loss, update, _, gradient, _ = _next(
-        recipe, hyper, factor, state, count, batch, jax.random.fold_in(noise, count)
-    )
-    view = View(state.params, next_loss, gradient, update)
-    found |= {name: probe(view) for name, probe in recipe.probes.items()}
+    found |= _probed(recipe, hyper, factor, state, count, batch, jax.random.fold_in(noise, count))
     finite = jnp.isfinite(found["train_loss"]) & jnp.isfinite(optax.tree.norm(state.params))
     bad = jnp.where((state.bad_step < 0) & ~finite, count, state.bad_step)
     found = {name: jnp.where(bad < 0, value, jnp.nan) for name, value in found.items()}
@@ -150,20 +145,36 @@ def pick(data: Any, examples: Int[Array | np.ndarray, " example"]) -> Batch:
     return jax.tree.map(lambda leaf: leaf[examples], data)
 
 
+def _probed(
+    recipe: Recipe, hyper: Hyper, factor: Array, state: State, count: Array, batch: Batch, key: Array
+) -> dict[str, Array]:
+    """Return what the probes say of the step that comes next."""
+    _, update, _, gradient, _ = _next(recipe, hyper, factor, state, count, batch, key)
+    problem, factor = recipe.problem, _factor(factor, state)
+    rates = {name: rate * factor for name, rate in hyper.learning_rates.items()}
+    model, examples = (state.params, state.model), (batch, sample(problem.data.train))
+    seen = probing.view(problem, model, (gradient, update), rates, examples, key)
+    return probing.measure(recipe.probes, seen)
+
+
 def _next(
     recipe: Recipe, hyper: Hyper, factor: Array, state: State, count: Array, batch: Batch, key: Array
 ) -> tuple[Array, Params, PyTree[Array], Params, PyTree[Array]]:
     """Return the loss at a run's parameters, the update from there, the optimizer's next state, gradient, model state."""
     graded = jax.value_and_grad(recipe.problem.training_loss, has_aux=True)
     (loss, model), gradient = graded(state.params, state.model, batch, key)
-    factor = factor if state.plateau is None else factor * state.plateau.scale
-    optimizer = optax.with_extra_args_support(_optimizer(recipe, hyper, factor))
+    optimizer = optax.with_extra_args_support(_optimizer(recipe, hyper, _factor(factor, state)))
     names = needs.asked(recipe.optimizer)
     if len(hyper.learning_rates) > 1:
         names = tuple(name for name in names if name in needs.BY_PART)
     more = _more(recipe.problem, names, state, count, batch, key, loss, gradient)
     update, after = optimizer.update(gradient, state.optimizer, state.params, **more)
     return loss, update, after, gradient, model
+
+
+def _factor(factor: Array, state: State) -> Array:
+    """Return a step's factor of the learning rates, with what the losses have reduced it to."""
+    return factor if state.plateau is None else factor * state.plateau.scale
 
 
 def _more(
@@ -226,7 +237,7 @@ def _metrics(problem: Problem, state: State, part: Batch) -> dict[str, Array]:
     return {name: metric(predictions, part) for name, metric in problem.metrics.items()}
 
 
-def _sample(data: Any) -> Any:
+def sample(data: Any) -> Any:
     """Return the fixed training examples of evaluations: all, or evenly spaced ones."""
     leaves = jax.tree.leaves(data)
     if not leaves or leaves[0].shape[0] <= TRAIN_SAMPLE:

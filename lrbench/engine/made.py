@@ -12,7 +12,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from lrbench import catalog, needs
-from lrbench.engine import capacity, devices, plateau, seeds
+from lrbench.engine import capacity, devices, lane, plateau, probing, seeds
 from lrbench.engine.lane import Recipe
 from lrbench.errors import LrbenchError, ProblemError, StudyError
 from lrbench.grid import Grid, Program, Variant
@@ -33,6 +33,7 @@ class Made:
     def __init__(self, study: Study, grid: Grid, mesh: Mesh) -> None:
         """Make every problem and schedule, so that mistakes show before any training."""
         self.study, self.grid, self.mesh = study, grid, mesh
+        self._probe_gradients: dict[int, dict[str, float]] = {}
         with self.precision():
             self.problems = [self._make_problem(variant) for variant in grid.problems]
             self.initial = [seeds.Initial(problem) for problem in self.problems]
@@ -77,12 +78,33 @@ class Made:
         """Return the floating-point operations of one step of one run, as XLA counts them before compiling."""
         with self.precision():
             recipe, problem = self.recipe(program), self.problem(program)
-            size = problem.batch_size or max(1, problem.data.examples)
-            batch = jax.tree.map(lambda leaf: devices.narrow(leaf[:size]), problem.data.train)
+            batch = self._minibatch(problem)
             step = jax.jit(jax.value_and_grad(recipe.problem.training_loss, has_aux=True))
             shapes = problem.parted(self.initial[program.problem].shapes)
             found = step.lower(*shapes, batch, seeds.key(np.zeros(2, np.uint32)))
             return float((found.cost_analysis() or {}).get("flops", 0.0))
+
+    def probe_gradients(self, program: Program) -> dict[str, float]:
+        """Return what each probe costs at an evaluation, in gradients of a minibatch, as counted from its trace.
+
+        A probe that shares its work with one before it, such as `stability` with `sharpness`, costs what it adds.
+        """
+        if program.problem not in self._probe_gradients:
+            problem, shapes = self.problem(program), self.initial[program.problem].shapes
+            names, probes = tuple(self.grid.named_rates), self.recipe(program).probes
+            with self.precision():
+                examples = self._minibatch(problem), devices.narrow(lane.sample(problem.data.train))
+                try:
+                    found = probing.gradients(problem, probes, shapes, names, examples)
+                except Exception:  # a problem of the user's that is unfit: its packs fail, and say why
+                    found = {}
+            self._probe_gradients[program.problem] = found
+        return self._probe_gradients[program.problem]
+
+    def _minibatch(self, problem: Problem) -> Any:
+        """Return the first examples of a problem, as many as a step sees."""
+        size = problem.batch_size or max(1, problem.data.examples)
+        return jax.tree.map(lambda leaf: devices.narrow(leaf[:size]), problem.data.train)
 
     def _make_problem(self, variant: Variant) -> Problem:
         choice = self.study.problem[variant.choice]

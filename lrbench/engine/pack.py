@@ -97,6 +97,7 @@ class Engine:
             "lanes_per_chunk": self.programs.lanes_per_chunk(program),
             "chunk_chosen": chosen.how,
             "form": chosen.form or next(iter(self.made.problem(program).forms), ""),
+            "probe_gradients": {n: round(g, 2) for n, g in self.made.probe_gradients(program).items()},
         }
 
     def describe_devices(self) -> list[dict[str, Any]]:
@@ -225,7 +226,8 @@ class Engine:
             if race is not None:
                 losses = lanes.values(found)[self.made.problem(program).objective]
                 lanes.stop(race.lost(int(stop), losses), int(stop))
-            if stop < self.grid.steps:
+            # Which lanes share a chunk moves a result's last digits, and when gaps close hangs on the devices.
+            if stop < self.grid.steps and not self.study.deterministic:
                 lanes.close_gaps()
             seconds["train"] += trained - began
             seconds["evaluate"] += time.perf_counter() - trained

@@ -121,13 +121,15 @@ class Programs:
     # ---- choosing ----
 
     def _recalled(self, program: Program) -> Capacity:
-        if self._made.study.lanes_per_chunk:
-            return Capacity(self._made.study.lanes_per_chunk, how="set")
+        study = self._made.study
+        rule = capacity.first_guess(self._made.lane_bytes(program), self._platform)
+        if study.lanes_per_chunk or study.deterministic:
+            return Capacity(study.lanes_per_chunk or rule, how="set")
         found = self._memory.recall(self._key(program))
         forms = ("", *self._made.problem(program).forms)
         if found is not None and found.lanes_per_chunk >= 1 and found.form in forms:
             return found
-        return Capacity(capacity.first_guess(self._made.lane_bytes(program), self._platform))
+        return Capacity(rule)
 
     def _worth_measuring(self, program: Program, compiled: batch.Compiled) -> bool:
         """Return whether so much training lies ahead that trying other cuts costs little beside it; asked once."""
@@ -244,8 +246,10 @@ class Programs:
         """Return a size that holds any pack of a program, so that all its packs share one compilation."""
         of_run = self._made.grid.indices(program.runs)[-1]
         packs = [of_run[start : start + cut.room] for start in range(0, len(of_run), cut.room)]
+        # A program for more chunks is another one, which may round otherwise.
+        devices = 1 if self._made.study.deterministic else self._made.mesh.size
         return batch.Size(
-            chunks=max(batch.chunks_needed(pack, self._made.mesh.size, cut.lanes) for pack in packs),
+            chunks=max(batch.chunks_needed(pack, devices, cut.lanes) for pack in packs),
             lanes=cut.lanes,
             seeds=max(len(np.unique(pack)) for pack in packs),
             segment=self._made.grid.evaluate_every,

@@ -13,6 +13,7 @@ from jaxtyping import Array, Float, Int
 from lrbench.errors import ProblemError
 from lrbench.metrics import accuracy
 from lrbench.problems._data import Split
+from lrbench.problems._mup import Parametrisation, scaled
 from lrbench.problems._problem import Batch, Params, Problem
 
 
@@ -90,11 +91,18 @@ def positive(**sizes: int | Sequence[int]) -> None:
 
 
 def classifier(
-    name: str, parts: Split, hidden: Sequence[int], labels: int, batch_size: int | None, gain: float = 2.0
+    name: str,
+    parts: Split,
+    hidden: Sequence[int],
+    labels: int,
+    batch_size: int | None,
+    gain: float = 2.0,
+    parametrisation: Parametrisation = "standard",
 ) -> Problem:
     """Return a fully connected softmax classifier of flat inputs as a problem."""
     positive(hidden=hidden)
-    init, apply = dense_stack([parts.train[0].shape[1], *hidden, labels], gain)
+    sizes = [parts.train[0].shape[1], *hidden, labels]
+    init, apply = scaled(dense_stack(sizes, gain), sizes, parametrisation)
 
     def predict(params: Params, batch: Batch) -> Array:
         scores: Array = apply(params, batch[0]).T

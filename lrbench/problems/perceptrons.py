@@ -1,16 +1,25 @@
-"""Multi-layer perceptrons on images of handwritten digits, and on two spirals."""
+"""Multi-layer perceptrons on images of handwritten digits, on two spirals, and on a polynomial."""
 
 from __future__ import annotations
 
+from typing import Literal
+
+import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array
 
 from lrbench.errors import ProblemError
 from lrbench.problems import _data
-from lrbench.problems._models import classifier
-from lrbench.problems._problem import Problem
+from lrbench.problems._models import classifier, dense_stack, positive
+from lrbench.problems._problem import Batch, Data, Params, Problem
 
 
-def digits_mlp(*, hidden: tuple[int, ...] = (64,), batch_size: int = 64) -> Problem:
+def digits_mlp(
+    *,
+    hidden: tuple[int, ...] = (64,),
+    batch_size: int = 64,
+    parametrisation: Literal["standard", "mup_sgd", "mup_adam"] = "standard",
+) -> Problem:
     """Fully connected ReLU network on 1,797 handwritten digits of 8×8 pixels.
 
     Formula: h = relu(x·W₁ + b₁);  p = softmax(h·W₂ + b₂);  loss = mean −log p[y]
@@ -18,10 +27,20 @@ def digits_mlp(*, hidden: tuple[int, ...] = (64,), batch_size: int = 64) -> Prob
     Args:
         hidden: widths of the hidden layers.
         batch_size: images of a minibatch; 0 is all of them.
+        parametrisation: how initial weights and steps depend on the widths. `standard` is He's initialisation and one rate
+            for all; muP makes the best rate that of width 64, whatever the width: `mup_sgd` for gradient descent with or
+            without momentum, `mup_adam` for Adam and all whose step does not grow with the gradient (arXiv:2203.03466).
 
     Source: UCI optical recognition of handwritten digits, in scikit-learn.
     """
-    return classifier("digits_mlp", _data.split(*_data.digits()), hidden, 10, batch_size or None)
+    return classifier(
+        "digits_mlp",
+        _data.split(*_data.digits()),
+        hidden,
+        10,
+        batch_size or None,
+        parametrisation=parametrisation,
+    )
 
 
 def mnist_mlp(*, hidden: tuple[int, ...] = (128,), batch_size: int = 64) -> Problem:
@@ -70,3 +89,28 @@ def spirals_mlp(
     places += noise * generator.normal(size=places.shape)
     parts = _data.split(places, labels, every=2)
     return classifier("spirals_mlp", parts, hidden, 2, batch_size or None)
+
+
+def chebyshev_mlp(*, degree: int = 5, points: int = 20, hidden: tuple[int, ...] = (64, 64)) -> Problem:
+    """Fully connected tanh network that fits a Chebyshev polynomial, by full-batch training on a few points.
+
+    Formula: h = tanh(W·h + b), a layer for each of `hidden`;  ŷ = W·h + b;  loss = mean (ŷ − T_k(x))², x evenly spaced
+        from −1 to 1;  T_k(cos φ) = cos kφ;  W ~ N(0, 1 / fan-in)
+
+    Args:
+        degree: k, that of the polynomial.
+        points: examples.
+        hidden: widths of the hidden layers.
+
+    Source: Cohen et al., Gradient descent on neural networks typically occurs at the edge of stability, arXiv:2103.00065.
+    """
+    positive(degree=degree, points=points, hidden=hidden)
+    places = np.linspace(-1, 1, points)[:, None]
+    targets = np.cos(degree * np.arccos(places[:, 0]))
+    init, apply = dense_stack([1, *hidden, 1], gain=1.0, activation=jnp.tanh)
+
+    def loss(params: Params, batch: Batch, key: Array) -> Array:
+        del key
+        return jnp.mean(jnp.square(apply(params, batch[0])[0] - batch[1]))
+
+    return Problem("chebyshev_mlp", init, loss, Data((places, targets)))

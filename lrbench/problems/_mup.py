@@ -1,0 +1,76 @@
+"""Parametrisations of fully connected networks: how initial weights, outputs and steps depend on the width."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal, TypeAlias
+
+import jax
+from jaxtyping import Array, Float
+
+from lrbench.problems._problem import Params
+
+Parametrisation: TypeAlias = Literal["standard", "mup_sgd", "mup_adam"]
+
+BASE = 64
+"""The width at which all parametrisations are the same."""
+
+
+def scaled(stack: tuple[Any, Any], sizes: Sequence[int], parametrisation: Parametrisation) -> tuple[Any, Any]:
+    """Return the (init, apply) of a dense stack, whose layers then learn at one rate whatever their width.
+
+    A weight is W = m·w, of which w is trained: with gradient descent, W then learns at m² times the rate, with Adam and
+    all whose step does not grow with the gradient, at m times. muP asks of hidden layers and of the output other rates
+    for the one than for the other, hence two kinds. With r = width / 64 of the layer that is meant:
+
+    | | W at the start, beside standard | rate of W: mup_sgd | mup_adam |
+    |---|---|---|---|
+    | input weights, hidden biases | 1 | r | 1 |
+    | hidden weights | 1 | 1 | 1/r |
+    | output weights | 1/√r | 1/r | 1/r |
+
+    Args:
+        stack: (init, apply), as `dense_stack` makes them.
+        sizes: inputs, hidden widths, outputs.
+        parametrisation: `standard` returns the stack as it is.
+
+    Source: Yang et al., Tensor Programs V, arXiv:2203.03466, table 3.
+    """
+    if parametrisation == "standard":
+        return stack
+    init, apply = stack
+    power = 0.5 if parametrisation == "mup_sgd" else 1.0
+    last = len(sizes) - 2
+    factors, starts = [], []
+    for layer in range(last + 1):
+        into = sizes[layer] / BASE if layer else 1.0
+        out = sizes[layer + 1] / BASE if layer < last else 1.0
+        weight, start, bias = _rates(parametrisation, layer, last, into, out)
+        factors.append({"weight": weight**power, "bias": bias**power})
+        starts.append({"weight": start, "bias": 1.0})
+
+    def begin(key: Array) -> Params:
+        return jax.tree.map(lambda leaf, start, factor: leaf * (start / factor), init(key), starts, factors)
+
+    def applied(params: Params, inputs: Float[Array, "example feature"]) -> Float[Array, "output example"]:
+        return apply(jax.tree.map(lambda leaf, factor: leaf * factor, params, factors), inputs)
+
+    return begin, applied
+
+
+def _rates(
+    parametrisation: Parametrisation, layer: int, last: int, into: float, out: float
+) -> tuple[float, float, float]:
+    """Return, beside the standard ones, the rate of a layer's weights, their initial size, and the rate of its biases.
+
+    Args:
+        parametrisation: `mup_sgd` or `mup_adam`.
+        layer: its number.
+        last: that of the output.
+        into: width of its inputs over the base; 1 for the network's inputs.
+        out: width of its outputs over the base; 1 for the network's outputs.
+    """
+    start = into**-0.5 if layer == last else 1.0
+    if parametrisation == "mup_sgd":
+        return out / into, start, out
+    return 1 / into, start, 1.0
