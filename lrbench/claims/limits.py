@@ -1,4 +1,4 @@
-"""Where `holds` begins: every limit that a claim is judged by, set before anything was measured."""
+"""Where `holds` begins: every limit that a claim is judged by (docs/claims.md says when each was set)."""
 
 from __future__ import annotations
 
