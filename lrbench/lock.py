@@ -36,7 +36,9 @@ def holding(folder: Path) -> Iterator[None]:
         if not again:
             _sign(folder)
     except Timeout as error:
-        raise StoreError(f"{folder}: {_holder(folder)}; wait for it, end it, or choose another --out") from error
+        raise StoreError(
+            f"{folder}: {_holder(folder)}; wait for it, end it, or choose another --out"
+        ) from error
     except (OSError, NotImplementedError) as error:
         lock.release()
         said = getattr(error, "strerror", None) or error

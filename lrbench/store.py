@@ -304,7 +304,9 @@ def _peek(path: Path, stopped: bool) -> tuple[Holding, np.ndarray]:
             ids = np.where(whole, ids, np.zeros(1, ids.dtype))
         lane_steps = about["saved_lane_steps"], about["stopped_lane_steps"]
         evaluations, seconds = len(about["step"]), about["seconds"]
-        return Holding(path, about["pack_id"], nothing, nothing, curves, evaluations, seconds, *lane_steps), ids
+        return Holding(
+            path, about["pack_id"], nothing, nothing, curves, evaluations, seconds, *lane_steps
+        ), ids
 
 
 def _open(path: Path, names: Sequence[str]) -> tuple[dict[str, Any], pa.Table]:
@@ -361,7 +363,7 @@ def _checksum(column: pa.ChunkedArray) -> int:
         values = values.flatten()
     kind = f"{values.type} {len(column)} {lengths}".encode()
     data = _ids(column) if pa.types.is_string(values.type) else values.to_numpy(zero_copy_only=False)
-    return zlib.crc32(np.ascontiguousarray(data).view(np.uint8), zlib.crc32(kind))
+    return zlib.crc32(np.ascontiguousarray(data).data.cast("B") if len(data) else b"", zlib.crc32(kind))
 
 
 def _ids(column: pa.ChunkedArray) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
@@ -77,8 +78,9 @@ class Engine:
         return self.made.problems
 
     def lanes_per_pack(self, program: Program) -> int:
-        """Return the most runs of a pack of a program."""
-        return capacity.lanes_per_pack(self.made.lane_bytes(program), self.mesh.devices.flat[0])
+        """Return the most runs of a pack of a program; 0 if it cannot be made."""
+        size = self.made.lane_bytes(program)
+        return capacity.lanes_per_pack(size, self.mesh.devices.flat[0]) if size else 0
 
     def optimizer_name(self, program: Program) -> str:
         """Return the name of a program's optimizer."""
@@ -124,13 +126,14 @@ class Engine:
         ]
 
     def surfaces(self) -> dict[int, Surface]:
-        """Return the loss over the box of every problem that has one, by the problem's number."""
+        """Return the loss over the box of every problem that has one and can be computed, by the problem's number."""
+        found = {}
         with self.made.precision():
-            return {
-                number: surface(problem)
-                for number, problem in enumerate(self.problems)
-                if problem.box is not None
-            }
+            for number, problem in enumerate(self.problems):
+                if problem.box is not None:
+                    with contextlib.suppress(Exception):  # its packs fail, and say why
+                        found[number] = surface(problem)
+        return found
 
     def compile(self, program: Program, lanes_per_pack: int) -> Future[batch.Compiled]:
         """Compile a program in the background for packs of up to so many lanes; a second call costs nothing."""

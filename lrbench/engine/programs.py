@@ -122,7 +122,7 @@ class Programs:
 
     def _recalled(self, program: Program) -> Capacity:
         study = self._made.study
-        rule = capacity.first_guess(self._made.lane_bytes(program), self._platform)
+        rule = capacity.first_guess(self._made.lane_bytes(program) or 1, self._platform)
         if study.lanes_per_chunk or study.deterministic:
             return Capacity(study.lanes_per_chunk or rule, how="set")
         found = self._memory.recall(self._key(program))
