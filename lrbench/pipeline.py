@@ -413,9 +413,12 @@ def _train(
     listener: Listener,
 ) -> list[Outcome]:
     """Execute every pack that has runs left; return what became of each."""
+    from lrbench import checkpoints
+
     listener.begin(int(left.sum()), engine.grid.steps)
     work = functools.partial(_work, engine, store, lanes_per_pack, listener)
     packs = list(engine.grid.packs(lanes_per_pack, left))
+    checkpoints.clean(store.folder, lambda pack_id: store.part_file(pack_id).exists())
     try:
         for pack in packs:
             engine.compile(pack.program, lanes_per_pack[pack.program.number])
@@ -429,11 +432,14 @@ def _work(
     engine: Engine, store: Store, lanes_per_pack: Sequence[int], listener: Listener, pack: Pack
 ) -> Outcome:
     """Train one pack and write its part."""
-    program = pack.program
+    from lrbench import checkpoints
+
+    program, every = pack.program, engine.study.checkpoint_every
+    keeper = checkpoints.Folder(store.folder, pack.pack_id, every, listener.say) if every else None
     if not engine.compile(program, lanes_per_pack[program.number]).done():
         listener.compiling(f"{engine.grid.problems[program.problem].name} × {engine.optimizer_name(program)}")
     try:
-        curves = engine.run(pack, lanes_per_pack[program.number], listener.advance)
+        curves = engine.run(pack, lanes_per_pack[program.number], listener.advance, keeper)
     except Exception as error:  # a pack that fails must not take the others with it
         return _failed(pack, error)
     part = Part(
@@ -453,6 +459,8 @@ def _work(
         store.write_part(part)
     except StoreError as error:  # a full disk has room for others, or has it again
         return _failed(pack, error)
+    if keeper:
+        keeper.forget()
     return Outcome(pack, {**curves.seconds, "write": time.perf_counter() - began})
 
 

@@ -160,9 +160,13 @@ class Store:
         about |= {"checksums": {name: _checksum(table[name]) for name in columns}}
         text = json.dumps(about).encode()
         table = table.replace_schema_metadata({b"lrbench": text, b"checksum": b"%08x" % zlib.crc32(text)})
-        name = f"parts/{part.pack_id}.parquet"
+        name = str(self.part_file(part.pack_id).relative_to(self.folder))
         # Losses are nearly all distinct: a dictionary of them would take time and no less room.
         return self.write(name, lambda path: pq.write_table(table, path, use_dictionary=False))
+
+    def part_file(self, pack_id: str) -> Path:
+        """Return the path of a pack's part, whether or not it is there."""
+        return self.folder / "parts" / f"{pack_id}.parquet"
 
     def part_files(self) -> list[Path]:
         """Return the paths of all parts, sorted by name; a name with a dot before it is not finished."""

@@ -64,6 +64,10 @@ class Programs:
         """Return how many runs of a pack are on the devices at once."""
         return min(self._room.get(program.number, lanes_per_pack), lanes_per_pack)
 
+    def limit(self, program: Program, runs: int) -> None:
+        """Have at most so many runs on the devices at once, as it was before the process ended."""
+        self._room[program.number] = runs
+
     def shrink(self, program: Program, runs: int) -> int:
         """Make room after memory ran out with so many runs at once; return how many there are now.
 
