@@ -13,9 +13,7 @@ from typing import Any
 import numpy as np
 
 from lrbench.engine.checkpoint import Snapshot
-
-FOLDER = "checkpoints"
-"""Where a results folder holds them."""
+from lrbench.store import CHECKPOINTS
 
 
 class Folder:
@@ -27,7 +25,7 @@ class Folder:
     def __init__(self, folder: Path, pack_id: str, every: float, say: Callable[[str], None]) -> None:
         """Nothing is read or made yet; `say` takes one line."""
         self.every = every
-        self._place = folder.resolve() / FOLDER / pack_id
+        self._place = folder.resolve() / CHECKPOINTS / pack_id
         self._say = say
 
     def load(self, start: int, key: Mapping[str, Any]) -> Snapshot | None:
@@ -64,13 +62,6 @@ class Folder:
 
     def _of(self, start: int) -> list[Path]:
         return [path for path in self._place.glob(f"{start}-*") if path.name.count(".") == 0]
-
-
-def clean(folder: Path, done: Callable[[str], bool]) -> None:
-    """Remove the checkpoints of packs that are done; a process may end between a part and the end of its checkpoint."""
-    for path in (folder / FOLDER).glob("*"):
-        if done(path.name):
-            Folder(folder, path.name, 0, lambda line: None).forget()
 
 
 def _evaluations(path: Path) -> int:

@@ -413,12 +413,9 @@ def _train(
     listener: Listener,
 ) -> list[Outcome]:
     """Execute every pack that has runs left; return what became of each."""
-    from lrbench import checkpoints
-
     listener.begin(int(left.sum()), engine.grid.steps)
     work = functools.partial(_work, engine, store, lanes_per_pack, listener)
     packs = list(engine.grid.packs(lanes_per_pack, left))
-    checkpoints.clean(store.folder, lambda pack_id: store.part_file(pack_id).exists())
     try:
         for pack in packs:
             engine.compile(pack.program, lanes_per_pack[pack.program.number])

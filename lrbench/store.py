@@ -11,6 +11,7 @@ import contextlib
 import errno
 import json
 import os
+import shutil
 import tempfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -31,6 +32,8 @@ from lrbench.errors import StoreError
 
 SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"
+CHECKPOINTS = "checkpoints"
+"""Where packs half done are kept, each in a folder of its pack_id."""
 _NEW = ".new-"
 """How the name of a file begins that is not finished."""
 _SCALARS = ("run_id", "diverged_step", "stopped_step", "parameters")
@@ -173,19 +176,22 @@ class Store:
         return sorted((self.folder / "parts").glob("[!.]*.parquet"))
 
     def mend(self) -> list[str]:
-        """Remove what killed writers left, set damaged parts aside, and return a line for each; for its holder alone."""
+        """Remove what killed writers left, and set damaged parts aside, with a line for each; for the holder alone."""
         for folder in (self.folder, self.folder / "parts", self.folder / "plots"):
             for path in folder.glob(f"{_NEW}*"):
                 with _telling(path):
                     path.unlink(missing_ok=True)
         said = []
         for path in self.part_files():
+            shutil.rmtree(self.folder / CHECKPOINTS / path.stem, ignore_errors=True)
             try:
                 _peek(path, stopped=True)
             except _Foreign:
                 continue
             except DamagedPart as damaged:
                 said.append(self.set_part_aside(damaged))
+        with contextlib.suppress(OSError):  # there is none, or one of a pack half done
+            (self.folder / CHECKPOINTS).rmdir()
         return said
 
     def set_part_aside(self, damaged: DamagedPart) -> str:
