@@ -73,8 +73,9 @@ def _row(engine: Any, program: Any, pace: float) -> dict[str, Any]:
 
     about = engine.describe(program)
     known = engine.programs.capacity(program)
+    flops = engine.made.flops(program)  # raises where a user's function does
     per_pack = engine.lanes_per_pack(program)
-    estimate = (engine.made.flops(program) / pace + STEP_SECONDS) / engine.mesh.size
+    estimate = (flops / pace + STEP_SECONDS) / engine.mesh.size
     return {
         "program": about["program"],
         "problem": about["problem"],

@@ -82,6 +82,9 @@ class Study(BaseModel):
     deterministic: bool = Field(
         False, strict=True, description="the same tables on any number of devices, and from every launcher"
     )
+    checkpoint_every: float = Field(
+        300, ge=0, allow_inf_nan=False, strict=True, description="seconds of training between two checkpoints"
+    )
     lanes_per_chunk: int | None = Field(
         None, ge=1, le=65536, strict=True, description="overrides the choice made"
     )
