@@ -47,7 +47,7 @@ class Variant:
     files: Mapping[str, str] = field(default_factory=dict)
     off: tuple[str, ...] = ()
 
-    @property
+    @cached_property
     def identity(self) -> str:
         """What tells it from any other, as canonical JSON.
 
@@ -236,7 +236,10 @@ class Grid:
 
 def of_study(study: Study) -> Grid:
     """Return the grid of a study; the same point twice raises `StudyError`."""
-    kinds = {kind: _variants(kind, getattr(study, kind)) for kind in ("problem", "optimizer", "schedule")}
+    try:
+        kinds = {kind: _variants(kind, getattr(study, kind)) for kind in ("problem", "optimizer", "schedule")}
+    except StudyError as error:
+        raise StudyError(f"{study.where}: {error}") from error
     return Grid(
         study.name,
         kinds["problem"],

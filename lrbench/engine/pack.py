@@ -18,6 +18,7 @@ from lrbench.engine.made import Made
 from lrbench.engine.programs import Programs
 from lrbench.engine.race import Race
 from lrbench.engine.surface import Surface, surface
+from lrbench.errors import LrbenchError
 from lrbench.grid import Grid, Pack, Program
 from lrbench.problems._problem import Problem
 from lrbench.study import Study
@@ -68,7 +69,10 @@ class Engine:
     def __post_init__(self) -> None:
         """Start the devices and make every problem and schedule, so that mistakes show before any training."""
         self.mesh = devices.mesh(devices.start(self.count))
-        self.made = Made(self.study, self.grid, self.mesh)
+        try:
+            self.made = Made(self.study, self.grid, self.mesh)
+        except LrbenchError as error:
+            raise type(error)(f"{self.study.where}: {error}") from error
         self.programs = Programs(self.made)
 
     @property
