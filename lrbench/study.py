@@ -251,7 +251,7 @@ def assign(table: dict[str, Any], text: str) -> None:
     place: Any = table
     for part in path[:-1]:
         if isinstance(place, list):
-            if not re.fullmatch(r"\d+", part) or int(part) >= len(place):
+            if not re.fullmatch("[0-9]{1,9}", part) or int(part) >= len(place):
                 raise StudyError(f"--set {text!r}: {part!r} must be a number from 0 to {len(place) - 1}")
             place = place[int(part)]
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import io
 import os
 import tomllib
@@ -310,3 +311,91 @@ def test_a_damaged_file_is_accepted_or_refused(
         _tables.images(str(file))
     except DataError as error:
         one_line(error, "i.npz: ")
+
+
+# ---- grids that no machine could hold ----
+
+MANY = list(range(1, 2000))
+DEEP = functools.reduce(lambda inner, _: [inner], range(60), "sgd")
+HUGE: dict[str, tuple[dict[str, Any], str]] = {
+    "num": (
+        {"learning_rate": {"min": 1e-3, "max": 1.0, "num": 10**9}},
+        "learning_rate.num = 1000000000: must be less",
+    ),
+    "per_decade": (
+        {"learning_rate": {"min": 1e-30, "max": 1e30, "per_decade": 1e6}},
+        f"learning_rate has 60,000,001 rates; at most {LONGEST_AXIS:,} are allowed on one axis",
+    ),
+    "seeds": ({"seeds": 10**9}, f"seeds = 1,000,000,000: at most {LONGEST_AXIS:,} seeds are allowed"),
+    "a list of seeds": (
+        {"seeds": [0] * (LONGEST_AXIS + 1)},
+        f"seeds = 1,000,001: at most {LONGEST_AXIS:,} seeds",
+    ),
+    "rates and seeds": (
+        {"seeds": 10**5, "learning_rate": {"min": 1e-3, "max": 1.0, "num": 10**4}},
+        f"the grid has 1,000,000,000 runs; at most {MOST_RUNS:,}",
+    ),
+    "named rates": (
+        {
+            "learning_rate": {"min": 1e-3, "max": 1.0, "num": 1000}
+            | {f"r{i}": {"min": 1e-3, "max": 1.0, "num": 1000} for i in range(3)}
+        },
+        "the grid has 3,000,000,000,000 runs; at most",
+    ),
+    "axes": (
+        {
+            "optimizer": {
+                "name": "adam",
+                "b1": [i / 4000 for i in MANY],
+                "b2": [i / 4000 for i in MANY],
+                "eps": MANY,
+            }
+        },
+        f"optimizer: has 7,988,005,999 variants; at most {MOST_VARIANTS:,} are allowed",
+    ),
+    "evaluations": (
+        {"steps": 10**8, "evaluate_every": 1},
+        f"evaluate_every = 1: must be 100 or more, because a run of 100,000,000 steps has at most {MOST_EVALUATIONS:,}",
+    ),
+    "depth": ({"optimizer": DEEP}, f"nested more than {DEEPEST} deep"),
+    "name": ({"problem": "x" * 10**6}, "problem.name: unknown problem"),
+    "digits": ({"steps": 16**5000}, "steps: holds a whole number of 20001 bits; 64 are allowed"),
+}
+
+
+@pytest.mark.parametrize("what", HUGE)
+def test_what_is_huge_is_refused_at_once(what: str) -> None:
+    changes, message = HUGE[what]
+    table = {
+        "name": "x",
+        "steps": 10,
+        "problem": "quadratic",
+        "optimizer": "sgd",
+        "learning_rate": {"values": [0.1]},
+    }
+    tracemalloc.start()
+    began = time.process_time()
+    try:
+        with pytest.raises(StudyError) as caught:
+            read(table | changes)
+        seconds, (_, peak) = time.process_time() - began, tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert message in one_line(caught.value, "study: ")
+    assert seconds < 5
+    assert peak < 100e6
+
+
+def test_a_large_grid_is_planned_without_an_object_for_each_run() -> None:
+    table = {"name": "x", "steps": 10, "problem": "quadratic", "optimizer": "sgd", "seeds": 1000}
+    study = read(table | {"learning_rate": {"min": 1e-3, "max": 1.0, "num": 1000}})
+    tracemalloc.start()
+    began = time.process_time()
+    try:
+        grid = of_study(study)
+        assert sum(len(program.runs) for program in grid.programs) == len(grid.run_ids) == 10**6
+        seconds, (_, peak) = time.process_time() - began, tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert seconds < 5
+    assert peak < 200e6

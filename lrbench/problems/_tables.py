@@ -19,6 +19,8 @@ FEWEST_ROWS = 10
 MOST_CATEGORIES = 50
 """A column with more different texts than that is a name or a note, and would be as many inputs."""
 MOST_CLASSES = 1000
+LARGEST = 1e30
+"""The largest number of a table; the square of a larger one would not be finite, and so no mean nor deviation."""
 
 
 class Prepared(NamedTuple):
@@ -174,6 +176,8 @@ def _check(column: pa.Array, where: str) -> None:
         raise DataError(f"{where} is of type {kind}; numbers, booleans and texts are allowed: {advice}")
     elif _is_number(kind) and np.isinf(_numbers(column)).any():
         raise DataError(f"{where} holds an infinite number")
+    elif _is_number(kind) and (np.abs(_numbers(column)) > LARGEST).any():
+        raise DataError(f"{where} holds a number beyond ±{LARGEST:g}; give it in another unit, or {advice}")
     if len(column) == _missing(column).sum():
         raise DataError(f"{where} holds no value; {advice}")
 
@@ -204,6 +208,8 @@ def _targets(column: pa.Array, task: str, where: str) -> tuple[np.ndarray, int]:
     values = _texts(column) if _is_text(kind) else _numbers(column)
     if not _is_text(kind) and np.isinf(values).any():
         raise DataError(f"{where} holds an infinite number")
+    if not _is_text(kind) and (np.abs(values) > LARGEST).any():
+        raise DataError(f"{where} holds a number beyond ±{LARGEST:g}; give it in another unit")
     different, numbered = np.unique(values, return_inverse=True)
     if len(different) < 2:
         raise DataError(f"{where} is {str(values[0])!r} in every row; there is nothing to learn")
@@ -280,6 +286,10 @@ def images(path: str) -> tuple[Split, tuple[int, int, int], int]:
         )
     if not np.isfinite(pixels).all():
         raise DataError(f"{file.name}: `images` holds numbers that are not finite")
+    if np.abs(pixels.astype(np.float64)).max() > LARGEST:
+        raise DataError(
+            f"{file.name}: `images` holds a number beyond ±{LARGEST:g}; give them in another unit"
+        )
     different, numbered = np.unique(labels, return_inverse=True)
     if not 2 <= len(different) <= MOST_CLASSES:
         raise DataError(
