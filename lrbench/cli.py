@@ -261,7 +261,7 @@ def main() -> None:
             typer.echo(f"lrbench: {error.format_message()} `lrbench --help` lists what there is", err=True)
         sys.exit(MISTAKE)
     except LrbenchError as error:
-        typer.echo(f"lrbench: {' '.join(str(error).split())}", err=True)
+        typer.echo(f"lrbench: {error}", err=True)
         sys.exit(MISTAKE)
     if code == INTERRUPTED:
         typer.echo(

@@ -70,6 +70,7 @@ def read(
     _check(table, where)
     studies = {}
     for name, part in table["part"].items():
+        study.shorten(part, [text.removeprefix(f"part.{name}.") for text in overrides])
         given = {"name": f"{table['name']}-{name}", **part}
         studies[name] = study.check(given, f"{where}: part.{name}", trust=trust, folder=folder)
     return Parts(table["name"], table["page"], studies)

@@ -17,7 +17,7 @@ import numpy as np
 
 from lrbench import catalog, grid, lock, parts, several, study
 from lrbench import manifest as manifests
-from lrbench.errors import ProblemError, StoreError, StudyError
+from lrbench.errors import StoreError, StudyError
 from lrbench.grid import Grid, Pack
 from lrbench.parts import Parts
 from lrbench.results import Results, write_pictures
@@ -159,7 +159,9 @@ def _execute(
     began = time.perf_counter()
     # What the manifest says of problems and schedules belongs to its grid: another grid is described anew.
     if not held.all() or not manifests.describes(manifest, whole):
-        engine = _engine(wanted, whole, devices, asked)
+        from lrbench.engine.pack import Engine  # the first import of JAX
+
+        engine = Engine(wanted, whole, devices)
         seconds["starting"] = time.perf_counter() - began
         manifest |= manifests.describe(engine, whole, manifest)
         store.write_manifest(manifest)
@@ -353,16 +355,6 @@ def sweep(
     if finished.failures:
         raise StudyError(f"sweep: {finished.failures[0].error}")
     return finished.results
-
-
-def _engine(wanted: Study, whole: Grid, devices: int | None, asked: object) -> Engine:
-    from lrbench.engine.pack import Engine  # the first import of JAX
-
-    try:
-        return Engine(wanted, whole, devices)
-    except (StudyError, ProblemError) as error:
-        where = asked if isinstance(asked, str | os.PathLike) else wanted.name
-        raise type(error)(f"{where}: {error}") from error
 
 
 def _open(store: Store, fresh: bool, listener: Listener) -> None:

@@ -183,14 +183,16 @@ def load(folder: str | os.PathLike[str]) -> Results:
     """Open a results folder.
 
     Raises:
-        StoreError: if it is none.
+        StoreError: if it is none, or one of a newer lrbench.
     """
     path = Path(folder)
     if not (path / MANIFEST).is_file():
         raise StoreError(
             f"{path}: is no results folder (it has no {MANIFEST}); `lrbench run STUDY` makes one"
         )
-    return Results(path)
+    results = Results(path)
+    _ = results.manifest  # tables of a newer lrbench are not to be read as if they were of this one
+    return results
 
 
 def write_pictures(results: Results) -> list[Path]:

@@ -28,6 +28,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 from jaxtyping import Bool, Float, Int
 
+from lrbench import spreadsheet
 from lrbench.errors import StoreError
 
 SCHEMA_VERSION = 1
@@ -124,7 +125,12 @@ class Store:
             return {}
         except (OSError, ValueError) as error:
             raise StoreError(f"{path}: cannot be read ({error}); start anew with --fresh") from error
-        version = found.get("schema_version", 0)
+        version = found.get("schema_version") if isinstance(found, dict) else None
+        if not isinstance(version, int) or version < 1:
+            raise StoreError(
+                f"{path}: schema_version = {version!r}: must be a whole number from 1 to {SCHEMA_VERSION}, which says how to "
+                "read the folder; put the file back as lrbench wrote it, or start anew with --fresh"
+            )
         if version > SCHEMA_VERSION:
             raise StoreError(
                 f"{path}: was written by a newer lrbench (schema {version}, this one reads up to {SCHEMA_VERSION}); "
@@ -267,12 +273,15 @@ class Store:
             )
 
     def write_table(self, name: str, frame: pd.DataFrame, *, csv: bool = True) -> None:
-        """Write a table as Parquet and CSV: full precision, a missing value empty, booleans true and false."""
+        """Write a table as Parquet and CSV: full precision, a missing value empty, booleans true and false.
+
+        In the CSV, a text that a spreadsheet would run as a formula has an apostrophe before it.
+        """
         table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata()
         self.write(f"{name}.parquet", lambda path: pq.write_table(table, path))
         if csv:
             options = pa.csv.WriteOptions(quoting_style="needed")
-            self.write(f"{name}.csv", lambda path: pa.csv.write_csv(table, path, options))
+            self.write(f"{name}.csv", lambda path: pa.csv.write_csv(spreadsheet.plain(table), path, options))
 
     def write(self, name: str, fill: Callable[[Path], object]) -> Path:
         """Write a file whole or not at all: fill a temporary one, flush it to disk, give it its name."""

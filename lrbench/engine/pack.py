@@ -20,6 +20,7 @@ from lrbench.engine.made import Made
 from lrbench.engine.programs import Programs
 from lrbench.engine.race import Race
 from lrbench.engine.surface import Surface, surface
+from lrbench.errors import LrbenchError
 from lrbench.grid import Grid, Pack, Program
 from lrbench.problems._problem import Problem
 from lrbench.study import Study
@@ -72,7 +73,10 @@ class Engine:
         # XLA fuses a program for one device otherwise than one for several, which moves last digits.
         least = 2 if self.study.deterministic else 1
         self.mesh = devices.mesh(devices.start(self.count, least))
-        self.made = Made(self.study, self.grid, self.mesh)
+        try:
+            self.made = Made(self.study, self.grid, self.mesh)
+        except LrbenchError as error:
+            raise type(error)(f"{self.study.where}: {error}") from error
         self.programs = Programs(self.made)
 
     @property
