@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import io
 import json
 import re
@@ -99,13 +100,10 @@ def test_without_its_part_a_claim_is_not_measured() -> None:
 
 
 def test_a_part_that_lacks_runs_is_not_judged(families: frames.Results) -> None:
-    lacking = frames.Results(
-        families.runs.iloc[:-1], families.curves, families.summary, families.sensitivity, families.manifest
-    )
+    lacking = dataclasses.replace(families, runs=families.runs.iloc[:-1])
     with pytest.raises(NotMeasured, match=r"^part families lacks runs$"):
         Part("families", lacking)
-    told = {**families.manifest, "runs": {"left": 3}}
-    waiting = frames.Results(families.runs, families.curves, families.summary, families.sensitivity, told)
+    waiting = dataclasses.replace(families, manifest={**families.manifest, "runs": {"left": 3}})
     with pytest.raises(NotMeasured, match=r"^part families lacks 3 runs$"):
         Evidence({"families": waiting})["families"]
 
