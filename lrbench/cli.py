@@ -130,8 +130,8 @@ def plan(
     study: StudyName, overrides: Overrides = None, devices: Devices = "all", trust: Trust = False
 ) -> None:
     """Print programs, packs, bytes per lane and an estimate of the time, before anything is run."""
+    from lrbench.parts import read
     from lrbench.plan import plan as made
-    from lrbench.study import read
 
     typer.echo(made(read(study, overrides or (), trust=trust), _count(devices)))
 
@@ -281,7 +281,12 @@ def _count(devices: str) -> int | None:
 def _print_answer(folder: Path) -> None:
     from lrbench.results import load
 
-    answers = load(folder).best()
+    results = load(folder)
+    if results.parts:
+        for verdict in results.verdicts():
+            typer.echo(verdict)
+        return
+    answers = results.best()
     if answers.empty:
         typer.echo("no run is finished yet; there is nothing to answer from")
     for problem, rows in answers.groupby("problem", sort=False):
@@ -299,7 +304,7 @@ def _print_failures(done: Finished) -> None:
 
 def _print_written(folder: Path, *, pictures: bool) -> None:
     names = ["runs.csv", "curves.parquet", "summary.csv", "sensitivity.csv"]
-    names += ["comparison.csv", "ranking.csv", "tuning_budget.csv", "failures.csv"]
+    names += ["comparison.csv", "ranking.csv", "tuning_budget.csv", "claims.csv", "failures.csv"]
     if pictures:
         names += ["plots", "report.html"]
     _print_paths(folder, names)

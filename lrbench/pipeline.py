@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lrbench import catalog, grid, lock, study
+from lrbench import catalog, grid, lock, parts, several, study
 from lrbench import manifest as manifests
 from lrbench.errors import ProblemError, StoreError, StudyError
 from lrbench.grid import Grid, Pack
+from lrbench.parts import Parts
 from lrbench.results import Results, write_pictures
 from lrbench.store import MANIFEST, DamagedPart, Part, Store
 from lrbench.study import Study
@@ -71,7 +72,7 @@ class Finished:
 
 
 def run(
-    asked: str | os.PathLike[str] | Mapping[str, Any] | Study,
+    asked: str | os.PathLike[str] | Mapping[str, Any] | Study | Parts,
     out: str | os.PathLike[str] | None = None,
     **more: Any,
 ) -> Results:
@@ -83,7 +84,7 @@ def run(
 
 
 def execute(
-    asked: str | os.PathLike[str] | Mapping[str, Any] | Study,
+    asked: str | os.PathLike[str] | Mapping[str, Any] | Study | Parts,
     out: str | os.PathLike[str] | None = None,
     *,
     launcher: str = "local",
@@ -113,15 +114,17 @@ def execute(
         StudyError, ProblemError, DataError, StoreError, LaunchError: the user's mistakes, each in one line.
     """
     listener = listener or Listener()
-    wanted = asked if isinstance(asked, Study) else study.read(asked, overrides, trust=trust)
+    wanted = asked if isinstance(asked, Study | Parts) else parts.read(asked, overrides, trust=trust)
+    store = Store(out if out is not None else Path("results") / wanted.name)
+    if isinstance(wanted, Parts):
+        catalog.get("launcher", launcher)
+        given = {"launcher": launcher, "devices": devices, "report": report, "profile": profile}
+        _open(store, fresh, listener)
+        with lock.holding(store.folder):
+            return _execute_parts(wanted, store, given, listener)
     whole = grid.of_study(wanted)
     launch = catalog.get("launcher", launcher).load()
-    store = Store(out if out is not None else Path("results") / wanted.name)
-    _check_foreign(store)
-    if fresh:
-        with lock.holding(store.folder):
-            if aside := store.set_aside():
-                listener.say(f"what {store.folder} held is now in {aside}")
+    _open(store, fresh, listener)
     with lock.holding(store.folder):
         trained = 0
         for _ in range(_TRIES):
@@ -196,6 +199,22 @@ def _execute(
     return Finished(results, trained, failures, traced.path if traced else None)
 
 
+def _execute_parts(wanted: Parts, store: Store, given: Mapping[str, Any], listener: Listener) -> Finished:
+    """Train every part of a study into a folder of its own, and write what they say together."""
+    store.mend()
+    several.check_folder(store, wanted)
+    several.describe(store, wanted)
+    _write_study(store, wanted)
+    done = []
+    for number, (name, part) in enumerate(wanted.studies.items(), 1):
+        listener.say(f"part {name} ({number} of {len(wanted.studies)})")
+        done.append(execute(part, store.folder / name, listener=listener, **given))
+    results = several.rebuild(store, report=given["report"])
+    failures = tuple(failed for part in done for failed in part.failures)
+    traces = [part.profile for part in done if part.profile]
+    return Finished(results, sum(part.trained for part in done), failures, traces[0] if traces else None)
+
+
 def rebuild(
     store: Store,
     manifest: dict[str, Any] | None = None,
@@ -219,6 +238,11 @@ def rebuild(
         StoreError: if it is no results folder, cannot be written, or another process works on it.
     """
     manifest = dict(manifest or store.manifest)
+    if "parts" in manifest:
+        with lock.holding(store.folder):
+            for part in several.stores(store).values():
+                rebuild(part, report=report, listener=listener)
+            return several.rebuild(store, report=report)
     if "grid" not in manifest:
         raise StoreError(
             f"{store.folder}: is no results folder (no manifest.json); `lrbench run STUDY` makes one"
@@ -340,20 +364,24 @@ def _engine(wanted: Study, whole: Grid, devices: int | None, asked: object) -> E
         raise type(error)(f"{where}: {error}") from error
 
 
-def _check_foreign(store: Store) -> None:
-    """Refuse to write among files that are no study's."""
+def _open(store: Store, fresh: bool, listener: Listener) -> None:
+    """Refuse to write among files that are no study's; set aside what is there where that is wanted."""
     if store.folder.exists() and not store.folder.is_dir():
         raise StoreError(f"{store.folder}: is a file; choose another --out")
     known = (store.folder / MANIFEST).exists() or bool(store.part_files())
     if not known and any(store.folder.glob("[!.]*")):
         raise StoreError(f"{store.folder}: holds other files and no study; choose another --out")
+    if fresh:
+        with lock.holding(store.folder):
+            if aside := store.set_aside():
+                listener.say(f"what {store.folder} held is now in {aside}")
 
 
 def _check_folder(store: Store, whole: Grid) -> dict[str, Any]:
     """Return the folder's manifest, and refuse a folder of another study."""
     manifest = store.manifest
     name = manifest.get("study", whole.name)
-    if name != whole.name:
+    if name != whole.name or "parts" in manifest:
         raise StoreError(
             f"{store.folder}: holds the study {name!r}, not {whole.name!r}; choose another --out, or --fresh"
         )
@@ -465,7 +493,7 @@ def _failed(pack: Pack, error: Exception) -> Outcome:
     return Outcome(pack, {}, f"{type(error).__name__}: {' '.join(str(error).split())}")
 
 
-def _write_study(store: Store, wanted: Study) -> None:
+def _write_study(store: Store, wanted: Study | Parts) -> None:
     import tomli_w
 
     text = tomli_w.dumps(wanted.table(store.folder))

@@ -150,6 +150,18 @@ def read(
     """
     if isinstance(study, Mapping):
         return check(dict(study), "study", trust=trust)
+    table, folder = load(study)
+    for text in overrides:
+        assign(table, text)
+    return check(table, str(study), trust=trust, folder=folder)
+
+
+def load(study: str | os.PathLike[str]) -> tuple[dict[str, Any], Path]:
+    """Return what a study file, or the built-in study of that name, holds, and where the paths in it start.
+
+    Raises:
+        StudyError: if there is no such file, or it is not TOML.
+    """
     path = find(study)
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -157,11 +169,9 @@ def read(
         raise StudyError(f"{path}: cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise StudyError(f"{path}: not valid TOML: {error}") from error
-    for text in overrides:
-        assign(table, text)
     # The paths in a built-in study are those that --set gave it, which start where the user is.
     built_in = path.parent == catalog.HERE / "studies"
-    return check(table, str(study), trust=trust, folder=Path() if built_in else path.parent)
+    return table, Path() if built_in else path.parent
 
 
 def find(study: str | os.PathLike[str]) -> Path:
@@ -186,6 +196,10 @@ def find(study: str | os.PathLike[str]) -> Path:
 
 def check(table: dict[str, Any], where: str, *, trust: bool, folder: Path | None = None) -> Study:
     """Return the study that a table describes, or raise `StudyError` with one line."""
+    if "part" in table:
+        raise StudyError(
+            f"{where}: is a study of parts, each of them a study; here only one of those will do"
+        )
     try:
         return Study.model_validate(table, context={"trust": trust, "folder": folder or Path()})
     except ValidationError as error:
