@@ -119,7 +119,9 @@ def execute(
     if isinstance(wanted, Parts):
         catalog.get("launcher", launcher)
         given = {"launcher": launcher, "devices": devices, "report": report, "profile": profile}
-        return _execute_parts(wanted, store, given, fresh=fresh, listener=listener)
+        _open(store, fresh, listener)
+        with lock.holding(store.folder):
+            return _execute_parts(wanted, store, given, listener)
     whole = grid.of_study(wanted)
     launch = catalog.get("launcher", launcher).load()
     _open(store, fresh, listener)
@@ -199,20 +201,17 @@ def _execute(
     return Finished(results, trained, failures, traced.path if traced else None)
 
 
-def _execute_parts(
-    wanted: Parts, store: Store, given: Mapping[str, Any], *, fresh: bool, listener: Listener
-) -> Finished:
+def _execute_parts(wanted: Parts, store: Store, given: Mapping[str, Any], listener: Listener) -> Finished:
     """Train every part of a study into a folder of its own, and write what they say together."""
-    _open(store, fresh, listener)
-    with lock.holding(store.folder):
-        several.check_folder(store, wanted)
-        several.describe(store, wanted)
-        _write_study(store, wanted)
-        done = []
-        for number, (name, part) in enumerate(wanted.studies.items(), 1):
-            listener.say(f"part {name} ({number} of {len(wanted.studies)})")
-            done.append(execute(part, store.folder / name, listener=listener, **given))
-        results = several.rebuild(store, report=given["report"])
+    store.mend()
+    several.check_folder(store, wanted)
+    several.describe(store, wanted)
+    _write_study(store, wanted)
+    done = []
+    for number, (name, part) in enumerate(wanted.studies.items(), 1):
+        listener.say(f"part {name} ({number} of {len(wanted.studies)})")
+        done.append(execute(part, store.folder / name, listener=listener, **given))
+    results = several.rebuild(store, report=given["report"])
     failures = tuple(failed for part in done for failed in part.failures)
     traces = [part.profile for part in done if part.profile]
     return Finished(results, sum(part.trained for part in done), failures, traces[0] if traces else None)
