@@ -102,6 +102,9 @@ class Study(BaseModel):
     deterministic: bool = Field(
         False, strict=True, description="the same tables on any number of devices, and from every launcher"
     )
+    checkpoint_every: float = Field(
+        300, ge=0, allow_inf_nan=False, strict=True, description="seconds of training between two checkpoints"
+    )
     lanes_per_chunk: int | None = Field(
         None, ge=1, le=65536, strict=True, description="overrides the choice made"
     )
@@ -182,6 +185,21 @@ def read(
     """
     if isinstance(study, Mapping):
         return check(dict(study), "study", trust=trust)
+    table, folder = load(study)
+    for text in overrides:
+        assign(table, text)
+    shorten(table, overrides)
+    checked = check(table, str(study), trust=trust, folder=folder)
+    checked._where = str(study)
+    return checked
+
+
+def load(study: str | os.PathLike[str]) -> tuple[dict[str, Any], Path]:
+    """Return what a study file, or the built-in study of that name, holds, and where the paths in it start.
+
+    Raises:
+        StudyError: if there is no such file, or it is not TOML.
+    """
     path = find(study)
     try:
         table = _toml(path.read_text(encoding="utf-8-sig"))
@@ -189,14 +207,9 @@ def read(
         raise StudyError(f"{path}: cannot be read: {error.strerror}") from error
     except ValueError as error:
         raise StudyError(f"{path}: not valid TOML: {error}") from error
-    for text in overrides:
-        assign(table, text)
-    _shorten(table, overrides)
     # The paths in a built-in study are those that --set gave it, which start where the user is.
     built_in = path.parent == catalog.HERE / "studies"
-    checked = check(table, str(study), trust=trust, folder=Path() if built_in else path.parent)
-    checked._where = str(study)
-    return checked
+    return table, Path() if built_in else path.parent
 
 
 def find(study: str | os.PathLike[str]) -> Path:
@@ -222,6 +235,10 @@ def find(study: str | os.PathLike[str]) -> Path:
 
 def check(table: dict[str, Any], where: str, *, trust: bool, folder: Path | None = None) -> Study:
     """Return the study that a table describes, or raise `StudyError` with one line."""
+    if "part" in table:
+        raise StudyError(
+            f"{where}: is a study of parts, each of them a study; here only one of those will do"
+        )
     try:
         _check_plain(table)
         return Study.model_validate(table, context={"trust": trust, "folder": folder or Path()})
@@ -274,7 +291,7 @@ def _toml(text: str) -> dict[str, Any]:
         raise ValueError("tables and lists are nested too deeply") from error
 
 
-def _shorten(table: dict[str, Any], overrides: Sequence[str]) -> None:
+def shorten(table: dict[str, Any], overrides: Sequence[str]) -> None:
     """Evaluate once, at the end, where an override makes runs shorter than the interval that the file sets."""
     keys = {text.partition("=")[0].strip() for text in overrides}
     steps, every = table.get("steps"), table.get("evaluate_every")
