@@ -8,6 +8,7 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
+from datetime import date, time
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -321,6 +322,10 @@ def _check_plain(table: Mapping[str, Any]) -> None:
                     raise StudyError(f"{where} {item!r}: holds a character that is no text")
             elif isinstance(item, Mapping | list | tuple):
                 left.append((where, item, depth + 1))
+            elif isinstance(item, date | time) or (item is None and depth):
+                raise StudyError(
+                    f"{where} = {item!r}: must be a number, a text, true or false, a list or a table"
+                )
 
 
 def _sentence(error: ValidationError) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from pathlib import Path
 from typing import Any
 
@@ -100,3 +101,19 @@ def test_labels_and_numbers_of_your_own_are_the_losss_affair() -> None:
         "nan": "nonfinite",
         "<b>🎉": "ok",
     }
+
+
+@pytest.mark.parametrize("odd", [datetime.date(2000, 1, 1), None])
+def test_dates_and_nothing_are_no_parts_of_a_schedule(odd: Any) -> None:
+    parts = ["constant", {"name": "cosine", "final": [odd]}]
+    table = {
+        "name": "x",
+        "steps": 5,
+        "problem": "quadratic",
+        "optimizer": "sgd",
+        "learning_rate": {"values": [0.1]},
+    }
+    with pytest.raises(
+        StudyError, match=r"final = .*: must be a number, a text, true or false, a list or a table"
+    ):
+        read(table | {"schedule": {"name": "join", "parts": parts}})
