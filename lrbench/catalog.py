@@ -69,15 +69,12 @@ class Parameter:
 
     def coerce(self, value: Any) -> Any:
         """Return `value` as the declared type; raise `ValueError` saying what is allowed."""
-        from pydantic import (  # pydantic is slow to import, and `list` does without
-            TypeAdapter,
-            ValidationError,
-        )
+        from pydantic import ValidationError  # pydantic is slow to import, and `list` does without
 
         if isinstance(value, bool) and self.annotation in {"float", "int"}:
             raise ValueError(f"must be {_article(self.annotation)}")
         try:
-            return TypeAdapter(_type(self.annotation)).validate_python(value)
+            return _adapter(self.annotation).validate_python(value)
         except ValidationError as error:
             raise ValueError(f"must be {_article(self.annotation)}") from error
 
@@ -189,7 +186,7 @@ def unknown(what: str, given: str, allowed: list[str]) -> str:
     >>> unknown("optimizer", "adm", ["adam", "sgd"])
     "unknown optimizer 'adm'; allowed: adam, sgd; did you mean 'adam'?"
     """
-    near = difflib.get_close_matches(given, allowed, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(given[:100], allowed, n=1, cutoff=0.5)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     return f"unknown {what} {given!r}; allowed: {', '.join(allowed) or 'none'}{hint}"
 
@@ -256,6 +253,12 @@ _TYPES: Mapping[str, Any] = {
 
 
 @cache
+def _adapter(annotation: str) -> Any:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(_type(annotation))
+
+
 def _type(annotation: str) -> Any:
     """Return the type that an annotation names, `Any` for one that no study can hold; it is read, and not run.
 

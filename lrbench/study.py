@@ -8,6 +8,7 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
+from datetime import date, time
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -33,6 +34,9 @@ MOST_VARIANTS = 100_000
 """The most variants of problems, of optimizers or of schedules; rates and seeds are not among them."""
 DEEPEST = 50
 """The most levels of tables and lists in a study."""
+
+_LEAST, _LARGEST = -(2**63), 2**63 - 1
+_NO_TEXT = re.compile("[\0\ud800-\udfff]")
 
 
 def _choices(value: Any, info: ValidationInfo) -> tuple[Choice, ...]:
@@ -300,18 +304,28 @@ def _check_plain(table: Mapping[str, Any]) -> None:
     """Refuse what no study means and no message could show: depths, numbers and texts that a file cannot hold."""
     left: list[tuple[str, Any, int]] = [("", table, 0)]
     while left:
-        where, value, depth = left.pop()
+        where, held, depth = left.pop()
         if depth > DEEPEST:
             raise StudyError(f"{where}: tables and lists are nested more than {DEEPEST} deep")
-        if isinstance(value, Mapping):
-            left += [(f"{where}.{key}".lstrip("."), item, depth + 1) for key, item in value.items()]
-            left += [(where, key, depth) for key in value]
-        elif isinstance(value, list | tuple):
-            left += [(where, item, depth + 1) for item in value]
-        elif isinstance(value, int) and not -(2**63) <= value < 2**63:
-            raise StudyError(f"{where}: holds a whole number of {value.bit_length()} bits; 64 are allowed")
-        elif isinstance(value, str) and ("\0" in value or any("\ud800" <= c <= "\udfff" for c in value)):
-            raise StudyError(f"{where} = {value!r}: holds a character that is no text")
+        if isinstance(held, Mapping):
+            left += [(f"{where}.{key}".lstrip("."), [item], depth) for key, item in held.items()]
+            left.append((where, [str(key) for key in held], depth))
+            continue
+        for item in held:
+            if isinstance(item, int):
+                if not _LEAST <= item <= _LARGEST:
+                    raise StudyError(
+                        f"{where}: holds a whole number of {item.bit_length()} bits; 64 are allowed"
+                    )
+            elif isinstance(item, str):
+                if _NO_TEXT.search(item):
+                    raise StudyError(f"{where} {item!r}: holds a character that is no text")
+            elif isinstance(item, Mapping | list | tuple):
+                left.append((where, item, depth + 1))
+            elif isinstance(item, date | time) or (item is None and depth):
+                raise StudyError(
+                    f"{where} = {item!r}: must be a number, a text, true or false, a list or a table"
+                )
 
 
 def _sentence(error: ValidationError) -> str:

@@ -182,7 +182,6 @@ FORBIDDEN_MODULES = {
     "marshal",
     "shelve",
     "yaml",
-    "socket",
     "http",
     "urllib",
     "requests",
@@ -210,6 +209,8 @@ def test_nothing_is_unpickled_evaluated_or_fetched(path: Path) -> None:
                 called
             )
             assert given.get("shell") != "True", called
+            # The name of the host is all that is asked of sockets.
+            assert not called.startswith("socket.") or called == "socket.gethostname", called
             if called in {"np.load", "numpy.load"}:
                 assert given.get("allow_pickle") == "False", called
 
