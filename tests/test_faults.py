@@ -206,8 +206,11 @@ def test_killed_at_any_moment_it_goes_on(tmp_path: Path) -> None:
     rounds = 0
     while hits.total() < KILLS:
         folder, rounds = tmp_path / f"killed{rounds}", rounds + 1
-        while (code := server.run(*command, str(folder), kill_after=chance.uniform(0, lasts))) is None:
-            hits[_where(folder)] += 1
+        code = None
+        while code is None:
+            after = chance.uniform(0, lasts) if hits.total() < KILLS else math.inf
+            code = server.run(*command, str(folder), kill_after=after)
+            hits.update([_where(folder)] if code is None else [])
         assert code == 0
         assert _tables(folder) == expected
         assert not (folder / "checkpoints").exists()
