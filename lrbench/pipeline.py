@@ -19,6 +19,7 @@ from lrbench import catalog, grid, study
 from lrbench import manifest as manifests
 from lrbench.errors import ProblemError, StoreError, StudyError
 from lrbench.grid import Grid, Pack
+from lrbench.objects import Objects
 from lrbench.results import Results, write_pictures
 from lrbench.store import MANIFEST, Store
 from lrbench.study import Study
@@ -328,8 +329,9 @@ def _train(
     outcomes = []
     try:
         for outcome in launch(packs, work, **study.launcher.get(launch.__name__, {})):
-            if outcome.part:
-                store.take_part(outcome.pack.pack_id, outcome.part)
+            if outcome.part or outcome.url:
+                pack_id = outcome.pack.pack_id
+                store.take_part(pack_id, outcome.part or Objects(outcome.url).read(pack_id))
             # What is trained in this process has told of itself, segment by segment.
             if outcome.process != this_process() and not outcome.error:
                 listener.advance(len(outcome.pack.runs), steps)

@@ -138,12 +138,8 @@ class Store:
 
     def holds(self, pack_id: str, run_ids: np.ndarray) -> bool:
         """Return whether the part of a pack is there, and has just these runs in it."""
-        try:
-            with pq.ParquetFile(self.folder / _part_name(pack_id)) as file:
-                found = _ids(file.read(["run_id"]))
-        except (pa.ArrowInvalid, OSError, KeyError):
-            return False
-        return np.array_equal(np.sort(found), np.sort(run_ids))
+        path = self.folder / _part_name(pack_id)
+        return path.exists() and holds(path, run_ids)
 
     def part_files(self) -> list[Path]:
         """Return the paths of all parts, sorted by name; a name with a dot before it is not finished."""
@@ -242,6 +238,16 @@ class Store:
                 _flush(path.parent)
             finally:
                 temporary.unlink(missing_ok=True)
+
+
+def holds(file: Any, run_ids: np.ndarray) -> bool:
+    """Return whether a part has just these runs in it; one that cannot be read has none."""
+    try:
+        with pq.ParquetFile(file) as part:
+            found = _ids(part.read(["run_id"]))
+    except (pa.ArrowInvalid, OSError, KeyError):
+        return False
+    return np.array_equal(np.sort(found), np.sort(run_ids))
 
 
 def part_bytes(part: Part) -> bytes:

@@ -17,6 +17,7 @@ import numpy as np
 from lrbench import grid, identity
 from lrbench.errors import LaunchError
 from lrbench.grid import Pack
+from lrbench.objects import Objects
 from lrbench.store import Part, Store, part_bytes
 from lrbench.study import Study
 
@@ -39,6 +40,7 @@ class Outcome:
         seconds: what it took, by name; empty where it was not trained.
         error: why it failed, empty if it did not.
         part: its part file, where the work was to return it.
+        url: where its part was written, if that is not the results folder.
         process: host and number of the process that worked on it.
     """
 
@@ -46,6 +48,7 @@ class Outcome:
     seconds: Mapping[str, float]
     error: str = ""
     part: bytes = field(default=b"", repr=False)
+    url: str = ""
     process: str = field(default_factory=this_process)
 
 
@@ -61,7 +64,8 @@ class Work:
         folder: the results folder.
         lanes_per_pack: the most runs of a pack, of each program.
         devices: how many devices a process uses; all, left out.
-        returned: whether parts come back with the outcomes, rather than being written into the folder.
+        parts: `shared` writes parts into the folder; `returned` sends them back with the outcomes; a URL is where they are
+            written for whoever fetches them.
         bench: the engine of this process, where there is one already; it stays where it is.
     """
 
@@ -69,7 +73,7 @@ class Work:
     folder: Path
     lanes_per_pack: tuple[int, ...]
     devices: int | None = None
-    returned: bool = False
+    parts: str = "shared"
     bench: Bench | None = field(default=None, compare=False, repr=False)
     token: str = field(default_factory=lambda: uuid.uuid4().hex, repr=False)
     """Tells a process whether the engine that it has is the one for this work."""
@@ -80,16 +84,29 @@ class Work:
         try:
             bench = bench or _bench(self)
             run_ids = bench.run_ids(pack)
-            if not self.returned and bench.store.holds(pack.pack_id, run_ids):
-                return Outcome(pack, {})
+            if self._held(bench, pack, run_ids):
+                return Outcome(pack, {}, url=self._url)
             part = bench.train(pack, run_ids)
         except Exception as error:  # a pack that fails must not take the others with it
             return self.failed(pack, error)
-        if self.returned:
+        if self.parts == "returned":
             return Outcome(pack, part.seconds, part=part_bytes(part))
         began = time.perf_counter()
-        bench.store.write_part(part)
-        return Outcome(pack, {**part.seconds, "write": time.perf_counter() - began})
+        if self._url:
+            Objects(self._url).write(pack.pack_id, part_bytes(part))
+        else:
+            bench.store.write_part(part)
+        return Outcome(pack, {**part.seconds, "write": time.perf_counter() - began}, url=self._url)
+
+    def _held(self, bench: Bench, pack: Pack, run_ids: np.ndarray) -> bool:
+        """Return whether a pack is done already, as far as can be seen from here."""
+        if self._url:
+            return Objects(self._url).holds(pack.pack_id, run_ids)
+        return self.parts == "shared" and bench.store.holds(pack.pack_id, run_ids)
+
+    @property
+    def _url(self) -> str:
+        return self.parts if "://" in self.parts else ""
 
     def prepare(self, packs: Iterable[Pack]) -> None:
         """Begin to compile, in this process, what packs will need."""
@@ -97,9 +114,19 @@ class Work:
         for pack in packs:
             bench.compile(pack)
 
-    def returning(self) -> Work:
-        """Return the same work, for processes that do not see the results folder: parts come with the outcomes."""
-        return dataclasses.replace(self, returned=True)
+    def to(self, parts: str) -> Work:
+        """Return the same work, with another way for its parts.
+
+        Raises:
+            LaunchError, StoreError: if it is none.
+        """
+        if "://" in parts:
+            Objects(parts)
+        elif parts not in {"shared", "returned"}:
+            raise LaunchError(
+                f"parts = {parts!r}: must be returned, shared or a URL, such as s3://bucket/folder"
+            )
+        return dataclasses.replace(self, parts=parts)
 
     def failed(self, pack: Pack, error: BaseException) -> Outcome:
         """Return the outcome of a pack that could not be worked on."""

@@ -45,7 +45,7 @@ def test_it_travels_small_and_does_the_same_elsewhere(table: dict[str, Any], tmp
     assert len(packs) == 2
     assert len(pickle.dumps(work)) < 4000
     assert max(len(pickle.dumps(pack)) for pack in packs) < 1000
-    there: Work = pickle.loads(pickle.dumps(work.returning()))
+    there: Work = pickle.loads(pickle.dumps(work.to("returned")))
     store = Store(tmp_path / "out")
     for pack in packs:
         outcome = there(pack)
@@ -75,7 +75,7 @@ def test_code_of_a_file_is_imported_where_the_work_is(
 ) -> None:
     (tmp_path / "mine.py").write_text(CODE)
     work, packs = _work(table | {"problem": "mine.py:bowl"}, tmp_path / "out")
-    sent = pickle.dumps(work.returning())
+    sent = pickle.dumps(work.to("returned"))
     monkeypatch.chdir("/")
     assert pickle.loads(sent)(packs[0]).error == ""
     assert pickle.loads(sent).study.table(tmp_path) == work.study.table(tmp_path)
@@ -95,7 +95,7 @@ def test_objects_from_python_travel_too(table: dict[str, Any], tmp_path: Path) -
 
     bowl = lb.problem(name="bowl", init=lambda key: jnp.ones(3), loss=loss)
     work, packs = _work(table | {"problem": bowl}, tmp_path)
-    assert cloudpickle.loads(cloudpickle.dumps(work.returning()))(packs[0]).error == ""
+    assert cloudpickle.loads(cloudpickle.dumps(work.to("returned")))(packs[0]).error == ""
 
 
 def test_parts_that_come_back_are_written_as_they_come(
@@ -116,7 +116,7 @@ def test_parts_that_come_back_are_written_as_they_come(
 
 
 def elsewhere(packs: list[Any], work: Work) -> Iterator[Outcome]:
-    there = pickle.loads(pickle.dumps(work.returning()))
+    there = pickle.loads(pickle.dumps(work.to("returned")))
     yield dataclasses.replace(there(packs[0]), process="other:1")
     yield work.failed(packs[1], ValueError("no\nluck"))
 
