@@ -207,6 +207,8 @@ class TestCluster:
             "launcher.ray: a pack needs 64 CPUs and 0 GPUs, and no node of the cluster has them (the largest has 1 CPUs and "
             "0 GPUs); set cpus_per_pack and gpus_per_pack, or add nodes"
         )
+        with pytest.raises(LaunchError, match=r"launcher\.ray\.cpus_per_pack = 0: must be 1 or more"):
+            _run(many, tmp_path / "out", cpus_per_pack=0)
         with pytest.raises(LaunchError, match="parts = 'here': must be returned, shared or a URL"):
             _run(many, tmp_path / "out", parts="here")
         with pytest.raises(StoreError, match="is no URL for parts"):
@@ -221,6 +223,14 @@ def test_without_ray_one_line_says_how_to_get_it(
         LaunchError, match=r"^--launcher ray needs Ray; get it with: pip install 'lrbench\[ray\]'$"
     ):
         _run(many, tmp_path / "out")
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "nowhere", "ray://127.0.0.1:1"])
+def test_an_address_where_nothing_listens_is_said_at_once(address: str) -> None:
+    with pytest.raises(
+        LaunchError, match=f"launcher.ray.address = '{address}': no Ray cluster answers there"
+    ):
+        launcher._connect(None, address)
 
 
 class _Task:

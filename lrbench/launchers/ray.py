@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import socket
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -47,6 +48,9 @@ def ray(
     Raises:
         LaunchError: if Ray is not installed, no cluster answers, or no node of it has what a pack needs.
     """
+    for name, given, least in (("cpus", cpus_per_pack, 1), ("gpus", gpus_per_pack, 0)):
+        if given is not None and given < least:
+            raise LaunchError(f"launcher.ray.{name}_per_pack = {given}: must be {least} or more")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
         import ray
@@ -96,28 +100,43 @@ def _map(
             try:
                 yield ray.get(reference)
             except ray.exceptions.RayTaskError as error:
-                yield work.failed(pack, error.cause)
+                yield work.failed(pack, error.cause or error)
             except ray.exceptions.RayError as error:
                 yield work.failed(pack, error)
 
 
 def _connect(ray: Any, address: str) -> None:
+    asked = os.environ.get("RAY_ADDRESS", "auto") if address == "auto" else address
+    if asked not in {"auto", "local"}:
+        _knock(asked)
     quiet = {"log_to_driver": False, "logging_level": "error"}
     with warnings.catch_warnings():
         # JAX warns of any fork; these go on to exec at once, and need no lock that JAX may hold.
         warnings.filterwarnings("ignore", r"os\.fork\(\) was called", RuntimeWarning)
-        if address != "local":
-            try:
-                ray.init(address=address, **quiet)
+        try:
+            if asked != "local":
+                ray.init(address=asked, **quiet)
                 return
-            except (ConnectionError, RuntimeError, ValueError) as error:
-                asked = os.environ.get("RAY_ADDRESS", "auto") if address == "auto" else address
-                if asked != "auto":
-                    told = " ".join(str(error).split())
-                    raise LaunchError(
-                        f"launcher.ray.address = {asked!r}: no Ray cluster answers there: {told}"
-                    ) from error
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            if asked != "auto":
+                raise _unreachable(asked, error) from error
         ray.init(address="local", include_dashboard=False, _node_ip_address="127.0.0.1", **quiet)
+
+
+def _knock(address: str) -> None:
+    """Raise `LaunchError` if nothing listens at an address, for which Ray itself would wait for many minutes."""
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=10).close()
+    except (OSError, ValueError) as error:
+        raise _unreachable(address, error) from error
+
+
+def _unreachable(address: str, error: Exception) -> LaunchError:
+    told = " ".join(str(error).split())
+    return LaunchError(
+        f"launcher.ray.address = {address!r}: no Ray cluster answers there ({told}); give HOST:PORT, auto or local"
+    )
 
 
 def _nodes(ray: Any) -> list[Mapping[str, float]]:
