@@ -7,6 +7,7 @@ text and imports nothing, so that `lrbench list` and the checking of a study nee
 from __future__ import annotations
 
 import ast
+import builtins
 import difflib
 import functools
 import importlib
@@ -16,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, Union
 
 from lrbench.errors import StudyError
 
@@ -246,12 +247,41 @@ def _parameters(node: ast.FunctionDef, doc: str) -> dict[str, Parameter]:
     }
 
 
+_TYPES: Mapping[str, Any] = {
+    **{kind.__name__: kind for kind in (float, int, bool, str, tuple, list, dict)},
+    "Sequence": list,
+    "File": str,
+    "Part": Part,
+}
+
+
 @cache
 def _type(annotation: str) -> Any:
-    from typing import Literal
+    """Return the type that an annotation names, `Any` for one that no study can hold; it is read, and not run.
 
-    scope = {"Literal": Literal, "Any": Any, "File": str, "Part": Part}
-    return eval(annotation, scope)
+    >>> _type("tuple[int, ...] | None"), _type("jax.Array")
+    (typing.Optional[tuple[int, ...]], typing.Any)
+    """
+    try:
+        return _resolved(ast.parse(annotation, mode="eval").body)
+    except (SyntaxError, TypeError, ValueError):
+        return Any
+
+
+def _resolved(node: ast.expr) -> Any:
+    match node:
+        case ast.Constant(value=None | builtins.Ellipsis as value):
+            return value
+        case ast.Name(id=name):
+            return _TYPES.get(name, Any)
+        case ast.BinOp(left=left, op=ast.BitOr(), right=right):
+            return Union[_resolved(left), _resolved(right)]  # noqa: UP007 -- made from two values
+        case ast.Subscript(value=ast.Name(id=name) | ast.Attribute(attr=name), slice=inner):
+            items = inner.elts if isinstance(inner, ast.Tuple) else [inner]
+            if name == "Literal":
+                return Literal[tuple(ast.literal_eval(item) for item in items)]
+            return _TYPES[name][tuple(map(_resolved, items))] if name in _TYPES else Any
+    return Any
 
 
 def _article(annotation: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import itertools
+import json
 import math
 import os
 import sys
@@ -15,6 +16,9 @@ from typing import Any
 
 from lrbench import catalog, fingerprint
 from lrbench.errors import StudyError
+
+LONGEST_NAME = 100
+"""The most characters of the name of a problem, optimizer or schedule of the user's own."""
 
 
 class Optimizer(dict[str, Any]):
@@ -154,9 +158,9 @@ def _check_files(choice: Choice, where: str) -> None:
     """Refuse a file that is not there."""
     for name, values in choice.axes.items():
         for value in values if choice.entry.settings[name].file else ():
-            path = Path(choice.folder, value)
-            if value and not path.is_file():
-                what = "is a folder" if path.is_dir() else "no such file"
+            path = os.path.join(choice.folder, value)  # noqa: PTH118 -- Path.is_file raises where a name is too long
+            if value and not os.path.isfile(path):  # noqa: PTH113
+                what = "is a folder" if os.path.isdir(path) else "no such file"  # noqa: PTH112
                 raise StudyError(
                     f"{where}.{name} = {value!r}: {what}; a path starts at the folder of the study file, "
                     f"here {choice.folder.resolve()}"
@@ -166,12 +170,13 @@ def _check_files(choice: Choice, where: str) -> None:
 def _of_object(kind: str, thing: Any, where: str, table: Mapping[str, Any] | None = None) -> Choice:
     """Describe a Python object: an optimizer or schedule function, or a problem."""
     if kind == "problem" and hasattr(thing, "loss") and hasattr(thing, "name"):
+        _check_name(thing.name, where)
         entry = catalog.Entry(kind, thing.name, "", {}, function=lambda: thing)
         return Choice(
             entry, _axes(entry, table or {}, where), fingerprint.of_object(thing), f"python:{thing.name}"
         )
     if callable(thing):
-        entry = catalog.of_function(kind, thing)
+        entry = _own(kind, thing, where)
         axes = _axes(entry, table or {}, where)
         return Choice(entry, axes, fingerprint.of_object(thing), f"python:{entry.name}")
     raise StudyError(f"{where} = {thing!r}: must be a name, a table with a name, or a {kind} of your own")
@@ -207,7 +212,7 @@ def _axis(parameter: catalog.Parameter, value: Any, where: str) -> tuple[Any, ..
         raise StudyError(f"{where} = {value!r}: {error}") from error
     if any(isinstance(item, float) and not math.isfinite(item) for item in axis):
         raise StudyError(f"{where} = {value!r}: must be finite")
-    if any(item in axis[:index] for index, item in enumerate(axis)):
+    if len({json.dumps(item, sort_keys=True, default=repr) for item in axis}) < len(axis):
         raise StudyError(f"{where} = {value!r}: a value stands there twice")
     return axis
 
@@ -237,7 +242,7 @@ def _reference(
             path = Path(module.__file__ or "")
     except StudyError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise StudyError(
             f"{where}.name = {name!r}: importing it failed: {type(error).__name__}: {error}"
         ) from error
@@ -245,5 +250,27 @@ def _reference(
     if not callable(function):
         public = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
         raise StudyError(f"{where}.name = {name!r}: {catalog.unknown('function', attribute, public)}")
+    if not path.is_file():
+        raise StudyError(
+            f"{where}.name = {name!r}: has no file of Python whose content could tell its versions apart"
+        )
     file = path if place.endswith(".py") else None
-    return catalog.of_function(kind, function), fingerprint.of_file(path), file
+    return _own(kind, function, where), fingerprint.of_file(path), file
+
+
+def _own(kind: str, function: Callable[..., Any], where: str) -> catalog.Entry:
+    """Describe a user's own function, whose name will stand in tables, plots and messages."""
+    try:
+        entry = catalog.of_function(kind, function)
+    except (TypeError, ValueError) as error:
+        raise StudyError(f"{where}.name = {function!r}: its parameters cannot be read: {error}") from error
+    _check_name(entry.name, where)
+    return entry
+
+
+def _check_name(name: Any, where: str) -> None:
+    """Refuse a name that is no line of text; any printable characters will do, for nothing reads a name as code or a path."""
+    if not isinstance(name, str) or not 1 <= len(name) <= LONGEST_NAME or not name.isprintable():
+        raise StudyError(
+            f"{where}.name = {name!r}: must be a text of one line, of 1 to {LONGEST_NAME} characters"
+        )

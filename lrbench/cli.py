@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from importlib import metadata
 from pathlib import Path
@@ -129,8 +130,8 @@ def plan(
     study: StudyName, overrides: Overrides = None, devices: Devices = "all", trust: Trust = False
 ) -> None:
     """Print programs, packs, bytes per lane and an estimate of the time, before anything is run."""
+    from lrbench.parts import read
     from lrbench.plan import plan as made
-    from lrbench.study import read
 
     typer.echo(made(read(study, overrides or (), trust=trust), _count(devices)))
 
@@ -152,9 +153,10 @@ def list_(
 def report(folder: Folder) -> None:
     """Make every table, plot and the report of a folder anew from its parts."""
     from lrbench.pipeline import rebuild
+    from lrbench.progress import listener
     from lrbench.store import Store
 
-    rebuild(Store(folder))
+    rebuild(Store(folder), listener=listener(quiet=False))
     _print_written(folder, pictures=True)
 
 
@@ -246,9 +248,12 @@ def speed() -> None:
 
 
 def main() -> None:
-    """Run the command line; a user's mistake is one line and exit code 2."""
+    """Run the command line; a user's mistake is one line and exit code 2; SIGTERM does what Ctrl-C does."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         code = app(standalone_mode=False)
+    except KeyboardInterrupt:
+        code = INTERRUPTED
     except _UsageError as error:
         if not sys.argv[1:]:
             error.show()
@@ -256,7 +261,7 @@ def main() -> None:
             typer.echo(f"lrbench: {error.format_message()} `lrbench --help` lists what there is", err=True)
         sys.exit(MISTAKE)
     except LrbenchError as error:
-        typer.echo(f"lrbench: {' '.join(str(error).split())}", err=True)
+        typer.echo(f"lrbench: {error}", err=True)
         sys.exit(MISTAKE)
     if code == INTERRUPTED:
         typer.echo(
@@ -276,7 +281,12 @@ def _count(devices: str) -> int | None:
 def _print_answer(folder: Path) -> None:
     from lrbench.results import load
 
-    answers = load(folder).best()
+    results = load(folder)
+    if results.parts:
+        for verdict in results.verdicts():
+            typer.echo(verdict)
+        return
+    answers = results.best()
     if answers.empty:
         typer.echo("no run is finished yet; there is nothing to answer from")
     for problem, rows in answers.groupby("problem", sort=False):
@@ -294,7 +304,7 @@ def _print_failures(done: Finished) -> None:
 
 def _print_written(folder: Path, *, pictures: bool) -> None:
     names = ["runs.csv", "curves.parquet", "summary.csv", "sensitivity.csv"]
-    names += ["comparison.csv", "ranking.csv", "tuning_budget.csv"]
+    names += ["comparison.csv", "ranking.csv", "tuning_budget.csv", "claims.csv", "failures.csv"]
     if pictures:
         names += ["plots", "report.html"]
     _print_paths(folder, names)

@@ -19,7 +19,7 @@ from jaxtyping import Bool, Float, Int
 
 from lrbench import identity
 from lrbench.choice import Choice
-from lrbench.errors import StudyError
+from lrbench.errors import StoreError, StudyError
 from lrbench.study import Study
 
 
@@ -47,7 +47,7 @@ class Variant:
     files: Mapping[str, str] = field(default_factory=dict)
     off: tuple[str, ...] = ()
 
-    @property
+    @cached_property
     def identity(self) -> str:
         """What tells it from any other, as canonical JSON.
 
@@ -229,7 +229,17 @@ class Grid:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Grid:
-        """Make the grid that `asdict` described."""
+        """Make the grid that `asdict` described; raise `StoreError` if it is another thing."""
+        try:
+            return cls._of(data)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            said = f"{type(error).__name__}: {error}"
+            raise StoreError(
+                f"the grid in manifest.json cannot be read ({said}); start anew with --fresh"
+            ) from error
+
+    @classmethod
+    def _of(cls, data: Mapping[str, Any]) -> Grid:
         kinds = {}
         for kind in ("problems", "optimizers", "schedules"):
             lists = "shown", "numeric", "off"
@@ -242,7 +252,10 @@ class Grid:
 
 def of_study(study: Study) -> Grid:
     """Return the grid of a study; the same point twice raises `StudyError`."""
-    kinds = {kind: _variants(kind, getattr(study, kind)) for kind in ("problem", "optimizer", "schedule")}
+    try:
+        kinds = {kind: _variants(kind, getattr(study, kind)) for kind in ("problem", "optimizer", "schedule")}
+    except StudyError as error:
+        raise StudyError(f"{study.where}: {error}") from error
     return Grid(
         study.name,
         kinds["problem"],

@@ -10,6 +10,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 MOST_RUNS = 20_000_000
+LONGEST_AXIS = 1_000_000
+"""The most values of one axis: rates or seeds."""
 SMALLEST, LARGEST = 1e-30, 1e30
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 # The sensitivity table has columns learning_rate_sensitivity...; a rate of that name would be taken for one.
@@ -23,7 +25,7 @@ class Rates(BaseModel):
 
     min: float | None = Field(None, ge=SMALLEST, le=LARGEST, allow_inf_nan=False)
     max: float | None = Field(None, ge=SMALLEST, le=LARGEST, allow_inf_nan=False)
-    num: int | None = Field(None, ge=1, le=MOST_RUNS, strict=True)
+    num: int | None = Field(None, ge=1, le=LONGEST_AXIS, strict=True)
     per_decade: float | None = Field(None, gt=0, le=1e6, allow_inf_nan=False)
     values: tuple[Annotated[float, Field(ge=SMALLEST, le=LARGEST, allow_inf_nan=False)], ...] | None = None
 
@@ -41,6 +43,8 @@ class Rates(BaseModel):
             raise ValueError("needs min, max and num; or min, max and per_decade; or values")
         elif self.min > self.max or (self.min == self.max and (self.num or 2) > 1):
             raise ValueError(f"min = {self.min:g} must be below max = {self.max:g}")
+        if self.count > LONGEST_AXIS:
+            raise ValueError(f"has {self.count:,} rates; at most {LONGEST_AXIS:,} are allowed on one axis")
         return self
 
     @property

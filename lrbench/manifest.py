@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from lrbench import catalog, machine
-from lrbench.grid import Grid
+from lrbench.grid import Grid, Pack, Variant
 from lrbench.store import Store
 
 if TYPE_CHECKING:
@@ -18,9 +20,13 @@ if TYPE_CHECKING:
 
 def describe(engine: Engine, whole: Grid, before: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the manifest says of a study before it is trained."""
-    lanes_per_pack = before.get("lanes_per_pack")
-    if lanes_per_pack is None or len(lanes_per_pack) != len(whole.programs):
-        lanes_per_pack = [engine.lanes_per_pack(program) for program in whole.programs]
+    known = before.get("lanes_per_pack", ())
+    if len(known) != len(whole.programs):
+        known = [0] * len(whole.programs)
+    # 0 is that of a program that could not be made so far.
+    lanes_per_pack = [
+        lanes or engine.lanes_per_pack(program) for lanes, program in zip(known, whole.programs, strict=True)
+    ]
     return {
         "study": whole.name,
         "started": before.get("started", now()),
@@ -53,7 +59,7 @@ def objectives(manifest: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def account(store: Store, whole: Grid, failures: Mapping[str, str]) -> dict[str, Any]:
+def account(store: Store, whole: Grid) -> dict[str, Any]:
     """Return what the manifest says of the runs and packs that are there."""
     packs: list[dict[str, Any]] = []
     totals, steps = {"compile": 0.0, "train": 0.0, "evaluate": 0.0}, 0
@@ -69,10 +75,30 @@ def account(store: Store, whole: Grid, failures: Mapping[str, str]) -> dict[str,
     return {
         "runs": {"total": len(whole), "done": done, "left": len(whole) - done},
         "packs": packs,
-        "failures": [{"pack_id": pack_id, "error": error} for pack_id, error in failures.items()],
         "seconds": {name: round(total, 3) for name, total in totals.items()},
         "lane_steps": {"total": steps, "saved": saved, "stopped": stopped},
         "model_steps_per_second": round(steps / totals["train"], 1) if totals["train"] else None,
+    }
+
+
+def failure(whole: Grid, pack: Pack, error: str) -> dict[str, Any]:
+    """Return what is said of a pack that failed: which points of the grid it has, and why."""
+    problem, optimizer, schedule, *_, seed = whole.indices(pack.runs)
+    rates = whole.rates(pack.runs)[""]
+
+    def labels(variants: Sequence[Variant], places: np.ndarray) -> str:
+        return "; ".join(variants[place].label for place in np.unique(places))
+
+    return {
+        "pack_id": pack.pack_id,
+        "problem": labels(whole.problems, problem),
+        "optimizer": labels(whole.optimizers, optimizer),
+        "schedule": labels(whole.schedules, schedule),
+        "learning_rate_low": float(rates.min()),
+        "learning_rate_high": float(rates.max()),
+        "seeds": " ".join(str(whole.seeds[place]) for place in np.unique(seed)),
+        "runs": len(pack.runs),
+        "error": error,
     }
 
 

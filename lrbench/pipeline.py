@@ -9,25 +9,30 @@ import tempfile
 import time
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lrbench import catalog, grid, study
+from lrbench import catalog, grid, lock, parts, several, study
 from lrbench import manifest as manifests
-from lrbench.errors import ProblemError, StoreError, StudyError
+from lrbench.errors import StoreError, StudyError
 from lrbench.grid import Grid, Pack
 from lrbench.objects import Objects
+from lrbench.parts import Parts
 from lrbench.results import Results, write_pictures
-from lrbench.store import MANIFEST, Store
+from lrbench.store import MANIFEST, DamagedPart, Store
 from lrbench.study import Study
 from lrbench.work import Bench, Outcome, Work, this_process
 
 if TYPE_CHECKING:
     from lrbench.engine.pack import Engine
     from lrbench.trace import Traced
+
+
+_TRIES = 3
+"""How often parts that are damaged as soon as they are written are trained again by one command."""
 
 
 class Listener:
@@ -60,7 +65,7 @@ class Finished:
 
 
 def run(
-    asked: str | os.PathLike[str] | Mapping[str, Any] | Study,
+    asked: str | os.PathLike[str] | Mapping[str, Any] | Study | Parts,
     out: str | os.PathLike[str] | None = None,
     **more: Any,
 ) -> Results:
@@ -72,7 +77,7 @@ def run(
 
 
 def execute(
-    asked: str | os.PathLike[str] | Mapping[str, Any] | Study,
+    asked: str | os.PathLike[str] | Mapping[str, Any] | Study | Parts,
     out: str | os.PathLike[str] | None = None,
     *,
     launcher: str = "local",
@@ -101,25 +106,55 @@ def execute(
     Raises:
         StudyError, ProblemError, DataError, StoreError, LaunchError: the user's mistakes, each in one line.
     """
-    from lrbench import tables
-
     listener = listener or Listener()
-    traced: Traced | None = None
-    wanted = asked if isinstance(asked, Study) else study.read(asked, overrides, trust=trust)
+    wanted = asked if isinstance(asked, Study | Parts) else parts.read(asked, overrides, trust=trust)
+    store = Store(out if out is not None else Path("results") / wanted.name)
+    if isinstance(wanted, Parts):
+        catalog.get("launcher", launcher)
+        given = {"launcher": launcher, "devices": devices, "report": report, "profile": profile}
+        return _execute_parts(wanted, store, given, fresh=fresh, listener=listener)
     whole = grid.of_study(wanted)
     launch = catalog.get("launcher", launcher).load()
-    store = Store(out if out is not None else Path("results") / wanted.name)
-    _check_foreign(store)
-    if fresh and (aside := store.set_aside()):
-        listener.say(f"what {store.folder} held is now in {aside}")
+    _open(store, fresh, listener)
+    with lock.holding(store.folder):
+        trained = 0
+        for _ in range(_TRIES):
+            done = _execute(asked, wanted, whole, store, launch, devices, report, profile, listener)
+            trained += done.trained
+            if not _lost(store, whole, done.failures):
+                return replace(done, trained=trained)
+    raise StoreError(
+        f"{store.folder}: parts are damaged as soon as they are written; see whether the disk is sound"
+    )
+
+
+def _execute(
+    asked: object,
+    wanted: Study,
+    whole: Grid,
+    store: Store,
+    launch: Callable[..., Iterable[Outcome]],
+    devices: int | None,
+    report: bool,
+    profile: bool,
+    listener: Listener,
+) -> Finished:
+    """Train what a folder does not hold yet, and write all that is made from its parts."""
+    from lrbench import tables
+
+    traced: Traced | None = None
     manifest = _check_folder(store, whole)
+    for line in store.mend():
+        listener.say(line)
     held = store.held(whole.run_ids, stopped=whole.race)
     outcomes: list[Outcome] = []
     seconds: dict[str, float] = {}
     began = time.perf_counter()
     # What the manifest says of problems and schedules belongs to its grid: another grid is described anew.
     if not held.all() or not manifests.describes(manifest, whole):
-        engine = _engine(wanted, whole, devices, asked)
+        from lrbench.engine.pack import Engine  # the first import of JAX
+
+        engine = Engine(wanted, whole, devices)
         seconds["starting"] = time.perf_counter() - began
         manifest |= manifests.describe(engine, whole, manifest)
         store.write_manifest(manifest)
@@ -136,7 +171,12 @@ def execute(
             from lrbench.trace import Traced
 
             listener = traced = Traced(listener, store.folder)
-        outcomes = _train(engine, store, launch, manifest["lanes_per_pack"], ~held, listener)
+        # A program that cannot be made is one pack, which fails.
+        lanes_per_pack = [
+            lanes or len(program.runs)
+            for lanes, program in zip(manifest["lanes_per_pack"], whole.programs, strict=True)
+        ]
+        outcomes = _train(engine, store, launch, lanes_per_pack, ~held, listener)
         seconds["writing"] = sum(outcome.seconds.get("write", 0.0) for outcome in outcomes)
     failures = tuple(outcome for outcome in outcomes if outcome.error)
     trained = int(store.held(whole.run_ids, stopped=whole.race).sum() - held.sum())
@@ -148,8 +188,27 @@ def execute(
     }
     _write_study(store, wanted)
     seconds = {"training": time.perf_counter() - began, **seconds} if trained else {}
-    results = rebuild(store, manifest, report=report, seconds=seconds, failures=failures)
+    results = rebuild(store, manifest, report=report, seconds=seconds, failures=failures, listener=listener)
     return Finished(results, trained, failures, traced.path if traced else None)
+
+
+def _execute_parts(
+    wanted: Parts, store: Store, given: Mapping[str, Any], *, fresh: bool, listener: Listener
+) -> Finished:
+    """Train every part of a study into a folder of its own, and write what they say together."""
+    _open(store, fresh, listener)
+    with lock.holding(store.folder):
+        several.check_folder(store, wanted)
+        several.describe(store, wanted)
+        _write_study(store, wanted)
+        done = []
+        for number, (name, part) in enumerate(wanted.studies.items(), 1):
+            listener.say(f"part {name} ({number} of {len(wanted.studies)})")
+            done.append(execute(part, store.folder / name, listener=listener, **given))
+        results = several.rebuild(store, report=given["report"])
+    failures = tuple(failed for part in done for failed in part.failures)
+    traces = [part.profile for part in done if part.profile]
+    return Finished(results, sum(part.trained for part in done), failures, traces[0] if traces else None)
 
 
 def rebuild(
@@ -158,29 +217,54 @@ def rebuild(
     *,
     report: bool = True,
     seconds: dict[str, float] | None = None,
-    failures: Iterable[Outcome] = (),
+    failures: Iterable[Outcome] | None = None,
+    listener: Listener | None = None,
 ) -> Results:
-    """Make the tables, plots and report of a folder anew from its parts.
+    """Make the tables, plots and report of a folder anew from its parts; one that is damaged is set aside.
 
     Args:
         store: the folder.
         manifest: what is known of it; left out, what it says itself.
         report: whether plots and the report are made too.
         seconds: wall time so far, by name; filled in.
-        failures: packs that failed.
+        failures: packs that failed; left out, those that the manifest names.
+        listener: told what is set aside.
 
     Raises:
-        StoreError: if it is no results folder, or cannot be written.
+        StoreError: if it is no results folder, cannot be written, or another process works on it.
     """
-    from lrbench import tables
-    from lrbench.analysis import Thresholds
-
     manifest = dict(manifest or store.manifest)
+    if "parts" in manifest:
+        with lock.holding(store.folder):
+            for part in several.stores(store).values():
+                rebuild(part, report=report, listener=listener)
+            return several.rebuild(store, report=report)
     if "grid" not in manifest:
         raise StoreError(
             f"{store.folder}: is no results folder (no manifest.json); `lrbench run STUDY` makes one"
         )
-    seconds = {} if seconds is None else seconds
+    listener = listener or Listener()
+    with lock.holding(store.folder):
+        for line in store.mend():
+            listener.say(line)
+        while True:
+            try:
+                return _rebuild(store, manifest, report, {} if seconds is None else seconds, failures)
+            except DamagedPart as damaged:
+                listener.say(store.set_part_aside(damaged))
+
+
+def _rebuild(
+    store: Store,
+    manifest: dict[str, Any],
+    report: bool,
+    seconds: dict[str, float],
+    failures: Iterable[Outcome] | None,
+) -> Results:
+    """Write everything that is made from the parts of a folder."""
+    from lrbench import tables
+    from lrbench.analysis import Thresholds
+
     whole = Grid.from_dict(manifest["grid"])
     thresholds = Thresholds()
     objectives = manifests.objectives(manifest)
@@ -188,7 +272,10 @@ def rebuild(
     began = time.perf_counter()
     tables.build(store, whole, thresholds, objectives, manifest.get("target"))
     seconds["tables"] = time.perf_counter() - began
-    manifest |= manifests.account(store, whole, {failed.pack.pack_id: failed.error for failed in failures})
+    if failures is not None:
+        manifest["failures"] = [manifests.failure(whole, failed.pack, failed.error) for failed in failures]
+    tables.write_failures(store, manifest.get("failures", ()))
+    manifest |= manifests.account(store, whole)
     store.write_manifest(manifest)
     results = Results(store.folder)
     if report:
@@ -263,34 +350,28 @@ def sweep(
     return finished.results
 
 
-def _engine(wanted: Study, whole: Grid, devices: int | None, asked: object) -> Engine:
-    from lrbench.engine.pack import Engine  # the first import of JAX
-
-    try:
-        return Engine(wanted, whole, devices)
-    except (StudyError, ProblemError) as error:
-        where = asked if isinstance(asked, str | os.PathLike) else wanted.name
-        raise type(error)(f"{where}: {error}") from error
-
-
-def _check_foreign(store: Store) -> None:
-    """Refuse to write among files that are no study's."""
+def _open(store: Store, fresh: bool, listener: Listener) -> None:
+    """Refuse to write among files that are no study's; set aside what is there where that is wanted."""
     if store.folder.exists() and not store.folder.is_dir():
         raise StoreError(f"{store.folder}: is a file; choose another --out")
     known = (store.folder / MANIFEST).exists() or bool(store.part_files())
     if not known and any(store.folder.glob("[!.]*")):
         raise StoreError(f"{store.folder}: holds other files and no study; choose another --out")
+    if fresh:
+        with lock.holding(store.folder):
+            if aside := store.set_aside():
+                listener.say(f"what {store.folder} held is now in {aside}")
 
 
 def _check_folder(store: Store, whole: Grid) -> dict[str, Any]:
     """Return the folder's manifest, and refuse a folder of another study."""
     manifest = store.manifest
     name = manifest.get("study", whole.name)
-    if name != whole.name:
+    if name != whole.name or "parts" in manifest:
         raise StoreError(
             f"{store.folder}: holds the study {name!r}, not {whole.name!r}; choose another --out, or --fresh"
         )
-    before, now = _sources(Grid.from_dict(manifest["grid"])) if "grid" in manifest else {}, _sources(whole)
+    before, now = _trained_sources(store, manifest) if "grid" in manifest else {}, _sources(whole)
     changed = sorted(what for what in before.keys() & now.keys() if before[what] != now[what])
     if changed:
         raise StoreError(
@@ -298,6 +379,31 @@ def _check_folder(store: Store, whole: Grid) -> dict[str, Any]:
             "choose another --out, or --fresh"
         )
     return manifest
+
+
+def _trained_sources(store: Store, manifest: Mapping[str, Any]) -> dict[str, str]:
+    """Return the hash of what runs of a folder were trained with; code that only ever failed may be mended."""
+    before = Grid.from_dict(manifest["grid"])
+    if not _sources(before):
+        return {}
+    held = np.flatnonzero(store.held(before.run_ids, stopped=True))
+    problems, optimizers, schedules = (np.unique(places) for places in before.indices(held)[:3])
+    return _sources(
+        replace(
+            before,
+            problems=tuple(before.problems[number] for number in problems),
+            optimizers=tuple(before.optimizers[number] for number in optimizers),
+            schedules=tuple(before.schedules[number] for number in schedules),
+        )
+    )
+
+
+def _lost(store: Store, whole: Grid, failures: Iterable[Outcome]) -> bool:
+    """Return whether runs are missing that no pack failed to train."""
+    missing = ~store.held(whole.run_ids, stopped=whole.race)
+    for failed in failures:
+        missing[failed.pack.runs] = False
+    return bool(missing.any())
 
 
 def _sources(whole: Grid) -> dict[str, str]:
@@ -342,7 +448,7 @@ def _train(
     return outcomes
 
 
-def _write_study(store: Store, wanted: Study) -> None:
+def _write_study(store: Store, wanted: Study | Parts) -> None:
     import tomli_w
 
     text = tomli_w.dumps(wanted.table(store.folder))

@@ -9,6 +9,7 @@ import numpy as np
 
 from lrbench import grid
 from lrbench.grid import Grid
+from lrbench.parts import Parts
 from lrbench.study import Study
 from lrbench.tabulate import aligned
 
@@ -18,8 +19,8 @@ _SIDE = 256
 """Rows of the small matrices whose products are timed."""
 
 
-def plan(study: Study, devices: int | None = None) -> str:
-    """Return a plan of a study as text; nothing is compiled or trained.
+def plan(study: Study | Parts, devices: int | None = None) -> str:
+    """Return a plan of a study as text, of one of parts the plan of every part; nothing is compiled or trained.
 
     Times are those that a program took when it last ran on this machine. For one that never did, the estimate takes the
     floating-point operations of a step, as XLA counts them, over the speed at which one device multiplies small
@@ -28,6 +29,8 @@ def plan(study: Study, devices: int | None = None) -> str:
     from lrbench.engine import products
     from lrbench.engine.pack import Engine
 
+    if isinstance(study, Parts):
+        return "\n\n".join(plan(part, devices) for part in study.studies.values())
     whole = grid.of_study(study)
     engine = Engine(study, whole, devices)
     pace = products.flops_per_second(_SIDE, [engine.mesh.devices.flat[0]])
@@ -70,8 +73,9 @@ def _row(engine: Any, program: Any, pace: float) -> dict[str, Any]:
 
     about = engine.describe(program)
     known = engine.programs.capacity(program)
+    flops = engine.made.flops(program)  # raises where a user's function does
     per_pack = engine.lanes_per_pack(program)
-    estimate = (engine.made.flops(program) / pace + STEP_SECONDS) / engine.mesh.size
+    estimate = (flops / pace + STEP_SECONDS) / engine.mesh.size
     return {
         "program": about["program"],
         "problem": about["problem"],

@@ -60,11 +60,10 @@ def execute(
         StudyError: if the study has one rate alone, or named rates; and all that a run raises.
     """
     wanted = study.read(asked, overrides, trust=trust)
-    where = str(asked) if isinstance(asked, str | os.PathLike) else wanted.name
     try:
         tests = of_study(wanted)
     except StudyError as error:
-        raise StudyError(f"{where}: {error}") from error
+        raise StudyError(f"{wanted.where}: {error}") from error
     done = pipeline.execute(tests, out, devices=devices, report=False, listener=listener)
     write_plot(done.results, RANGE_TEST)
     return done

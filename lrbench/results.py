@@ -85,6 +85,21 @@ class Results:
 
         return best(self.sensitivity, Thresholds(**self.manifest["thresholds"]))
 
+    @property
+    def parts(self) -> dict[str, Results]:
+        """The results of every part of a study of parts, by name; empty for a study of one grid."""
+        return {name: Results(self.folder / name) for name in self.manifest.get("parts", ())}
+
+    @functools.cached_property
+    def claims(self) -> pd.DataFrame:
+        """A row per finding of a study of claims: what was measured, what the claim needs, and its verdict."""
+        return self._table("claims")
+
+    def verdicts(self) -> list[str]:
+        """Return every claim of a study of claims with its verdict, as sentences."""
+        table = self.claims.drop_duplicates("claim")
+        return [f"{row.claim:4}{row.verdict:14} {row.text}" for row in table.itertuples()]
+
     def query(self, sql: str) -> pd.DataFrame:
         """Return what a statement of SQL selects from the tables, by DuckDB: `SELECT * FROM runs LIMIT 5`."""
         from lrbench.query import query
@@ -149,6 +164,9 @@ class Results:
 
     def _table(self, name: str) -> pd.DataFrame:
         path = self.folder / f"{name}.parquet"
+        if self.parts and name != "claims":
+            listed = ", ".join(str(part.folder) for part in self.parts.values())
+            raise StoreError(f"{self.folder}: is a study of parts; give one of them: {listed}")
         try:
             return pd.read_parquet(path)
         except FileNotFoundError as error:
@@ -165,14 +183,16 @@ def load(folder: str | os.PathLike[str]) -> Results:
     """Open a results folder.
 
     Raises:
-        StoreError: if it is none.
+        StoreError: if it is none, or one of a newer lrbench.
     """
     path = Path(folder)
     if not (path / MANIFEST).is_file():
         raise StoreError(
             f"{path}: is no results folder (it has no {MANIFEST}); `lrbench run STUDY` makes one"
         )
-    return Results(path)
+    results = Results(path)
+    _ = results.manifest  # tables of a newer lrbench are not to be read as if they were of this one
+    return results
 
 
 def write_pictures(results: Results) -> list[Path]:

@@ -1,15 +1,19 @@
 """A results folder: parts as they come, tables made from them, and a manifest of how they were made.
 
 A part is one Parquet file of a pack: a row per run, each curve a list over the evaluations. It is written whole or
-not at all, and a run is done when a part holds its run_id.
+not at all, and a run is done when a part holds its run_id. It holds checksums of all that is read from it, so that
+damage is noticed before it is in a table.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
+import shutil
 import tempfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -24,11 +28,29 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 from jaxtyping import Bool, Float, Int
 
+from lrbench import spreadsheet
 from lrbench.errors import StoreError
 
 SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"
+CHECKPOINTS = "checkpoints"
+"""Where packs half done are kept, each in a folder of its pack_id."""
+_NEW = ".new-"
+"""How the name of a file begins that is not finished."""
 _SCALARS = ("run_id", "diverged_step", "stopped_step", "parameters")
+
+
+class DamagedPart(StoreError):
+    """A part does not hold any more what was written to it."""
+
+    def __init__(self, path: Path, why: str) -> None:
+        """Say which, and why."""
+        super().__init__(f"{path}: is damaged ({why}); `lrbench run` with its study trains its runs again")
+        self.path = path
+
+
+class _Foreign(Exception):
+    """A file among the parts that lrbench did not write."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +125,12 @@ class Store:
             return {}
         except (OSError, ValueError) as error:
             raise StoreError(f"{path}: cannot be read ({error}); start anew with --fresh") from error
-        version = found.get("schema_version", 0)
+        version = found.get("schema_version") if isinstance(found, dict) else None
+        if not isinstance(version, int) or version < 1:
+            raise StoreError(
+                f"{path}: schema_version = {version!r}: must be a whole number from 1 to {SCHEMA_VERSION}, which says how to "
+                "read the folder; put the file back as lrbench wrote it, or start anew with --fresh"
+            )
         if version > SCHEMA_VERSION:
             raise StoreError(
                 f"{path}: was written by a newer lrbench (schema {version}, this one reads up to {SCHEMA_VERSION}); "
@@ -118,7 +145,7 @@ class Store:
 
     def set_aside(self) -> Path | None:
         """Move a results folder to a name beside it, and return that; `None` if there was nothing to move."""
-        if not self.folder.exists() or not any(self.folder.iterdir()):
+        if not any(self.folder.glob("[!.]*")):
             return None
         now = datetime.now(UTC).strftime("%Y%m%d-%H%M%S-%f")
         folder = self.folder.resolve()
@@ -138,12 +165,48 @@ class Store:
 
     def holds(self, pack_id: str, run_ids: np.ndarray) -> bool:
         """Return whether the part of a pack is there, and has just these runs in it."""
-        path = self.folder / _part_name(pack_id)
-        return path.exists() and holds(path, run_ids)
+        path = self.part_file(pack_id)
+        if not path.exists():
+            return False
+        try:
+            _, found = _peek(path, stopped=True)
+        except (StoreError, _Foreign):
+            return False
+        return np.array_equal(np.sort(found), np.sort(run_ids))
+
+    def part_file(self, pack_id: str) -> Path:
+        """Return the path of a pack's part, whether or not it is there."""
+        return self.folder / "parts" / f"{pack_id}.parquet"
 
     def part_files(self) -> list[Path]:
         """Return the paths of all parts, sorted by name; a name with a dot before it is not finished."""
         return sorted((self.folder / "parts").glob("[!.]*.parquet"))
+
+    def mend(self) -> list[str]:
+        """Remove what killed writers left, and set damaged parts aside, with a line for each; for the holder alone."""
+        for folder in (self.folder, self.folder / "parts", self.folder / "plots"):
+            for path in folder.glob(f"{_NEW}*"):
+                with _telling(path):
+                    path.unlink(missing_ok=True)
+        said = []
+        for path in self.part_files():
+            shutil.rmtree(self.folder / CHECKPOINTS / path.stem, ignore_errors=True)
+            try:
+                _peek(path, stopped=True)
+            except _Foreign:
+                continue
+            except DamagedPart as damaged:
+                said.append(self.set_part_aside(damaged))
+        with contextlib.suppress(OSError):  # there is none, or one of a pack half done
+            (self.folder / CHECKPOINTS).rmdir()
+        return said
+
+    def set_part_aside(self, damaged: DamagedPart) -> str:
+        """Rename a damaged part, so that it is none any more and its runs are trained again; return a line."""
+        path = damaged.path
+        with _telling(path):
+            aside = path.replace(path.with_suffix(".damaged"))
+        return f"{path}: was damaged, and is now {aside.name}; its runs are trained again"
 
     def held(self, run_ids: np.ndarray, *, stopped: bool) -> Bool[np.ndarray, " run"]:
         """Return which of the runs a part holds; a part that cannot be read holds none.
@@ -168,7 +231,7 @@ class Store:
         """
         found = []
         for path in self.part_files():
-            with contextlib.suppress(pa.ArrowInvalid, OSError, KeyError):
+            with contextlib.suppress(DamagedPart, _Foreign):
                 found.append(_peek(path, stopped))
         places = _places(run_ids, [ids for _, ids in found])
         nowhere = len(run_ids)
@@ -188,32 +251,38 @@ class Store:
         return holdings
 
     def read(self, holding: Holding, curves: Sequence[str] | None = None) -> Part:
-        """Return the part of a holding, cut to its runs in the grid's order; all curves, or those that are named."""
+        """Return the part of a holding, cut to its runs in the grid's order; all curves, or those that are named.
+
+        Raises:
+            DamagedPart: if it does not hold what was written to it.
+        """
         names = holding.curves if curves is None else curves
-        with pq.ParquetFile(holding.path) as file:
-            table = file.read([*_SCALARS, *names])
-        about = json.loads(table.schema.metadata[b"lrbench"])
-        rows = holding.rows
-        return Part(
-            holding.pack_id,
-            _ids(table)[rows],
-            np.array(about["step"]),
-            {name: _matrix(table[name])[rows].astype(np.float64) for name in names},
-            table["diverged_step"].to_numpy().astype(np.float64)[rows],
-            table["stopped_step"].to_numpy().astype(np.float64)[rows],
-            table["parameters"].to_numpy()[rows],
-            holding.seconds,
-            holding.saved_lane_steps,
-            holding.stopped_lane_steps,
-        )
+        with _reading(holding.path):
+            about, table = _open(holding.path, [*_SCALARS, *names])
+            rows = holding.rows
+            return Part(
+                holding.pack_id,
+                _ids(table["run_id"])[rows],
+                np.array(about["step"]),
+                {name: _matrix(table[name])[rows].astype(np.float64) for name in names},
+                table["diverged_step"].to_numpy().astype(np.float64)[rows],
+                table["stopped_step"].to_numpy().astype(np.float64)[rows],
+                table["parameters"].to_numpy()[rows],
+                holding.seconds,
+                holding.saved_lane_steps,
+                holding.stopped_lane_steps,
+            )
 
     def write_table(self, name: str, frame: pd.DataFrame, *, csv: bool = True) -> None:
-        """Write a table as Parquet and CSV: full precision, a missing value empty, booleans true and false."""
+        """Write a table as Parquet and CSV: full precision, a missing value empty, booleans true and false.
+
+        In the CSV, a text that a spreadsheet would run as a formula has an apostrophe before it.
+        """
         table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata()
         self.write(f"{name}.parquet", lambda path: pq.write_table(table, path))
         if csv:
             options = pa.csv.WriteOptions(quoting_style="needed")
-            self.write(f"{name}.csv", lambda path: pa.csv.write_csv(table, path, options))
+            self.write(f"{name}.csv", lambda path: pa.csv.write_csv(spreadsheet.plain(table), path, options))
 
     def write(self, name: str, fill: Callable[[Path], object]) -> Path:
         """Write a file whole or not at all: fill a temporary one, flush it to disk, give it its name."""
@@ -227,7 +296,7 @@ class Store:
         path = self.folder / name
         with _telling(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            handle, made = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=path.suffix)
+            handle, made = tempfile.mkstemp(dir=path.parent, prefix=_NEW, suffix=path.suffix)
             os.close(handle)
             temporary = Path(made)
             try:
@@ -271,7 +340,10 @@ def _part_table(part: Part) -> pa.Table:
     columns |= {name: _lists(values) for name, values in part.curves.items()}
     about = {"pack_id": part.pack_id, "step": part.step.tolist(), "seconds": dict(part.seconds)}
     about |= {"saved_lane_steps": part.saved_lane_steps, "stopped_lane_steps": part.stopped_lane_steps}
-    return pa.table(columns).replace_schema_metadata({"lrbench": json.dumps(about)})
+    table = pa.table(columns)
+    about |= {"checksums": {name: _checksum(table[name]) for name in columns}}
+    text = json.dumps(about).encode()
+    return table.replace_schema_metadata({b"lrbench": text, b"checksum": b"%08x" % zlib.crc32(text)})
 
 
 def _write_part(table: pa.Table, where: Any) -> None:
@@ -285,22 +357,80 @@ def _peek(path: Path, stopped: bool) -> tuple[Holding, np.ndarray]:
     Runs that do not count because a race stopped them have an empty run_id.
     """
     nothing = np.array([], dtype=int)
+    with _reading(path):
+        about, table = _open(path, ["run_id", "stopped_step"])
+        curves = tuple(name for name in about["curves"] if name not in _SCALARS)
+        ids = _ids(table["run_id"])
+        if not stopped:
+            whole = table["stopped_step"].is_null().to_numpy()
+            ids = np.where(whole, ids, np.zeros(1, ids.dtype))
+        lane_steps = about["saved_lane_steps"], about["stopped_lane_steps"]
+        evaluations, seconds = len(about["step"]), about["seconds"]
+        return Holding(
+            path, about["pack_id"], nothing, nothing, curves, evaluations, seconds, *lane_steps
+        ), ids
+
+
+def _open(path: Path, names: Sequence[str]) -> tuple[dict[str, Any], pa.Table]:
+    """Return what a part says of itself, and some of its columns, all of them as they were written.
+
+    A part of an older lrbench has no checksums, and is taken as it is.
+    """
     with pq.ParquetFile(path) as file:
-        about = json.loads((file.schema_arrow.metadata or {})[b"lrbench"])
-        curves = tuple(name for name in file.schema_arrow.names if name not in _SCALARS)
-        table = file.read(["run_id", "stopped_step"])
-    ids = _ids(table)
-    if not stopped:
-        whole = table["stopped_step"].is_null().to_numpy()
-        ids = np.where(whole, ids, np.zeros(1, ids.dtype))
-    lane_steps = about["saved_lane_steps"], about["stopped_lane_steps"]
-    evaluations, seconds = len(about["step"]), about["seconds"]
-    return Holding(path, about["pack_id"], nothing, nothing, curves, evaluations, seconds, *lane_steps), ids
+        known = file.schema_arrow.metadata or {}
+        if not {b"lrbench", b"checksum"} & known.keys():
+            raise _Foreign
+        about = json.loads(known[b"lrbench"])
+        about["curves"] = file.schema_arrow.names
+        sums = about.get("checksums")
+        if (sums is not None or b"checksum" in known) and (
+            b"%08x" % zlib.crc32(known[b"lrbench"]) != known.get(b"checksum")
+            or list(sums or ()) != file.schema_arrow.names
+        ):
+            raise ValueError("what it says of itself has changed")
+        table = file.read(list(names))
+    if sums is not None:
+        for name in names:
+            if _checksum(table[name]) != sums[name]:
+                raise ValueError(f"{name} has changed")
+    return about, table
 
 
-def _ids(table: pa.Table) -> np.ndarray:
-    """Return the run_ids of a table as bytes of one length, without a Python object for each."""
-    text = table["run_id"].combine_chunks()
+@contextlib.contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Turn whatever goes wrong while a part is decoded into `DamagedPart`; damaged bytes can mislead any decoder."""
+    try:
+        yield
+    except (StoreError, _Foreign):
+        raise
+    except OSError as error:
+        # Of damage, Arrow says so without a number of the system's.
+        if error.errno not in {None, errno.EIO}:
+            raise StoreError(f"{path}: cannot be read: {error.strerror or error}") from error
+        raise DamagedPart(path, _line(error)) from error
+    except Exception as error:
+        raise DamagedPart(path, _line(error)) from error
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
+def _checksum(column: pa.ChunkedArray) -> int:
+    """Return the CRC-32 of the values of a column: texts, numbers, or lists of numbers; missing values count as they are."""
+    values, lengths = column.combine_chunks(), ""
+    if pa.types.is_list(values.type):
+        each = pc.list_value_length(values).to_numpy(zero_copy_only=False)
+        lengths = f"{each.min(initial=0)} {each.max(initial=0)}"
+        values = values.flatten()
+    kind = f"{values.type} {len(column)} {lengths}".encode()
+    data = _ids(column) if pa.types.is_string(values.type) else values.to_numpy(zero_copy_only=False)
+    return zlib.crc32(np.ascontiguousarray(data).data.cast("B") if len(data) else b"", zlib.crc32(kind))
+
+
+def _ids(column: pa.ChunkedArray) -> np.ndarray:
+    """Return run_ids as bytes of one length, without a Python object for each."""
+    text = column.combine_chunks()
     length = pc.max(pc.binary_length(text)).as_py() or 1
     padded = pc.ascii_rpad(text, length, padding="\0")
     return np.frombuffer(padded.buffers()[2] or b"", f"S{length}", count=len(padded))
@@ -347,6 +477,6 @@ def _telling(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StoreError(
-            f"{path}: cannot be written: {error.strerror or error}; choose another --out"
-        ) from error
+        full = error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+        remedy = "make room, and give the same command again" if full else "choose another --out"
+        raise StoreError(f"{path}: cannot be written: {error.strerror or error}; {remedy}") from error

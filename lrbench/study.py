@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import re
@@ -15,6 +16,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    PrivateAttr,
     ValidationError,
     ValidationInfo,
     model_validator,
@@ -23,7 +25,14 @@ from pydantic import (
 from lrbench import catalog
 from lrbench.choice import Choice, choose
 from lrbench.errors import LrbenchError, StudyError
-from lrbench.learning_rates import LARGEST, MOST_RUNS, SMALLEST, LearningRates
+from lrbench.learning_rates import LARGEST, LONGEST_AXIS, MOST_RUNS, SMALLEST, LearningRates
+
+MOST_EVALUATIONS = 1_000_000
+"""The most evaluations of one run; each is a value of every curve."""
+MOST_VARIANTS = 100_000
+"""The most variants of problems, of optimizers or of schedules; rates and seeds are not among them."""
+DEEPEST = 50
+"""The most levels of tables and lists in a study."""
 
 
 def _choices(value: Any, info: ValidationInfo) -> tuple[Choice, ...]:
@@ -45,9 +54,11 @@ Choices = Annotated[tuple[Choice, ...], BeforeValidator(_choices)]
 
 def _seeds(value: Any) -> Any:
     if isinstance(value, int) and not isinstance(value, bool):
-        if not 1 <= value <= MOST_RUNS:
+        if value < 1:
             raise ValueError(f"= {value}: a count of seeds must be 1 or more; or give a list of seeds")
-        return tuple(range(value))
+        return tuple(range(_fitting(value)))
+    if isinstance(value, list | tuple):
+        _fitting(len(value))
     return value
 
 
@@ -68,6 +79,12 @@ def _launchers(value: Any) -> Any:
             except ValueError as error:
                 raise StudyError(f"launcher.{name}.{key} = {given!r}: {error}") from error
     return found
+
+
+def _fitting(seeds: int) -> int:
+    if seeds > LONGEST_AXIS:
+        raise ValueError(f"= {seeds:,}: at most {LONGEST_AXIS:,} seeds are allowed")
+    return seeds
 
 
 class Study(BaseModel):
@@ -101,12 +118,17 @@ class Study(BaseModel):
     deterministic: bool = Field(
         False, strict=True, description="the same tables on any number of devices, and from every launcher"
     )
+    checkpoint_every: float = Field(
+        300, ge=0, allow_inf_nan=False, strict=True, description="seconds of training between two checkpoints"
+    )
     lanes_per_chunk: int | None = Field(
         None, ge=1, le=65536, strict=True, description="overrides the choice made"
     )
     launcher: Annotated[dict[str, dict[str, Any]], BeforeValidator(_launchers)] = Field(
         default_factory=dict, description="parameters of launchers; no part of a run's identity"
     )
+
+    _where: str = PrivateAttr("")
 
     @model_validator(mode="before")
     @classmethod
@@ -125,6 +147,11 @@ class Study(BaseModel):
             raise ValueError(
                 f"evaluate_every = {self.evaluate_every}: must be from 1 to steps = {self.steps}"
             )
+        if self.steps > self.evaluate_every * MOST_EVALUATIONS:
+            raise ValueError(
+                f"evaluate_every = {self.evaluate_every}: must be {-(-self.steps // MOST_EVALUATIONS)} or more, because a run "
+                f"of {self.steps:,} steps has at most {MOST_EVALUATIONS:,} evaluations"
+            )
         if not self.seeds:
             raise ValueError("seeds = []: give a count, or a list of at least one seed")
         if len(set(self.seeds)) < len(self.seeds):
@@ -132,11 +159,19 @@ class Study(BaseModel):
         for probe in self.probes:
             if probe not in catalog.names("probe"):
                 raise ValueError(f"probes: {catalog.unknown('probe', probe, catalog.names('probe'))}")
+        for kind in ("problem", "optimizer", "schedule"):
+            if (variants := sum(choice.size for choice in getattr(self, kind))) > MOST_VARIANTS:
+                raise ValueError(f"{kind}: has {variants:,} variants; at most {MOST_VARIANTS:,} are allowed")
         if self.runs > MOST_RUNS:
             raise ValueError(
                 f"the grid has {self.runs:,} runs; at most {MOST_RUNS:,} are allowed in one study"
             )
         return self
+
+    @property
+    def where(self) -> str:
+        """Where it was read, as messages begin: its file, the name of a built-in study, or its own name."""
+        return self._where or self.name
 
     @property
     def runs(self) -> int:
@@ -170,28 +205,42 @@ def read(
     """
     if isinstance(study, Mapping):
         return check(dict(study), "study", trust=trust)
-    path = find(study)
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise StudyError(f"{path}: cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise StudyError(f"{path}: not valid TOML: {error}") from error
+    table, folder = load(study)
     for text in overrides:
         assign(table, text)
+    shorten(table, overrides)
+    checked = check(table, str(study), trust=trust, folder=folder)
+    checked._where = str(study)
+    return checked
+
+
+def load(study: str | os.PathLike[str]) -> tuple[dict[str, Any], Path]:
+    """Return what a study file, or the built-in study of that name, holds, and where the paths in it start.
+
+    Raises:
+        StudyError: if there is no such file, or it is not TOML.
+    """
+    path = find(study)
+    try:
+        table = _toml(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise StudyError(f"{path}: cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise StudyError(f"{path}: not valid TOML: {error}") from error
     # The paths in a built-in study are those that --set gave it, which start where the user is.
     built_in = path.parent == catalog.HERE / "studies"
-    return check(table, str(study), trust=trust, folder=Path() if built_in else path.parent)
+    return table, Path() if built_in else path.parent
 
 
 def find(study: str | os.PathLike[str]) -> Path:
     """Return the path of a study file, or of the built-in study of that name."""
     path = Path(study)
-    if path.is_file():
-        return path
+    with contextlib.suppress(OSError, ValueError):  # a name too long for the system is no file
+        if path.is_file():
+            return path
     if str(study) in catalog.names("study"):
         return catalog.HERE / "studies" / f"{study}.toml"
-    if path.is_dir():
+    if os.path.isdir(path):  # noqa: PTH112 -- Path.is_dir raises where a name is too long
         raise StudyError(
             f"{study}: is a folder; give a study file or one of: {', '.join(catalog.names('study'))}"
         )
@@ -206,7 +255,12 @@ def find(study: str | os.PathLike[str]) -> Path:
 
 def check(table: dict[str, Any], where: str, *, trust: bool, folder: Path | None = None) -> Study:
     """Return the study that a table describes, or raise `StudyError` with one line."""
+    if "part" in table:
+        raise StudyError(
+            f"{where}: is a study of parts, each of them a study; here only one of those will do"
+        )
     try:
+        _check_plain(table)
         return Study.model_validate(table, context={"trust": trust, "folder": folder or Path()})
     except ValidationError as error:
         raise StudyError(f"{where}: {_sentence(error)}") from error
@@ -230,13 +284,14 @@ def assign(table: dict[str, Any], text: str) -> None:
     if not equals or not all(path):
         raise StudyError(f"--set {text!r}: must be KEY=VALUE, such as steps=200 or learning_rate.num=32")
     try:
-        value = tomllib.loads(f"value = {raw}")["value"]
-    except tomllib.TOMLDecodeError:
+        read = _toml(f"value = {raw}")
+        value = read["value"] if len(read) == 1 else raw.strip()
+    except ValueError:
         value = raw.strip()
     place: Any = table
     for part in path[:-1]:
         if isinstance(place, list):
-            if not re.fullmatch(r"\d+", part) or int(part) >= len(place):
+            if not re.fullmatch("[0-9]{1,9}", part) or int(part) >= len(place):
                 raise StudyError(f"--set {text!r}: {part!r} must be a number from 0 to {len(place) - 1}")
             place = place[int(part)]
         else:
@@ -246,6 +301,40 @@ def assign(table: dict[str, Any], text: str) -> None:
     if isinstance(place, list):
         raise StudyError(f"--set {text!r}: name the key of {path[-2]}.{path[-1]} to set, such as {key}.name")
     place[path[-1]] = value
+
+
+def _toml(text: str) -> dict[str, Any]:
+    """Return what TOML says; all that is wrong with it, such as a number of 5,000 digits, is a `ValueError`."""
+    try:
+        return tomllib.loads(text)
+    except RecursionError as error:
+        raise ValueError("tables and lists are nested too deeply") from error
+
+
+def shorten(table: dict[str, Any], overrides: Sequence[str]) -> None:
+    """Evaluate once, at the end, where an override makes runs shorter than the interval that the file sets."""
+    keys = {text.partition("=")[0].strip() for text in overrides}
+    steps, every = table.get("steps"), table.get("evaluate_every")
+    if "steps" in keys and "evaluate_every" not in keys and isinstance(steps, int) and isinstance(every, int):
+        table["evaluate_every"] = min(every, steps)
+
+
+def _check_plain(table: Mapping[str, Any]) -> None:
+    """Refuse what no study means and no message could show: depths, numbers and texts that a file cannot hold."""
+    left: list[tuple[str, Any, int]] = [("", table, 0)]
+    while left:
+        where, value, depth = left.pop()
+        if depth > DEEPEST:
+            raise StudyError(f"{where}: tables and lists are nested more than {DEEPEST} deep")
+        if isinstance(value, Mapping):
+            left += [(f"{where}.{key}".lstrip("."), item, depth + 1) for key, item in value.items()]
+            left += [(where, key, depth) for key in value]
+        elif isinstance(value, list | tuple):
+            left += [(where, item, depth + 1) for item in value]
+        elif isinstance(value, int) and not -(2**63) <= value < 2**63:
+            raise StudyError(f"{where}: holds a whole number of {value.bit_length()} bits; 64 are allowed")
+        elif isinstance(value, str) and ("\0" in value or any("\ud800" <= c <= "\udfff" for c in value)):
+            raise StudyError(f"{where} = {value!r}: holds a character that is no text")
 
 
 def _sentence(error: ValidationError) -> str:

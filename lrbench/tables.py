@@ -75,8 +75,20 @@ def _write_finders(store: Store, grid: Grid, holdings: Sequence[Holding], runs: 
     if mine:
         store.write_table("finders", analysis.finders(runs, pa.concat_tables(mine).to_pandas()))
     else:
-        for kind in ("csv", "parquet"):  # of range tests that are not in the grid any more
-            (store.folder / f"finders.{kind}").unlink(missing_ok=True)
+        _remove(store, "finders")  # of range tests that are not in the grid any more
+
+
+def write_failures(store: Store, failures: Sequence[Mapping[str, Any]]) -> None:
+    """Write a row for each pack that failed; where none did, there is no such table."""
+    if failures:
+        store.write_table("failures", pd.DataFrame(failures))
+    else:
+        _remove(store, "failures")
+
+
+def _remove(store: Store, name: str) -> None:
+    for kind in ("csv", "parquet"):
+        (store.folder / f"{name}.{kind}").unlink(missing_ok=True)
 
 
 def surfaces(grid: Grid, found: Mapping[int, tuple[np.ndarray, np.ndarray, np.ndarray]]) -> pd.DataFrame:

@@ -22,6 +22,7 @@ from lrbench.store import Part, Store, part_bytes
 from lrbench.study import Study
 
 if TYPE_CHECKING:
+    from lrbench.checkpoints import Folder
     from lrbench.engine.pack import Engine
     from lrbench.pipeline import Listener
 
@@ -80,22 +81,24 @@ class Work:
 
     def __call__(self, pack: Pack) -> Outcome:
         """Train a pack and keep its part; what its training raises becomes the error of the outcome."""
-        bench = self.bench
         try:
-            bench = bench or _bench(self)
+            bench = self.bench or _bench(self)
             run_ids = bench.run_ids(pack)
             if self._held(bench, pack, run_ids):
                 return Outcome(pack, {}, url=self._url)
-            part = bench.train(pack, run_ids)
+            keeper = bench.keeper(pack) if self.parts == "shared" else None
+            part = bench.train(pack, run_ids, keeper)
+            if self.parts == "returned":
+                return Outcome(pack, part.seconds, part=part_bytes(part))
+            began = time.perf_counter()
+            if self._url:
+                Objects(self._url).write(pack.pack_id, part_bytes(part))
+            else:
+                bench.store.write_part(part)
+            if keeper:
+                keeper.forget()
         except Exception as error:  # a pack that fails must not take the others with it
             return self.failed(pack, error)
-        if self.parts == "returned":
-            return Outcome(pack, part.seconds, part=part_bytes(part))
-        began = time.perf_counter()
-        if self._url:
-            Objects(self._url).write(pack.pack_id, part_bytes(part))
-        else:
-            bench.store.write_part(part)
         return Outcome(pack, {**part.seconds, "write": time.perf_counter() - began}, url=self._url)
 
     def _held(self, bench: Bench, pack: Pack, run_ids: np.ndarray) -> bool:
@@ -165,7 +168,15 @@ class Bench:
         program = self.engine.grid.programs[pack.program]
         return self.engine.compile(program, self.lanes_per_pack[pack.program]).done()
 
-    def train(self, pack: Pack, run_ids: np.ndarray) -> Part:
+    def keeper(self, pack: Pack) -> Folder | None:
+        """Return what keeps a pack half done, if the study asks for it."""
+        from lrbench import checkpoints
+
+        every = self.engine.study.checkpoint_every
+        say = self.listener.say if self.listener else _keep_quiet
+        return checkpoints.Folder(self.store.folder, pack.pack_id, every, say) if every else None
+
+    def train(self, pack: Pack, run_ids: np.ndarray, keeper: Folder | None = None) -> Part:
         """Train a pack; return its part."""
         engine, listener = self.engine, self.listener
         if listener is not None and not self.compile(pack):
@@ -173,7 +184,8 @@ class Bench:
             listener.compiling(
                 f"{engine.grid.problems[program.problem].name} × {engine.optimizer_name(program)}"
             )
-        curves = engine.run(pack, self.lanes_per_pack[pack.program], listener.advance if listener else None)
+        progress = listener.advance if listener else None
+        curves = engine.run(pack, self.lanes_per_pack[pack.program], progress, keeper)
         return Part(
             pack.pack_id,
             run_ids,
@@ -186,6 +198,10 @@ class Bench:
             curves.saved_lane_steps,
             curves.stopped_lane_steps,
         )
+
+
+def _keep_quiet(text: str) -> None:
+    """Tell nobody."""
 
 
 _kept: dict[str, Bench] = {}

@@ -21,7 +21,7 @@ import pandas as pd
 import pytest
 
 import lrbench as lb
-from lrbench import catalog, cli
+from lrbench import catalog, cli, parts
 from lrbench.analysis import Thresholds, label
 from lrbench.grid import of_study
 from lrbench.learning_rates import LearningRates
@@ -135,7 +135,7 @@ def run_block(block: Block, names: dict[str, object], printed: str) -> str:
     if block.title:
         Path(block.title).write_text(block.text)
         if block.language == "toml":
-            read(block.title, trust=True)
+            parts.read(block.title, trust=True)
     elif block.language in {"sh", "console"}:
         for command, shown in commands(block):
             if shlex.split(command)[0] in SETUP:

@@ -75,12 +75,13 @@ def test_results_do_not_hang_on_chunks_and_devices(
 
 
 def test_deterministic_results_are_the_same_on_any_devices(train: Callable[..., Any]) -> None:
-    """Also where runs diverge, whose places go to others without it."""
-    wide = {"seeds": 1, "learning_rate": {"min": 1e-2, "max": 1e30, "num": 24}, "optimizer": ["sgd"]}
-    _, expected = train({**SMALL, **wide, "deterministic": True}, devices=1)
+    """Also where runs diverge, whose places go to others without it; and adam's powers are what fusing moves first."""
+    wide = {"problem": ["digits_softmax"], "schedule": "constant", "probes": [], "deterministic": True}
+    wide |= {"learning_rate": {"min": 1e-2, "max": 1e30, "num": 9}, "optimizer": ["adam"], "seeds": 3}
+    _, expected = train({**SMALL, **wide}, devices=1)
     assert np.isfinite(expected[0].diverged_step).any()
     for devices in (2, 3):
-        _, found = train({**SMALL, **wide, "deterministic": True}, devices=devices)
+        _, found = train({**SMALL, **wide}, devices=devices)
         for name in expected[0].curves:
             np.testing.assert_array_equal(_by_run(found, name), _by_run(expected, name))
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import lrbench as lb
-from lrbench import catalog
+from lrbench import catalog, parts
 from lrbench.errors import LrbenchError
 from lrbench.problems import (
     _attention,
@@ -359,7 +359,7 @@ def test_a_stateful_problem_that_returns_too_little(wrong: dict[str, Any], messa
 
 @pytest.mark.parametrize("name", [name for name in catalog.names("study") if name != "tabular"])
 def test_a_built_in_study_is_one(name: str) -> None:
-    assert read(name).name == name
+    assert parts.read(name).name == name
 
 
 def test_the_large_study_has_every_problem_that_needs_no_file() -> None:

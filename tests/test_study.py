@@ -6,11 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 import lrbench as lb
-from lrbench import catalog, fingerprint
+from lrbench import catalog, fingerprint, parts
 from lrbench.errors import StudyError
 from lrbench.learning_rates import LearningRates, logspace
 from lrbench.study import read
@@ -135,7 +133,7 @@ def test_named_rates(path: Path) -> None:
         ("name='../up'", "name = '../up': must be 1 to 64 of a-z, 0-9, _ and -"),
         ("precision=float16", "precision = 'float16': must be 'float32' or 'float64'"),
         ("probes=['x']", "probes: unknown probe 'x'; allowed: " + ", ".join(catalog.names("probe"))),
-        ("learning_rate.num=10000000", "the grid has 240,000,000 runs; at most 20,000,000"),
+        ("learning_rate.num=1000000", "the grid has 24,000,000 runs; at most 20,000,000"),
         ("optimizer.0.name='mine.py:best'", "runs code of that file; allow it with --trust if it is yours"),
         ("steps", "--set 'steps': must be KEY=VALUE"),
         ("optimizer.7.name=adam", "--set 'optimizer.7.name=adam': '7' must be a number from 0 to 0"),
@@ -181,7 +179,7 @@ def test_built_in_studies_are_valid(name: str, tmp_path: Path, monkeypatch: pyte
     overrides = ["problem.data=table.csv", "problem.target=y"] if name == "tabular" else []
     (tmp_path / "table.csv").write_text("x,y\n" + "\n".join(f"{i},{2.5 * i}" for i in range(20)))
     monkeypatch.chdir(tmp_path)
-    assert read(name, overrides).name == name
+    assert parts.read(name, overrides).name == name
 
 
 def test_own_code_needs_trust_and_is_in_the_identity(tmp_path: Path) -> None:
@@ -219,41 +217,6 @@ def test_rates_are_rounded_and_rise() -> None:
         0.1,
     )
     assert LearningRates(values=(0.1, 0.01)).rates() == (0.01, 0.1)
-
-
-_KEYS = st.sampled_from(
-    [
-        "name",
-        "steps",
-        "evaluate_every",
-        "seeds",
-        "problem",
-        "optimizer",
-        "schedule",
-        "learning_rate",
-        "precision",
-        "zz",
-    ]
-)
-_VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
-    max_leaves=6,
-)
-
-
-@settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
-@given(st.dictionaries(_KEYS, _VALUES, min_size=1, max_size=4))
-def test_any_change_is_accepted_or_refused_in_one_line(changes: dict[str, Any]) -> None:
-    table: dict[str, Any] = {"name": "x", "steps": 10, "problem": ["quadratic"], "optimizer": ["sgd"]}
-    table |= {"learning_rate": {"values": [0.1]}, **changes}
-    message = ""
-    try:
-        message = f"{read(table).runs} runs"
-    except StudyError as error:
-        message = str(error)
-    assert message
-    assert "\n" not in message
 
 
 def test_fingerprints_tell_code_closures_and_arrays_apart() -> None:

@@ -265,6 +265,39 @@ class Batch:
 
         self._state = jax.tree.map(moved, self._state)
 
+    def snapshot(self) -> dict[str, np.ndarray]:
+        """Return all that the runs are now, in their order, whatever chunks and devices they sit in.
+
+        `placed` are those that have a place; the others were dropped, and have no state any more.
+        """
+        used = self._layout.runs >= 0
+        order = np.argsort(self._layout.runs[used])
+        leaves = jax.tree.leaves(self._state)
+        state = {f"state{n}": np.asarray(leaf)[used][order] for n, leaf in enumerate(leaves)}
+        return {
+            "placed": self._layout.runs[used][order],
+            "bad_step": self._bad_step.copy(),
+            "stopped_step": self._stopped_step.copy(),
+            "saved": np.array([self.saved, self.saved_by_stopping]),
+            **state,
+        }
+
+    def restore(self, kept: Mapping[str, np.ndarray]) -> None:
+        """Go on from a snapshot of the same runs."""
+        self._bad_step, self._stopped_step = kept["bad_step"].copy(), kept["stopped_step"].copy()
+        self.saved, self.saved_by_stopping = (int(count) for count in kept["saved"])
+        self._fresh = False
+        placed = kept["placed"]
+        self._place(placed)
+        if not len(placed):
+            return
+        many = devices.spread(self._compiled.mesh)
+        leaves, structure = jax.tree.flatten(self._state)
+        # Where each place's run is among those that are placed.
+        source = np.searchsorted(placed, self._filled).clip(max=len(placed) - 1)
+        held = [kept[f"state{n}"].astype(leaf.dtype, copy=False)[source] for n, leaf in enumerate(leaves)]
+        self._state = jax.tree.unflatten(structure, [jax.device_put(leaf, many) for leaf in held])
+
     def train(self, start: int, stop: int) -> Any:
         """Take the steps from `start` up to `stop`; returns at once, with arrays that are ready when it is done."""
         dropped = np.ones(len(self._bad_step), dtype=bool)

@@ -20,8 +20,10 @@ from lrbench.errors import LaunchError
 AXIS = "device"
 
 
-def start(count: int | None = None) -> list[jax.Device]:
+def start(count: int | None = None, least: int = 1) -> list[jax.Device]:
     """Start JAX with one CPU device per core that this process may use, and return the devices to use: `count` of them, or all.
+
+    Of CPU devices there are at least so many as `least` says, more than the cores if need be.
 
     A JAX that already runs in this process keeps the devices it has, which is said once; a number of devices that the
     user set (JAX_NUM_CPU_DEVICES) holds.
@@ -32,7 +34,7 @@ def start(count: int | None = None) -> list[jax.Device]:
     chosen = jax.config.values["jax_num_cpu_devices"] > 0
     if not chosen and "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
         try:
-            jax.config.update("jax_num_cpu_devices", machine.cores())
+            jax.config.update("jax_num_cpu_devices", max(least, machine.cores()))
         except RuntimeError:
             _say_once(len(jax.local_devices()), machine.cores())
     devices = jax.local_devices()
@@ -41,6 +43,8 @@ def start(count: int | None = None) -> list[jax.Device]:
             f"--devices {count}: this process has {len(devices)} {devices[0].platform} device(s)"
         )
     _keep_compilations()
+    if count is not None and devices[0].platform == "cpu":
+        count = max(count, least)
     return devices[:count]
 
 

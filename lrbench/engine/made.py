@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -34,13 +35,13 @@ class Made:
         """Make every problem and schedule, so that mistakes show before any training."""
         self.study, self.grid, self.mesh = study, grid, mesh
         self._probe_gradients: dict[int, dict[str, float]] = {}
+        self._faults: dict[int, LrbenchError] = {}
         with self.precision():
-            self.problems = [self._make_problem(variant) for variant in grid.problems]
+            self.problems = self._make_problems()
             self.initial = [seeds.Initial(problem) for problem in self.problems]
             found = [self._make_schedule(variant) for variant in grid.schedules]
             self.schedules = plateau.table(*zip(*found, strict=True))
-            for variant in grid.optimizers:
-                self._check_optimizer(variant)
+            self._check_optimizers()
 
     def precision(self) -> Any:
         """Return the context in which arrays have the study's precision."""
@@ -51,7 +52,13 @@ class Made:
         return self.problems[program.problem]
 
     def recipe(self, program: Program, form: str = "") -> Recipe:
-        """Return what is static in a program, its problem in one of its forms."""
+        """Return what is static in a program, its problem in one of its forms.
+
+        Raises:
+            StudyError: if the user's own code could not make its optimizer.
+        """
+        if fault := self._faults.get(program.optimizers[0]):
+            raise fault
         variant = self.grid.optimizers[program.optimizers[0]]
         entry = self.study.optimizer[variant.choice].entry
         static = {name: value for name, value in variant.params.items() if name not in variant.numeric}
@@ -63,25 +70,36 @@ class Made:
         return self.grid.optimizers[program.optimizers[0]].numeric
 
     def lane_bytes(self, program: Program) -> int:
-        """Return the bytes that a run of a program holds."""
-        with self.precision():
+        """Return the bytes that a run of a program holds; 0 if a user's function raises: its packs fail, and say why."""
+        with self.precision(), contextlib.suppress(Exception):
             shapes, rates = self.initial[program.problem].shapes, ("", *self.grid.named_rates)
             return capacity.lane_bytes(self.recipe(program), rates, self.numeric(program), shapes)
+        return 0
 
     def parameters(self, program: Program) -> int:
-        """Return how many parameters a program's model has."""
-        with self.precision():
+        """Return how many parameters a program's model has; 0 if a user's function raises."""
+        with self.precision(), contextlib.suppress(Exception):
             params, _ = self.problem(program).parted(self.initial[program.problem].shapes)
             return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params))
+        return 0
 
     def flops(self, program: Program) -> float:
-        """Return the floating-point operations of one step of one run, as XLA counts them before compiling."""
+        """Return the floating-point operations of one step of one run, as XLA counts them before compiling.
+
+        Raises:
+            ProblemError: if a user's function raises or returns something unfit.
+        """
+        problem = self.problem(program)
         with self.precision():
-            recipe, problem = self.recipe(program), self.problem(program)
             batch = self._minibatch(problem)
-            step = jax.jit(jax.value_and_grad(recipe.problem.training_loss, has_aux=True))
-            shapes = problem.parted(self.initial[program.problem].shapes)
-            found = step.lower(*shapes, batch, seeds.key(np.zeros(2, np.uint32)))
+            try:
+                step = jax.jit(jax.value_and_grad(self.recipe(program).problem.training_loss, has_aux=True))
+                shapes = problem.parted(self.initial[program.problem].shapes)
+                found = step.lower(*shapes, batch, seeds.key(np.zeros(2, np.uint32)))
+            except LrbenchError:
+                raise
+            except Exception as error:
+                raise ProblemError(f"{problem.name}: {type(error).__name__}: {error}") from error
             return float((found.cost_analysis() or {}).get("flops", 0.0))
 
     def probe_gradients(self, program: Program) -> dict[str, float]:
@@ -90,11 +108,11 @@ class Made:
         A probe that shares its work with one before it, such as `stability` with `sharpness`, costs what it adds.
         """
         if program.problem not in self._probe_gradients:
-            problem, shapes = self.problem(program), self.initial[program.problem].shapes
-            names, probes = tuple(self.grid.named_rates), self.recipe(program).probes
+            problem, names = self.problem(program), tuple(self.grid.named_rates)
             with self.precision():
                 examples = self._minibatch(problem), devices.narrow(lane.sample(problem.data.train))
                 try:
+                    shapes, probes = self.initial[program.problem].shapes, self.recipe(program).probes
                     found = probing.gradients(problem, probes, shapes, names, examples)
                 except Exception:  # a problem of the user's that is unfit: its packs fail, and say why
                     found = {}
@@ -106,6 +124,22 @@ class Made:
         size = problem.batch_size or max(1, problem.data.examples)
         return jax.tree.map(lambda leaf: devices.narrow(leaf[:size]), problem.data.train)
 
+    def _make_problems(self) -> list[Problem]:
+        """Make every problem; one that its user's code cannot make fails in its packs, unless there is no other."""
+        made: list[Problem] = []
+        faults: list[LrbenchError] = []
+        for variant in self.grid.problems:
+            try:
+                made.append(self._make_problem(variant))
+            except LrbenchError as error:
+                faults.append(error)
+                if not variant.source or len(faults) == len(self.grid.problems):
+                    raise faults[0] from error
+                made.append(_unfit(variant.name, error))
+                continue
+            self._check_rates(variant, made[-1])
+        return made
+
     def _make_problem(self, variant: Variant) -> Problem:
         choice = self.study.problem[variant.choice]
         made = _made("problem", variant, lambda: choice.entry.load()(**choice.arguments(variant.params)))
@@ -114,13 +148,15 @@ class Made:
                 f"problem.{variant.choice}: {variant.name} returned {type(made).__name__}; it must return a Problem, "
                 "as lrbench.problem(...) makes one"
             )
+        return made
+
+    def _check_rates(self, variant: Variant, made: Problem) -> None:
         unknown = [name for name in self.grid.named_rates if name not in made.rate_names]
         if unknown:
             allowed = ", ".join(made.rate_names) or "none; one rate moves all its parameters"
             raise StudyError(
                 f"learning_rate.{unknown[0]}: {variant.name} has no learning rate of that name; it has: {allowed}"
             )
-        return made
 
     def _make_schedule(self, variant: Variant) -> tuple[np.ndarray, Plateau | None]:
         """Return a schedule's row of the table, and its rule if it depends on the losses.
@@ -143,6 +179,16 @@ class Made:
 
         return _made("schedule", variant, make)
 
+    def _check_optimizers(self) -> None:
+        """Make every optimizer once; one that its user's code cannot make fails in its packs, unless there is no other."""
+        for number, variant in enumerate(self.grid.optimizers):
+            try:
+                self._check_optimizer(variant)
+            except LrbenchError as error:
+                self._faults[number] = error
+                if not variant.source or len(self._faults) == len(self.grid.optimizers):
+                    raise next(iter(self._faults.values())) from error
+
     def _check_optimizer(self, variant: Variant) -> None:
         entry = self.study.optimizer[variant.choice].entry
         make = _optimizer(entry, {})
@@ -157,6 +203,15 @@ class Made:
                 raise StudyError(
                     f"learning_rate.{name}: {variant.name} needs {whole}, and so one learning rate for all parameters"
                 )
+
+
+def _unfit(name: str, error: LrbenchError) -> Problem:
+    """Return a problem that says, wherever it is used, why there is none."""
+
+    def fail(*given: Any) -> Any:
+        raise error
+
+    return Problem(name, fail, fail)
 
 
 @dataclass(frozen=True)

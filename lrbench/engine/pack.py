@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
@@ -12,12 +13,14 @@ import jax
 import numpy as np
 from jaxtyping import Float, Int
 
-from lrbench.engine import batch, capacity, devices, plateau
+from lrbench.engine import batch, capacity, checkpoint, devices, plateau
+from lrbench.engine.checkpoint import Keeper, Snapshot
 from lrbench.engine.lane import Hyper
 from lrbench.engine.made import Made
 from lrbench.engine.programs import Programs
 from lrbench.engine.race import Race
 from lrbench.engine.surface import Surface, surface
+from lrbench.errors import LrbenchError
 from lrbench.grid import Grid, Pack, Program
 from lrbench.problems._problem import Problem
 from lrbench.study import Study
@@ -67,8 +70,13 @@ class Engine:
 
     def __post_init__(self) -> None:
         """Start the devices and make every problem and schedule, so that mistakes show before any training."""
-        self.mesh = devices.mesh(devices.start(self.count))
-        self.made = Made(self.study, self.grid, self.mesh)
+        # XLA fuses a program for one device otherwise than one for several, which moves last digits.
+        least = 2 if self.study.deterministic else 1
+        self.mesh = devices.mesh(devices.start(self.count, least))
+        try:
+            self.made = Made(self.study, self.grid, self.mesh)
+        except LrbenchError as error:
+            raise type(error)(f"{self.study.where}: {error}") from error
         self.programs = Programs(self.made)
 
     @property
@@ -77,8 +85,9 @@ class Engine:
         return self.made.problems
 
     def lanes_per_pack(self, program: Program) -> int:
-        """Return the most runs of a pack of a program."""
-        return capacity.lanes_per_pack(self.made.lane_bytes(program), self.mesh.devices.flat[0])
+        """Return the most runs of a pack of a program; 0 if it cannot be made."""
+        size = self.made.lane_bytes(program)
+        return capacity.lanes_per_pack(size, self.mesh.devices.flat[0]) if size else 0
 
     def optimizer_name(self, program: Program) -> str:
         """Return the name of a program's optimizer."""
@@ -124,13 +133,14 @@ class Engine:
         ]
 
     def surfaces(self) -> dict[int, Surface]:
-        """Return the loss over the box of every problem that has one, by the problem's number."""
+        """Return the loss over the box of every problem that has one and can be computed, by the problem's number."""
+        found = {}
         with self.made.precision():
-            return {
-                number: surface(problem)
-                for number, problem in enumerate(self.problems)
-                if problem.box is not None
-            }
+            for number, problem in enumerate(self.problems):
+                if problem.box is not None:
+                    with contextlib.suppress(Exception):  # its packs fail, and say why
+                        found[number] = surface(problem)
+        return found
 
     def compile(self, program: Program, lanes_per_pack: int) -> Future[batch.Compiled]:
         """Compile a program in the background for packs of up to so many lanes; a second call costs nothing."""
@@ -140,13 +150,20 @@ class Engine:
         """Compile nothing further."""
         self.programs.close()
 
-    def run(self, pack: Pack, lanes_per_pack: int, progress: Progress | None = None) -> Curves:
+    def run(
+        self,
+        pack: Pack,
+        lanes_per_pack: int,
+        progress: Progress | None = None,
+        keeper: Keeper | None = None,
+    ) -> Curves:
         """Train the runs of a pack, all at once or, where memory is short, some at a time.
 
         Args:
             pack: the runs.
             lanes_per_pack: the most runs of a pack of its program.
             progress: told after every segment, and before the first one of a move by 0 steps.
+            keeper: keeps the pack half done, and gives what it kept of it before.
 
         Raises:
             ProblemError: if a user's function raises or returns something unfit, or one run alone does not fit.
@@ -155,10 +172,15 @@ class Engine:
         pieces: list[Curves] = []
         done = 0
         while done < len(pack.runs):
+            piece = _Piece(keeper, done, checkpoint.key(self.study, self.grid, pack))
+            kept = piece.load(self.programs.room(program, lanes_per_pack))
+            if kept is not None and kept.runs < len(pack.runs) - done:
+                self.programs.limit(program, kept.runs)
             room = self.programs.room(program, lanes_per_pack)
             runs = pack.runs[done : done + room]
+            piece.last = done + len(runs) == len(pack.runs)
             try:
-                pieces.append(self._run(program, runs, lanes_per_pack, progress))
+                pieces.append(self._run(program, runs, lanes_per_pack, progress, piece, kept))
             except jax.errors.JaxRuntimeError as error:
                 if not capacity.out_of_memory(error):
                     raise
@@ -173,13 +195,15 @@ class Engine:
         runs: Int[np.ndarray, " run"],
         lanes_per_pack: int,
         progress: Progress | None,
+        piece: _Piece,
+        kept: Snapshot | None,
     ) -> Curves:
         began = time.perf_counter()
         compiled = self.programs.get(program, lanes_per_pack)
         seconds = {"compile": time.perf_counter() - began, "train": 0.0, "evaluate": 0.0}
         with self.made.precision():
             lanes = self._place(program, runs, compiled)
-            rows = self._segments(program, runs, lanes, seconds, progress)
+            rows = self._segments(program, runs, lanes, seconds, progress, piece, kept)
         found = {name: np.stack([row[name] for row in rows], axis=1) for name in rows[0]}
         scale = found.pop(plateau.SCALE, None)
         curves = {"learning_rate": self._learning_rates(runs, scale), **found}
@@ -206,12 +230,20 @@ class Engine:
         lanes: batch.Batch,
         seconds: dict[str, float],
         progress: Progress | None,
+        piece: _Piece,
+        kept: Snapshot | None,
     ) -> list[dict[str, np.ndarray]]:
         """Train and evaluate segment by segment; what one found is read while the next is on the devices."""
         race = self._race(program, runs) if self.study.race else None
         rows: list[dict[str, np.ndarray]] = []
+        ends = self.grid.evaluations
+        if kept is not None:
+            rows = self._resume(program, kept, lanes, seconds, race)
+            if progress is not None:
+                progress(len(runs), 0)
+                progress(len(runs), int(ends[len(rows) - 1]))
         pending: batch.Pending | None = None
-        for start, stop in zip([0, *self.grid.evaluations], self.grid.evaluations, strict=False):
+        for start, stop in zip([0, *ends][len(rows) :], ends[len(rows) :], strict=False):
             began = time.perf_counter()
             with jax.profiler.TraceAnnotation(f"train to step {stop}"):
                 training = lanes.train(int(start), int(stop))
@@ -234,9 +266,30 @@ class Engine:
             seconds["evaluate"] += time.perf_counter() - trained
             if progress is not None:
                 progress(len(runs), int(stop - start))
+            if piece.due(seconds, whole=stop == self.grid.steps):
+                rows.append(lanes.values(pending))
+                pending = None
+                piece.save(Snapshot(len(runs), seconds, lanes.snapshot(), rows))
         if pending is not None:
             rows.append(lanes.values(pending))
         return rows
+
+    def _resume(
+        self,
+        program: Program,
+        kept: Snapshot,
+        lanes: batch.Batch,
+        seconds: dict[str, float],
+        race: Race | None,
+    ) -> list[dict[str, np.ndarray]]:
+        """Bring lanes, clock and race to where a snapshot was taken, and return the evaluations so far."""
+        lanes.restore(kept.lanes)
+        for name, spent in kept.seconds.items():
+            seconds[name] += spent
+        for at, row in zip(self.grid.evaluations, kept.rows, strict=False):
+            if race is not None:
+                race.lost(int(at), row[self.made.problem(program).objective])
+        return [dict(row) for row in kept.rows]
 
     def _race(self, program: Program, runs: Int[np.ndarray, " run"]) -> Race:
         """Return a race of the lines that the runs make: all but the learning rate equal."""
@@ -277,6 +330,43 @@ class Engine:
         held = np.column_stack([np.ones(len(runs)), scale[:, 1:-1]])
         held = np.fmin.accumulate(held, axis=1)
         return rates * np.column_stack([held, held[:, -1]])
+
+
+@dataclass
+class _Piece:
+    """The runs of a pack from `start` on that are on the devices at once, and when they are kept.
+
+    Of a pack of several pieces, each but the last is kept once it is whole.
+    """
+
+    keeper: Keeper | None
+    start: int
+    key: Mapping[str, Any]
+    last: bool = True
+    kept_at: float = 0.0
+
+    def load(self, room: int) -> Snapshot | None:
+        """Return what was kept, if there is room for it."""
+        kept = self.keeper.load(self.start, self.key) if self.keeper else None
+        if kept is None or kept.runs > room:
+            return None
+        self.kept_at = kept.seconds["train"] + kept.seconds["evaluate"]
+        return kept
+
+    def due(self, seconds: Mapping[str, float], *, whole: bool) -> bool:
+        """Return whether it is time for a snapshot; asked after every segment."""
+        if self.keeper is None or whole:
+            return self.keeper is not None and not self.last
+        now = seconds["train"] + seconds["evaluate"]
+        if now - self.kept_at < self.keeper.every:
+            return False
+        self.kept_at = now
+        return True
+
+    def save(self, snapshot: Snapshot) -> None:
+        """Keep a snapshot."""
+        if self.keeper is not None:
+            self.keeper.save(self.start, self.key, snapshot)
 
 
 def _joined(pieces: list[Curves]) -> Curves:

@@ -64,6 +64,10 @@ class Programs:
         """Return how many runs of a pack are on the devices at once."""
         return min(self._room.get(program.number, lanes_per_pack), lanes_per_pack)
 
+    def limit(self, program: Program, runs: int) -> None:
+        """Have at most so many runs on the devices at once, as it was before the process ended."""
+        self._room[program.number] = runs
+
     def shrink(self, program: Program, runs: int) -> int:
         """Make room after memory ran out with so many runs at once; return how many there are now.
 
@@ -122,7 +126,7 @@ class Programs:
 
     def _recalled(self, program: Program) -> Capacity:
         study = self._made.study
-        rule = capacity.first_guess(self._made.lane_bytes(program), self._platform)
+        rule = capacity.first_guess(self._made.lane_bytes(program) or 1, self._platform)
         if study.lanes_per_chunk or study.deterministic:
             return Capacity(study.lanes_per_chunk or rule, how="set")
         found = self._memory.recall(self._key(program))

@@ -50,7 +50,8 @@ def standardise(parts: Split) -> Split:
     """Give every input column mean 0 and deviation 1 on the training part; the validation part is scaled alike."""
     inputs = parts.train[0]
     mean, deviation = inputs.mean(axis=0), inputs.std(axis=0)
-    deviation = np.where(deviation > 0, deviation, 1)
+    # The deviation of a column that is 0.1 throughout is 1e-17, by rounding.
+    deviation = np.where(inputs.max(axis=0) > inputs.min(axis=0), deviation, 1)
     return Split(*(((x - mean) / deviation, y) for x, y in parts))
 
 

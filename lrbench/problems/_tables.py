@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import zipfile
+import contextlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +19,8 @@ FEWEST_ROWS = 10
 MOST_CATEGORIES = 50
 """A column with more different texts than that is a name or a note, and would be as many inputs."""
 MOST_CLASSES = 1000
+LARGEST = 1e30
+"""The largest number of a table; the square of a larger one would not be finite, and so no mean nor deviation."""
 
 
 class Prepared(NamedTuple):
@@ -73,18 +75,38 @@ def read(path: str) -> dict[str, pa.Array]:
         raise DataError(
             f"{file.name}: must end in one of {', '.join(readers)}, which says what kind of file it is"
         )
-    try:
+    with _told(file):
         columns = readers[file.suffix.lower()](file)
-    except OSError as error:
-        raise DataError(f"{file.name}: cannot be read: {error.strerror or error}") from error
-    except (pa.ArrowException, ValueError, zipfile.BadZipFile) as error:
-        said = " ".join(str(error).split())
-        raise DataError(f"{file.name}: is no {file.suffix[1:]} file that can be read: {said}") from error
     rows = {len(column) for column in columns.values()}
     if len(rows) != 1 or rows.pop() < FEWEST_ROWS:
         counts = ", ".join(str(len(column)) for column in list(columns.values())[:1]) or "no"
         raise DataError(f"{file.name}: has {counts} rows; at least {FEWEST_ROWS} are needed")
     return columns
+
+
+@contextlib.contextmanager
+def _told(file: Path) -> Iterator[None]:
+    """Turn what a reader says of a file into one line that names it; what damage makes three readers raise, none of them lists."""
+    try:
+        yield
+    except DataError:
+        raise
+    except Exception as error:
+        if isinstance(error, OSError) and error.strerror:
+            raise DataError(f"{file.name}: cannot be read: {error.strerror}") from error
+        kind = "NPZ" if file.suffix.lower() == ".npz" else file.suffix[1:]
+        raise DataError(f"{file.name}: is no {kind} file that can be read: {error}") from error
+
+
+@contextlib.contextmanager
+def _opened(file: Path) -> Iterator[Any]:
+    """Open an NPZ, and close it whatever is in it; arrays of Python objects, which could run code, are refused."""
+    with file.open("rb") as opened:
+        stored = np.load(opened, allow_pickle=False)
+        if not isinstance(stored, np.lib.npyio.NpzFile):
+            raise ValueError("it holds one array alone")
+        with stored:
+            yield stored
 
 
 def _csv(file: Path) -> dict[str, pa.Array]:
@@ -114,14 +136,14 @@ def _parquet(file: Path) -> dict[str, pa.Array]:
 
 
 def _columns(table: pa.Table) -> dict[str, pa.Array]:
-    if len(set(table.column_names)) < table.num_columns:
+    if len({name.strip() for name in table.column_names}) < table.num_columns:
         raise ValueError("two columns have the same name")
     return {name.strip(): table.column(name).combine_chunks() for name in table.column_names}
 
 
 def _npz(file: Path) -> dict[str, pa.Array]:
     """Read an NPZ: an array of one axis is a column, one of two axes is several, named `name_0`, `name_1`, ..."""
-    with np.load(file, allow_pickle=False) as stored:
+    with _opened(file) as stored:
         arrays = {name: stored[name] for name in stored.files}
     columns: dict[str, pa.Array] = {}
     for name, array in arrays.items():
@@ -130,6 +152,8 @@ def _npz(file: Path) -> dict[str, pa.Array]:
                 f"the array {name!r} has the shape {array.shape}; all need one or two axes and the same number of rows"
             )
         each = {name: array} if array.ndim == 1 else {f"{name}_{i}": c for i, c in enumerate(array.T)}
+        if each.keys() & columns.keys():
+            raise ValueError("two columns have the same name")
         columns |= {key: pa.array(np.ascontiguousarray(column)) for key, column in each.items()}
     return columns
 
@@ -152,6 +176,8 @@ def _check(column: pa.Array, where: str) -> None:
         raise DataError(f"{where} is of type {kind}; numbers, booleans and texts are allowed: {advice}")
     elif _is_number(kind) and np.isinf(_numbers(column)).any():
         raise DataError(f"{where} holds an infinite number")
+    elif _is_number(kind) and (np.abs(_numbers(column)) > LARGEST).any():
+        raise DataError(f"{where} holds a number beyond ±{LARGEST:g}; give it in another unit, or {advice}")
     if len(column) == _missing(column).sum():
         raise DataError(f"{where} holds no value; {advice}")
 
@@ -182,6 +208,8 @@ def _targets(column: pa.Array, task: str, where: str) -> tuple[np.ndarray, int]:
     values = _texts(column) if _is_text(kind) else _numbers(column)
     if not _is_text(kind) and np.isinf(values).any():
         raise DataError(f"{where} holds an infinite number")
+    if not _is_text(kind) and (np.abs(values) > LARGEST).any():
+        raise DataError(f"{where} holds a number beyond ±{LARGEST:g}; give it in another unit")
     different, numbered = np.unique(values, return_inverse=True)
     if len(different) < 2:
         raise DataError(f"{where} is {str(values[0])!r} in every row; there is nothing to learn")
@@ -225,7 +253,9 @@ def _texts(column: pa.Array) -> np.ndarray:
 
 def _numbers(column: pa.Array) -> np.ndarray:
     """Return a column as float64, NaN where a value is missing."""
-    return np.array(pc.cast(column, pa.float64()).to_numpy(zero_copy_only=False), dtype=np.float64)
+    return np.array(
+        pc.cast(column, pa.float64(), safe=False).to_numpy(zero_copy_only=False), dtype=np.float64
+    )
 
 
 def _listed(names: list[Any], most: int = 12) -> str:
@@ -256,6 +286,10 @@ def images(path: str) -> tuple[Split, tuple[int, int, int], int]:
         )
     if not np.isfinite(pixels).all():
         raise DataError(f"{file.name}: `images` holds numbers that are not finite")
+    if np.abs(pixels.astype(np.float64)).max() > LARGEST:
+        raise DataError(
+            f"{file.name}: `images` holds a number beyond ±{LARGEST:g}; give them in another unit"
+        )
     different, numbered = np.unique(labels, return_inverse=True)
     if not 2 <= len(different) <= MOST_CLASSES:
         raise DataError(
@@ -270,17 +304,11 @@ def images(path: str) -> tuple[Split, tuple[int, int, int], int]:
 
 
 def _image_arrays(file: Path) -> Mapping[str, np.ndarray]:
-    try:
-        with np.load(file, allow_pickle=False) as stored:
-            if not isinstance(stored, np.lib.npyio.NpzFile):
-                raise ValueError("it holds one array alone")
-            lacking = [name for name in ("images", "labels") if name not in stored.files]
-            if lacking:
-                held = _listed(stored.files) or "none"
-                raise DataError(
-                    f"{file.name}: has no array {lacking[0]!r}; it needs `images` and `labels`, and has: {held}"
-                )
-            return {name: stored[name] for name in ("images", "labels")}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        said = getattr(error, "strerror", None) or " ".join(str(error).split())
-        raise DataError(f"{file.name}: is no NPZ file that can be read: {said}") from error
+    with _told(file), _opened(file) as stored:
+        lacking = [name for name in ("images", "labels") if name not in stored.files]
+        if lacking:
+            held = _listed(stored.files) or "none"
+            raise DataError(
+                f"{file.name}: has no array {lacking[0]!r}; it needs `images` and `labels`, and has: {held}"
+            )
+        return {name: stored[name] for name in ("images", "labels")}

@@ -40,6 +40,34 @@ def house_prices(*, standardised: bool = True, batch_size: int = 32) -> Problem:
     return Problem("house_prices", init, loss, parts.data, batch_size=batch_size or None)
 
 
+def one_sale(*, area: float = 100.0, price: float = 500.0, linear: bool = False) -> Problem:
+    """A line through a single sale: the arithmetic of one step, as introductions to the learning rate do it.
+
+    Formula: ŷ = w·x + b;  loss = (ŷ − y)², whose gradient at the start is (−2xy, −2y);  w = b = 0 at the start;  linear:
+        loss = y² − x·w − y·b, whose gradient is (−x, −y) everywhere
+
+    Args:
+        area: x, the floor area.
+        price: y, what was paid.
+        linear: take the gradient (−x, −y), which some introductions give for the squared loss.
+
+    Source: the worked example of many introductions; a minibatch of one of `house_prices`.
+    """
+
+    def init(key: Array) -> Params:
+        del key
+        return jnp.zeros(2)
+
+    def loss(params: Params, batch: Batch, key: Array) -> Array:
+        del batch, key
+        slope, intercept = params
+        if linear:
+            return price**2 - area * slope - price * intercept
+        return jnp.square(slope * area + intercept - price)
+
+    return Problem("one_sale", init, loss)
+
+
 def diabetes_linear(*, batch_size: int = 32) -> Problem:
     """Linear regression of a disease's progression on 10 measurements, 442 patients; inputs and targets standardised.
 

@@ -1,0 +1,71 @@
+"""The results folder of a study of parts: a folder of results for each part, and the page of all of them."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+from lrbench import manifest as manifests
+from lrbench.errors import StoreError
+from lrbench.parts import Parts
+from lrbench.results import Results
+from lrbench.store import Store
+
+
+def check_folder(store: Store, wanted: Parts) -> None:
+    """Refuse a folder of another study, or of a study of one grid."""
+    found = store.manifest
+    if found and (found.get("study") != wanted.name or "parts" not in found):
+        raise StoreError(
+            f"{store.folder}: holds the study {found.get('study')!r}, not {wanted.name!r} with its parts; "
+            "choose another --out, or --fresh"
+        )
+
+
+def describe(store: Store, wanted: Parts) -> None:
+    """Write what the folder is going to hold, before anything is trained."""
+    manifest = {"study": wanted.name, "page": wanted.page, "parts": list(wanted.studies)}
+    store.write_manifest({"started": manifests.now(), **store.manifest, **manifest})
+
+
+def stores(store: Store) -> dict[str, Store]:
+    """Return the results folders of the parts that were begun."""
+    found = {name: Store(store.folder / name) for name in store.manifest["parts"]}
+    return {name: part for name, part in found.items() if "grid" in part.manifest}
+
+
+def rebuild(store: Store, *, report: bool) -> Results:
+    """Judge what the parts hold: `claims.csv`, and the pictures and the page where they are wanted."""
+    from lrbench import claims
+
+    parts = stores(store)
+    judged = claims.judge({name: Results(part.folder) for name, part in parts.items()})
+    store.write_table("claims", claims.table(judged))
+    store.write_manifest({**store.manifest, **_account(parts), "limits": claims.LIMITS.asdict()})
+    if report:
+        pictures = claims.pictures(judged)
+        for name, figure in pictures.items():
+            for kind in ("png", "svg"):
+                store.write(f"plots/{name}.{kind}", functools.partial(figure.savefig, format=kind))
+        text = claims.page(judged, pictures, store.manifest)
+        store.write("report.html", lambda path: path.write_text(text, encoding="utf-8"))
+    return Results(store.folder)
+
+
+def _account(parts: Mapping[str, Store]) -> dict[str, Any]:
+    """Return what the manifests of the parts say together."""
+    each = [part.manifest for part in parts.values()]
+    seconds: dict[str, float] = {}
+    for found in each:
+        for name, value in found.get("seconds", {}).items():
+            seconds[name] = round(seconds.get(name, 0.0) + value, 3)
+    return {
+        "runs": {
+            key: sum(found["runs"][key] for found in each if "runs" in found)
+            for key in ("total", "done", "left")
+        },
+        "failures": [failure for found in each for failure in found.get("failures", [])],
+        "seconds": seconds,
+        "finished": manifests.now(),
+    }
