@@ -10,6 +10,9 @@ from lrbench.catalog import REQUIRED, Entry, Parameter
 from lrbench.errors import StudyError
 
 _STUDY = "study"
+_GIVEN = dict.fromkeys(("problem", "optimizer", "schedule"), " (a list of values is an axis of the grid)") | {
+    "launcher": " (in [launcher.{0}] of a study, or by --set launcher.{0}.PARAMETER=VALUE)"
+}
 
 
 def listing(kind: str | None = None, name: str | None = None) -> str:
@@ -60,7 +63,7 @@ def _entry(entry: Entry) -> str:
     doc = re.sub(r"\nArgs:\n(?: .*\n|\n(?= ))*", "", entry.doc + "\n").rstrip()
     lines = [f"{entry.kind} {entry.name}", "", *doc.split("\n")]
     if entry.parameters:
-        lines += ["", "Parameters (a list of values is an axis of the grid):"]
+        lines += ["", f"Parameters{_GIVEN.get(entry.kind, '').format(entry.name)}:"]
         lines += [_parameter(entry.kind, parameter) for parameter in entry.parameters.values()]
     if entry.options:
         lines += ["", f"Options of every {entry.kind}:"]

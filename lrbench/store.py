@@ -156,22 +156,23 @@ class Store:
 
     def write_part(self, part: Part) -> Path:
         """Write a part, whole or not at all."""
-        columns: dict[str, Any] = {
-            "run_id": pa.array(part.run_ids, pa.string()),
-            "diverged_step": pa.array(part.diverged_step, from_pandas=True),
-            "stopped_step": pa.array(part.stopped_step, from_pandas=True),
-            "parameters": part.parameters,
-        }
-        columns |= {name: _lists(values) for name, values in part.curves.items()}
-        table = pa.table(columns)
-        about = {"pack_id": part.pack_id, "step": part.step.tolist(), "seconds": dict(part.seconds)}
-        about |= {"saved_lane_steps": part.saved_lane_steps, "stopped_lane_steps": part.stopped_lane_steps}
-        about |= {"checksums": {name: _checksum(table[name]) for name in columns}}
-        text = json.dumps(about).encode()
-        table = table.replace_schema_metadata({b"lrbench": text, b"checksum": b"%08x" % zlib.crc32(text)})
-        name = str(self.part_file(part.pack_id).relative_to(self.folder))
-        # Losses are nearly all distinct: a dictionary of them would take time and no less room.
-        return self.write(name, lambda path: pq.write_table(table, path, use_dictionary=False))
+        table = _part_table(part)
+        return self.write(_part_name(part.pack_id), lambda path: _write_part(table, path))
+
+    def take_part(self, pack_id: str, data: bytes) -> Path:
+        """Write a part that another machine made, as `part_bytes` gave it."""
+        return self.write(_part_name(pack_id), lambda path: path.write_bytes(data))
+
+    def holds(self, pack_id: str, run_ids: np.ndarray) -> bool:
+        """Return whether the part of a pack is there, and has just these runs in it."""
+        path = self.part_file(pack_id)
+        if not path.exists():
+            return False
+        try:
+            _, found = _peek(path, stopped=True)
+        except (StoreError, _Foreign):
+            return False
+        return np.array_equal(np.sort(found), np.sort(run_ids))
 
     def part_file(self, pack_id: str) -> Path:
         """Return the path of a pack's part, whether or not it is there."""
@@ -306,6 +307,48 @@ class Store:
                 _flush(path.parent)
             finally:
                 temporary.unlink(missing_ok=True)
+
+
+def holds(file: Any, run_ids: np.ndarray) -> bool:
+    """Return whether a part has just these runs in it; one that cannot be read has none."""
+    try:
+        with pq.ParquetFile(file) as part:
+            found = _ids(part.read(["run_id"]))
+    except (pa.ArrowInvalid, OSError, KeyError):
+        return False
+    return np.array_equal(np.sort(found), np.sort(run_ids))
+
+
+def part_bytes(part: Part) -> bytes:
+    """Return the file of a part, to be sent to where its results folder is."""
+    sink = pa.BufferOutputStream()
+    _write_part(_part_table(part), sink)
+    return sink.getvalue().to_pybytes()
+
+
+def _part_name(pack_id: str) -> str:
+    return f"parts/{pack_id}.parquet"
+
+
+def _part_table(part: Part) -> pa.Table:
+    columns: dict[str, Any] = {
+        "run_id": pa.array(part.run_ids, pa.string()),
+        "diverged_step": pa.array(part.diverged_step, from_pandas=True),
+        "stopped_step": pa.array(part.stopped_step, from_pandas=True),
+        "parameters": part.parameters,
+    }
+    columns |= {name: _lists(values) for name, values in part.curves.items()}
+    about = {"pack_id": part.pack_id, "step": part.step.tolist(), "seconds": dict(part.seconds)}
+    about |= {"saved_lane_steps": part.saved_lane_steps, "stopped_lane_steps": part.stopped_lane_steps}
+    table = pa.table(columns)
+    about |= {"checksums": {name: _checksum(table[name]) for name in columns}}
+    text = json.dumps(about).encode()
+    return table.replace_schema_metadata({b"lrbench": text, b"checksum": b"%08x" % zlib.crc32(text)})
+
+
+def _write_part(table: pa.Table, where: Any) -> None:
+    # Losses are nearly all distinct: a dictionary of them would take time and no less room.
+    pq.write_table(table, where, use_dictionary=False)
 
 
 def _peek(path: Path, stopped: bool) -> tuple[Holding, np.ndarray]:

@@ -168,22 +168,23 @@ class Engine:
         Raises:
             ProblemError: if a user's function raises or returns something unfit, or one run alone does not fit.
         """
+        program = self.grid.programs[pack.program]
         pieces: list[Curves] = []
         done = 0
         while done < len(pack.runs):
             piece = _Piece(keeper, done, checkpoint.key(self.study, self.grid, pack))
-            kept = piece.load(self.programs.room(pack.program, lanes_per_pack))
+            kept = piece.load(self.programs.room(program, lanes_per_pack))
             if kept is not None and kept.runs < len(pack.runs) - done:
-                self.programs.limit(pack.program, kept.runs)
-            room = self.programs.room(pack.program, lanes_per_pack)
+                self.programs.limit(program, kept.runs)
+            room = self.programs.room(program, lanes_per_pack)
             runs = pack.runs[done : done + room]
             piece.last = done + len(runs) == len(pack.runs)
             try:
-                pieces.append(self._run(pack.program, runs, lanes_per_pack, progress, piece, kept))
+                pieces.append(self._run(program, runs, lanes_per_pack, progress, piece, kept))
             except jax.errors.JaxRuntimeError as error:
                 if not capacity.out_of_memory(error):
                     raise
-                self.programs.shrink(pack.program, len(runs))
+                self.programs.shrink(program, len(runs))
                 continue
             done += len(runs)
         return _joined(pieces)

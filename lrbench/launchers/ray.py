@@ -1,0 +1,172 @@
+"""Packs as tasks of a Ray cluster."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import socket
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lrbench.errors import LaunchError
+
+if TYPE_CHECKING:
+    from lrbench.grid import Pack
+    from lrbench.work import Outcome, Work
+
+AHEAD = 2
+"""How many packs a process has at most: the one that it trains, and those that wait for it."""
+
+
+def ray(
+    packs: Sequence[Pack],
+    work: Work,
+    *,
+    address: str = "auto",
+    cpus_per_pack: int = 1,
+    gpus_per_pack: int | None = None,
+    max_retries: int = 3,
+    parts: str = "returned",
+) -> Iterator[Outcome]:
+    """Execute packs as tasks of a Ray cluster, on as many processes as it has room for.
+
+    A pack whose process or node dies is done again elsewhere. A pack whose training raises is not; it is a failure of
+    the study, as in this process.
+
+    Args:
+        address: of the cluster; `auto` is that of RAY_ADDRESS or the one that runs here, or else one of this machine alone, which
+            starts and ends with the study; `local` is the last of these.
+        cpus_per_pack: cores of each process, which are its JAX devices where it has no GPU.
+        gpus_per_pack: GPUs of each process; left out, one where the cluster has any.
+        max_retries: how often a pack is done again whose process or node died.
+        parts: how parts reach the results folder: `returned` sends them through Ray; with `shared` the processes write into the
+            folder, which must be on a disk that all nodes share; a URL, such as `s3://bucket/folder`, is where they are
+            written first, and kept.
+
+    Raises:
+        LaunchError: if Ray is not installed, no cluster answers, or no node of it has what a pack needs.
+    """
+    for name, given, least in (("cpus", cpus_per_pack, 1), ("gpus", gpus_per_pack, 0)):
+        if given is not None and given < least:
+            raise LaunchError(f"launcher.ray.{name}_per_pack = {given}: must be {least} or more")
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    try:
+        import ray
+    except ImportError as error:
+        raise LaunchError("--launcher ray needs Ray; get it with: pip install 'lrbench[ray]'") from error
+    ours = not ray.is_initialized()
+    if ours:
+        _connect(ray, address)
+    try:
+        needs = {"CPU": cpus_per_pack, "GPU": _gpus(ray, gpus_per_pack)}
+        if not _room(ray, needs):
+            raise LaunchError(f"launcher.ray: {_shortage(ray, needs)}")
+        task = ray.remote(_apply).options(
+            num_cpus=needs["CPU"],
+            num_gpus=needs["GPU"],
+            max_retries=max_retries,
+            runtime_env={"env_vars": _environment(cpus_per_pack)},
+        )
+        yield from _map(ray, task, packs, work.to(parts), needs)
+    finally:
+        if ours:
+            ray.shutdown()
+
+
+def _apply(work: Work, pack: Pack) -> Outcome:
+    return work(pack)
+
+
+def _map(
+    ray: Any, task: Any, packs: Sequence[Pack], work: Work, needs: Mapping[str, int]
+) -> Iterator[Outcome]:
+    """Keep every process of the cluster busy, with no more packs pending than that takes; yield outcomes as they come."""
+    sent = ray.put(work)
+    waiting = iter(packs)
+    pending: dict[Any, Pack] = {}
+    while True:
+        most = AHEAD * max(1, _room(ray, needs))  # a cluster grows and shrinks
+        pending |= {
+            task.remote(sent, pack): pack for pack in itertools.islice(waiting, max(0, most - len(pending)))
+        }
+        if not pending:
+            return
+        ray.wait(list(pending), num_returns=1)
+        done, _ = ray.wait(list(pending), num_returns=len(pending), timeout=0)
+        for reference in done:
+            pack = pending.pop(reference)
+            try:
+                yield ray.get(reference)
+            except ray.exceptions.RayTaskError as error:
+                yield work.failed(pack, error.cause or error)
+            except ray.exceptions.RayError as error:
+                yield work.failed(pack, error)
+
+
+def _connect(ray: Any, address: str) -> None:
+    asked = os.environ.get("RAY_ADDRESS", "auto") if address == "auto" else address
+    if asked not in {"auto", "local"}:
+        _knock(asked)
+    quiet = {"log_to_driver": False, "logging_level": "error"}
+    with warnings.catch_warnings():
+        # JAX warns of any fork; these go on to exec at once, and need no lock that JAX may hold.
+        warnings.filterwarnings("ignore", r"os\.fork\(\) was called", RuntimeWarning)
+        try:
+            if asked != "local":
+                ray.init(address=asked, **quiet)
+                return
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            if asked != "auto":
+                raise _unreachable(asked, error) from error
+        ray.init(address="local", include_dashboard=False, _node_ip_address="127.0.0.1", **quiet)
+
+
+def _knock(address: str) -> None:
+    """Raise `LaunchError` if nothing listens at an address, for which Ray itself would wait for many minutes."""
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=10).close()
+    except (OSError, ValueError) as error:
+        raise _unreachable(address, error) from error
+
+
+def _unreachable(address: str, error: Exception) -> LaunchError:
+    told = " ".join(str(error).split())
+    return LaunchError(
+        f"launcher.ray.address = {address!r}: no Ray cluster answers there ({told}); give HOST:PORT, auto or local"
+    )
+
+
+def _nodes(ray: Any) -> list[Mapping[str, float]]:
+    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
+
+
+def _gpus(ray: Any, asked: int | None) -> int:
+    return asked if asked is not None else int(any(node.get("GPU") for node in _nodes(ray)))
+
+
+def _room(ray: Any, needs: Mapping[str, int]) -> int:
+    """Return how many packs the cluster can train at once."""
+    return sum(min(int(node.get(k, 0) // n) for k, n in needs.items() if n) for node in _nodes(ray))
+
+
+def _shortage(ray: Any, needs: Mapping[str, int]) -> str:
+    def words(has: Mapping[str, float]) -> str:
+        return f"{has.get('CPU', 0):g} CPUs and {has.get('GPU', 0):g} GPUs"
+
+    largest = max(_nodes(ray), key=lambda node: (node.get("GPU", 0), node.get("CPU", 0)))
+    return (
+        f"a pack needs {words(needs)}, and no node of the cluster has them (the largest has {words(largest)}); "
+        "set cpus_per_pack and gpus_per_pack, or add nodes"
+    )
+
+
+def _environment(cpus: int) -> dict[str, str]:
+    """Return what a process finds set before it starts JAX: what is set here, a device for each core, this lrbench."""
+    here = {
+        name: value for name, value in os.environ.items() if name.startswith("JAX_") or name == "XLA_FLAGS"
+    }
+    places = [str(Path(__file__).parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return here | {"JAX_NUM_CPU_DEVICES": str(cpus), "PYTHONPATH": os.pathsep.join(places)}
