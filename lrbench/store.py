@@ -1,7 +1,8 @@
 """A results folder: parts as they come, tables made from them, and a manifest of how they were made.
 
 A part is one Parquet file of a pack: a row per run, each curve a list over the evaluations. It is written whole or
-not at all, and a run is done when a part holds its run_id.
+not at all, and a run is done when a part holds its run_id. Parts lie in 256 folders, by the first two digits of their
+names; those of older results folders lie beside these, and count as well.
 """
 
 from __future__ import annotations
@@ -24,11 +25,12 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 from jaxtyping import Bool, Float, Int
 
+from lrbench import part_index
 from lrbench.errors import StoreError
+from lrbench.part_index import Glance
 
 SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"
-_SCALARS = ("run_id", "diverged_step", "stopped_step", "parameters")
 
 
 @dataclass(frozen=True)
@@ -140,13 +142,14 @@ class Store:
         about = {"pack_id": part.pack_id, "step": part.step.tolist(), "seconds": dict(part.seconds)}
         about |= {"saved_lane_steps": part.saved_lane_steps, "stopped_lane_steps": part.stopped_lane_steps}
         table = table.replace_schema_metadata({"lrbench": json.dumps(about)})
-        name = f"parts/{part.pack_id}.parquet"
         # Losses are nearly all distinct: a dictionary of them would take time and no less room.
-        return self.write(name, lambda path: pq.write_table(table, path, use_dictionary=False))
+        return self.write(
+            part_index.place(part.pack_id), lambda path: pq.write_table(table, path, use_dictionary=False)
+        )
 
     def part_files(self) -> list[Path]:
         """Return the paths of all parts, sorted by name; a name with a dot before it is not finished."""
-        return sorted((self.folder / "parts").glob("[!.]*.parquet"))
+        return part_index.files(self.folder / "parts")
 
     def held(self, run_ids: np.ndarray, *, stopped: bool) -> Bool[np.ndarray, " run"]:
         """Return which of the runs a part holds; a part that cannot be read holds none.
@@ -169,14 +172,11 @@ class Store:
             run_ids: the runs of the grid.
             stopped: whether runs that a race stopped count, too.
         """
-        found = []
-        for path in self.part_files():
-            with contextlib.suppress(pa.ArrowInvalid, OSError, KeyError):
-                found.append(_peek(path, stopped))
+        found = [_holding(glance, stopped) for glance in part_index.glances(self.folder / "parts")]
         places = _places(run_ids, [ids for _, ids in found])
         nowhere = len(run_ids)
         parts = [
-            (int(numbers.min(initial=nowhere)), part.path, part, numbers)
+            (int(numbers.min(initial=nowhere)), part.path.name, part, numbers)
             for (part, _), numbers in zip(found, places, strict=True)
         ]
         taken = np.zeros(nowhere + 1, dtype=bool)
@@ -194,12 +194,12 @@ class Store:
         """Return the part of a holding, cut to its runs in the grid's order; all curves, or those that are named."""
         names = holding.curves if curves is None else curves
         with pq.ParquetFile(holding.path) as file:
-            table = file.read([*_SCALARS, *names])
+            table = file.read([*part_index.SCALARS, *names])
         about = json.loads(table.schema.metadata[b"lrbench"])
         rows = holding.rows
         return Part(
             holding.pack_id,
-            _ids(table)[rows],
+            part_index.ids(table["run_id"])[rows],
             np.array(about["step"]),
             {name: _matrix(table[name])[rows].astype(np.float64) for name in names},
             table["diverged_step"].to_numpy().astype(np.float64)[rows],
@@ -243,31 +243,26 @@ class Store:
                 temporary.unlink(missing_ok=True)
 
 
-def _peek(path: Path, stopped: bool) -> tuple[Holding, np.ndarray]:
+def _holding(glance: Glance, stopped: bool) -> tuple[Holding, np.ndarray]:
     """Return what a part says of itself, as a holding of none of its runs, and its run_ids.
 
     Runs that do not count because a race stopped them have an empty run_id.
     """
     nothing = np.array([], dtype=int)
-    with pq.ParquetFile(path) as file:
-        about = json.loads((file.schema_arrow.metadata or {})[b"lrbench"])
-        curves = tuple(name for name in file.schema_arrow.names if name not in _SCALARS)
-        table = file.read(["run_id", "stopped_step"])
-    ids = _ids(table)
-    if not stopped:
-        whole = table["stopped_step"].is_null().to_numpy()
-        ids = np.where(whole, ids, np.zeros(1, ids.dtype))
-    lane_steps = about["saved_lane_steps"], about["stopped_lane_steps"]
-    evaluations, seconds = len(about["step"]), about["seconds"]
-    return Holding(path, about["pack_id"], nothing, nothing, curves, evaluations, seconds, *lane_steps), ids
-
-
-def _ids(table: pa.Table) -> np.ndarray:
-    """Return the run_ids of a table as bytes of one length, without a Python object for each."""
-    text = table["run_id"].combine_chunks()
-    length = pc.max(pc.binary_length(text)).as_py() or 1
-    padded = pc.ascii_rpad(text, length, padding="\0")
-    return np.frombuffer(padded.buffers()[2] or b"", f"S{length}", count=len(padded))
+    ids, about = glance.run_ids, glance.about
+    if not stopped and glance.stopped.any():
+        ids = np.where(glance.stopped, np.zeros(1, ids.dtype), ids)
+    return Holding(
+        glance.path,
+        about["pack_id"],
+        nothing,
+        nothing,
+        glance.curves,
+        len(about["step"]),
+        about["seconds"],
+        about["saved_lane_steps"],
+        about["stopped_lane_steps"],
+    ), ids
 
 
 def _places(run_ids: np.ndarray, parts: Sequence[np.ndarray]) -> list[Int[np.ndarray, " run"]]:
