@@ -1,8 +1,8 @@
 """Which runs the parts of a folder hold, told without opening each of them again.
 
-A folder of many parts gets an index beside them, `.index.parquet`, a row per part: its name, size and time of change,
-what it says of itself, and its run_ids. It is a cache: a part that is not in it as it lies on the disk is opened, and
-an index that cannot be read or written costs time alone.
+A folder of many parts gets an index beside them, `.index`, a row per part: its name, size and time of change, what it
+says of itself, and its run_ids. It is a cache: a part that is not in it as it lies on the disk is opened, and an index
+that is damaged, or cannot be written, costs time alone.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ import contextlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+import zlib
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,15 +20,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-SCALARS = ("run_id", "diverged_step", "stopped_step", "parameters")
-"""The columns of a part that are no curves."""
-_ABOUT = ("pack_id", "step", "seconds", "saved_lane_steps", "stopped_lane_steps")
-INDEX = ".index.parquet"
+NEW = ".new-"
+"""How the name of a file begins that is not finished."""
+INDEX = ".index"
 WORTH_INDEXING = 8
 """A folder's index is written anew where so many of its parts are not in it: opening a part takes about 1 ms."""
-_UNREADABLE = (pa.ArrowException, OSError, KeyError, ValueError, TypeError)
 
 
 @dataclass(frozen=True)
@@ -67,21 +65,16 @@ def files(parts: Path) -> list[Path]:
     return sorted(found, key=lambda path: path.name)
 
 
-def glances(parts: Path) -> list[Glance]:
-    """Return what every part below a folder says, sorted by name; one that cannot be read says nothing."""
+def glances(parts: Path, look: Callable[[Path], Glance | None]) -> list[Glance]:
+    """Return what every part below a folder says, sorted by name.
+
+    Args:
+        parts: the folder.
+        look: opens a part and returns what it says, if it says anything; asked of those alone that no index knows.
+    """
     folders = [parts, *(path for path in parts.glob("[!.]*") if path.is_dir())] if parts.is_dir() else []
-    found = [glance for folder in folders for glance in _of_folder(folder)]
+    found = [glance for folder in folders for glance in _of_folder(folder, look)]
     return sorted(found, key=lambda glance: glance.path.name)
-
-
-def glance(path: Path) -> Glance:
-    """Open a part and return what it says."""
-    with pq.ParquetFile(path) as file:
-        said = json.loads((file.schema_arrow.metadata or {})[b"lrbench"])
-        curves = tuple(name for name in file.schema_arrow.names if name not in SCALARS)
-        table = file.read(["run_id", "stopped_step"], use_threads=False)
-    about = {name: said[name] for name in _ABOUT}
-    return Glance(path, about, curves, ids(table["run_id"]), table["stopped_step"].is_valid().to_numpy())
 
 
 def ids(column: pa.ChunkedArray) -> np.ndarray:
@@ -92,22 +85,16 @@ def ids(column: pa.ChunkedArray) -> np.ndarray:
     return np.frombuffer(padded.buffers()[2] or b"", f"S{length}", count=len(padded))
 
 
-def _of_folder(folder: Path) -> list[Glance]:
+def _of_folder(folder: Path, look: Callable[[Path], Glance | None]) -> list[Glance]:
     there = _stamps(folder)
-    known = {row: seen for row, seen in _read(folder) if there.get(row[0]) == row[1:]}
-    found, new = [], 0
-    for name, stamp in there.items():
-        seen = known.get((name, *stamp))
-        if seen is None:
-            with contextlib.suppress(*_UNREADABLE):
-                seen = glance(folder / name)
-                known[(name, *stamp)] = seen
-                new += 1
-        if seen is not None:
-            found.append(seen)
-    if new >= WORTH_INDEXING:
-        _write(folder, known)
-    return found
+    indexed = dict(_read(folder))
+    known = {(name, *stamp): indexed.get((name, *stamp)) for name, stamp in there.items()}
+    new = [row for row, seen in known.items() if seen is None]
+    known |= {row: look(folder / row[0]) for row in new}
+    told = {row: seen for row, seen in known.items() if seen is not None}
+    if len(new) >= WORTH_INDEXING:
+        _write(folder, told)
+    return list(told.values())
 
 
 def _stamps(folder: Path) -> dict[str, tuple[int, int]]:
@@ -124,7 +111,10 @@ def _stamps(folder: Path) -> dict[str, tuple[int, int]]:
 def _read(folder: Path) -> Iterator[tuple[tuple[str, int, int], Glance]]:
     """Yield name, size and time of change of each part in a folder's index, and what it says."""
     try:
-        table = pq.read_table(folder / INDEX)
+        data = (folder / INDEX).read_bytes()
+        if zlib.crc32(data[4:]).to_bytes(4) != data[:4]:
+            return
+        table = pa.ipc.open_stream(data[4:]).read_all()
         ends = np.cumsum(table["runs"].to_numpy())
         run_ids = np.split(ids(pa.chunked_array([pc.list_flatten(table["run_id"].combine_chunks())])), ends)
         stopped = np.split(pc.list_flatten(table["stopped"]).to_numpy(), ends)
@@ -132,11 +122,13 @@ def _read(folder: Path) -> Iterator[tuple[tuple[str, int, int], Glance]]:
         for (name, size, changed, says), mine, gone in zip(rows, run_ids, stopped, strict=False):
             about, curves = json.loads(says)
             yield (name, size, changed), Glance(folder / name, about, tuple(curves), mine, gone)
-    except _UNREADABLE:
+    except (FileNotFoundError, pa.ArrowException, KeyError):  # the last two: of another version
         return
 
 
 def _write(folder: Path, known: Mapping[tuple[str, int, int], Glance]) -> None:
+    if not known:
+        return
     seen = list(known.values())
     names, sizes, changes = zip(*known, strict=True)
     offsets = np.cumsum([0, *(len(each.run_ids) for each in seen)]).astype(np.int32)
@@ -153,11 +145,15 @@ def _write(folder: Path, known: Mapping[tuple[str, int, int], Glance]) -> None:
             "stopped": pa.ListArray.from_arrays(offsets, stopped),
         }
     )
+    data = pa.BufferOutputStream()
+    with pa.ipc.new_stream(data, table.schema) as stream:
+        stream.write_table(table)
+    text = data.getvalue().to_pybytes()
     with contextlib.suppress(OSError):
-        handle, made = tempfile.mkstemp(dir=folder, prefix=".", suffix=".parquet")
+        handle, made = tempfile.mkstemp(dir=folder, prefix=NEW)
         os.close(handle)
         try:
-            pq.write_table(table, made, use_dictionary=False)
+            Path(made).write_bytes(zlib.crc32(text).to_bytes(4) + text)
             Path(made).replace(folder / INDEX)
         finally:
             Path(made).unlink(missing_ok=True)

@@ -1,16 +1,19 @@
 """A results folder: parts as they come, tables made from them, and a manifest of how they were made.
 
 A part is one Parquet file of a pack: a row per run, each curve a list over the evaluations. It is written whole or
-not at all, and a run is done when a part holds its run_id. Parts lie in 256 folders, by the first two digits of their
-names; those of older results folders lie beside these, and count as well.
+not at all, and a run is done when a part holds its run_id. It holds checksums of all that is read from it, so that
+damage is noticed before it is in a table. Parts lie in 256 folders, by the first two digits of their names; those of
+older results folders lie beside these, and count as well.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import tempfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -27,10 +30,25 @@ from jaxtyping import Bool, Float, Int
 
 from lrbench import part_index
 from lrbench.errors import StoreError
-from lrbench.part_index import Glance
+from lrbench.part_index import NEW, Glance
 
 SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"
+_SCALARS = ("run_id", "diverged_step", "stopped_step", "parameters")
+_ABOUT = ("pack_id", "step", "seconds", "saved_lane_steps", "stopped_lane_steps")
+
+
+class DamagedPart(StoreError):
+    """A part does not hold any more what was written to it."""
+
+    def __init__(self, path: Path, why: str) -> None:
+        """Say which, and why."""
+        super().__init__(f"{path}: is damaged ({why}); `lrbench run` with its study trains its runs again")
+        self.path = path
+
+
+class _Foreign(Exception):
+    """A file among the parts that lrbench did not write."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +138,7 @@ class Store:
 
     def set_aside(self) -> Path | None:
         """Move a results folder to a name beside it, and return that; `None` if there was nothing to move."""
-        if not self.folder.exists() or not any(self.folder.iterdir()):
+        if not any(self.folder.glob("[!.]*")):
             return None
         now = datetime.now(UTC).strftime("%Y%m%d-%H%M%S-%f")
         folder = self.folder.resolve()
@@ -141,15 +159,47 @@ class Store:
         table = pa.table(columns)
         about = {"pack_id": part.pack_id, "step": part.step.tolist(), "seconds": dict(part.seconds)}
         about |= {"saved_lane_steps": part.saved_lane_steps, "stopped_lane_steps": part.stopped_lane_steps}
-        table = table.replace_schema_metadata({"lrbench": json.dumps(about)})
+        about |= {"checksums": {name: _checksum(table[name]) for name in columns}}
+        text = json.dumps(about).encode()
+        table = table.replace_schema_metadata({b"lrbench": text, b"checksum": b"%08x" % zlib.crc32(text)})
+        name = part_index.place(part.pack_id)
         # Losses are nearly all distinct: a dictionary of them would take time and no less room.
-        return self.write(
-            part_index.place(part.pack_id), lambda path: pq.write_table(table, path, use_dictionary=False)
-        )
+        return self.write(name, lambda path: pq.write_table(table, path, use_dictionary=False))
 
     def part_files(self) -> list[Path]:
         """Return the paths of all parts, sorted by name; a name with a dot before it is not finished."""
         return part_index.files(self.folder / "parts")
+
+    def mend(self) -> list[str]:
+        """Remove what killed writers left, set damaged parts aside, and return a line for each; for its holder alone."""
+        for pattern in ("", "plots/", "parts/", "parts/*/"):
+            for path in self.folder.glob(f"{pattern}{NEW}*"):
+                with _telling(path):
+                    path.unlink(missing_ok=True)
+        said: list[str] = []
+        self._glances(lambda damaged: said.append(self.set_part_aside(damaged)))
+        return said
+
+    def _glances(self, tell: Callable[[DamagedPart], None] = lambda _: None) -> list[Glance]:
+        """Return what every part says without its curves, sorted by name, but of damaged parts, which are told of."""
+
+        def look(path: Path) -> Glance | None:
+            try:
+                return _glance(path)
+            except _Foreign:
+                return None
+            except DamagedPart as damaged:
+                tell(damaged)
+                return None
+
+        return part_index.glances(self.folder / "parts", look)
+
+    def set_part_aside(self, damaged: DamagedPart) -> str:
+        """Rename a damaged part, so that it is none any more and its runs are trained again; return a line."""
+        path = damaged.path
+        with _telling(path):
+            aside = path.replace(path.with_suffix(".damaged"))
+        return f"{path}: was damaged, and is now {aside.name}; its runs are trained again"
 
     def held(self, run_ids: np.ndarray, *, stopped: bool) -> Bool[np.ndarray, " run"]:
         """Return which of the runs a part holds; a part that cannot be read holds none.
@@ -172,7 +222,7 @@ class Store:
             run_ids: the runs of the grid.
             stopped: whether runs that a race stopped count, too.
         """
-        found = [_holding(glance, stopped) for glance in part_index.glances(self.folder / "parts")]
+        found = [_holding(glance, stopped) for glance in self._glances()]
         places = _places(run_ids, [ids for _, ids in found])
         nowhere = len(run_ids)
         parts = [
@@ -191,24 +241,27 @@ class Store:
         return holdings
 
     def read(self, holding: Holding, curves: Sequence[str] | None = None) -> Part:
-        """Return the part of a holding, cut to its runs in the grid's order; all curves, or those that are named."""
+        """Return the part of a holding, cut to its runs in the grid's order; all curves, or those that are named.
+
+        Raises:
+            DamagedPart: if it does not hold what was written to it.
+        """
         names = holding.curves if curves is None else curves
-        with pq.ParquetFile(holding.path) as file:
-            table = file.read([*part_index.SCALARS, *names])
-        about = json.loads(table.schema.metadata[b"lrbench"])
-        rows = holding.rows
-        return Part(
-            holding.pack_id,
-            part_index.ids(table["run_id"])[rows],
-            np.array(about["step"]),
-            {name: _matrix(table[name])[rows].astype(np.float64) for name in names},
-            table["diverged_step"].to_numpy().astype(np.float64)[rows],
-            table["stopped_step"].to_numpy().astype(np.float64)[rows],
-            table["parameters"].to_numpy()[rows],
-            holding.seconds,
-            holding.saved_lane_steps,
-            holding.stopped_lane_steps,
-        )
+        with _reading(holding.path):
+            about, table = _open(holding.path, [*_SCALARS, *names])
+            rows = holding.rows
+            return Part(
+                holding.pack_id,
+                part_index.ids(table["run_id"])[rows],
+                np.array(about["step"]),
+                {name: _matrix(table[name])[rows].astype(np.float64) for name in names},
+                table["diverged_step"].to_numpy().astype(np.float64)[rows],
+                table["stopped_step"].to_numpy().astype(np.float64)[rows],
+                table["parameters"].to_numpy()[rows],
+                holding.seconds,
+                holding.saved_lane_steps,
+                holding.stopped_lane_steps,
+            )
 
     def write_table(self, name: str, frame: pd.DataFrame, *, csv: bool = True) -> None:
         """Write a table as Parquet and CSV: full precision, a missing value empty, booleans true and false."""
@@ -230,7 +283,7 @@ class Store:
         path = self.folder / name
         with _telling(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            handle, made = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=path.suffix)
+            handle, made = tempfile.mkstemp(dir=path.parent, prefix=NEW, suffix=path.suffix)
             os.close(handle)
             temporary = Path(made)
             try:
@@ -243,6 +296,16 @@ class Store:
                 temporary.unlink(missing_ok=True)
 
 
+def _glance(path: Path) -> Glance:
+    """Open a part and return what it says without its curves."""
+    with _reading(path):
+        about, table = _open(path, ["run_id", "stopped_step"])
+        curves = tuple(name for name in about["curves"] if name not in _SCALARS)
+        stopped = table["stopped_step"].is_valid().to_numpy()
+        known = {name: about[name] for name in _ABOUT}
+        return Glance(path, known, curves, part_index.ids(table["run_id"]), stopped)
+
+
 def _holding(glance: Glance, stopped: bool) -> tuple[Holding, np.ndarray]:
     """Return what a part says of itself, as a holding of none of its runs, and its run_ids.
 
@@ -252,17 +315,71 @@ def _holding(glance: Glance, stopped: bool) -> tuple[Holding, np.ndarray]:
     ids, about = glance.run_ids, glance.about
     if not stopped and glance.stopped.any():
         ids = np.where(glance.stopped, np.zeros(1, ids.dtype), ids)
-    return Holding(
-        glance.path,
-        about["pack_id"],
-        nothing,
-        nothing,
-        glance.curves,
-        len(about["step"]),
-        about["seconds"],
-        about["saved_lane_steps"],
-        about["stopped_lane_steps"],
-    ), ids
+    lane_steps = about["saved_lane_steps"], about["stopped_lane_steps"]
+    evaluations, seconds = len(about["step"]), about["seconds"]
+    holding = Holding(
+        glance.path, about["pack_id"], nothing, nothing, glance.curves, evaluations, seconds, *lane_steps
+    )
+    return holding, ids
+
+
+def _open(path: Path, names: Sequence[str]) -> tuple[dict[str, Any], pa.Table]:
+    """Return what a part says of itself, and some of its columns, all of them as they were written.
+
+    A part of an older lrbench has no checksums, and is taken as it is.
+    """
+    with pq.ParquetFile(path) as file:
+        known = file.schema_arrow.metadata or {}
+        if not {b"lrbench", b"checksum"} & known.keys():
+            raise _Foreign
+        about = json.loads(known[b"lrbench"])
+        about["curves"] = file.schema_arrow.names
+        sums = about.get("checksums")
+        if (sums is not None or b"checksum" in known) and (
+            b"%08x" % zlib.crc32(known[b"lrbench"]) != known.get(b"checksum")
+            or list(sums or ()) != file.schema_arrow.names
+        ):
+            raise ValueError("what it says of itself has changed")
+        table = file.read(list(names))
+    if sums is not None:
+        for name in names:
+            if _checksum(table[name]) != sums[name]:
+                raise ValueError(f"{name} has changed")
+    return about, table
+
+
+@contextlib.contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Turn whatever goes wrong while a part is decoded into `DamagedPart`; damaged bytes can mislead any decoder."""
+    try:
+        yield
+    except (StoreError, _Foreign):
+        raise
+    except OSError as error:
+        # Of damage, Arrow says so without a number of the system's.
+        if error.errno not in {None, errno.EIO}:
+            raise StoreError(f"{path}: cannot be read: {error.strerror or error}") from error
+        raise DamagedPart(path, _line(error)) from error
+    except Exception as error:
+        raise DamagedPart(path, _line(error)) from error
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
+def _checksum(column: pa.ChunkedArray) -> int:
+    """Return the CRC-32 of the values of a column: texts, numbers, or lists of numbers; missing values count as they are."""
+    values, lengths = column.combine_chunks(), ""
+    if pa.types.is_list(values.type):
+        each = pc.list_value_length(values).to_numpy(zero_copy_only=False)
+        lengths = f"{each.min(initial=0)} {each.max(initial=0)}"
+        values = values.flatten()
+    kind = f"{values.type} {len(column)} {lengths}".encode()
+    data = (
+        part_index.ids(column) if pa.types.is_string(values.type) else values.to_numpy(zero_copy_only=False)
+    )
+    return zlib.crc32(np.ascontiguousarray(data).view(np.uint8), zlib.crc32(kind))
 
 
 def _places(run_ids: np.ndarray, parts: Sequence[np.ndarray]) -> list[Int[np.ndarray, " run"]]:
@@ -306,6 +423,6 @@ def _telling(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StoreError(
-            f"{path}: cannot be written: {error.strerror or error}; choose another --out"
-        ) from error
+        full = error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+        remedy = "make room, and give the same command again" if full else "choose another --out"
+        raise StoreError(f"{path}: cannot be written: {error.strerror or error}; {remedy}") from error
