@@ -9,7 +9,7 @@ import math
 import os
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +60,14 @@ class Choice:
     reference: str = ""
     file: Path | None = None
     folder: Path = Path()
+
+    def __reduce__(self) -> tuple[Callable[..., Choice], tuple[Any, ...]]:
+        """Pickle the user's code that stands in a file or module by its name: whoever unpickles it imports it there."""
+        if ":" not in self.reference or self.reference.startswith("python:"):
+            values = {each.name: getattr(self, each.name) for each in fields(self)}
+            return Choice, tuple({**values, "folder": self.folder.resolve()}.values())
+        name = self.reference if self.file is None else f"{self.file}:{self.entry.name}"
+        return _again, (self.entry.kind, name, self.axes, self.reference, self.folder.resolve())
 
     @property
     def size(self) -> int:
@@ -134,6 +142,12 @@ def choose(kind: str, item: Any, where: str, context: Mapping[str, Any]) -> Choi
     choice = Choice(entry, _axes(entry, table, where), folder=context.get("folder", Path()))
     _check_files(choice, where)
     return choice
+
+
+def _again(kind: str, name: str, axes: Mapping[str, tuple[Any, ...]], reference: str, folder: Path) -> Choice:
+    """Make a choice of the user's own code that was checked and trusted before, with the code as it is here and now."""
+    entry, source, file = _reference(kind, name, kind, {"trust": True, "folder": Path()})
+    return Choice(entry, axes, source, reference, file, folder)
 
 
 def _check_files(choice: Choice, where: str) -> None:

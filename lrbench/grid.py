@@ -94,10 +94,16 @@ class Program:
 
 @dataclass(frozen=True)
 class Pack:
-    """A fixed set of runs of one program that are executed together."""
+    """A fixed set of runs of one program that are executed together; small, as it may go to another machine.
+
+    Args:
+        pack_id: a hash of its runs' identities.
+        program: number of the program.
+        runs: run numbers.
+    """
 
     pack_id: str
-    program: Program
+    program: int
     runs: Int[np.ndarray, " lane"] = field(repr=False)
 
 
@@ -215,7 +221,7 @@ class Grid:
                 runs = program.runs[start : start + capacity]
                 runs = runs if left is None else runs[left[runs]]
                 if len(runs):
-                    yield Pack(identity.pack_id(self.run_ids[runs]), program, runs)
+                    yield Pack(identity.pack_id(self.run_ids[runs]), program.number, runs)
 
     def asdict(self) -> dict[str, Any]:
         """Return the grid as plain data, from which `from_dict` makes it again without the study's code."""

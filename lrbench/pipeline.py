@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import functools
+import dataclasses
 import os
 import shutil
 import tempfile
@@ -20,8 +20,9 @@ from lrbench import manifest as manifests
 from lrbench.errors import ProblemError, StoreError, StudyError
 from lrbench.grid import Grid, Pack
 from lrbench.results import Results, write_pictures
-from lrbench.store import MANIFEST, Part, Store
+from lrbench.store import MANIFEST, Store
 from lrbench.study import Study
+from lrbench.work import Bench, Outcome, Work, this_process
 
 if TYPE_CHECKING:
     from lrbench.engine.pack import Engine
@@ -45,15 +46,6 @@ class Listener:
 
     def end(self) -> None:
         """Training is over."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of a pack: its seconds, or why it failed."""
-
-    pack: Pack
-    seconds: Mapping[str, float]
-    error: str = ""
 
 
 @dataclass(frozen=True)
@@ -327,45 +319,25 @@ def _train(
     left: np.ndarray,
     listener: Listener,
 ) -> list[Outcome]:
-    """Execute every pack that has runs left; return what became of each."""
-    listener.begin(int(left.sum()), engine.grid.steps)
-    work = functools.partial(_work, engine, store, lanes_per_pack, listener)
-    packs = list(engine.grid.packs(lanes_per_pack, left))
+    """Have every pack that has runs left executed; return what became of each."""
+    study, steps = engine.study, engine.grid.steps
+    listener.begin(int(left.sum()), steps)
+    bench = Bench(engine, store, lanes_per_pack, listener)
+    work = Work(study, store.folder.resolve(), tuple(lanes_per_pack), engine.count, bench=bench)
+    packs: list[Pack] = list(engine.grid.packs(lanes_per_pack, left))
+    outcomes = []
     try:
-        for pack in packs:
-            engine.compile(pack.program, lanes_per_pack[pack.program.number])
-        return list(launch(packs, work))
+        for outcome in launch(packs, work, **study.launcher.get(launch.__name__, {})):
+            if outcome.part:
+                store.take_part(outcome.pack.pack_id, outcome.part)
+            # What is trained in this process has told of itself, segment by segment.
+            if outcome.process != this_process() and not outcome.error:
+                listener.advance(len(outcome.pack.runs), steps)
+            outcomes.append(dataclasses.replace(outcome, part=b""))
     finally:
         engine.close()
         listener.end()
-
-
-def _work(
-    engine: Engine, store: Store, lanes_per_pack: Sequence[int], listener: Listener, pack: Pack
-) -> Outcome:
-    """Train one pack and write its part."""
-    program = pack.program
-    if not engine.compile(program, lanes_per_pack[program.number]).done():
-        listener.compiling(f"{engine.grid.problems[program.problem].name} × {engine.optimizer_name(program)}")
-    try:
-        curves = engine.run(pack, lanes_per_pack[program.number], listener.advance)
-    except Exception as error:  # a pack that fails must not take the others with it
-        return Outcome(pack, {}, f"{type(error).__name__}: {' '.join(str(error).split())}")
-    part = Part(
-        pack.pack_id,
-        engine.grid.run_ids[pack.runs],
-        engine.grid.evaluations,
-        curves.curves,
-        curves.diverged_step,
-        curves.stopped_step,
-        np.full(len(pack.runs), curves.parameters),
-        curves.seconds,
-        curves.saved_lane_steps,
-        curves.stopped_lane_steps,
-    )
-    began = time.perf_counter()
-    store.write_part(part)
-    return Outcome(pack, {**curves.seconds, "write": time.perf_counter() - began})
+    return outcomes
 
 
 def _write_study(store: Store, wanted: Study) -> None:

@@ -149,22 +149,21 @@ class Store:
 
     def write_part(self, part: Part) -> Path:
         """Write a part, whole or not at all."""
-        columns: dict[str, Any] = {
-            "run_id": pa.array(part.run_ids, pa.string()),
-            "diverged_step": pa.array(part.diverged_step, from_pandas=True),
-            "stopped_step": pa.array(part.stopped_step, from_pandas=True),
-            "parameters": part.parameters,
-        }
-        columns |= {name: _lists(values) for name, values in part.curves.items()}
-        table = pa.table(columns)
-        about = {"pack_id": part.pack_id, "step": part.step.tolist(), "seconds": dict(part.seconds)}
-        about |= {"saved_lane_steps": part.saved_lane_steps, "stopped_lane_steps": part.stopped_lane_steps}
-        about |= {"checksums": {name: _checksum(table[name]) for name in columns}}
-        text = json.dumps(about).encode()
-        table = table.replace_schema_metadata({b"lrbench": text, b"checksum": b"%08x" % zlib.crc32(text)})
-        name = part_index.place(part.pack_id)
-        # Losses are nearly all distinct: a dictionary of them would take time and no less room.
-        return self.write(name, lambda path: pq.write_table(table, path, use_dictionary=False))
+        table = _part_table(part)
+        return self.write(part_index.place(part.pack_id), lambda path: _write_part(table, path))
+
+    def take_part(self, pack_id: str, data: bytes) -> Path:
+        """Write a part that another machine made, as `part_bytes` gave it."""
+        return self.write(part_index.place(pack_id), lambda path: path.write_bytes(data))
+
+    def holds(self, pack_id: str, run_ids: np.ndarray) -> bool:
+        """Return whether the part of a pack is there, and has just these runs in it."""
+        path = self.folder / part_index.place(pack_id)
+        try:
+            found = _glance(path).run_ids if path.exists() else run_ids[:0]
+        except (DamagedPart, _Foreign):
+            return False
+        return np.array_equal(np.sort(found), np.sort(run_ids))
 
     def part_files(self) -> list[Path]:
         """Return the paths of all parts, sorted by name; a name with a dot before it is not finished."""
@@ -294,6 +293,34 @@ class Store:
                 _flush(path.parent)
             finally:
                 temporary.unlink(missing_ok=True)
+
+
+def part_bytes(part: Part) -> bytes:
+    """Return the file of a part, to be sent to where its results folder is."""
+    sink = pa.BufferOutputStream()
+    _write_part(_part_table(part), sink)
+    return sink.getvalue().to_pybytes()
+
+
+def _part_table(part: Part) -> pa.Table:
+    columns: dict[str, Any] = {
+        "run_id": pa.array(part.run_ids, pa.string()),
+        "diverged_step": pa.array(part.diverged_step, from_pandas=True),
+        "stopped_step": pa.array(part.stopped_step, from_pandas=True),
+        "parameters": part.parameters,
+    }
+    columns |= {name: _lists(values) for name, values in part.curves.items()}
+    table = pa.table(columns)
+    about = {"pack_id": part.pack_id, "step": part.step.tolist(), "seconds": dict(part.seconds)}
+    about |= {"saved_lane_steps": part.saved_lane_steps, "stopped_lane_steps": part.stopped_lane_steps}
+    about |= {"checksums": {name: _checksum(table[name]) for name in columns}}
+    text = json.dumps(about).encode()
+    return table.replace_schema_metadata({b"lrbench": text, b"checksum": b"%08x" % zlib.crc32(text)})
+
+
+def _write_part(table: pa.Table, where: Any) -> None:
+    # Losses are nearly all distinct: a dictionary of them would take time and no less room.
+    pq.write_table(table, where, use_dictionary=False)
 
 
 def _glance(path: Path) -> Glance:

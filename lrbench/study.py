@@ -51,6 +51,25 @@ def _seeds(value: Any) -> Any:
     return value
 
 
+def _launchers(value: Any) -> Any:
+    """Check the tables of launchers, such as `[launcher.ray]`, against the launchers' parameters."""
+    if not isinstance(value, Mapping) or not all(isinstance(table, Mapping) for table in value.values()):
+        raise ValueError(f"= {value!r}: must be tables of launchers, such as [launcher.ray]")
+    found: dict[str, dict[str, Any]] = {}
+    for name, table in value.items():
+        entry = catalog.get("launcher", name)
+        found[name] = {}
+        for key, given in table.items():
+            if key not in entry.parameters:
+                unknown = catalog.unknown(f"parameter of {name}", key, list(entry.parameters))
+                raise StudyError(f"launcher.{name}.{key} = {given!r}: {unknown}")
+            try:
+                found[name][key] = entry.parameters[key].coerce(given)
+            except ValueError as error:
+                raise StudyError(f"launcher.{name}.{key} = {given!r}: {error}") from error
+    return found
+
+
 class Study(BaseModel):
     """Everything a study asks for; see the field descriptions for the keys of a study file."""
 
@@ -84,6 +103,9 @@ class Study(BaseModel):
     )
     lanes_per_chunk: int | None = Field(
         None, ge=1, le=65536, strict=True, description="overrides the choice made"
+    )
+    launcher: Annotated[dict[str, dict[str, Any]], BeforeValidator(_launchers)] = Field(
+        default_factory=dict, description="parameters of launchers; no part of a run's identity"
     )
 
     @model_validator(mode="before")
@@ -126,7 +148,8 @@ class Study(BaseModel):
 
     def table(self, folder: Path) -> dict[str, Any]:
         """Return the study as plain data, as a study file in that folder would hold it."""
-        plain = self.model_dump(exclude={"problem", "optimizer", "schedule"}, exclude_none=True)
+        left_out = {"problem", "optimizer", "schedule"} | (set() if self.launcher else {"launcher"})
+        plain = self.model_dump(exclude=left_out, exclude_none=True)
         for kind in ("problem", "optimizer", "schedule"):
             plain[kind] = [choice.table(folder) for choice in getattr(self, kind)]
         return plain

@@ -149,7 +149,7 @@ def test_small_parts_are_taken_together_and_the_tables_are_the_same(
     random = np.random.default_rng(0)
     for pack in whole.packs([1, 1]):
         curves = {"train_loss": random.uniform(size=(1, len(whole.evaluations)))}
-        if pack.program.problem:
+        if whole.programs[pack.program].problem:
             curves["valid_loss"] = curves["train_loss"] + 1
         part = _part(pack.pack_id, ["x"], 1.0)
         ids = whole.run_ids[pack.runs]

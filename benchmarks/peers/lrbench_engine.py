@@ -34,7 +34,7 @@ def lrbench_engine(study: str = "", repeats: int = 5, devices: int = 0, warm_up:
     packs = list(grid.packs(capacities))
 
     def call(some: int | None = None) -> list[Curves]:
-        return [engine.run(pack, capacities[pack.program.number]) for pack in packs[:some]]
+        return [engine.run(pack, capacities[pack.program]) for pack in packs[:some]]
 
     compiling = _sum(call(warm_up), "compile")
     seconds, evaluating, whole = [], [], []

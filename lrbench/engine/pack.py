@@ -151,17 +151,18 @@ class Engine:
         Raises:
             ProblemError: if a user's function raises or returns something unfit, or one run alone does not fit.
         """
+        program = self.grid.programs[pack.program]
         pieces: list[Curves] = []
         done = 0
         while done < len(pack.runs):
-            room = self.programs.room(pack.program, lanes_per_pack)
+            room = self.programs.room(program, lanes_per_pack)
             runs = pack.runs[done : done + room]
             try:
-                pieces.append(self._run(pack.program, runs, lanes_per_pack, progress))
+                pieces.append(self._run(program, runs, lanes_per_pack, progress))
             except jax.errors.JaxRuntimeError as error:
                 if not capacity.out_of_memory(error):
                     raise
-                self.programs.shrink(pack.program, len(runs))
+                self.programs.shrink(program, len(runs))
                 continue
             done += len(runs)
         return _joined(pieces)

@@ -1,1 +1,6 @@
-"""Launchers: each maps the work over packs; none knows what the work is."""
+"""Launchers: each maps the work over packs; none knows what the work is.
+
+A launcher is `(packs, work, *, its parameters) → outcomes`, one for each pack, as they come. It calls `work(pack)` in
+whatever process it likes: the work pickles, the same pack twice does nothing, and what its training raises is an
+outcome. What a study says under `[launcher.NAME]` are its parameters.
+"""

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import TypeVar
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
-PackT = TypeVar("PackT")
-DoneT = TypeVar("DoneT")
+if TYPE_CHECKING:
+    from lrbench.grid import Pack
+    from lrbench.work import Outcome, Work
 
 
-def local(packs: Iterable[PackT], work: Callable[[PackT], DoneT]) -> Iterator[DoneT]:
-    """Execute packs one after another, over all devices of this process.
-
-    Example:
-        >>> list(local([1, 2], lambda pack: pack * 10))
-        [10, 20]
-    """
+def local(packs: Sequence[Pack], work: Work) -> Iterator[Outcome]:
+    """Execute packs one after another, over all devices of this process; programs compile ahead of them."""
+    work.prepare(packs)
     return map(work, packs)
