@@ -8,7 +8,7 @@ PY     := $(VENV)/bin/python
 PIP    := $(PY) -m pip --disable-pip-version-check -qq
 
 # Half an hour in all on two cores; gpu does nothing without a GPU. `make bench BENCH=throughput` runs one.
-BENCH  ?= throughput overhead scaling race gpu parts
+BENCH  ?= throughput overhead scaling race gpu parts cluster_model
 
 MAKEFLAGS += --no-print-directory --no-builtin-rules
 .DEFAULT_GOAL := help
