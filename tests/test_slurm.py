@@ -125,7 +125,7 @@ def test_a_cancelled_job_costs_its_last_pack_and_the_tables_are_those_of_local(
 
 @pytest.mark.xdist_group("slurm")
 def test_what_slurm_refuses_is_one_line(cluster: None, tmp_path: Path) -> None:
-    with pytest.raises(LaunchError, match="--launcher slurm: Slurm refuses the jobs: .*partition"):
+    with pytest.raises(LaunchError, match=r"--launcher slurm: Slurm refuses the jobs: .*partition"):
         _run(tmp_path / "out", partition="nowhere")
 
 
@@ -196,9 +196,8 @@ def test_a_plan_for_nodes(monkeypatch: pytest.MonkeyPatch) -> None:
     assert re.match(r"  balance (\d+)% \(mean over most training\); with compiling, \d+%", lines[2])
 
 
-def test_status_tells_the_pace(tmp_path: Path) -> None:
+def test_status_without_jobs(tmp_path: Path) -> None:
     done = execute({**STUDY, "optimizer": "sgd"}, tmp_path / "out", report=False)
-    (part,) = Store(tmp_path / "out").part_files()
     manifest = dict(done.results.manifest)
     whole = {**manifest["grid"], "seeds": [0, 1, 2]}
     Store(tmp_path / "out").write_manifest({**manifest, "grid": whole})
