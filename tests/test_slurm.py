@@ -87,6 +87,7 @@ def _run(out: Path, **launcher: Any) -> tuple[Any, list[str]]:
 
 @pytest.mark.xdist_group("slurm")
 @pytest.mark.slow
+@pytest.mark.timeout(240)  # jobs wait for the machine
 def test_a_cancelled_job_costs_its_last_pack_and_the_tables_are_those_of_local(
     cluster: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
