@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import heapq
+import logging
 import subprocess
 import sys
 import tempfile
@@ -103,7 +104,7 @@ def _ray_task(quick: bool) -> float:
     """Return what a task that does nothing takes in Ray, many of them in the queue."""
     import ray
 
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="error")
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     try:
         nothing = ray.remote(lambda: None)
         count = 20 if quick else 2_000
