@@ -7,8 +7,8 @@ VENV   := .venv
 PY     := $(VENV)/bin/python
 PIP    := $(PY) -m pip --disable-pip-version-check -qq
 
-# Ten minutes in all on two cores; gpu does nothing without a GPU. `make bench BENCH=throughput` runs one.
-BENCH  ?= throughput overhead scaling race gpu
+# Half an hour in all on two cores; gpu does nothing without a GPU. `make bench BENCH=throughput` runs one.
+BENCH  ?= throughput overhead scaling race gpu parts cluster_model
 
 MAKEFLAGS += --no-print-directory --no-builtin-rules
 .DEFAULT_GOAL := help

@@ -61,6 +61,9 @@ def run(
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Results folder [results/NAME].")] = None,
     overrides: Overrides = None,
     launcher: Annotated[str, typer.Option(metavar="NAME", help="Where packs are executed.")] = "local",
+    detach: Annotated[
+        bool, typer.Option("--detach", help="With --launcher slurm: submit the jobs, and wait for nothing.")
+    ] = False,
     devices: Devices = "all",
     trust: Trust = False,
     fresh: Annotated[
@@ -78,12 +81,14 @@ def run(
     from lrbench.pipeline import execute
     from lrbench.progress import listener
 
+    if detach and launcher != "slurm":
+        raise LrbenchError(f"--detach: goes with --launcher slurm alone, not with --launcher {launcher}")
     done = execute(
         study,
         out,
         launcher=launcher,
         devices=_count(devices),
-        overrides=overrides or (),
+        overrides=[*(overrides or ()), *(["launcher.slurm.detach=true"] if detach else [])],
         trust=trust,
         fresh=fresh,
         report=not no_report,
@@ -127,13 +132,27 @@ def find(
 
 @app.command()
 def plan(
-    study: StudyName, overrides: Overrides = None, devices: Devices = "all", trust: Trust = False
+    study: StudyName,
+    overrides: Overrides = None,
+    devices: Devices = "all",
+    trust: Trust = False,
+    nodes: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Share it out to N nodes like this machine, too.")
+    ] = None,
 ) -> None:
     """Print programs, packs, bytes per lane and an estimate of the time, before anything is run."""
     from lrbench.parts import read
     from lrbench.plan import plan as made
 
-    typer.echo(made(read(study, overrides or (), trust=trust), _count(devices)))
+    typer.echo(made(read(study, overrides or (), trust=trust), _count(devices), nodes))
+
+
+@app.command()
+def status(folder: Folder) -> None:
+    """Print how far a study is: runs done and left, its jobs, and its pace; from any machine that sees the folder."""
+    from lrbench.status import status as made
+
+    typer.echo(made(folder))
 
 
 @app.command("list")

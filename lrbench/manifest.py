@@ -17,6 +17,9 @@ from lrbench.store import Store
 if TYPE_CHECKING:
     from lrbench.engine.pack import Engine
 
+PACKS_LISTED = 10_000
+"""Of more packs than this, the manifest gives the totals alone; each part says the same of itself."""
+
 
 def describe(engine: Engine, whole: Grid, before: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the manifest says of a study before it is trained."""
@@ -72,6 +75,8 @@ def account(store: Store, whole: Grid) -> dict[str, Any]:
         stopped += holding.stopped_lane_steps
         totals = {name: total + holding.seconds.get(name, 0.0) for name, total in totals.items()}
     done = sum(pack["runs"] for pack in packs)
+    if len(packs) > PACKS_LISTED:
+        packs = []
     return {
         "runs": {"total": len(whole), "done": done, "left": len(whole) - done},
         "packs": packs,

@@ -2,39 +2,37 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 
-from lrbench import grid
+from lrbench import costs, grid
+from lrbench.costs import Cost
 from lrbench.grid import Grid
+from lrbench.launchers.slurm import balanced
 from lrbench.parts import Parts
 from lrbench.study import Study
 from lrbench.tabulate import aligned
 
-STEP_SECONDS = 3e-6
-"""What a step of a small model costs beside its matrix products."""
-_SIDE = 256
-"""Rows of the small matrices whose products are timed."""
 
-
-def plan(study: Study | Parts, devices: int | None = None) -> str:
+def plan(study: Study | Parts, devices: int | None = None, nodes: int | None = None) -> str:
     """Return a plan of a study as text, of one of parts the plan of every part; nothing is compiled or trained.
 
-    Times are those that a program took when it last ran on this machine. For one that never did, the estimate takes the
-    floating-point operations of a step, as XLA counts them, over the speed at which one device multiplies small
-    matrices, measured here and now.
+    Times are those of `costs`.
+
+    Args:
+        study: the study.
+        devices: how many devices are used; all, left out.
+        nodes: over how many nodes like this machine a launcher would share it out; left out, none.
     """
-    from lrbench.engine import products
     from lrbench.engine.pack import Engine
 
     if isinstance(study, Parts):
-        return "\n\n".join(plan(part, devices) for part in study.studies.values())
+        return "\n\n".join(plan(part, devices, nodes) for part in study.studies.values())
     whole = grid.of_study(study)
     engine = Engine(study, whole, devices)
-    pace = products.flops_per_second(_SIDE, [engine.mesh.devices.flat[0]])
-    rows = [_row(engine, program, pace) for program in whole.programs]
+    each = costs.of_programs(engine)
+    rows = [_row(engine, program, cost) for program, cost in zip(whole.programs, each, strict=True)]
     head = (
         f"{study.name}: {len(whole):,} runs of {whole.steps:,} steps "
         f"({_shape(whole)}), evaluated {len(whole.evaluations)} times"
@@ -46,9 +44,10 @@ def plan(study: Study | Parts, devices: int | None = None) -> str:
         "",
         _table(rows),
         "",
-        f"estimate: about {_time(sum(row['compile s'] for row in rows))} of compiling (once per program and machine) "
-        f"and {_time(sum(row['train s'] for row in rows))} of training",
+        f"estimate: about {duration(sum(row['compile s'] for row in rows))} of compiling (once per program and machine) "
+        f"and {duration(sum(row['train s'] for row in rows))} of training",
         *_probes(engine, whole),
+        *([] if nodes is None else ["", *_shared(engine, each, nodes)]),
     ]
     return "\n".join(lines)
 
@@ -68,14 +67,34 @@ def _probes(engine: Any, whole: Grid) -> list[str]:
     return list(lines.values())
 
 
-def _row(engine: Any, program: Any, pace: float) -> dict[str, Any]:
-    from lrbench.engine import capacity
+def _shared(engine: Any, each: list[Cost], nodes: int) -> list[str]:
+    """Return how the packs would be shared out to nodes: a line for all, and one for the node that is busy longest."""
+    per_pack = [engine.lanes_per_pack(program) for program in engine.grid.programs]
+    packs = list(engine.grid.packs(per_pack))
+    training = [each[pack.program].seconds_per_run * len(pack.runs) for pack in packs]
+    shares = balanced(training, nodes)
+    programs = [{packs[n].program for n in share} for share in shares]
+    trained = [sum(training[n] for n in share) for share in shares]
+    compiled = [sum(each[n].compile_seconds for n in mine) for mine in programs]
+    times = [a + b for a, b in zip(trained, compiled, strict=True)]
+    longest = int(np.argmax(times))
+    idle = f"; {nodes - len(shares):,} have nothing to do" if len(shares) < nodes else ""
+    return [
+        f"over {nodes:,} nodes like this one: {len(packs):,} packs, {_range([len(share) for share in shares])} each{idle}",
+        f"  the node that is busy longest: {len(shares[longest]):,} packs of {len(programs[longest])} programs, about "
+        f"{duration(compiled[longest])} of compiling and {duration(trained[longest])} of training",
+        f"  balance {np.mean(trained) * len(shares) / nodes / max(trained):.0%} (mean over most training); with compiling, "
+        f"{sum(training) / (nodes * max(times)):.0%} of the nodes' time is training",
+    ]
 
+
+def _range(counts: list[int]) -> str:
+    return f"{min(counts):,} to {max(counts):,}" if min(counts) < max(counts) else f"{max(counts):,}"
+
+
+def _row(engine: Any, program: Any, cost: Cost) -> dict[str, Any]:
     about = engine.describe(program)
-    known = engine.programs.capacity(program)
-    flops = engine.made.flops(program)  # raises where a user's function does
     per_pack = engine.lanes_per_pack(program)
-    estimate = (flops / pace + STEP_SECONDS) / engine.mesh.size
     return {
         "program": about["program"],
         "problem": about["problem"],
@@ -87,14 +106,10 @@ def _row(engine: Any, program: Any, pace: float) -> dict[str, Any]:
         "lanes/chunk": about["lanes_per_chunk"],
         "chosen": about["chunk_chosen"],
         **({"form": about["form"]} if any(problem.forms for problem in engine.problems) else {}),
-        "compile s": _first(known.compile_seconds, capacity.COMPILE_SECONDS),
-        "train s": about["runs"] * engine.grid.steps * _first(known.seconds_per_step, estimate),
-        "times": "guessed" if math.isnan(known.seconds_per_step) else "measured",
+        "compile s": cost.compile_seconds,
+        "train s": about["runs"] * cost.seconds_per_run,
+        "times": "measured" if cost.measured else "guessed",
     }
-
-
-def _first(measured: float, guessed: float) -> float:
-    return guessed if math.isnan(measured) else measured
 
 
 def _shape(whole: Grid) -> str:
@@ -116,7 +131,8 @@ def _cell(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int | np.integer) else f"{value:,.1f}"
 
 
-def _time(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Return a time as people say it: in seconds, minutes or hours."""
     if seconds < 90:
         return f"{max(1, round(seconds))} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

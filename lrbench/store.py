@@ -2,7 +2,8 @@
 
 A part is one Parquet file of a pack: a row per run, each curve a list over the evaluations. It is written whole or
 not at all, and a run is done when a part holds its run_id. It holds checksums of all that is read from it, so that
-damage is noticed before it is in a table.
+damage is noticed before it is in a table. Parts lie in 256 folders, by the first two digits of their names; those of
+older results folders lie beside these, and count as well.
 """
 
 from __future__ import annotations
@@ -28,16 +29,16 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 from jaxtyping import Bool, Float, Int
 
-from lrbench import spreadsheet
+from lrbench import part_index, spreadsheet
 from lrbench.errors import StoreError
+from lrbench.part_index import NEW, Glance
 
 SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"
 CHECKPOINTS = "checkpoints"
 """Where packs half done are kept, each in a folder of its pack_id."""
-_NEW = ".new-"
-"""How the name of a file begins that is not finished."""
 _SCALARS = ("run_id", "diverged_step", "stopped_step", "parameters")
+_ABOUT = ("pack_id", "step", "seconds", "saved_lane_steps", "stopped_lane_steps")
 
 
 class DamagedPart(StoreError):
@@ -157,49 +158,57 @@ class Store:
     def write_part(self, part: Part) -> Path:
         """Write a part, whole or not at all."""
         table = _part_table(part)
-        return self.write(_part_name(part.pack_id), lambda path: _write_part(table, path))
+        return self.write(part_index.place(part.pack_id), lambda path: _write_part(table, path))
 
     def take_part(self, pack_id: str, data: bytes) -> Path:
         """Write a part that another machine made, as `part_bytes` gave it."""
-        return self.write(_part_name(pack_id), lambda path: path.write_bytes(data))
+        return self.write(part_index.place(pack_id), lambda path: path.write_bytes(data))
 
     def holds(self, pack_id: str, run_ids: np.ndarray) -> bool:
         """Return whether the part of a pack is there, and has just these runs in it."""
         path = self.part_file(pack_id)
-        if not path.exists():
-            return False
         try:
-            _, found = _peek(path, stopped=True)
-        except (StoreError, _Foreign):
+            found = _glance(path).run_ids if path.exists() else run_ids[:0]
+        except (DamagedPart, _Foreign):
             return False
         return np.array_equal(np.sort(found), np.sort(run_ids))
 
     def part_file(self, pack_id: str) -> Path:
         """Return the path of a pack's part, whether or not it is there."""
-        return self.folder / "parts" / f"{pack_id}.parquet"
+        return self.folder / part_index.place(pack_id)
 
     def part_files(self) -> list[Path]:
         """Return the paths of all parts, sorted by name; a name with a dot before it is not finished."""
-        return sorted((self.folder / "parts").glob("[!.]*.parquet"))
+        return part_index.files(self.folder / "parts")
 
     def mend(self) -> list[str]:
-        """Remove what killed writers left, and set damaged parts aside, with a line for each; for the holder alone."""
-        for folder in (self.folder, self.folder / "parts", self.folder / "plots"):
-            for path in folder.glob(f"{_NEW}*"):
+        """Remove what killed writers left, set damaged parts aside, and return a line for each; for its holder alone."""
+        for pattern in ("", "plots/", "parts/", "parts/*/"):
+            for path in self.folder.glob(f"{pattern}{NEW}*"):
                 with _telling(path):
                     path.unlink(missing_ok=True)
-        said = []
-        for path in self.part_files():
-            shutil.rmtree(self.folder / CHECKPOINTS / path.stem, ignore_errors=True)
-            try:
-                _peek(path, stopped=True)
-            except _Foreign:
-                continue
-            except DamagedPart as damaged:
-                said.append(self.set_part_aside(damaged))
+        said: list[str] = []
+        self._glances(lambda damaged: said.append(self.set_part_aside(damaged)))
+        for half in (self.folder / CHECKPOINTS).glob("*"):
+            if self.part_file(half.name).exists():
+                shutil.rmtree(half, ignore_errors=True)
         with contextlib.suppress(OSError):  # there is none, or one of a pack half done
             (self.folder / CHECKPOINTS).rmdir()
         return said
+
+    def _glances(self, tell: Callable[[DamagedPart], None] = lambda _: None) -> list[Glance]:
+        """Return what every part says without its curves, sorted by name, but of damaged parts, which are told of."""
+
+        def look(path: Path) -> Glance | None:
+            try:
+                return _glance(path)
+            except _Foreign:
+                return None
+            except DamagedPart as damaged:
+                tell(damaged)
+                return None
+
+        return part_index.glances(self.folder / "parts", look)
 
     def set_part_aside(self, damaged: DamagedPart) -> str:
         """Rename a damaged part, so that it is none any more and its runs are trained again; return a line."""
@@ -229,14 +238,11 @@ class Store:
             run_ids: the runs of the grid.
             stopped: whether runs that a race stopped count, too.
         """
-        found = []
-        for path in self.part_files():
-            with contextlib.suppress(DamagedPart, _Foreign):
-                found.append(_peek(path, stopped))
+        found = [_holding(glance, stopped) for glance in self._glances()]
         places = _places(run_ids, [ids for _, ids in found])
         nowhere = len(run_ids)
         parts = [
-            (int(numbers.min(initial=nowhere)), part.path, part, numbers)
+            (int(numbers.min(initial=nowhere)), part.path.name, part, numbers)
             for (part, _), numbers in zip(found, places, strict=True)
         ]
         taken = np.zeros(nowhere + 1, dtype=bool)
@@ -262,7 +268,7 @@ class Store:
             rows = holding.rows
             return Part(
                 holding.pack_id,
-                _ids(table["run_id"])[rows],
+                part_index.ids(table["run_id"])[rows],
                 np.array(about["step"]),
                 {name: _matrix(table[name])[rows].astype(np.float64) for name in names},
                 table["diverged_step"].to_numpy().astype(np.float64)[rows],
@@ -296,7 +302,7 @@ class Store:
         path = self.folder / name
         with _telling(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            handle, made = tempfile.mkstemp(dir=path.parent, prefix=_NEW, suffix=path.suffix)
+            handle, made = tempfile.mkstemp(dir=path.parent, prefix=NEW, suffix=path.suffix)
             os.close(handle)
             temporary = Path(made)
             try:
@@ -313,7 +319,7 @@ def holds(file: Any, run_ids: np.ndarray) -> bool:
     """Return whether a part has just these runs in it; one that cannot be read has none."""
     try:
         with pq.ParquetFile(file) as part:
-            found = _ids(part.read(["run_id"]))
+            found = part_index.ids(part.read(["run_id"])["run_id"])
     except (pa.ArrowInvalid, OSError, KeyError):
         return False
     return np.array_equal(np.sort(found), np.sort(run_ids))
@@ -326,10 +332,6 @@ def part_bytes(part: Part) -> bytes:
     return sink.getvalue().to_pybytes()
 
 
-def _part_name(pack_id: str) -> str:
-    return f"parts/{pack_id}.parquet"
-
-
 def _part_table(part: Part) -> pa.Table:
     columns: dict[str, Any] = {
         "run_id": pa.array(part.run_ids, pa.string()),
@@ -338,9 +340,9 @@ def _part_table(part: Part) -> pa.Table:
         "parameters": part.parameters,
     }
     columns |= {name: _lists(values) for name, values in part.curves.items()}
+    table = pa.table(columns)
     about = {"pack_id": part.pack_id, "step": part.step.tolist(), "seconds": dict(part.seconds)}
     about |= {"saved_lane_steps": part.saved_lane_steps, "stopped_lane_steps": part.stopped_lane_steps}
-    table = pa.table(columns)
     about |= {"checksums": {name: _checksum(table[name]) for name in columns}}
     text = json.dumps(about).encode()
     return table.replace_schema_metadata({b"lrbench": text, b"checksum": b"%08x" % zlib.crc32(text)})
@@ -351,24 +353,31 @@ def _write_part(table: pa.Table, where: Any) -> None:
     pq.write_table(table, where, use_dictionary=False)
 
 
-def _peek(path: Path, stopped: bool) -> tuple[Holding, np.ndarray]:
+def _glance(path: Path) -> Glance:
+    """Open a part and return what it says without its curves."""
+    with _reading(path):
+        about, table = _open(path, ["run_id", "stopped_step"])
+        curves = tuple(name for name in about["curves"] if name not in _SCALARS)
+        stopped = table["stopped_step"].is_valid().to_numpy()
+        known = {name: about[name] for name in _ABOUT}
+        return Glance(path, known, curves, part_index.ids(table["run_id"]), stopped)
+
+
+def _holding(glance: Glance, stopped: bool) -> tuple[Holding, np.ndarray]:
     """Return what a part says of itself, as a holding of none of its runs, and its run_ids.
 
     Runs that do not count because a race stopped them have an empty run_id.
     """
     nothing = np.array([], dtype=int)
-    with _reading(path):
-        about, table = _open(path, ["run_id", "stopped_step"])
-        curves = tuple(name for name in about["curves"] if name not in _SCALARS)
-        ids = _ids(table["run_id"])
-        if not stopped:
-            whole = table["stopped_step"].is_null().to_numpy()
-            ids = np.where(whole, ids, np.zeros(1, ids.dtype))
-        lane_steps = about["saved_lane_steps"], about["stopped_lane_steps"]
-        evaluations, seconds = len(about["step"]), about["seconds"]
-        return Holding(
-            path, about["pack_id"], nothing, nothing, curves, evaluations, seconds, *lane_steps
-        ), ids
+    ids, about = glance.run_ids, glance.about
+    if not stopped and glance.stopped.any():
+        ids = np.where(glance.stopped, np.zeros(1, ids.dtype), ids)
+    lane_steps = about["saved_lane_steps"], about["stopped_lane_steps"]
+    evaluations, seconds = len(about["step"]), about["seconds"]
+    holding = Holding(
+        glance.path, about["pack_id"], nothing, nothing, glance.curves, evaluations, seconds, *lane_steps
+    )
+    return holding, ids
 
 
 def _open(path: Path, names: Sequence[str]) -> tuple[dict[str, Any], pa.Table]:
@@ -424,16 +433,10 @@ def _checksum(column: pa.ChunkedArray) -> int:
         lengths = f"{each.min(initial=0)} {each.max(initial=0)}"
         values = values.flatten()
     kind = f"{values.type} {len(column)} {lengths}".encode()
-    data = _ids(column) if pa.types.is_string(values.type) else values.to_numpy(zero_copy_only=False)
+    data = (
+        part_index.ids(column) if pa.types.is_string(values.type) else values.to_numpy(zero_copy_only=False)
+    )
     return zlib.crc32(np.ascontiguousarray(data).data.cast("B") if len(data) else b"", zlib.crc32(kind))
-
-
-def _ids(column: pa.ChunkedArray) -> np.ndarray:
-    """Return run_ids as bytes of one length, without a Python object for each."""
-    text = column.combine_chunks()
-    length = pc.max(pc.binary_length(text)).as_py() or 1
-    padded = pc.ascii_rpad(text, length, padding="\0")
-    return np.frombuffer(padded.buffers()[2] or b"", f"S{length}", count=len(padded))
 
 
 def _places(run_ids: np.ndarray, parts: Sequence[np.ndarray]) -> list[Int[np.ndarray, " run"]]:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from jaxtyping import Int
 
 from lrbench import analysis
 from lrbench.analysis import Thresholds, judge, measure, steps_to_target, targets
@@ -19,6 +22,9 @@ from lrbench.store import Holding, Part, Store
 
 CURVES_CSV_ROWS = 1_000_000
 """The most rows of curves that are also written as CSV."""
+BATCH_ROWS = 500_000
+"""Parts are taken together up to so many rows of curves: reducing a small one alone costs ten times what reading it does."""
+_ROW_GROUP = 2**20
 _OUTCOMES = (
     "status verdict diverged_step initial_train_loss final_train_loss best_train_loss initial_valid_loss "
     "final_valid_loss best_valid_loss best_step final_valid_accuracy best_valid_accuracy steps_to_target "
@@ -49,9 +55,9 @@ def build(
         target: the loss of `steps_to_target`; left out, what the median optimizer's best rate reaches.
     """
     holdings = store.holdings(grid.run_ids, stopped=grid.race)
-    measured = _read(store, grid, holdings, objectives)
-    runs = _runs(store, grid, holdings, measured, thresholds, objectives, target)
-    del measured
+    measured, batches = _read(store, grid, holdings, objectives)
+    runs = _runs(store, grid, batches, measured, thresholds, objectives, target)
+    del measured, batches
     store.write_table("runs", runs)
     store.write_table("summary", analysis.summary(runs, thresholds))
     sensitivity = analysis.sensitivity(runs, thresholds, objectives)
@@ -113,16 +119,72 @@ def _of_problem(column: str) -> bool:
     return column == "problem" or column.startswith("problem_")
 
 
+@dataclass(frozen=True)
+class _Batch:
+    """Some parts that are taken together: of one problem, and with the same curves.
+
+    Args:
+        holdings: of the parts.
+        objective: the loss that their runs are judged by.
+    """
+
+    holdings: tuple[Holding, ...]
+    objective: str
+
+    @property
+    def numbers(self) -> Int[np.ndarray, " run"]:
+        """Which runs of the grid they are, in the order of the parts."""
+        return np.concatenate([holding.numbers for holding in self.holdings])
+
+    @property
+    def rows(self) -> int:
+        """How many rows of curves they are."""
+        return sum(len(holding.numbers) * holding.evaluations for holding in self.holdings)
+
+    def read(self, store: Store) -> Part:
+        """Return all of them as one part, under the name of the first."""
+        parts = [store.read(holding) for holding in self.holdings]
+        names = ("run_ids", "diverged_step", "stopped_step", "parameters")
+        joined: dict[str, Any] = {
+            name: np.concatenate([getattr(part, name) for part in parts]) for name in names
+        }
+        joined["curves"] = {
+            name: np.concatenate([part.curves[name] for part in parts]) for name in parts[0].curves
+        }
+        return replace(parts[0], **joined)
+
+    def pack_ids(self) -> pa.Array:
+        """Return the name of the pack of each run."""
+        each = np.repeat(np.arange(len(self.holdings)), [len(holding.numbers) for holding in self.holdings])
+        return pa.array([holding.pack_id for holding in self.holdings], pa.string()).take(pa.array(each))
+
+
+def _batches(grid: Grid, holdings: Sequence[Holding], objectives: Mapping[str, str]) -> Iterator[_Batch]:
+    """Yield neighbouring parts in batches, in the order of the grid."""
+    starts = np.array([holding.numbers[0] for holding in holdings], dtype=np.int64)
+    problems = grid.indices(starts)[0]
+    rows = np.cumsum([len(holding.numbers) * holding.evaluations for holding in holdings]) // BATCH_ROWS
+    kinds = [
+        (int(problem), int(turn), holding.curves, holding.evaluations)
+        for holding, problem, turn in zip(holdings, problems, rows, strict=True)
+    ]
+    for kind, alike in groupby(zip(kinds, holdings, strict=True), key=lambda each: each[0]):
+        name = objectives.get(grid.problems[kind[0]].name, "valid_loss")
+        objective = name if name in kind[2] else "train_loss"
+        yield _Batch(tuple(holding for _, holding in alike), objective)
+
+
 def _read(
     store: Store, grid: Grid, holdings: Sequence[Holding], objectives: Mapping[str, str]
-) -> pd.DataFrame:
+) -> tuple[pd.DataFrame, list[_Batch]]:
     """Read every part once: write its curves, and return what they say of each run, in the order of the grid.
 
-    Only one part is in memory at a time.
+    Only one batch of parts is in memory at a time; the curves are written in the order of the batches.
     """
-    curves = dict.fromkeys([*_CURVES, *(name for holding in holdings for name in holding.curves)])
+    batches = list(_batches(grid, holdings, objectives))
+    curves = dict.fromkeys([*_CURVES, *(name for batch in batches for name in batch.holdings[0].curves)])
     schema = pa.schema([(name, _kind(name)) for name in curves])
-    rows = sum(len(holding.numbers) * holding.evaluations for holding in holdings)
+    rows = sum(batch.rows for batch in batches)
     pieces = []
     with contextlib.ExitStack() as stack:
         path = stack.enter_context(store.writing("curves.parquet"))
@@ -131,23 +193,24 @@ def _read(
             path = stack.enter_context(store.writing("curves.csv"))
             options = pa.csv.WriteOptions(quoting_style="needed")
             sinks.append(stack.enter_context(pa.csv.CSVWriter(path, schema, write_options=options)))
-        for holding in holdings:
-            part = store.read(holding)
+        for batch in batches:
+            part = batch.read(store)
             table = _curve_table(part, schema)
             for sink in sinks:
-                sink.write_table(table)
-            pieces.append(_measured(part, _objective(grid, holding, objectives)).set_index(holding.numbers))
+                sink.write_table(table, _ROW_GROUP)
+            measured = _measured(part, batch.objective).assign(pack_id=batch.pack_ids().to_pandas().array)
+            pieces.append(measured.set_index(batch.numbers))
     if rows > CURVES_CSV_ROWS:
         (store.folder / "curves.csv").unlink(
             missing_ok=True
         )  # of a smaller grid; it would not be true any more
-    return pd.concat(pieces).sort_index() if pieces else _nothing()
+    return (pd.concat(pieces).sort_index() if pieces else _nothing()), batches
 
 
 def _runs(
     store: Store,
     grid: Grid,
-    holdings: Sequence[Holding],
+    batches: Sequence[_Batch],
     measured: pd.DataFrame,
     thresholds: Thresholds,
     objectives: Mapping[str, str],
@@ -160,19 +223,22 @@ def _runs(
     given = None if target is None else dict.fromkeys(runs["problem"].unique(), target)
     aims = targets(runs, objectives, given).to_numpy()
     reached = np.full(len(runs), np.nan)
-    for holding in holdings:
-        objective = _objective(grid, holding, objectives)
-        part = store.read(holding, [objective])
-        places = np.searchsorted(numbers, holding.numbers)
-        reached[places] = steps_to_target(part.step, part.curves[objective], aims[places])
+    with pq.ParquetFile(store.folder / "curves.parquet") as curves:
+        first = 0
+        for batch in batches:
+            groups = range(first, first := first + -(-batch.rows // _ROW_GROUP))
+            column = curves.read_row_groups(groups, [batch.objective])[batch.objective]
+            places = np.searchsorted(numbers, batch.numbers)
+            losses = column.to_numpy().reshape(len(places), -1)
+            reached[places] = steps_to_target(grid.evaluations, losses, aims[places])
     runs["steps_to_target"] = pd.Series(reached, runs.index).astype("Int64")
     for name in ("final_valid_accuracy", "best_valid_accuracy"):
         runs[name] = runs.get(name, np.nan)
     columns = [str(name) for name in runs.columns]
-    first = [name for name in columns if name not in _OUTCOMES and not name.startswith(("final_", "best_"))]
-    rest = [name for name in columns if name not in first and name not in _OUTCOMES]
+    leading = [name for name in columns if name not in _OUTCOMES and not name.startswith(("final_", "best_"))]
+    rest = [name for name in columns if name not in leading and name not in _OUTCOMES]
     last = [name for name in _OUTCOMES if name in columns]
-    return runs[[*first, *last[:-2], *rest, *last[-2:]]]
+    return runs[[*leading, *last[:-2], *rest, *last[-2:]]]
 
 
 def _columns(grid: Grid, numbers: np.ndarray) -> dict[str, Any]:
@@ -192,14 +258,7 @@ def _measured(part: Part, objective: str) -> pd.DataFrame:
     curves = {"valid_loss": np.full((len(part.run_ids), len(part.step)), np.nan), **part.curves}
     kept = {name: values for name, values in curves.items() if name.startswith(("train_", "valid_"))}
     found = measure(part.step, kept, part.diverged_step, objective, part.stopped_step)
-    return found.assign(parameters=part.parameters, pack_id=part.pack_id)
-
-
-def _objective(grid: Grid, holding: Holding, objectives: Mapping[str, str]) -> str:
-    """Return the loss that the runs of a part are judged by; all of them are of one problem."""
-    problem = grid.problems[grid.indices(holding.numbers[:1])[0][0]].name
-    name = objectives.get(problem, "valid_loss")
-    return name if name in holding.curves else "train_loss"
+    return found.assign(parameters=part.parameters)
 
 
 def _curve_table(part: Part, schema: pa.Schema) -> pa.Table:

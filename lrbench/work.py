@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lrbench import grid, identity
+from lrbench import costs, grid, identity, part_index
 from lrbench.errors import LaunchError
 from lrbench.grid import Pack
 from lrbench.objects import Objects
@@ -130,6 +130,21 @@ class Work:
                 f"parts = {parts!r}: must be returned, shared or a URL, such as s3://bucket/folder"
             )
         return dataclasses.replace(self, parts=parts)
+
+    def look(self, pack: Pack) -> Outcome | None:
+        """Return the outcome of a pack whose part lies in the results folder, whoever made it; `None` if there is none."""
+        there = (self.folder / part_index.place(pack.pack_id)).exists()
+        return Outcome(pack, {}, process="another") if there else None
+
+    def costs(self, packs: Sequence[Pack]) -> list[float]:
+        """Return what packs are estimated to cost, in seconds of this machine, compiling left out."""
+        each = costs.of_programs((self.bench or _bench(self)).engine) if packs else []
+        return [each[pack.program].seconds_per_run * len(pack.runs) for pack in packs]
+
+    def say(self, text: str) -> None:
+        """Tell a person something, if this process is the one that is watched."""
+        if self.bench is not None and self.bench.listener is not None:
+            self.bench.listener.say(text)
 
     def failed(self, pack: Pack, error: BaseException) -> Outcome:
         """Return the outcome of a pack that could not be worked on."""

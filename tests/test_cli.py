@@ -146,14 +146,14 @@ def test_interrupted_and_gone_on(tmp_path: Path) -> None:
     )
     parts = tmp_path / "results/quickstart/parts"
     until = time.monotonic() + 90
-    while time.monotonic() < until and not list(parts.glob("[!.]*.parquet")):
+    while time.monotonic() < until and not list(parts.glob("*/[!.]*.parquet")):
         time.sleep(0.1)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130, errors
     assert errors.splitlines()[-1].startswith("lrbench: interrupted; finished packs are saved")
     assert "Traceback" not in errors
-    held = {path.name: path.stat().st_mtime_ns for path in parts.glob("[!.]*.parquet")}
+    held = {path.name: path.stat().st_mtime_ns for path in parts.glob("*/[!.]*.parquet")}
     assert held
     again = lrbench(
         "run",

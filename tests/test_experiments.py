@@ -65,10 +65,10 @@ def test_experiment(name: str, tmp_path: Path) -> None:
             frame = pd.read_parquet(path.with_suffix(".parquet"))
             assert header == list(frame.columns)
             assert len(rows) == len(frame) > 0
-    parts = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("parts/*.parquet")}
+    parts = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("parts/*/*.parquet")}
     assert parts
     assert perform(name, tmp_path, overrides=tiny) == answer
-    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("parts/*.parquet")} == parts
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("parts/*/*.parquet")} == parts
 
 
 @pytest.mark.usefixtures("room")

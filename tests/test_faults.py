@@ -177,13 +177,17 @@ def _tables(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for kind in ("csv", "parquet") for path in folder.glob(f"*.{kind}")}
 
 
+def _parts(folder: Path) -> list[Path]:
+    return sorted(folder.glob("parts/*/[!.]*.parquet"))
+
+
 def _where(folder: Path) -> str:
     """Say what a killed process was at."""
-    if any(folder.glob("parts/.new-*")):
+    if any(folder.glob("parts/*/.new-*")):
         return "writing a part"
     if any(folder.glob(".new-*")):
         return "writing tables"
-    if len(list(folder.glob("parts/*.parquet"))) == 3:
+    if len(_parts(folder)) == 3:
         return "making tables"
     if any(folder.glob("checkpoints/*/*.orbax*")):
         return "writing a checkpoint"
@@ -275,7 +279,7 @@ def test_sigterm_is_ctrl_c(tmp_path: Path, expected: dict[str, bytes], capsys: A
         assert ended.value.code == cli.INTERRUPTED
         (line,) = capsys.readouterr().err.splitlines()
         assert line.endswith("interrupted; finished packs are saved; the same command goes on from there")
-        assert len(list(Path("out/parts").iterdir())) == 1
+        assert len(_parts(Path("out"))) == 1
         with pytest.raises(SystemExit) as done:
             cli.main()
         assert done.value.code == cli.DONE
@@ -347,14 +351,13 @@ def test_a_full_disk_costs_what_is_not_written(
     file: str, tmp_path: Path, expected: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A pack whose part has no room fails; of a table or plot, one line says so. Nothing else is lost."""
-    folder, flush, full = (
-        tmp_path / "out",
-        store._flush,
-        {"part": "parts", "table": "out", "plot": "plots"}[file],
-    )
+    folder, flush = tmp_path / "out", store._flush
+    full = {"part": "parts/*/*.parquet", "table": "*.parquet", "plot": "plots/*.png"}[file]
+    depth = full.count("/") + 1
 
     def no_room(path: Path) -> None:
-        if path.parent.name == full and path.suffix in {".parquet", ".png"} and not list(folder.glob("room")):
+        place = path.relative_to(folder) if path.is_relative_to(folder) else Path()
+        if len(place.parts) == depth and place.match(full) and not (folder / "room").exists():
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         flush(path)
 
@@ -364,11 +367,11 @@ def test_a_full_disk_costs_what_is_not_written(
         done = _run(folder)
         assert [said in failed.error for failed in done.failures] == [True, True]
         assert (folder / "failures.csv").exists()
-        assert not list((folder / "parts").iterdir())
+        assert not _parts(folder)
     else:
         with pytest.raises(StoreError, match=said):
             pipeline.execute(SMALL, folder, report=file == "plot")
-        assert len(list((folder / "parts").iterdir())) == 2
+        assert len(_parts(folder)) == 2
     assert not list(folder.rglob(".new-*"))
     (folder / "room").touch()
     assert not _run(folder).failures
@@ -395,24 +398,23 @@ def _flip(data: bytes) -> bytes:
 def test_a_damaged_part_is_trained_again(
     damage: Callable[[bytes], bytes] | None, folder: Path, expected: dict[str, bytes]
 ) -> None:
-    path, ear = min((folder / "parts").iterdir()), _Ear()
+    path, ear = _parts(folder)[0], _Ear()
     if damage is None:
         path.unlink()
     else:
         path.write_bytes(damage(path.read_bytes()))
-    (folder / "parts" / ".new-abc.parquet").write_bytes(b"half")
+    (path.parent / ".new-abc.parquet").write_bytes(b"half")
     done = _run(folder, ear)
     assert done.trained == 2
     assert _tables(folder) == expected
     told = [line for line in ear.lines if "was damaged" in line]
     assert len(told) == (damage is not None)
-    assert sorted(p.name for p in (folder / "parts").iterdir() if p.suffix != ".parquet") == [
-        path.with_suffix(".damaged").name for _ in told
-    ]
+    others = {each for each in folder.glob("parts/*/*") if each.suffix != ".parquet"}
+    assert others == {path.with_suffix(".damaged") for _ in told}
 
 
 def test_every_flipped_bit_of_a_part_is_noticed_or_harmless(folder: Path) -> None:
-    path = min((folder / "parts").iterdir())
+    path = _parts(folder)[0]
     ids = Grid.from_dict(json.loads((folder / "manifest.json").read_text())["grid"]).run_ids
     data, chance, noticed = path.read_bytes(), random.Random(0), 0
     kept = Store(folder)
@@ -440,7 +442,7 @@ def test_every_flipped_bit_of_a_part_is_noticed_or_harmless(folder: Path) -> Non
 
 
 def test_report_tells_of_a_damaged_part(folder: Path) -> None:
-    path, ear = min((folder / "parts").iterdir()), _Ear()
+    path, ear = _parts(folder)[0], _Ear()
     path.write_bytes(_flip(path.read_bytes()))
     results = pipeline.rebuild(Store(folder), report=False, listener=ear)
     assert len(ear.lines) == 1

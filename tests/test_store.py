@@ -12,7 +12,8 @@ import pandas as pd
 import pytest
 
 import lrbench as lb
-from lrbench import pipeline, tables
+import lrbench.store
+from lrbench import part_index, pipeline, tables
 from lrbench.analysis import Thresholds
 from lrbench.errors import StoreError
 from lrbench.grid import of_study
@@ -91,6 +92,81 @@ def test_a_file_of_others_among_the_parts_is_none(tmp_path: Path) -> None:
     store.write_part(_part("none", [], 1.0))
     pd.DataFrame({"run_id": ["r1"]}).to_parquet(tmp_path / "parts" / "mine.parquet")
     assert store.holdings(np.array([b"r1"]), stopped=False) == []
+
+
+def test_parts_of_older_folders_lie_beside_each_other(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    path = store.write_part(_part("abcd", ["r1"], 1.0))
+    assert path == tmp_path / "parts" / "ab" / "abcd.parquet"
+    path.rename(tmp_path / "parts" / "abcd.parquet")
+    store.write_part(_part("aabb", ["r2"], 2.0))
+    assert [path.stem for path in store.part_files()] == ["aabb", "abcd"]
+    assert store.held(np.array([b"r1", b"r2"]), stopped=False).all()
+
+
+def test_an_index_of_parts_is_never_believed_over_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+    glance = lrbench.store._glance
+    monkeypatch.setattr(part_index, "WORTH_INDEXING", 2)
+    monkeypatch.setattr(lrbench.store, "_glance", lambda path: opened.append(path.stem) or glance(path))
+    store = Store(tmp_path)
+    ids = np.array([b"r1", b"r2", b"r3", b"r4444"])
+
+    def asked(stopped: bool = False) -> tuple[list[bool], list[str]]:
+        opened.clear()
+        return store.held(ids, stopped=stopped).tolist(), sorted(opened)
+
+    paths = [store.write_part(_part(f"aa{i}", [f"r{i}"], 1.0, [2.0 if i == 2 else np.nan])) for i in (1, 2)]
+    assert asked() == ([True, False, False, False], ["aa1", "aa2"])
+    (held,) = store.holdings(ids[:1], stopped=True)
+    assert (held.pack_id, held.curves, held.evaluations) == ("aa1", ("train_loss",), 3)
+    assert asked(stopped=True) == ([True, True, False, False], [])
+    # What is new is opened, what has changed is opened again, and what is gone is not there any more.
+    store.write_part(_part("aa3", ["r3", "r4444"], 1.0))
+    assert asked() == ([True, False, True, True], ["aa3"])
+    store.write_part(_part("aa1", ["r9", "r8"], 1.0))
+    assert asked() == ([False, False, True, True], ["aa1", "aa3"])
+    assert asked()[1] == []
+    paths[1].unlink()
+    assert asked(stopped=True) == ([False, False, True, True], [])
+    # An index that is damaged, or that nobody may write, costs time alone.
+    index = tmp_path / "parts" / "aa" / part_index.INDEX
+    index.write_bytes(index.read_bytes().replace(b"r9", b"r1"))
+    monkeypatch.setattr(part_index.tempfile, "mkstemp", _refuse)
+    assert asked() == ([False, False, True, True], ["aa1", "aa3"])
+
+
+def _refuse(**_: Any) -> Any:
+    raise PermissionError("read-only")
+
+
+def test_small_parts_are_taken_together_and_the_tables_are_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, whole = Store(tmp_path), of_study(read(_study(tmp_path, problem=["quadratic", "house_prices"])))
+    random = np.random.default_rng(0)
+    for pack in whole.packs([1, 1]):
+        curves = {"train_loss": random.uniform(size=(1, len(whole.evaluations)))}
+        if whole.programs[pack.program].problem:
+            curves["valid_loss"] = curves["train_loss"] + 1
+        part = _part(pack.pack_id, ["x"], 1.0)
+        ids = whole.run_ids[pack.runs]
+        store.write_part(replace(part, run_ids=ids, step=whole.evaluations, curves=curves))
+    objectives = {"quadratic": "train_loss", "house_prices": "valid_loss"}
+
+    def built() -> list[pd.DataFrame]:
+        tables.build(store, whole, Thresholds(), objectives)
+        return [pd.read_parquet(tmp_path / f"{name}.parquet") for name in ("runs", "curves", "sensitivity")]
+
+    together = built()
+    assert together[0]["pack_id"].nunique() == len(together[0]) == len(whole)
+    assert together[0]["steps_to_target"].notna().any()
+    monkeypatch.setattr(tables, "BATCH_ROWS", 1)
+    monkeypatch.setattr(tables, "_ROW_GROUP", 2)
+    for one, other in zip(together, built(), strict=True):
+        pd.testing.assert_frame_equal(one, other)
 
 
 def test_chosen_curves_of_a_part(tmp_path: Path) -> None:
@@ -263,7 +339,7 @@ def test_a_study_goes_on_and_grows(tmp_path: Path) -> None:
     whole = pipeline.execute(_study(tmp_path, **grown), tmp_path / "anew", report=False)
     compared = [name for name in COLUMNS if name in whole.results.runs and name != "pack_id"]
     pd.testing.assert_frame_equal(more.results.runs[compared], whole.results.runs[compared], rtol=1e-5)
-    for part in (tmp_path / "out" / "parts").iterdir():
+    for part in (tmp_path / "out" / "parts").rglob("*.parquet"):
         part.unlink()
         break
     mended = pipeline.execute(_study(tmp_path, **grown), tmp_path / "out", report=False)
@@ -297,7 +373,7 @@ def test_folders_of_others_are_refused(tmp_path: Path) -> None:
         pipeline.execute(_study(tmp_path), tmp_path / "file")
     fresh = pipeline.execute(_study(tmp_path, name="else"), tmp_path / "out", fresh=True, report=False)
     assert fresh.trained == 4
-    assert len(list(tmp_path.glob("out.before-*/parts/*.parquet"))) == 1
+    assert len(list(tmp_path.glob("out.before-*/parts/*/*.parquet"))) == 1
 
 
 def test_changed_code_is_refused(tmp_path: Path) -> None:

@@ -1,0 +1,205 @@
+"""Packs as an array of Slurm jobs, by submitit.
+
+Each job works through a share of the packs, and writes their parts into the results folder, which all nodes must see.
+What was submitted is written down there, in `jobs/`, so that a later command waits for jobs that are still there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lrbench.errors import LaunchError
+
+if TYPE_CHECKING:
+    from lrbench.grid import Pack
+    from lrbench.work import Outcome, Work
+
+FOLDER, RECORD = "jobs", "submitted.json"
+_FIRST_POLL, _LAST_POLL = 0.5, 20.0
+_REQUEUES = 1000
+"""How often a job may be put back when its time is over; it goes on from the parts that are there."""
+
+
+@dataclass(frozen=True)
+class Share:
+    """What one job does: packs, one after another; put back into the queue, it does not train again what is there."""
+
+    work: Work
+    packs: tuple[Pack, ...]
+
+    def __call__(self) -> None:
+        """Work through the packs, and write down why those that failed did."""
+        errors = {}
+        for pack in self.packs:
+            if error := self.work(pack).error:
+                errors[pack.pack_id] = error
+                path = self.work.folder / FOLDER / f"{_this_job()}.errors.json"
+                path.write_text(json.dumps(errors), encoding="utf-8")
+
+    def checkpoint(self) -> Any:
+        """Return what is submitted when Slurm takes the job's time away."""
+        from submitit.helpers import DelayedSubmission
+
+        return DelayedSubmission(self)
+
+
+def slurm(
+    packs: Sequence[Pack],
+    work: Work,
+    *,
+    jobs: int = 1,
+    partition: str = "",
+    account: str = "",
+    minutes: int = 60,
+    gres: str = "",
+    cpus: int = 0,
+    memory: str = "",
+    detach: bool = False,
+) -> Iterator[Outcome]:
+    """Execute packs in an array of Slurm jobs, balanced by what they are estimated to cost.
+
+    The results folder must be one that all nodes see. A job that is preempted, or whose time is over, is put back into the
+    queue and goes on from the parts that are there. The command may be ended meanwhile: the jobs go on, and the same
+    command waits for them.
+
+    Args:
+        jobs: how many jobs the packs are shared out to.
+        partition, account: as `sbatch` has them; the cluster's own, left out.
+        minutes: the time limit of a job.
+        gres: generic resources of a job, such as `gpu:1`.
+        cpus: cores of a job; the cluster's default, left out.
+        memory: of a job, such as `8GB`; the cluster's default, left out.
+        detach: submit, and wait for nothing.
+    """
+    folder = work.folder / FOLDER
+    alive = states() or {}
+    before = {job: names for job, names in submitted(work.folder).items() if job in alive}
+    there = {name for names in before.values() for name in names}
+    new = [pack for pack in packs if pack.pack_id not in there]
+    asked = {"partition": partition, "account": account, "gres": gres, "cpus_per_task": cpus, "mem": memory}
+    given = {key: value for key, value in asked.items() if value}
+    shares = balanced(work.costs(new), jobs)
+    made = _submit(folder, [Share(work, tuple(new[n] for n in share)) for share in shares], minutes, given)
+    _record(folder, before | made)
+    if before:
+        work.say(f"{len(before):,} jobs of an earlier command are still there; they are waited for")
+    if made:
+        work.say(f"{len(new):,} packs are submitted in {len(made):,} jobs: {', '.join(_arrays(made))}")
+    if not detach:
+        yield from _wait(packs, work, before | made)
+
+
+def balanced(costs: Sequence[float], shares: int) -> list[range]:
+    """Return the numbers of each share's packs: neighbours, so that few programs are compiled in each, of about equal cost.
+
+    No share costs more than the mean and one pack.
+
+    >>> balanced([1.0, 1.0, 2.0, 1.0, 1.0], 3)
+    [range(0, 2), range(2, 3), range(3, 5)]
+    """
+    total = sum(costs) or 1.0
+    middles = [end - cost / 2 for end, cost in zip(accumulate(costs), costs, strict=True)]
+    share = [min(shares - 1, int(middle / total * shares)) for middle in middles]
+    return [range(share.index(n), share.index(n) + share.count(n)) for n in sorted(set(share))]
+
+
+def submitted(results: Path) -> dict[str, list[str]]:
+    """Return the jobs that were submitted last for a results folder, and the names of their packs."""
+    try:
+        found: dict[str, list[str]] = json.loads((results / FOLDER / RECORD).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found
+
+
+def states() -> dict[str, str] | None:
+    """Return the state of each job of this user that Slurm has in its queue; `None` where it does not say."""
+    if shutil.which("squeue") is None:
+        return None
+    command = ["squeue", "--me", "--noheader", "--array", "--format=%i %T"]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    if found.returncode:
+        return None
+    return dict(line.split(maxsplit=1) for line in found.stdout.splitlines() if line.strip())
+
+
+def _submit(folder: Path, shares: list[Share], minutes: int, given: dict[str, Any]) -> dict[str, list[str]]:
+    """Submit an array of jobs; return the names of their packs by job."""
+    if not shares:
+        return {}
+    try:
+        import submitit
+        from submitit.core.utils import FailedJobError, FailedSubmissionError
+    except ImportError as error:
+        raise LaunchError("--launcher slurm: needs submitit; pip install 'lrbench[slurm]'") from error
+    if shutil.which("sbatch") is None:
+        raise LaunchError("--launcher slurm: there is no sbatch here; start it where jobs can be submitted")
+    folder.mkdir(parents=True, exist_ok=True)
+    executor = submitit.SlurmExecutor(folder, max_num_timeout=_REQUEUES)
+    name = f"lrbench-{shares[0].work.study.name}"
+    executor.update_parameters(job_name=name, time=minutes, array_parallelism=len(shares), **given)
+    try:
+        with executor.batch():
+            made = [executor.submit(share) for share in shares]
+    except (FailedJobError, FailedSubmissionError, subprocess.CalledProcessError, OSError) as error:
+        said = " ".join(str(getattr(error, "stderr", None) or error).split())
+        raise LaunchError(f"--launcher slurm: Slurm refuses the jobs: {said[-300:]}") from error
+    return {
+        job.job_id: [pack.pack_id for pack in share.packs] for job, share in zip(made, shares, strict=True)
+    }
+
+
+def _record(folder: Path, jobs: dict[str, list[str]]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    new = folder / f".new-{RECORD}"
+    new.write_text(json.dumps(jobs), encoding="utf-8")
+    new.replace(folder / RECORD)
+
+
+def _wait(packs: Sequence[Pack], work: Work, jobs: dict[str, list[str]]) -> Iterator[Outcome]:
+    """Yield the outcome of each pack once its part is there, or its job is gone."""
+    job_of = {name: job for job, names in jobs.items() for name in names}
+    waiting = list(packs)
+    ended: set[str] = set()
+    pause = _FIRST_POLL
+    while waiting:
+        found = states()
+        left = []
+        for pack in waiting:
+            job = job_of[pack.pack_id]
+            if outcome := work.look(pack):
+                yield outcome
+            elif job in ended:  # for a whole pause, in which a shared disk shows what was written last
+                yield work.failed(pack, _reason(work.folder / FOLDER, job, pack.pack_id))
+            else:
+                left.append(pack)
+        if found is not None:
+            ended = {job for job in jobs if job not in found}
+        pause = pause if len(left) < len(waiting) else min(1.2 * pause, _LAST_POLL)
+        if waiting := left:
+            time.sleep(pause)
+
+
+def _reason(folder: Path, job: str, pack_id: str) -> Exception:
+    try:
+        return LaunchError(json.loads((folder / f"{job}.errors.json").read_text(encoding="utf-8"))[pack_id])
+    except (OSError, ValueError, KeyError):
+        return LaunchError(f"job {job} ended before it; its log is {folder / job}_0_log.err")
+
+
+def _arrays(jobs: dict[str, list[str]]) -> list[str]:
+    return list(dict.fromkeys(job.split("_")[0] for job in jobs))
+
+
+def _this_job() -> str:
+    array = os.environ.get("SLURM_ARRAY_JOB_ID")
+    return f"{array}_{os.environ['SLURM_ARRAY_TASK_ID']}" if array else os.environ["SLURM_JOB_ID"]
