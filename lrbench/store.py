@@ -313,7 +313,7 @@ def holds(file: Any, run_ids: np.ndarray) -> bool:
     """Return whether a part has just these runs in it; one that cannot be read has none."""
     try:
         with pq.ParquetFile(file) as part:
-            found = _ids(part.read(["run_id"]))
+            found = _ids(part.read(["run_id"])["run_id"])
     except (pa.ArrowInvalid, OSError, KeyError):
         return False
     return np.array_equal(np.sort(found), np.sort(run_ids))
