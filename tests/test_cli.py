@@ -153,7 +153,7 @@ def test_interrupted_and_gone_on(tmp_path: Path) -> None:
     assert process.returncode == 130, errors
     assert errors.splitlines()[-1].startswith("lrbench: interrupted; finished packs are saved")
     assert "Traceback" not in errors
-    held = {path.name: path.stat().st_mtime_ns for path in parts.glob("*/[!.]*.parquet")}
+    held = {path: path.stat().st_mtime_ns for path in parts.glob("*/[!.]*.parquet")}
     assert held
     again = lrbench(
         "run",
@@ -167,7 +167,7 @@ def test_interrupted_and_gone_on(tmp_path: Path) -> None:
     )
     assert again.returncode == 0, again.stderr
     assert "of 288 runs are there already" in again.stderr or "all 288 runs are there" in again.stderr
-    assert all((parts / name).stat().st_mtime_ns == time_ for name, time_ in held.items())
+    assert all(path.stat().st_mtime_ns == changed for path, changed in held.items())
 
 
 def test_own_code_from_a_file(tmp_path: Path) -> None:

@@ -73,7 +73,8 @@ def slurm(
 
     Args:
         jobs: how many jobs the packs are shared out to.
-        partition, account: as `sbatch` has them; the cluster's own, left out.
+        partition: where jobs are queued; the cluster's default, left out.
+        account: who pays for them; the user's default, left out.
         minutes: the time limit of a job.
         gres: generic resources of a job, such as `gpu:1`.
         cpus: cores of a job; the cluster's default, left out.
