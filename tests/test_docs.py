@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import io
+import os
 import re
 import runpy
 import shlex
@@ -87,7 +88,9 @@ def execute(command: str) -> tuple[int, str]:
     """Run one line of a shell block."""
     words = shlex.split(command)
     if words[0] != "lrbench":
-        done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # where lrbench is
+        shell = {"env": {**os.environ, "PATH": path}, "capture_output": True, "text": True}
+        done = subprocess.run(["bash", "-c", command], check=False, **shell)
         return done.returncode, done.stdout + done.stderr
     file = words[words.index(">") + 1] if ">" in words else None
     code, output = lrbench(words[1 : words.index(">")] if file else words[1:])

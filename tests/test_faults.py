@@ -493,7 +493,7 @@ def test_pieces_of_a_pack_are_kept(
     """Where memory holds half a pack, a piece that is whole is not trained again."""
     (pack,) = engine.grid.packs([1000])
     monkeypatch.setattr(engine, "study", engine.study.model_copy(update={"race": False}))
-    program, half = pack.program, len(pack.runs) // 2
+    program, half = engine.grid.programs[pack.program], len(pack.runs) // 2
     engine.programs.limit(program, half)
     with pytest.raises(_Stop):
         _half(tmp_path, engine, 11)
