@@ -49,13 +49,13 @@ def test_a_folder_of_schema_1_is_read(folder: Path) -> None:
 
 def test_a_folder_of_schema_1_goes_on(folder: Path) -> None:
     """Nothing is trained anew: identities, and the parts, are those of then."""
-    held = {path.name: path.read_bytes() for path in (folder / "parts").iterdir()}
+    held = {path.name: path.read_bytes() for path in (folder / "parts").rglob("*.parquet")}
     done = pipeline.execute(folder / "study.toml", folder, report=False)
     assert done.trained == 0
     more = ["seeds=3", "problem=quadratic"]
     done = pipeline.execute(folder / "study.toml", folder, overrides=more, report=False)
     assert (done.trained, len(done.results.runs)) == (6, 18)
-    now = {path.name: path.read_bytes() for path in (folder / "parts").iterdir()}
+    now = {path.name: path.read_bytes() for path in (folder / "parts").rglob("*.parquet")}
     assert held.items() < now.items()
     assert done.results.manifest["schema_version"] == SCHEMA_VERSION
 
