@@ -56,12 +56,16 @@ class Listener:
 
 @dataclass(frozen=True)
 class Finished:
-    """A study that ended: its results, how many runs were trained now, the packs that failed, and the trace."""
+    """A study that ended: its results, how many runs were trained now, the packs that failed, and the trace.
+
+    `lost` is how many runs had a part that was found damaged while tables were made.
+    """
 
     results: Results
     trained: int
     failures: tuple[Outcome, ...] = ()
     profile: Path | None = None
+    lost: int = 0
 
 
 def run(
@@ -123,7 +127,7 @@ def execute(
         for _ in range(_TRIES):
             done = _execute(asked, wanted, whole, store, launch, devices, report, profile, listener)
             trained += done.trained
-            if not _lost(store, whole, done.failures):
+            if not done.lost:
                 return replace(done, trained=trained)
     raise StoreError(
         f"{store.folder}: parts are damaged as soon as they are written; see whether the disk is sound"
@@ -182,6 +186,9 @@ def _execute(
         seconds["writing"] = sum(outcome.seconds.get("write", 0.0) for outcome in outcomes)
     failures = tuple(outcome for outcome in outcomes if outcome.error)
     trained = int(store.held(whole.run_ids, stopped=whole.race).sum() - held.sum())
+    there = held.copy()
+    for outcome in outcomes:
+        there[outcome.pack.runs] |= not outcome.error
     manifest |= {
         "study": wanted.name,
         "grid": whole.asdict(),
@@ -191,7 +198,8 @@ def _execute(
     _write_study(store, wanted)
     seconds = {"training": time.perf_counter() - began, **seconds} if trained else {}
     results = rebuild(store, manifest, report=report, seconds=seconds, failures=failures, listener=listener)
-    return Finished(results, trained, failures, traced.path if traced else None)
+    lost = int((there & ~store.held(whole.run_ids, stopped=whole.race)).sum())
+    return Finished(results, trained, failures, traced.path if traced else None, lost)
 
 
 def _execute_parts(wanted: Parts, store: Store, given: Mapping[str, Any], listener: Listener) -> Finished:
@@ -395,14 +403,6 @@ def _trained_sources(store: Store, manifest: Mapping[str, Any]) -> dict[str, str
             schedules=tuple(before.schedules[number] for number in schedules),
         )
     )
-
-
-def _lost(store: Store, whole: Grid, failures: Iterable[Outcome]) -> bool:
-    """Return whether runs are missing that no pack failed to train."""
-    missing = ~store.held(whole.run_ids, stopped=whole.race)
-    for failed in failures:
-        missing[failed.pack.runs] = False
-    return bool(missing.any())
 
 
 def _sources(whole: Grid) -> dict[str, str]:

@@ -40,7 +40,7 @@ chown munge: /run/munge
 slurmctld
 slurmd
 for _ in $(seq 60); do
-    [ "$(sinfo -h -o %T 2>/dev/null | head -1)" = idle ] && break
+    [ "$(sinfo -h -o %T 2>/dev/null | head -1)" = idle ] && [ -s "$folder/slurmd.pid" ] && break
     sleep 0.5
 done
 [ "$(sinfo -h -o %T)" = idle ] || { echo "Slurm started, but its node is $(sinfo -h -o %T)" >&2; tail -5 "$folder"/*.log >&2; exit 1; }
