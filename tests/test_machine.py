@@ -186,6 +186,7 @@ def test_speed_measures_four_ways(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(speed, "MORE", {"cpu": 16})
     monkeypatch.setattr(speed, "LARGE", 64)
     monkeypatch.setattr(speed, "SECONDS", 0.0)
+    monkeypatch.setattr(speed, "ROUNDS", range(1, 2))
     head, _, names, *rows, _, peak, sentence = speed.speed().splitlines()
     assert head == "digits_mlp (64-64-10, batch 64), adam, 5 steps, on 4 × cpu"
     assert names.split() == ["what", "model-steps/s", "times", "of", "peak"]
@@ -230,13 +231,13 @@ def test_a_trace_holds_the_first_moments_of_training(table: dict[str, Any]) -> N
 def test_a_trace_ends_while_a_long_segment_goes_on(
     table: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The clock ends it: the segment of 20,000 steps is not in it, and its events are few."""
+    """The clock ends it: the segment of 5,000 steps is not in it, and its events are few."""
     monkeypatch.setattr(trace, "SECONDS", 0.1)
-    table |= {"problem": ["digits_softmax"], "steps": 20_000, "evaluate_every": 20_000}
+    table |= {"problem": ["digits_softmax"], "steps": 5_000, "evaluate_every": 5_000}
     done = execute(table, "out", report=False, profile=True)
     assert done.profile is not None
     found = _trace(done.profile)
-    assert "train to step 20000" not in found
+    assert "train to step 5000" not in found
     assert 0 < found.total() < 500_000
 
 
