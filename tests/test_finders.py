@@ -140,7 +140,10 @@ def test_a_study_becomes_range_tests(found: lb.Results) -> None:
     ]
 
 
-def test_the_pace_of_single_steps_is_not_kept_as_that_of_training() -> None:
+def test_the_pace_of_single_steps_is_not_kept_as_that_of_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))  # where other tests keep paces, too
     study = STUDY | {"problem": {"name": "quadratic", "dimension": 3}, "steps": 12}
     wanted = range_test.of_study(check(study, "study", trust=False))
     engine = Engine(wanted, of_study(wanted), None)
