@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from filelock import FileLock
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -49,13 +51,19 @@ def gated():
 """
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """A Slurm that runs; what was started for it is ended."""
     if shutil.which("slurmctld") is None:
         pytest.skip("NO SLURM HERE: --launcher slurm is NOT TESTED; as root: apt-get install slurm-wlm munge")
+    # One machine has one Slurm: whoever tests beside this waits for it.
+    with FileLock(Path(tempfile.gettempdir()) / "lrbench-slurm.lock"):
+        yield from _running(tmp_path_factory.mktemp("slurm"))
+
+
+def _running(folder: Path) -> Iterator[None]:
     started = subprocess.run(
-        [ROOT / "tests" / "slurm.sh", tmp_path_factory.mktemp("slurm")],
+        [ROOT / "tests" / "slurm.sh", folder],
         capture_output=True,
         text=True,
         check=False,
@@ -67,6 +75,9 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     yield
     if started.stdout.split():
         subprocess.run(["kill", *started.stdout.split()], check=False)
+    until = time.monotonic() + 15
+    while slurm.states() is not None and time.monotonic() < until:  # until it answers no more
+        time.sleep(0.2)
 
 
 class Heard(Listener):
