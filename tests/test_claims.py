@@ -341,6 +341,9 @@ def test_a_study_of_parts_from_end_to_end(monkeypatch: pytest.MonkeyPatch) -> No
     assert lrbench("report", "here")[0] == 0
     assert Path("here/claims.csv").read_bytes() == before
     assert lrbench("best", "here")[1].startswith("S1  holds in part")
+    told = lrbench("status", "here")[1]
+    assert "here/step: small-step: 4 of 4 runs are done, 0 are left\n" in told
+    assert "here/wells: small-wells: 20 of 20 runs are done, 0 are left\n" in told
     with pytest.raises(
         StoreError, match=r"here: is a study of parts; give one of them: here/step, here/wells"
     ):
