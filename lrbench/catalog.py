@@ -107,6 +107,26 @@ class Entry:
         """The first sentence of the docstring."""
         return self.doc.split("\n", 1)[0]
 
+    def check(self, given: Mapping[str, Any], where: str) -> dict[str, Any]:
+        """Return values of its parameters, each of its declared type; `where` stands before a name in messages.
+
+        >>> get("launcher", "ray").check({"max_retries": 5}, "launcher.ray.")
+        {'max_retries': 5}
+
+        Raises:
+            StudyError: if there is no such parameter, or a value is not of its type.
+        """
+        found = {}
+        for name, value in given.items():
+            if name not in self.parameters:
+                said = unknown(f"parameter of {self.name}", name, list(self.parameters))
+                raise StudyError(f"{where}{name} = {value!r}: {said}")
+            try:
+                found[name] = self.parameters[name].coerce(value)
+            except ValueError as error:
+                raise StudyError(f"{where}{name} = {value!r}: {error}") from error
+        return found
+
     def load(self) -> Callable[..., Any]:
         """Import and return the function itself."""
         if self.function is not None:

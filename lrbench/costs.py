@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from lrbench.engine.pack import Engine
+    from lrbench.grid import Pack
 
 STEP_SECONDS = 3e-6
 """What a step of a small model costs beside its matrix products."""
@@ -54,3 +56,13 @@ def of_programs(engine: Engine) -> list[Cost]:
         compiling = capacity.COMPILE_SECONDS if unknown else found.compile_seconds
         costs.append(Cost(compiling, step * engine.grid.steps, measured))
     return costs
+
+
+def of_packs(each: Sequence[Cost], packs: Sequence[Pack]) -> list[float]:
+    """Return what packs cost, in seconds of this machine, compiling left out.
+
+    Args:
+        each: what each program of the grid costs.
+        packs: some packs of the grid.
+    """
+    return [each[pack.program].seconds_per_run * len(pack.runs) for pack in packs]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
 from lrbench.errors import StoreError
@@ -59,7 +61,7 @@ class Objects:
         if self._files.get_file_info(self._path(pack_id)).type == pyarrow.fs.FileType.NotFound:
             return False
         with self._files.open_input_file(self._path(pack_id)) as file:
-            return holds(file, run_ids)
+            return holds(file, Path(self._path(pack_id)), run_ids)
 
     def _path(self, pack_id: str) -> str:
         return f"{self._folder}/{pack_id}.parquet"

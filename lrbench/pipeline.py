@@ -113,19 +113,18 @@ def execute(
     listener = listener or Listener()
     wanted = asked if isinstance(asked, Study | Parts) else parts.read(asked, overrides, trust=trust)
     store = Store(out if out is not None else Path("results") / wanted.name)
+    how = _How(launcher, devices, report, profile)
+    catalog.get("launcher", launcher)
     if isinstance(wanted, Parts):
-        catalog.get("launcher", launcher)
-        given = {"launcher": launcher, "devices": devices, "report": report, "profile": profile}
         _open(store, fresh, listener)
         with lock.holding(store.folder):
-            return _execute_parts(wanted, store, given, listener)
+            return _execute_parts(wanted, store, how, listener)
     whole = grid.of_study(wanted)
-    launch = catalog.get("launcher", launcher).load()
     _open(store, fresh, listener)
     with lock.holding(store.folder):
         trained = 0
         for _ in range(_TRIES):
-            done = _execute(asked, wanted, whole, store, launch, devices, report, profile, listener)
+            done = _execute(wanted, whole, store, how, listener)
             trained += done.trained
             if not done.lost:
                 return replace(done, trained=trained)
@@ -134,61 +133,47 @@ def execute(
     )
 
 
-def _execute(
-    asked: object,
-    wanted: Study,
-    whole: Grid,
-    store: Store,
-    launch: Callable[..., Iterable[Outcome]],
-    devices: int | None,
-    report: bool,
-    profile: bool,
-    listener: Listener,
-) -> Finished:
-    """Train what a folder does not hold yet, and write all that is made from its parts."""
-    from lrbench import tables
+@dataclass(frozen=True)
+class _How:
+    """How a study is trained and what is made of it: the arguments of `execute` of these names."""
 
-    traced: Traced | None = None
+    launcher: str
+    devices: int | None
+    report: bool
+    profile: bool
+
+
+def _execute(wanted: Study, whole: Grid, store: Store, how: _How, listener: Listener) -> Finished:
+    """Train what a folder does not hold yet, and write all that is made from its parts."""
     manifest = _check_folder(store, whole)
     for line in store.mend():
         listener.say(line)
     held = store.held(whole.run_ids, stopped=whole.race)
-    outcomes: list[Outcome] = []
-    seconds: dict[str, float] = {}
     began = time.perf_counter()
+    seconds: dict[str, float] = {}
     # What the manifest says of problems and schedules belongs to its grid: another grid is described anew.
     if not held.all() or not manifests.describes(manifest, whole):
-        from lrbench.engine.pack import Engine  # the first import of JAX
-
-        engine = Engine(wanted, whole, devices)
+        engine = _describe(wanted, whole, store, manifest, how.devices)
         seconds["starting"] = time.perf_counter() - began
-        manifest |= manifests.describe(engine, whole, manifest)
-        store.write_manifest(manifest)
-        if surfaces := engine.surfaces():
-            store.write_table("surfaces", tables.surfaces(whole, surfaces), csv=False)
+    outcomes: list[Outcome] = []
+    traced: Traced | None = None
     if held.all():
-        listener.say(
-            f"{store.folder}: all {len(whole):,} runs are there already; nothing to train{' or to profile' if profile else ''}"
-        )
+        vain = " or to profile" if how.profile else ""
+        listener.say(f"{store.folder}: all {len(whole):,} runs are there already; nothing to train{vain}")
     else:
         if held.any():
             listener.say(f"{store.folder}: {int(held.sum()):,} of {len(whole):,} runs are there already")
-        if profile:
+        if how.profile:
             from lrbench.trace import Traced
 
             listener = traced = Traced(listener, store.folder)
-        # A program that cannot be made is one pack, which fails.
-        lanes_per_pack = [
-            lanes or len(program.runs)
-            for lanes, program in zip(manifest["lanes_per_pack"], whole.programs, strict=True)
-        ]
-        outcomes = _train(engine, store, launch, lanes_per_pack, ~held, listener)
+        outcomes = _train(engine, store, how.launcher, manifest["lanes_per_pack"], ~held, listener)
         seconds["writing"] = sum(outcome.seconds.get("write", 0.0) for outcome in outcomes)
     failures = tuple(outcome for outcome in outcomes if outcome.error)
-    trained = int(store.held(whole.run_ids, stopped=whole.race).sum() - held.sum())
     there = held.copy()
     for outcome in outcomes:
         there[outcome.pack.runs] |= not outcome.error
+    trained = int(store.held(whole.run_ids, stopped=whole.race).sum() - held.sum())
     manifest |= {
         "study": wanted.name,
         "grid": whole.asdict(),
@@ -197,12 +182,29 @@ def _execute(
     }
     _write_study(store, wanted)
     seconds = {"training": time.perf_counter() - began, **seconds} if trained else {}
-    results = rebuild(store, manifest, report=report, seconds=seconds, failures=failures, listener=listener)
+    results = rebuild(
+        store, manifest, report=how.report, seconds=seconds, failures=failures, listener=listener
+    )
     lost = int((there & ~store.held(whole.run_ids, stopped=whole.race)).sum())
     return Finished(results, trained, failures, traced.path if traced else None, lost)
 
 
-def _execute_parts(wanted: Parts, store: Store, given: Mapping[str, Any], listener: Listener) -> Finished:
+def _describe(
+    wanted: Study, whole: Grid, store: Store, manifest: dict[str, Any], devices: int | None
+) -> Engine:
+    """Start an engine, write down what it says of a study, add it to the manifest, and return the engine."""
+    from lrbench import tables
+    from lrbench.engine.pack import Engine  # the first import of JAX
+
+    engine = Engine(wanted, whole, devices)
+    manifest |= manifests.describe(engine, whole, manifest)
+    store.write_manifest(manifest)
+    if surfaces := engine.surfaces():
+        store.write_table("surfaces", tables.surfaces(whole, surfaces), csv=False)
+    return engine
+
+
+def _execute_parts(wanted: Parts, store: Store, how: _How, listener: Listener) -> Finished:
     """Train every part of a study into a folder of its own, and write what they say together."""
     store.mend()
     several.check_folder(store, wanted)
@@ -211,8 +213,8 @@ def _execute_parts(wanted: Parts, store: Store, given: Mapping[str, Any], listen
     done = []
     for number, (name, part) in enumerate(wanted.studies.items(), 1):
         listener.say(f"part {name} ({number} of {len(wanted.studies)})")
-        done.append(execute(part, store.folder / name, listener=listener, **given))
-    results = several.rebuild(store, report=given["report"])
+        done.append(execute(part, store.folder / name, listener=listener, **dataclasses.asdict(how)))
+    results = several.rebuild(store, report=how.report)
     failures = tuple(failed for part in done for failed in part.failures)
     traces = [part.profile for part in done if part.profile]
     return Finished(results, sum(part.trained for part in done), failures, traces[0] if traces else None)
@@ -420,20 +422,26 @@ def _sources(whole: Grid) -> dict[str, str]:
 def _train(
     engine: Engine,
     store: Store,
-    launch: Callable[..., Iterable[Outcome]],
+    launcher: str,
     lanes_per_pack: Sequence[int],
     left: np.ndarray,
     listener: Listener,
 ) -> list[Outcome]:
     """Have every pack that has runs left executed; return what became of each."""
     study, steps = engine.study, engine.grid.steps
+    launch: Callable[..., Iterable[Outcome]] = catalog.get("launcher", launcher).load()
+    # A program that cannot be made, of 0 lanes, is one pack, which fails.
+    lanes_per_pack = [
+        lanes or len(program.runs)
+        for lanes, program in zip(lanes_per_pack, engine.grid.programs, strict=True)
+    ]
     listener.begin(int(left.sum()), steps)
     bench = Bench(engine, store, lanes_per_pack, listener)
     work = Work(study, store.folder.resolve(), tuple(lanes_per_pack), engine.count, bench=bench)
     packs: list[Pack] = list(engine.grid.packs(lanes_per_pack, left))
     outcomes = []
     try:
-        for outcome in launch(packs, work, **study.launcher.get(launch.__name__, {})):
+        for outcome in launch(packs, work, **study.launcher.get(launcher, {})):
             if outcome.part or outcome.url:
                 pack_id = outcome.pack.pack_id
                 store.take_part(pack_id, outcome.part or Objects(outcome.url).read(pack_id))
@@ -450,5 +458,4 @@ def _train(
 def _write_study(store: Store, wanted: Study | Parts) -> None:
     import tomli_w
 
-    text = tomli_w.dumps(wanted.table(store.folder))
-    store.write("study.toml", lambda path: path.write_text(text, encoding="utf-8"))
+    store.write_text("study.toml", tomli_w.dumps(wanted.table(store.folder)))

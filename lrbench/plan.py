@@ -71,7 +71,7 @@ def _shared(engine: Any, each: list[Cost], nodes: int) -> list[str]:
     """Return how the packs would be shared out to nodes: a line for all, and one for the node that is busy longest."""
     per_pack = [engine.lanes_per_pack(program) for program in engine.grid.programs]
     packs = list(engine.grid.packs(per_pack))
-    training = [each[pack.program].seconds_per_run * len(pack.runs) for pack in packs]
+    training = costs.of_packs(each, packs)
     shares = balanced(training, nodes)
     programs = [{packs[n].program for n in share} for share in shares]
     trained = [sum(training[n] for n in share) for share in shares]

@@ -198,16 +198,10 @@ def load(folder: str | os.PathLike[str]) -> Results:
 def write_pictures(results: Results) -> list[Path]:
     """Write every plot that has something to show as PNG and SVG, and the report, and return their paths."""
     written = [path for name in catalog.names("plot") for path in write_plot(results, name)]
-    text = results.report()
-    report = Store(results.folder).write("report.html", lambda path: path.write_text(text, encoding="utf-8"))
-    return [*written, report]
+    return [*written, Store(results.folder).write_text("report.html", results.report())]
 
 
 def write_plot(results: Results, name: str) -> list[Path]:
     """Write a plot as PNG and SVG, if it has something to show, and return the paths."""
     figure = results.plot(name)
-    written = []
-    for kind in ("png", "svg") if figure.axes else ():
-        save = functools.partial(figure.savefig, format=kind)
-        written.append(Store(results.folder).write(f"plots/{name}.{kind}", save))
-    return written
+    return [*Store(results.folder).write_picture(f"plots/{name}", figure)] if figure.axes else []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -46,10 +45,8 @@ def rebuild(store: Store, *, report: bool) -> Results:
     if report:
         pictures = claims.pictures(judged)
         for name, figure in pictures.items():
-            for kind in ("png", "svg"):
-                store.write(f"plots/{name}.{kind}", functools.partial(figure.savefig, format=kind))
-        text = claims.page(judged, pictures, store.manifest)
-        store.write("report.html", lambda path: path.write_text(text, encoding="utf-8"))
+            store.write_picture(f"plots/{name}", figure)
+        store.write_text("report.html", claims.page(judged, pictures, store.manifest))
     return Results(store.folder)
 
 

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -32,6 +32,9 @@ from jaxtyping import Bool, Float, Int
 from lrbench import part_index, spreadsheet
 from lrbench.errors import StoreError
 from lrbench.part_index import NEW, Glance
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"
@@ -142,7 +145,7 @@ class Store:
     def write_manifest(self, manifest: Mapping[str, Any]) -> None:
         """Write the manifest, whole or not at all."""
         text = json.dumps({"schema_version": SCHEMA_VERSION, **manifest}, indent=1)
-        self.write(MANIFEST, lambda path: path.write_text(text + "\n", encoding="utf-8"))
+        self.write_text(MANIFEST, text + "\n")
 
     def set_aside(self) -> Path | None:
         """Move a results folder to a name beside it, and return that; `None` if there was nothing to move."""
@@ -167,11 +170,7 @@ class Store:
     def holds(self, pack_id: str, run_ids: np.ndarray) -> bool:
         """Return whether the part of a pack is there, and has just these runs in it."""
         path = self.part_file(pack_id)
-        try:
-            found = _glance(path).run_ids if path.exists() else run_ids[:0]
-        except (DamagedPart, _Foreign):
-            return False
-        return np.array_equal(np.sort(found), np.sort(run_ids))
+        return path.exists() and holds(path, path, run_ids)
 
     def part_file(self, pack_id: str) -> Path:
         """Return the path of a pack's part, whether or not it is there."""
@@ -290,6 +289,18 @@ class Store:
             options = pa.csv.WriteOptions(quoting_style="needed")
             self.write(f"{name}.csv", lambda path: pa.csv.write_csv(spreadsheet.plain(table), path, options))
 
+    def write_text(self, name: str, text: str) -> Path:
+        """Write a file of text, whole or not at all."""
+        return self.write(name, lambda path: path.write_text(text, encoding="utf-8"))
+
+    def write_picture(self, name: str, figure: Figure) -> tuple[Path, Path]:
+        """Write a figure as PNG and SVG, each whole or not at all."""
+
+        def save(kind: str) -> Path:
+            return self.write(f"{name}.{kind}", lambda path: figure.savefig(path, format=kind))
+
+        return save("png"), save("svg")
+
     def write(self, name: str, fill: Callable[[Path], object]) -> Path:
         """Write a file whole or not at all: fill a temporary one, flush it to disk, give it its name."""
         with self.writing(name) as temporary:
@@ -315,14 +326,14 @@ class Store:
                 temporary.unlink(missing_ok=True)
 
 
-def holds(file: Any, run_ids: np.ndarray) -> bool:
-    """Return whether a part has just these runs in it; one that cannot be read has none."""
+def holds(file: Any, path: Path, run_ids: np.ndarray) -> bool:
+    """Return whether a part, a path or an open file, has just these runs in it; one that is damaged has none."""
     try:
-        with pq.ParquetFile(file) as part:
-            found = part_index.ids(part.read(["run_id"])["run_id"])
-    except (pa.ArrowInvalid, OSError, KeyError):
+        with _reading(path):
+            _, table = _open(file, ["run_id", "stopped_step"])
+    except (DamagedPart, _Foreign):
         return False
-    return np.array_equal(np.sort(found), np.sort(run_ids))
+    return np.array_equal(np.sort(part_index.ids(table["run_id"])), np.sort(run_ids))
 
 
 def part_bytes(part: Part) -> bytes:
@@ -380,12 +391,12 @@ def _holding(glance: Glance, stopped: bool) -> tuple[Holding, np.ndarray]:
     return holding, ids
 
 
-def _open(path: Path, names: Sequence[str]) -> tuple[dict[str, Any], pa.Table]:
-    """Return what a part says of itself, and some of its columns, all of them as they were written.
+def _open(part: Any, names: Sequence[str]) -> tuple[dict[str, Any], pa.Table]:
+    """Return what a part, a path or an open file, says of itself, and some of its columns, all as they were written.
 
     A part of an older lrbench has no checksums, and is taken as it is.
     """
-    with pq.ParquetFile(path) as file:
+    with pq.ParquetFile(part) as file:
         known = file.schema_arrow.metadata or {}
         if not {b"lrbench", b"checksum"} & known.keys():
             raise _Foreign

@@ -70,19 +70,9 @@ def _launchers(value: Any) -> Any:
     """Check the tables of launchers, such as `[launcher.ray]`, against the launchers' parameters."""
     if not isinstance(value, Mapping) or not all(isinstance(table, Mapping) for table in value.values()):
         raise ValueError(f"= {value!r}: must be tables of launchers, such as [launcher.ray]")
-    found: dict[str, dict[str, Any]] = {}
-    for name, table in value.items():
-        entry = catalog.get("launcher", name)
-        found[name] = {}
-        for key, given in table.items():
-            if key not in entry.parameters:
-                unknown = catalog.unknown(f"parameter of {name}", key, list(entry.parameters))
-                raise StudyError(f"launcher.{name}.{key} = {given!r}: {unknown}")
-            try:
-                found[name][key] = entry.parameters[key].coerce(given)
-            except ValueError as error:
-                raise StudyError(f"launcher.{name}.{key} = {given!r}: {error}") from error
-    return found
+    return {
+        name: catalog.get("launcher", name).check(table, f"launcher.{name}.") for name, table in value.items()
+    }
 
 
 def _fitting(seeds: int) -> int:

@@ -138,8 +138,7 @@ class Work:
 
     def costs(self, packs: Sequence[Pack]) -> list[float]:
         """Return what packs are estimated to cost, in seconds of this machine, compiling left out."""
-        each = costs.of_programs((self.bench or _bench(self)).engine) if packs else []
-        return [each[pack.program].seconds_per_run * len(pack.runs) for pack in packs]
+        return costs.of_packs(costs.of_programs((self.bench or _bench(self)).engine), packs) if packs else []
 
     def say(self, text: str) -> None:
         """Tell a person something, if this process is the one that is watched."""

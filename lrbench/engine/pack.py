@@ -169,10 +169,11 @@ class Engine:
             ProblemError: if a user's function raises or returns something unfit, or one run alone does not fit.
         """
         program = self.grid.programs[pack.program]
+        key = checkpoint.key(self.study, self.grid, pack) if keeper else {}
         pieces: list[Curves] = []
         done = 0
         while done < len(pack.runs):
-            piece = _Piece(keeper, done, checkpoint.key(self.study, self.grid, pack))
+            piece = _Piece(keeper, done, key)
             kept = piece.load(self.programs.room(program, lanes_per_pack))
             if kept is not None and kept.runs < len(pack.runs) - done:
                 self.programs.limit(program, kept.runs)

@@ -126,14 +126,16 @@ class Programs:
 
     def _recalled(self, program: Program) -> Capacity:
         study = self._made.study
-        rule = capacity.first_guess(self._made.lane_bytes(program) or 1, self._platform)
         if study.lanes_per_chunk or study.deterministic:
-            return Capacity(study.lanes_per_chunk or rule, how="set")
+            return Capacity(study.lanes_per_chunk or self._rule(program), how="set")
         found = self._memory.recall(self._key(program))
         forms = ("", *self._made.problem(program).forms)
         if found is not None and found.lanes_per_chunk >= 1 and found.form in forms:
             return found
-        return Capacity(rule)
+        return Capacity(self._rule(program))
+
+    def _rule(self, program: Program) -> int:
+        return capacity.first_guess(self._made.lane_bytes(program) or 1, self._platform)
 
     def _worth_measuring(self, program: Program, compiled: batch.Compiled) -> bool:
         """Return whether so much training lies ahead that trying other cuts costs little beside it; asked once."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 import os
 from collections.abc import Mapping, Sequence
@@ -73,11 +72,7 @@ class Bench:
 
     def write_picture(self, name: str, figure: Figure) -> tuple[Path, ...]:
         """Write a picture as PNG and SVG, and return the paths."""
-        save = figure.savefig
-        return tuple(
-            Store(self.folder).write(f"{name}.{kind}", functools.partial(save, format=kind))
-            for kind in ("png", "svg")
-        )
+        return Store(self.folder).write_picture(name, figure)
 
 
 def perform(
@@ -113,19 +108,13 @@ def _given(entry: catalog.Entry, overrides: Sequence[str]) -> dict[str, Any]:
     given: dict[str, Any] = {}
     for text in overrides:
         assign(given, text)
-    for name, value in given.items():
-        if name not in entry.parameters:
-            unknown = catalog.unknown(f"parameter of {entry.name}", name, list(entry.parameters))
-            raise StudyError(f"{entry.name}: {name} = {value!r}: {unknown}")
-        try:
-            given[name] = entry.parameters[name].coerce(value)
-        except ValueError as error:
-            raise StudyError(f"{entry.name}: {name} = {value!r}: {error}") from error
-        if not _finite(given[name]):
-            raise StudyError(f"{entry.name}: {name} = {value!r}: must be finite")
-        if given[name] == ():
+    found = entry.check(given, f"{entry.name}: ")
+    for name, value in found.items():
+        if not _finite(value):
+            raise StudyError(f"{entry.name}: {name} = {given[name]!r}: must be finite")
+        if value == ():
             raise StudyError(f"{entry.name}: {name} = []: must hold at least one value")
-    return given
+    return found
 
 
 def _finite(value: Any) -> bool:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lrbench.errors import LaunchError
+from lrbench.store import Store
 
 if TYPE_CHECKING:
     from lrbench.grid import Pack
@@ -42,8 +43,7 @@ class Share:
         for pack in self.packs:
             if error := self.work(pack).error:
                 errors[pack.pack_id] = error
-                path = self.work.folder / FOLDER / f"{_this_job()}.errors.json"
-                path.write_text(json.dumps(errors), encoding="utf-8")
+                Store(self.work.folder / FOLDER).write_text(f"{_this_job()}.errors.json", json.dumps(errors))
 
     def checkpoint(self) -> Any:
         """Return what is submitted when Slurm takes the job's time away."""
@@ -160,10 +160,7 @@ def _submit(folder: Path, shares: list[Share], minutes: int, given: dict[str, An
 
 
 def _record(folder: Path, jobs: dict[str, list[str]]) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    new = folder / f".new-{RECORD}"
-    new.write_text(json.dumps(jobs), encoding="utf-8")
-    new.replace(folder / RECORD)
+    Store(folder).write_text(RECORD, json.dumps(jobs))
 
 
 def _wait(packs: Sequence[Pack], work: Work, jobs: dict[str, list[str]]) -> Iterator[Outcome]:
