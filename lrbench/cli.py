@@ -136,15 +136,19 @@ def plan(
     overrides: Overrides = None,
     devices: Devices = "all",
     trust: Trust = False,
+    launcher: Annotated[
+        str, typer.Option(metavar="NAME", help="Who would share the packs out: ray or slurm.")
+    ] = "local",
     nodes: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Share it out to N nodes like this machine, too.")
+        int | None,
+        typer.Option(metavar="N", min=1, help="To so many nodes like this machine [the study's jobs]."),
     ] = None,
 ) -> None:
     """Print programs, packs, bytes per lane and an estimate of the time, before anything is run."""
     from lrbench.parts import read
     from lrbench.plan import plan as made
 
-    typer.echo(made(read(study, overrides or (), trust=trust), _count(devices), nodes))
+    typer.echo(made(read(study, overrides or (), trust=trust), _count(devices), launcher, nodes))
 
 
 @app.command()

@@ -59,10 +59,14 @@ def of_programs(engine: Engine) -> list[Cost]:
 
 
 def of_packs(each: Sequence[Cost], packs: Sequence[Pack]) -> list[float]:
-    """Return what packs cost, in seconds of this machine, compiling left out.
+    """Return what packs cost, in seconds of this machine; compiling is counted at the first pack of each program.
 
     Args:
         each: what each program of the grid costs.
         packs: some packs of the grid.
     """
-    return [each[pack.program].seconds_per_run * len(pack.runs) for pack in packs]
+    found = [each[pack.program].seconds_per_run * len(pack.runs) for pack in packs]
+    first = {pack.program: number for number, pack in reversed(list(enumerate(packs)))}
+    for program, number in first.items():
+        found[number] += each[program].compile_seconds
+    return found

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lrbench import costs, grid
+from lrbench import catalog, costs, grid
 from lrbench.costs import Cost
+from lrbench.errors import StudyError
 from lrbench.grid import Grid
-from lrbench.launchers.slurm import balanced
 from lrbench.parts import Parts
 from lrbench.study import Study
 from lrbench.tabulate import aligned
 
+if TYPE_CHECKING:
+    from lrbench.engine.pack import Engine
 
-def plan(study: Study | Parts, devices: int | None = None, nodes: int | None = None) -> str:
+BUSIEST = 12
+"""So many nodes have a row, those that are busy longest."""
+
+
+def plan(
+    study: Study | Parts, devices: int | None = None, launcher: str = "local", nodes: int | None = None
+) -> str:
     """Return a plan of a study as text, of one of parts the plan of every part; nothing is compiled or trained.
 
     Times are those of `costs`.
@@ -23,12 +32,21 @@ def plan(study: Study | Parts, devices: int | None = None, nodes: int | None = N
     Args:
         study: the study.
         devices: how many devices are used; all, left out.
-        nodes: over how many nodes like this machine a launcher would share it out; left out, none.
+        launcher: who would share the packs out.
+        nodes: over how many nodes like this machine; left out, the jobs that the study asks of Slurm, or else one.
+
+    Raises:
+        StudyError: if there is no such launcher, or it shares nothing out.
     """
     from lrbench.engine.pack import Engine
 
     if isinstance(study, Parts):
-        return "\n\n".join(plan(part, devices, nodes) for part in study.studies.values())
+        return "\n\n".join(plan(part, devices, launcher, nodes) for part in study.studies.values())
+    alone = catalog.get("launcher", launcher).name == "local"
+    if alone and nodes is not None:
+        raise StudyError(
+            f"--nodes {nodes}: goes with a launcher that shares packs out: --launcher ray or slurm"
+        )
     whole = grid.of_study(study)
     engine = Engine(study, whole, devices)
     each = costs.of_programs(engine)
@@ -47,9 +65,14 @@ def plan(study: Study | Parts, devices: int | None = None, nodes: int | None = N
         f"estimate: about {duration(sum(row['compile s'] for row in rows))} of compiling (once per program and machine) "
         f"and {duration(sum(row['train s'] for row in rows))} of training",
         *_probes(engine, whole),
-        *([] if nodes is None else ["", *_shared(engine, each, nodes)]),
+        *([] if alone else ["", *_shared(engine, each, launcher, nodes or _jobs(study, launcher))]),
     ]
     return "\n".join(lines)
+
+
+def _jobs(study: Study, launcher: str) -> int:
+    jobs: int = study.launcher.get(launcher, {}).get("jobs", 1)
+    return jobs
 
 
 def _probes(engine: Any, whole: Grid) -> list[str]:
@@ -67,24 +90,32 @@ def _probes(engine: Any, whole: Grid) -> list[str]:
     return list(lines.values())
 
 
-def _shared(engine: Any, each: list[Cost], nodes: int) -> list[str]:
-    """Return how the packs would be shared out to nodes: a line for all, and one for the node that is busy longest."""
+def _shared(engine: Engine, each: list[Cost], launcher: str, nodes: int) -> list[str]:
+    """Return how a launcher would share the packs out to nodes: a line for all, and a table of the busiest."""
     per_pack = [engine.lanes_per_pack(program) for program in engine.grid.programs]
     packs = list(engine.grid.packs(per_pack))
-    training = costs.of_packs(each, packs)
-    shares = balanced(training, nodes)
-    programs = [{packs[n].program for n in share} for share in shares]
-    trained = [sum(training[n] for n in share) for share in shares]
-    compiled = [sum(each[n].compile_seconds for n in mine) for mine in programs]
-    times = [a + b for a, b in zip(trained, compiled, strict=True)]
-    longest = int(np.argmax(times))
+    shares = import_module(f"lrbench.launchers.{launcher}").shares(costs.of_packs(each, packs), nodes)
+    rows = []
+    for node, share in enumerate(shares, 1):
+        programs = {packs[n].program for n in share}
+        compiled = sum(each[program].compile_seconds for program in programs)
+        trained = sum(each[packs[n].program].seconds_per_run * len(packs[n].runs) for n in share)
+        about = {"node": node, "packs": len(share), "programs": len(programs)}
+        rows.append({**about, "compile s": compiled, "train s": trained, "all s": compiled + trained})
+    training = sum(row["train s"] for row in rows)
+    rows.sort(key=lambda row: -row["all s"])
+    longest = rows[0]["all s"]
     idle = f"; {nodes - len(shares):,} have nothing to do" if len(shares) < nodes else ""
+    more = [f"  ... and {len(rows) - BUSIEST:,} that take less"] if len(rows) > BUSIEST else []
     return [
-        f"over {nodes:,} nodes like this one: {len(packs):,} packs, {_range([len(share) for share in shares])} each{idle}",
-        f"  the node that is busy longest: {len(shares[longest]):,} packs of {len(programs[longest])} programs, about "
-        f"{duration(compiled[longest])} of compiling and {duration(trained[longest])} of training",
-        f"  balance {np.mean(trained) * len(shares) / nodes / max(trained):.0%} (mean over most training); with compiling, "
-        f"{sum(training) / (nodes * max(times)):.0%} of the nodes' time is training",
+        f"{launcher}, over {nodes:,} nodes like this one: {len(packs):,} packs, {_range([len(share) for share in shares])} each{idle}",
+        "",
+        _table(rows[:BUSIEST]),
+        *more,
+        "",
+        f"estimate: about {duration(longest)}, the time of the node that is busy longest; balance "
+        f"{np.mean([row['all s'] for row in rows]) * len(rows) / nodes / longest:.0%} (mean over most); "
+        f"{training / (nodes * longest):.0%} of the nodes' time is training",
     ]
 
 

@@ -137,7 +137,7 @@ class Work:
         return Outcome(pack, {}, process="another") if there else None
 
     def costs(self, packs: Sequence[Pack]) -> list[float]:
-        """Return what packs are estimated to cost, in seconds of this machine, compiling left out."""
+        """Return what packs are estimated to cost, in seconds of this machine."""
         return costs.of_packs(costs.of_programs((self.bench or _bench(self)).engine), packs) if packs else []
 
     def say(self, text: str) -> None:

@@ -19,8 +19,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lrbench import status
-from lrbench.errors import LaunchError
-from lrbench.launchers import slurm
+from lrbench.errors import LaunchError, StudyError
+from lrbench.launchers import ray, slurm
 from lrbench.pipeline import Listener, execute
 from lrbench.plan import plan
 from lrbench.store import Store
@@ -194,18 +194,36 @@ def test_a_share_that_is_put_back_is_the_same_share(tmp_path: Path) -> None:
 
 @given(st.lists(st.floats(0.1, 10), max_size=40), st.integers(1, 12))
 def test_shares_are_of_about_equal_cost(costs: list[float], shares: int) -> None:
-    found = slurm.balanced(costs, shares)
+    found = slurm.shares(costs, shares)
     assert [n for share in found for n in share] == list(range(len(costs)))
     assert len(found) <= shares
     mean = sum(costs) / shares
     assert all(sum(costs[n] for n in share) <= mean + max(costs) + 1e-9 for share in found)
 
 
-def test_a_plan_for_nodes(monkeypatch: pytest.MonkeyPatch) -> None:
-    lines = plan(read(STUDY), nodes=3).splitlines()[-3:]
-    assert lines[0] == "over 3 nodes like this one: 2 packs, 1 each; 1 have nothing to do"
-    assert lines[1].startswith("  the node that is busy longest: 1 packs of 1 programs, about ")
-    assert re.match(r"  balance (\d+)% \(mean over most training\); with compiling, \d+%", lines[2])
+def test_a_plan_for_nodes() -> None:
+    lines = plan(read(STUDY), launcher="slurm", nodes=3).splitlines()[-7:]
+    assert lines[0] == "slurm, over 3 nodes like this one: 2 packs, 1 each; 1 have nothing to do"
+    assert lines[2].split("  ")[0] == "node"
+    assert sorted(line.split()[0] for line in lines[3:5]) == ["1", "2"]
+    assert re.match(
+        r"estimate: about .*; balance (\d+)% \(mean over most\); (\d+)% of the nodes' time is training",
+        lines[6],
+    )
+    alike = plan(read(STUDY | {"launcher": {"slurm": {"jobs": 3}}}), launcher="slurm").splitlines()[-7:]
+    assert alike[0] == lines[0]
+    assert "ray, over 1 nodes" in plan(read(STUDY), launcher="ray")
+    with pytest.raises(StudyError, match="--nodes 2: goes with a launcher that shares packs out"):
+        plan(read(STUDY), nodes=2)
+
+
+@given(st.lists(st.floats(0.1, 10), min_size=1, max_size=40), st.integers(1, 12))
+def test_ray_gives_a_pack_to_the_node_that_is_free_first(costs: list[float], nodes: int) -> None:
+    found = ray.shares(costs, nodes)
+    assert sorted(n for share in found for n in share) == list(range(len(costs)))
+    times = [sum(costs[n] for n in share) for share in found]
+    # When the last pack of a node began, no other was free.
+    assert all(time - costs[share[-1]] <= min(times) + 1e-9 for share, time in zip(found, times, strict=True))
 
 
 def test_status_without_jobs(tmp_path: Path) -> None:

@@ -15,9 +15,11 @@ import numpy as np
 import pytest
 
 import lrbench as lb
-from lrbench import grid
+from lrbench import costs, grid
+from lrbench.costs import Cost
 from lrbench.engine.pack import Engine
 from lrbench.errors import StudyError
+from lrbench.grid import Pack
 from lrbench.pipeline import Listener, execute
 from lrbench.store import Store
 from lrbench.study import read
@@ -136,3 +138,13 @@ def test_launchers_in_a_study_are_checked(table: dict[str, Any], given: Any, mes
     with pytest.raises(StudyError) as error:
         read(table | {"launcher": given})
     assert message in str(error.value)
+
+
+def test_a_program_is_compiled_at_its_first_pack() -> None:
+    each = [Cost(10.0, 0.5, measured=True), Cost(20.0, 2.0, measured=True)]
+    packs = [
+        Pack(name, program, np.arange(runs))
+        for name, program, runs in (("a", 0, 4), ("b", 0, 2), ("c", 1, 1))
+    ]
+    assert costs.of_packs(each, packs) == [12.0, 1.0, 22.0]
+    assert costs.of_packs(each, packs[1:]) == [11.0, 22.0]

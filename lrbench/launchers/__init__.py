@@ -2,5 +2,6 @@
 
 A launcher is `(packs, work, *, its parameters) → outcomes`, one for each pack, as they come. It calls `work(pack)` in
 whatever process it likes: the work pickles, the same pack twice does nothing, and what its training raises is an
-outcome. What a study says under `[launcher.NAME]` are its parameters.
+outcome. What a study says under `[launcher.NAME]` are its parameters. One that shares packs out to several machines says how
+in a function `shares` beside it, `(costs of the packs, nodes) → numbers of each node's packs`, which `lrbench plan` shows.
 """

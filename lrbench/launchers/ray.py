@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import itertools
 import os
 import socket
@@ -73,6 +74,21 @@ def ray(
     finally:
         if ours:
             ray.shutdown()
+
+
+def shares(costs: Sequence[float], nodes: int) -> list[list[int]]:
+    """Return the numbers of the packs that each node would do: every pack goes to the node that is free first.
+
+    >>> shares([3.0, 1.0, 1.0, 1.0], 2)
+    [[0], [1, 2, 3]]
+    """
+    found: list[list[int]] = [[] for _ in range(min(nodes, len(costs)))]
+    free = [(0.0, node) for node in range(len(found))]
+    for pack, cost in enumerate(costs):
+        since, node = free[0]
+        heapq.heapreplace(free, (since + cost, node))
+        found[node].append(pack)
+    return found
 
 
 def _apply(work: Work, pack: Pack) -> Outcome:

@@ -88,8 +88,8 @@ def slurm(
     new = [pack for pack in packs if pack.pack_id not in there]
     asked = {"partition": partition, "account": account, "gres": gres, "cpus_per_task": cpus, "mem": memory}
     given = {key: value for key, value in asked.items() if value}
-    shares = balanced(work.costs(new), jobs)
-    made = _submit(folder, [Share(work, tuple(new[n] for n in share)) for share in shares], minutes, given)
+    each = [Share(work, tuple(new[n] for n in share)) for share in shares(work.costs(new), jobs)]
+    made = _submit(folder, each, minutes, given)
     _record(folder, before | made)
     if before:
         work.say(f"{len(before):,} jobs of an earlier command are still there; they are waited for")
@@ -99,18 +99,18 @@ def slurm(
         yield from _wait(packs, work, before | made)
 
 
-def balanced(costs: Sequence[float], shares: int) -> list[range]:
-    """Return the numbers of each share's packs: neighbours, so that few programs are compiled in each, of about equal cost.
+def shares(costs: Sequence[float], jobs: int) -> list[range]:
+    """Return the numbers of each job's packs: neighbours, so that few programs are compiled in each, of about equal cost.
 
-    No share costs more than the mean and one pack.
+    No job costs more than the mean and one pack. Jobs that would have none are left out.
 
-    >>> balanced([1.0, 1.0, 2.0, 1.0, 1.0], 3)
+    >>> shares([1.0, 1.0, 2.0, 1.0, 1.0], 3)
     [range(0, 2), range(2, 3), range(3, 5)]
     """
     total = sum(costs) or 1.0
     middles = [end - cost / 2 for end, cost in zip(accumulate(costs), costs, strict=True)]
-    share = [min(shares - 1, int(middle / total * shares)) for middle in middles]
-    return [range(share.index(n), share.index(n) + share.count(n)) for n in sorted(set(share))]
+    job = [min(jobs - 1, int(middle / total * jobs)) for middle in middles]
+    return [range(job.index(n), job.index(n) + job.count(n)) for n in sorted(set(job))]
 
 
 def submitted(results: Path) -> dict[str, list[str]]:
@@ -133,9 +133,9 @@ def states() -> dict[str, str] | None:
     return dict(line.split(maxsplit=1) for line in found.stdout.splitlines() if line.strip())
 
 
-def _submit(folder: Path, shares: list[Share], minutes: int, given: dict[str, Any]) -> dict[str, list[str]]:
+def _submit(folder: Path, each: list[Share], minutes: int, given: dict[str, Any]) -> dict[str, list[str]]:
     """Submit an array of jobs; return the names of their packs by job."""
-    if not shares:
+    if not each:
         return {}
     try:
         import submitit
@@ -146,17 +146,15 @@ def _submit(folder: Path, shares: list[Share], minutes: int, given: dict[str, An
         raise LaunchError("--launcher slurm: there is no sbatch here; start it where jobs can be submitted")
     folder.mkdir(parents=True, exist_ok=True)
     executor = submitit.SlurmExecutor(folder, max_num_timeout=_REQUEUES)
-    name = f"lrbench-{shares[0].work.study.name}"
-    executor.update_parameters(job_name=name, time=minutes, array_parallelism=len(shares), **given)
+    name = f"lrbench-{each[0].work.study.name}"
+    executor.update_parameters(job_name=name, time=minutes, array_parallelism=len(each), **given)
     try:
         with executor.batch():
-            made = [executor.submit(share) for share in shares]
+            made = [executor.submit(share) for share in each]
     except (FailedJobError, FailedSubmissionError, subprocess.CalledProcessError, OSError) as error:
         said = " ".join(str(getattr(error, "stderr", None) or error).split())
         raise LaunchError(f"--launcher slurm: Slurm refuses the jobs: {said[-300:]}") from error
-    return {
-        job.job_id: [pack.pack_id for pack in share.packs] for job, share in zip(made, shares, strict=True)
-    }
+    return {job.job_id: [pack.pack_id for pack in share.packs] for job, share in zip(made, each, strict=True)}
 
 
 def _record(folder: Path, jobs: dict[str, list[str]]) -> None:
