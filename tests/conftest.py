@@ -12,8 +12,12 @@ _CACHE = Path(__file__).parents[1] / ".pytest_cache" / "xdg"
 os.environ["XDG_CACHE_HOME"] = str(_CACHE)
 os.environ["JAX_NUM_CPU_DEVICES"] = "4"
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
-# Programs of tests are compiled far longer than they run. JAX_DISABLE_MOST_OPTIMIZATIONS=0 tests them as users run them.
+# Programs of tests are compiled far longer than they run: XLA's older and quicker way of making code for fused operations
+# halves that. JAX_DISABLE_MOST_OPTIMIZATIONS=0 XLA_FLAGS= tests programs as users run them.
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+os.environ.setdefault(
+    "XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
+)
 # ruff: noqa: E402 -- what follows starts JAX, which reads the environment above
 
 import jax

@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy.signal import lfilter
 
 from lrbench.analysis.groups import Floats, group, part_columns, point_columns
 
@@ -73,6 +72,8 @@ def smooth(loss: Floats, weight: float = WEIGHT) -> Floats:
         >>> smooth(np.array([1.0, 1.0, 4.0]), 0.5).round(3).tolist()
         [1.0, 1.0, 2.714]
     """
+    from scipy.signal import lfilter  # slow to import, and most studies have no range test
+
     weights = 1 - (1 - weight) ** np.arange(1, len(loss) + 1)
     averaged: Floats = lfilter([weight], [1, weight - 1], loss) / weights
     return averaged
