@@ -13,7 +13,7 @@ BENCH  ?= throughput overhead scaling race gpu parts cluster_model
 MAKEFLAGS += --no-print-directory --no-builtin-rules
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run dev test check check-lint check-format check-types check-imports format bench lock clean
+.PHONY: help setup run dev test test-slow check check-lint check-format check-types check-imports format bench lock clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
@@ -29,8 +29,14 @@ run: setup  ## train the quickstart study; tables, plots and a report come out
 dev: $(VENV)/.dev  ## setup, and what tests and linters need
 	@:
 
-test: dev  ## run the tests (ARGS="-k store -x" goes to pytest)
-	@$(PY) -m pytest -n 2 --dist loadgroup $(ARGS)
+# Each file of tests stays with one worker, so that what its tests share is made once.
+PYTEST := $(PY) -m pytest -n 2 --dist loadfile
+
+test: dev  ## run the tests but the slow ones (ARGS="-k store -x" goes to pytest)
+	@$(PYTEST) -m "not slow" $(ARGS)
+
+test-slow: dev  ## the slow tests: Ray and Slurm clusters, and processes killed at random moments
+	@$(PYTEST) -m slow $(ARGS)
 
 check: check-lint check-format check-types check-imports  ## linters, types and the import contracts (-k: go on after a failure)
 	@:

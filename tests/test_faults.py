@@ -194,6 +194,7 @@ def _where(folder: Path) -> str:
     return "training" if (folder / "manifest.json").exists() else "starting"
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(400)  # a shared machine takes its time
 def test_killed_at_any_moment_it_goes_on(tmp_path: Path) -> None:
     study, seed = tmp_path / "killed.toml", int(np.random.SeedSequence().generate_state(1)[0])

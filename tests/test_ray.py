@@ -38,7 +38,6 @@ def bowl():
 """
 CLUSTER = [
     pytest.mark.slow,
-    pytest.mark.xdist_group("ray"),
     # Ray leaves pipes and processes to the end of the interpreter, and JAX warns of the forks that start its nodes.
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
     pytest.mark.filterwarnings(r"ignore:os\.fork\(\) was called:RuntimeWarning"),

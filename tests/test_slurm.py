@@ -56,7 +56,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """A Slurm that runs; what was started for it is ended."""
     if shutil.which("slurmctld") is None:
         pytest.skip("NO SLURM HERE: --launcher slurm is NOT TESTED; as root: apt-get install slurm-wlm munge")
-    # One machine has one Slurm: whoever tests beside this waits for it.
+    # One machine has one Slurm: whoever tests another checkout waits for it.
     with FileLock(Path(tempfile.gettempdir()) / "lrbench-slurm.lock"):
         yield from _running(tmp_path_factory.mktemp("slurm"))
 
@@ -96,7 +96,6 @@ def _run(out: Path, **launcher: Any) -> tuple[Any, list[str]]:
     return execute(table, out, launcher="slurm", report=False, trust=True, listener=heard), heard.lines
 
 
-@pytest.mark.xdist_group("slurm")
 @pytest.mark.slow
 @pytest.mark.timeout(240)  # jobs wait for the machine
 def test_a_cancelled_job_costs_its_last_pack_and_the_tables_are_those_of_local(
@@ -135,7 +134,7 @@ def test_a_cancelled_job_costs_its_last_pack_and_the_tables_are_those_of_local(
         pd.testing.assert_frame_equal(getattr(done.results, name), getattr(local, name), rtol=1e-5)
 
 
-@pytest.mark.xdist_group("slurm")
+@pytest.mark.slow
 def test_what_slurm_refuses_is_one_line(cluster: None, tmp_path: Path) -> None:
     with pytest.raises(LaunchError, match=r"--launcher slurm: Slurm refuses the jobs: .*partition"):
         _run(tmp_path / "out", partition="nowhere")
