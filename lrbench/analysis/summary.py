@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from lrbench.analysis.bootstrap import iqm, middle, quantiles, resamples
-from lrbench.analysis.groups import Floats, Ints, group, identity, members, part_columns, point_columns
+from lrbench.analysis.groups import Floats, Ints, group, identity, point_columns
 from lrbench.analysis.measure import larger_is_better
 from lrbench.analysis.objective import trained
 from lrbench.analysis.thresholds import Thresholds
@@ -18,7 +18,8 @@ def summary(runs: pd.DataFrame, thresholds: Thresholds | None = None) -> pd.Data
     """Summarise the seeds of every grid point: mean, median, interquartile mean and its bootstrap interval.
 
     A non-finite run counts as infinitely bad in every metric. So the mean is missing as soon as one seed
-    diverged, while the median stands as long as fewer than half did. Infinite results are written as NaN.
+    diverged, while the median stands as long as fewer than half did. Infinite results are written as NaN, and so
+    are those of a metric that a problem does not have: there every run is bad.
 
     Args:
         runs: judged runs, a row each.
@@ -53,14 +54,11 @@ def summary(runs: pd.DataFrame, thresholds: Thresholds | None = None) -> pd.Data
 
 
 def _metric(runs: pd.DataFrame, name: str) -> Floats:
-    """The metric of every run: infinitely bad where not finite, NaN where its problem has no such metric."""
+    """The metric of every run, infinitely bad where it is not finite."""
     value = runs[name].to_numpy(dtype=np.float64, na_value=np.nan)
     bad = -np.inf if larger_is_better(name) else np.inf
     failed = ~np.isfinite(value) | (runs["status"] == "nonfinite").to_numpy(dtype=bool)
-    known = np.isfinite(value)
-    for rows in members(group(runs, part_columns(runs, "problem"))[0]):
-        known[rows] = known[rows].any()
-    return np.where(known, np.where(failed, bad, value), np.nan)
+    return np.where(failed, bad, value)
 
 
 def _describe(value: Floats, code: Ints, limits: Thresholds) -> dict[str, Floats]:
