@@ -16,7 +16,7 @@ import shutil
 import tempfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -422,29 +422,43 @@ def _glance(path: Path) -> Glance:
 def _holdings(glances: dict[Path, list[Glance]], run_ids: np.ndarray, stopped: bool) -> list[Holding]:
     """Return what parts hold of a grid, in the grid's order; the glances are used up."""
     places, nowhere = Places(run_ids), len(run_ids)
-    parts: list[tuple[int, str, Path, Mapping[str, Any], tuple[str, ...], np.ndarray]] = []
+    held, count = np.zeros(nowhere, dtype=bool), 0
+    parts: list[Holding] = []
     while glances:
         folder, found = glances.popitem()
-        together = places.of(np.concatenate([run_ids[:0], *(each.run_ids for each in found)]))
-        if found and not stopped:
-            together[np.concatenate([each.stopped for each in found])] = nowhere
-        end = 0
-        for each in found:
-            numbers = together[end : (end := end + len(each.run_ids))]
-            least = int(numbers.min(initial=nowhere))
-            parts.append((least, each.name, folder, each.about, each.curves, numbers))
-    parts.sort()
-    taken = np.zeros(nowhere + 1, dtype=bool)
-    taken[nowhere] = True
-    holdings = []
-    for _, name, folder, about, curves, numbers in parts:
-        (rows,) = (~taken[numbers]).nonzero()
-        if len(rows):
-            rows = rows[numbers[rows].argsort()].astype(np.int32)
-            mine = numbers[rows]
-            taken[mine] = True
-            holdings.append(Holding(folder, name, rows=rows, numbers=mine, curves=curves, **about))
-    return holdings
+        if not found:
+            continue
+        numbers = places.of(np.concatenate([each.run_ids for each in found]))
+        if not stopped:
+            numbers[np.concatenate([each.stopped for each in found])] = nowhere
+        sizes = np.array([len(each.run_ids) for each in found])
+        part = np.repeat(np.arange(len(found)), sizes)
+        order = np.lexsort((numbers, part))  # those that are nowhere come last in their part
+        numbers, begins = numbers[order], np.cumsum(sizes) - sizes
+        rows = (order - begins[part]).astype(np.int32)
+        there = numbers < nowhere
+        held[numbers[there]] = True
+        count += int(there.sum())
+        ends = begins + np.bincount(part[there], minlength=len(found))
+        for each, begin, end in zip(found, begins.tolist(), ends.tolist(), strict=True):
+            if begin < end:
+                here = slice(begin, end)
+                told = {"curves": each.curves, **each.about}
+                parts.append(Holding(folder, each.name, rows=rows[here], numbers=numbers[here], **told))
+    parts.sort(key=lambda part: (int(part.numbers[0]), part.name))
+    return parts if count == held.sum() else _once(parts, nowhere)
+
+
+def _once(parts: Sequence[Holding], runs: int) -> list[Holding]:
+    """Take every run from the first of the parts that hold it."""
+    taken = np.zeros(runs, dtype=bool)
+    left = []
+    for part in parts:
+        own = ~taken[part.numbers]
+        taken[part.numbers] = True
+        if own.any():
+            left.append(replace(part, rows=part.rows[own], numbers=part.numbers[own]))
+    return left
 
 
 def _open(part: Any, names: Sequence[str]) -> tuple[dict[str, Any], pa.Table]:
