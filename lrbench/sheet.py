@@ -74,6 +74,6 @@ class Sheet(contextlib.ExitStack):
             return
         whole = pa.concat_tables(self._waiting).combine_chunks()
         rows = len(whole) if all_rows else len(whole) // ROW_GROUP * ROW_GROUP
-        if rows or not self._begun:  # a table of no rows is a row group of none
+        if rows or (self._gather and not self._begun):  # a table of no rows is a row group of none
             self._parquet.write_table(whole[:rows], ROW_GROUP)
         self._begun, self._waiting = True, [] if all_rows else [whole[rows:]]
