@@ -2,6 +2,7 @@
 
 A block is whole lines (problem × optimizer × schedule), whose runs are neighbours in the grid. A part is a pack, which holds
 a few runs of many lines; so what the parts say is dealt out to the blocks while they are read, each of them once.
+Every value of a named rate makes a line of its own, whose runs lie among those of the others.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ class Dealing(contextlib.ExitStack):
         numbers = measured.index.to_numpy()
         for there, places in zip(self.present, self.grid.indices(numbers), strict=False):
             there[places] = True
-        blocks = numbers // (runs_per_line(self.grid) * lines_per_block(self.grid))
+        blocks = numbers // runs_per_block(self.grid)
         order = np.argsort(blocks, kind="stable")
         rows = measured.reset_index(names="number").iloc[order]
         table = pa.Table.from_pandas(rows, self.schema, preserve_index=False).combine_chunks()
@@ -78,7 +79,9 @@ class Blocks:
         """Nothing is read yet."""
         dealt.close()
         self.identity = Identity(dealt.grid, dealt.present)
-        self.runs_per_line, self._lines_per_block = runs_per_line(dealt.grid), lines_per_block(dealt.grid)
+        self._runs_per_block, self._runs_per_line = runs_per_block(dealt.grid), runs_per_line(dealt.grid)
+        # From one rate of a line to the next, all named rates and seeds come in turn.
+        self._between, self._seeds = math.prod(dealt.grid.shape[4:]), dealt.grid.shape[-1]
         self._dealt, self._nothing = dealt, nothing
         self._last: tuple[int, pd.DataFrame] | None = None
 
@@ -87,9 +90,13 @@ class Blocks:
         """The numbers of the blocks that have runs; 0, if none has."""
         return sorted(set(self._dealt.pieces)) or [0]
 
+    def line_of(self, numbers: Int[np.ndarray, " run"]) -> Int[np.ndarray, " run"]:
+        """Return the line of runs of the grid: the number of its first run."""
+        return numbers - numbers % self._runs_per_line + numbers % self._between // self._seeds * self._seeds
+
     def of(self, lines: Int[np.ndarray, " line"]) -> Int[np.ndarray, " line"]:
-        """Return the number of the block that each line of the grid is in."""
-        return lines // self._lines_per_block
+        """Return the number of the block that each line is in."""
+        return lines // self._runs_per_block
 
     def read(self, block: int) -> pd.DataFrame:
         """Return the runs of a block in the order of the grid: their identity, and what was measured.
@@ -102,13 +109,16 @@ class Blocks:
         return self._last[1]
 
     def lines(self, lines: Int[np.ndarray, " line"]) -> pd.DataFrame:
-        """Return the runs of some lines of the grid, line by line in that order."""
+        """Return the runs of some lines, line by line in that order."""
         found = []
-        for block, mine in groupby(lines.tolist(), key=lambda line: line // self._lines_per_block):
+        for block, mine in groupby(lines.tolist(), key=lambda line: int(self.of(line))):
             runs = self.read(block)
-            begins = np.array(list(mine)) * self.runs_per_line
-            ends = np.searchsorted(runs.index.to_numpy(), [begins, begins + self.runs_per_line])
-            found.append(runs.iloc[np.concatenate([np.arange(*each) for each in ends.T.tolist()])])
+            wanted = np.array(list(mine))
+            order = np.argsort(wanted)
+            line = self.line_of(runs.index.to_numpy())
+            place = order[np.minimum(np.searchsorted(wanted, line, sorter=order), len(wanted) - 1)]
+            (rows,) = (wanted[place] == line).nonzero()
+            found.append(runs.iloc[rows[np.argsort(place[rows], kind="stable")]])
         return pd.concat(found)
 
     def _read(self, block: int) -> pd.DataFrame:
@@ -166,13 +176,13 @@ class Identity:
 
 
 def runs_per_line(grid: Grid) -> int:
-    """Return how many runs a line has, and there are as many in every line."""
+    """Return how many runs there are of a problem, an optimizer and a schedule."""
     return math.prod(grid.shape[3:])
 
 
-def lines_per_block(grid: Grid) -> int:
-    """Return how many lines a block has, at least one."""
-    return max(1, BLOCK_RUNS // runs_per_line(grid))
+def runs_per_block(grid: Grid) -> int:
+    """Return how many runs of a grid a block has."""
+    return runs_per_line(grid) * max(1, BLOCK_RUNS // runs_per_line(grid))
 
 
 def _axis(grid: Grid, column: str) -> int | None:

@@ -66,7 +66,7 @@ def build(
         store.write_table("sensitivity", sensitivity)
         compared = analysis.compare(
             sensitivity,
-            (whole.initial - whole.least)[whole.lines // _lines_per_problem(grid)],
+            (whole.initial - whole.least)[grid.indices(whole.lines)[0]],
             blocks.of(whole.lines),
             lambda some: blocks.lines(whole.lines[some]),
             thresholds,
@@ -215,7 +215,7 @@ class _Whole:
     """What all blocks say together.
 
     Args:
-        lines: the numbers of the lines that have runs, ascending.
+        lines: the lines that have runs, as `Blocks.line_of` numbers them, in order of appearance.
         least: [problem] ℓ*, NaN where nothing trains.
         initial: [problem] the median ℓ₀ of its runs.
         target: [problem] the loss of `steps_to_target`.
@@ -242,8 +242,8 @@ class _Whole:
         lines, reached = [], []
         for block in blocks.numbers:
             runs = blocks.read(block)
-            line = runs.index.to_numpy() // blocks.runs_per_line
-            problem = line // _lines_per_problem(grid)
+            numbers = runs.index.to_numpy(dtype=np.int64)
+            problem = grid.indices(numbers)[0]
             initial, final = losses(runs, objectives)
             code, here = best_final(runs, initial, final, thresholds.stable)
             mine = problem[np.unique(code, return_index=True)[1]]
@@ -251,10 +251,10 @@ class _Whole:
             for each in mine:
                 starts[each].append(np.stack(np.unique(initial[problem == each], return_counts=True)))
             best = best_rates(runs, objectives=objectives)
-            lines.append(line[best["row"].to_numpy()])
+            lines.append(blocks.line_of(numbers[best["row"].to_numpy()]))
             reached.append(best["loss"].to_numpy())
         every = np.concatenate(lines)
-        aims = median_line(every // _lines_per_problem(grid), np.concatenate(reached), problems)
+        aims = median_line(grid.indices(every)[0], np.concatenate(reached), problems)
         middle = np.array([_median(*np.concatenate(each, axis=1)) for each in starts])
         return cls(every, least, middle, aims if target is None else np.full(problems, target))
 
@@ -271,10 +271,6 @@ def _median(values: Float[np.ndarray, " value"], counts: Float[np.ndarray, " val
         return np.nan
     low, high = np.searchsorted(ends, [(ends[-1] - 1) // 2, ends[-1] // 2], side="right")
     return 0.5 * float(ordered[low] + ordered[high])
-
-
-def _lines_per_problem(grid: Grid) -> int:
-    return len(grid.optimizers) * len(grid.schedules)
 
 
 def _steps_to_target(
