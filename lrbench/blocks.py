@@ -155,7 +155,9 @@ class Identity:
             own = [str(name) for name in columns if _axis(grid, str(name)) == axis]
             self._columns |= {name: (axis, columns[name].array) for name in own}
         self.names = [str(name) for name in columns]
-        kinds = {name: pa.Schema.from_pandas(pd.DataFrame({name: v})) for name, (_, v) in self._columns.items()}
+        kinds = {
+            name: pa.Schema.from_pandas(pd.DataFrame({name: v})) for name, (_, v) in self._columns.items()
+        }
         self._kinds = {name: kind.field(name).type for name, kind in kinds.items()}
 
     def of(self, numbers: Int[np.ndarray, " run"]) -> pd.DataFrame:

@@ -22,7 +22,10 @@ class Places:
         """Sort the grid's runs by their hash."""
         self._run_ids = run_ids
         keys = np.concatenate(
-            [_keys(run_ids[at : at + _AT_ONCE], run_ids.dtype) for at in range(0, max(1, len(run_ids)), _AT_ONCE)]
+            [
+                _keys(run_ids[at : at + _AT_ONCE], run_ids.dtype)
+                for at in range(0, max(1, len(run_ids)), _AT_ONCE)
+            ]
         )
         self._order = np.argsort(keys).astype(np.int32)
         self._keys = keys[self._order]

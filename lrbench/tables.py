@@ -201,7 +201,9 @@ def _read(store: Store, grid: Grid, batches: Sequence[_Batch], path: Path) -> Bl
             part = batch.read(store)
             sheet.add(_curve_table(part, schema))
             measured = _measured(part, batch.objective).assign(pack_id=batch.pack_ids().to_pandas().array)
-            columns = dict.fromkeys([*measured, *(f"{of}_{name}" for name in metrics for of in ("final", "best"))])
+            columns = dict.fromkeys(
+                [*measured, *(f"{of}_{name}" for name in metrics for of in ("final", "best"))]
+            )
             dealing.add(measured.reindex(columns=list(columns)).set_index(batch.numbers))
     return Blocks(dealing, _nothing())
 

@@ -92,7 +92,8 @@ def compare(
         limits: for `stable`, `confidence`, `resamples`.
         objectives: as in `comparison`.
     """
-    names = lines[part_columns(lines, *PARTS)]
+    columns = part_columns(lines, *PARTS)
+    names = lines[columns]
     loss = lines["best_loss"].to_numpy(dtype=np.float64)
     found = []
     for mine in members(group(lines, part_columns(lines, "problem"))[0]):
@@ -107,9 +108,9 @@ def compare(
             turns.append((np.append(order[0], np.sort(further[at])), leaders + at))
         numbers = []
         for some, at in turns:
-            (cube,) = cubes(runs_of(some), names.columns, objectives)
-            places = (_places(some, each[at]) for each in (first, other))
-            values = numbers_table(differences(cube, *places, limits), unit[order[0]])
+            (cube,) = cubes(runs_of(some), columns, objectives)
+            mine_at, other_at = (_places(some, each[at]) for each in (first, other))
+            values = numbers_table(differences(cube, mine_at, other_at, limits), unit[order[0]])
             numbers.append(values.set_index(at))
         found.append(pd.concat([_rows(names, first, other), pd.concat(numbers).sort_index()], axis=1))
     table = pd.concat(found, ignore_index=True) if found else _rows(names, *[np.arange(0)] * 2)
