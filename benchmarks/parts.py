@@ -27,7 +27,7 @@ from lrbench.grid import Grid, of_study
 from lrbench.store import Part, Store
 
 FLUSHED = 1_000
-SEEDS, RATES = 10, 100
+SEEDS, RATES = 5, 100
 PROGRESS = 10_000
 WHAT = {
     "write": "write parts, each flushed to disk (from the first thousand)",
