@@ -120,7 +120,7 @@ def measure(size: Size) -> dict[str, float]:
         again = Store(place)
         steps: dict[str, Callable[[], Any]] = {
             "list": again.part_files,
-            "held, first": partial(Store(place).held, whole.run_ids, stopped=False),
+            "held, first": lambda: Store(place).held(whole.run_ids, stopped=False),
             "held, again": partial(again.held, whole.run_ids, stopped=False),
             "tables": lambda: tables.build(again, whole, Thresholds(), {"quadratic": "train_loss"}),
             "account": lambda: manifest.account(again, whole),
