@@ -1,8 +1,8 @@
-"""How a results folder bears many parts: writing, listing, asking what is there, and making the tables.
+"""How a results folder bears many parts and many runs: writing, finding out which runs are there, and making the tables.
 
-Synthetic parts of 10 runs × 3 evaluations. The first thousand are written and timed as any part is, the others without
-waiting for the disk. Each count of parts is measured in a process of its
-own; what a million parts take is that of the most that were measured, plus their slope over the fewer ones.
+Synthetic parts of 3 evaluations, in two cases: many parts of 10 runs, and many runs in parts of 1,000. The first thousand
+parts are written and timed as any part is, the others without waiting for the disk. Each size is measured in a process of
+its own; what more parts or runs take is that of the largest size that was measured, plus the slope over the smaller one.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -26,10 +26,9 @@ from lrbench.analysis import Thresholds
 from lrbench.grid import Grid, of_study
 from lrbench.store import Part, Store
 
-COUNTS = (10_000, 100_000)
-FAR = 1_000_000
-RUNS = 10
 FLUSHED = 1_000
+SEEDS, RATES = 5, 100
+PROGRESS = 10_000
 WHAT = {
     "write": "write parts, each flushed to disk (from the first thousand)",
     "list": "list the paths of all parts",
@@ -40,110 +39,134 @@ WHAT = {
 }
 
 
-def grid(parts: int) -> Grid:
-    """A grid of as many runs as fill the parts: 10 optimizers × rates × 10 seeds."""
+class Size(NamedTuple):
+    """How many parts there are, and how many runs each of them has."""
+
+    parts: int
+    runs: int
+
+    @property
+    def text(self) -> str:
+        return f"{self.parts:,} parts of {self.runs:,} runs"
+
+
+SIZES = (
+    (Size(10_000, 10), Size(100_000, 10), Size(1_000_000, 10)),
+    (Size(1_000, 1_000), Size(10_000, 1_000), Size(100_000, 1_000)),
+)
+"""For each case two sizes that are measured, and one that is extrapolated."""
+QUICK = (
+    (Size(20, 10), Size(100, 10), Size(1_000, 10)),
+    (Size(2, 1_000), Size(4, 1_000), Size(10, 1_000)),
+)
+
+
+def grid(size: Size) -> Grid:
+    """A grid of as many runs as fill the parts: optimizers × 100 rates × 10 seeds."""
+    optimizers = max(2, -(-size.parts * size.runs // (SEEDS * RATES)))
     asked = {
         "name": "parts",
         "steps": 20,
         "evaluate_every": 10,
-        "seeds": 10,
+        "seeds": SEEDS,
         "problem": "quadratic",
-        "optimizer": {"name": "sgd", "momentum": [place / 10 for place in range(10)]},
-        "learning_rate": {"min": 1e-5, "max": 10.0, "num": max(2, parts * RUNS // 100)},
+        "optimizer": {"name": "sgd", "momentum": [place / optimizers for place in range(optimizers)]},
+        "learning_rate": {"min": 1e-5, "max": 10.0, "num": RATES},
     }
     return of_study(study.check(asked, "parts", trust=False))
 
 
-def write(store: Store, whole: Grid) -> float:
+def write(store: Store, whole: Grid, size: Size) -> float:
     """Write every part of a grid, of curves that fall and one run of ten that diverged; return the seconds of all."""
     random = np.random.default_rng(0)
-    falling = np.array([1.0, 0.5, 0.25])
-    step = np.where(np.arange(RUNS) == 0, 5.0, np.nan)
+    falling = np.array([0.5, 0.25])
     began = time.perf_counter()
-    for number, pack in enumerate(whole.packs([RUNS]), start=1):
+    for number, pack in enumerate(whole.packs([size.runs]), start=1):
         runs = len(pack.runs)
-        losses = falling * random.uniform(0.5, 1.5, (runs, 1))
-        losses[:, 1:][np.isfinite(step[:runs])] = np.nan
-        nothing = np.full(runs, np.nan)
-        seconds = {"compile": 0.0, "train": 1.0, "evaluate": 0.0}
+        start = 1.0 + whole.indices(pack.runs)[-1][:, None] / SEEDS  # runs of a seed start alike
+        losses = np.hstack([start, start * falling * random.uniform(0.5, 1.5, (runs, 1))])
+        diverged = np.where(np.arange(runs) % 10 == 0, 5.0, np.nan)
+        losses[np.isfinite(diverged), 1:] = np.nan
         store.write_part(
             Part(
                 pack.pack_id,
                 whole.run_ids[pack.runs],
                 whole.evaluations,
                 {"train_loss": losses},
-                step[:runs],
-                nothing,
+                diverged,
+                np.full(runs, np.nan),
                 np.full(runs, 2),
-                seconds,
+                {"compile": 0.0, "train": 1.0, "evaluate": 0.0},
             )
         )
-        if number == min(FLUSHED, len(whole) // RUNS):
+        if number == min(FLUSHED, size.parts):
             seconds_each = (time.perf_counter() - began) / number
             os.fsync = lambda _: None
-    return seconds_each * len(whole) / RUNS
+        if number % PROGRESS == 0:
+            print(f"{size.text}: {number:,} are written", file=sys.stderr)
+    return seconds_each * size.parts
 
 
-def measure(parts: int) -> dict[str, float]:
-    """Return the seconds of each thing that is done with so many parts, and the most memory, in MiB."""
-    whole = grid(parts)
+def measure(size: Size) -> dict[str, float]:
+    """Return the seconds of each thing that is done with so many parts, and the most memory after it, in MiB."""
+    whole = grid(size)
     with tempfile.TemporaryDirectory() as place:
-        store = Store(place)
-        held = partial(store.held, whole.run_ids, stopped=False)
-        steps: dict[str, Callable[[], Any]] = {
-            "list": store.part_files,
-            "held, first": held,
-            "held, again": held,
-            "tables": lambda: tables.build(store, whole, Thresholds(), {"quadratic": "train_loss"}),
-            "account": lambda: manifest.account(store, whole, {}),
-        }
         flush = os.fsync
         try:
-            found = {"write": write(store, whole)}
+            found = {"write": write(Store(place), whole, size)}
         finally:
             os.fsync = flush
+        # A command has a store of its own, which reads the index once.
+        again = Store(place)
+        steps: dict[str, Callable[[], Any]] = {
+            "list": again.part_files,
+            "held, first": lambda: Store(place).held(whole.run_ids, stopped=False),
+            "held, again": partial(again.held, whole.run_ids, stopped=False),
+            "tables": lambda: tables.build(again, whole, Thresholds(), {"quadratic": "train_loss"}),
+            "account": lambda: manifest.account(again, whole),
+        }
         for name, do in steps.items():
             began = time.perf_counter()
             do()
             found[name] = time.perf_counter() - began
-            print(f"{parts:,} parts: {name}: {found[name]:.1f} s", file=sys.stderr)
+            print(f"{size.text}: {name}: {found[name]:.1f} s, {memory():,.0f} MiB", file=sys.stderr)
         folders = [folder for folder in Path(place, "parts").iterdir() if folder.is_dir()]
         found["files"] = max(len(list(folder.iterdir())) for folder in folders)
-    found["memory"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    found["memory"] = memory()
     return found
 
 
-def rows(found: dict[int, dict[str, float]], far: int) -> list[Row]:
-    """A row per measure and count of parts, and one for the count that was not measured."""
+def memory() -> float:
+    """The most memory that this process had so far, in MiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def rows(found: dict[Size, dict[str, float]], far: Size) -> list[Row]:
+    """A row per measure and size of a case, and one for the size that was not measured."""
     few, many = sorted(found)
     shown = []
     for name in (*WHAT, "memory", "files"):
-        slope = (found[many][name] - found[few][name]) / (many - few)
         unit = {"memory": "MiB", "files": "files"}.get(name, "s")
         what = {"memory": "most memory", "files": "most files in one folder"}.get(name) or WHAT[name]
-        for count, seconds in found.items():
-            note = f"{1000 * seconds[name] / count:.3f} ms a part" if unit == "s" else ""
-            shown.append(compare(name, f"{what}: {count:,} parts", seconds[name], unit, note=note))
-        beyond = found[many][name] + slope * (far - many)
-        shown.append(
-            compare(
-                name,
-                f"{what}: {far:,} parts",
-                beyond,
-                unit,
-                note=f"extrapolated: {slope:.3g} {unit} a part more",
-            )
-        )
+        for size, values in found.items():
+            each = 1e3 * values[name] / size.parts
+            note = f"{each:.3f} ms a part, {1e3 * each / size.runs:.3f} µs a run" if unit == "s" else ""
+            shown.append(compare(name, f"{what}: {size.text}", values[name], unit, note=note))
+        slope = (found[many][name] - found[few][name]) / (many.parts - few.parts)
+        beyond = found[many][name] + slope * (far.parts - many.parts)
+        note = f"extrapolated: {slope:.3g} {unit} a part more"
+        shown.append(compare(name, f"{what}: {far.text}", beyond, unit, note=note))
     return shown
 
 
 def main() -> None:
     """Measure, print, and save results/speed/parts.csv."""
     quick = is_quick(__doc__)
-    counts = (20, 100) if quick else COUNTS
+    table = []
     with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
-        found = dict(zip(counts, pool.map(measure, counts, chunksize=1), strict=True))
-    table = rows(found, 1000 if quick else FAR)
+        for *sizes, far in QUICK if quick else SIZES:
+            found = dict(zip(sizes, pool.map(measure, sizes, chunksize=1), strict=True))
+            table += rows(found, far)
     if quick:
         show(table)
     else:

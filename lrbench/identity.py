@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
+from itertools import product
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +17,8 @@ import numpy.typing as npt
 Words = npt.NDArray[np.uint64]
 RUN_ID = np.dtype("S20")
 """A run_id: 20 hexadecimal digits, which are 80 bits."""
+_AT_ONCE = 2**20
+"""So many runs at a time: what their hashes are made of takes three times the room of the hashes."""
 
 
 def run_ids(
@@ -49,11 +53,18 @@ def run_ids(
     order = [0, 1, 2, *(3 + place for place in named), len(axes) - 1]
     names = [name for name in sorted(rates) if name]
     first = _words([json.dumps([common, names]) if names else common])[:, 0]
-    states = [
-        _absorb(first[word], [axis[min(word, len(axis) - 1)] for axis in axes], order, mix)
-        for word, mix in enumerate((_splitmix64, _fmix64))
-    ]
-    return _hexadecimal(*states)
+    problems, optimizers, *others = (axis.shape[1] for axis in axes)
+    found = np.empty((problems, optimizers, math.prod(others)), RUN_ID)
+    at_once = max(1, _AT_ONCE // found.shape[2])
+    for problem, begin in product(range(problems), range(0, optimizers, at_once)):
+        here = slice(begin, begin + at_once)
+        some = [axes[0][:, problem : problem + 1], axes[1][:, here], *axes[2:]]
+        states = [
+            _absorb(first[word], [axis[min(word, len(axis) - 1)] for axis in some], order, mix)
+            for word, mix in enumerate((_splitmix64, _fmix64))
+        ]
+        found[problem, here] = _hexadecimal(*states).reshape(-1, found.shape[2])
+    return found.reshape(-1)
 
 
 def pack_id(run_ids: npt.NDArray[np.bytes_]) -> str:

@@ -13,9 +13,8 @@ import os
 import tempfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -26,21 +25,24 @@ NEW = ".new-"
 INDEX = ".index"
 WORTH_INDEXING = 8
 """A folder's index is written anew where so many of its parts are not in it: opening a part takes about 1 ms."""
+ABOUT = ("pack_id", "evaluations", "seconds", "saved_lane_steps", "stopped_lane_steps")
+"""What the index keeps of what a part says of itself."""
+Stamp = tuple[int, int]
+Stamps = Mapping[Path, Mapping[str, Stamp]]
 
 
-@dataclass(frozen=True)
-class Glance:
+class Glance(NamedTuple):
     """What a part says without its curves.
 
     Args:
-        path: of the part.
-        about: what it says of itself: pack_id, step, seconds, saved_lane_steps, stopped_lane_steps.
+        name: of its file.
+        about: what it says of itself: pack_id, evaluations, seconds, saved_lane_steps, stopped_lane_steps.
         curves: the names of its curves.
         run_ids: its runs, as bytes.
         stopped: which of them a race stopped.
     """
 
-    path: Path
+    name: str
     about: Mapping[str, Any]
     curves: tuple[str, ...]
     run_ids: np.ndarray
@@ -65,16 +67,20 @@ def files(parts: Path) -> list[Path]:
     return sorted(found, key=lambda path: path.name)
 
 
-def glances(parts: Path, look: Callable[[Path], Glance | None]) -> list[Glance]:
-    """Return what every part below a folder says, sorted by name.
+def stamps(parts: Path) -> Stamps:
+    """Return the size and the time of change of every part below a folder, by its folder and its name."""
+    folders = [parts, *(path for path in parts.glob("[!.]*") if path.is_dir())] if parts.is_dir() else []
+    return {folder: _stamps(folder) for folder in folders}
+
+
+def glances(there: Stamps, look: Callable[[Path], Glance | None]) -> dict[Path, list[Glance]]:
+    """Return what every part says, by its folder.
 
     Args:
-        parts: the folder.
+        there: what `stamps` found.
         look: opens a part and returns what it says, if it says anything; asked of those alone that no index knows.
     """
-    folders = [parts, *(path for path in parts.glob("[!.]*") if path.is_dir())] if parts.is_dir() else []
-    found = [glance for folder in folders for glance in _of_folder(folder, look)]
-    return sorted(found, key=lambda glance: glance.path.name)
+    return {folder: _of_folder(folder, mine, look) for folder, mine in there.items()}
 
 
 def ids(column: pa.ChunkedArray) -> np.ndarray:
@@ -85,8 +91,15 @@ def ids(column: pa.ChunkedArray) -> np.ndarray:
     return np.frombuffer(padded.buffers()[2] or b"", f"S{length}", count=len(padded))
 
 
-def _of_folder(folder: Path, look: Callable[[Path], Glance | None]) -> list[Glance]:
-    there = _stamps(folder)
+def fixed(run_ids: np.ndarray) -> pa.Array:
+    """Return run_ids as an Arrow array of the same bytes, without a copy."""
+    data = pa.py_buffer(np.ascontiguousarray(run_ids))
+    return pa.Array.from_buffers(pa.binary(run_ids.dtype.itemsize), len(run_ids), [None, data])
+
+
+def _of_folder(
+    folder: Path, there: Mapping[str, Stamp], look: Callable[[Path], Glance | None]
+) -> list[Glance]:
     indexed = dict(_read(folder))
     known = {(name, *stamp): indexed.get((name, *stamp)) for name, stamp in there.items()}
     new = [row for row, seen in known.items() if seen is None]
@@ -97,8 +110,7 @@ def _of_folder(folder: Path, look: Callable[[Path], Glance | None]) -> list[Glan
     return list(told.values())
 
 
-def _stamps(folder: Path) -> dict[str, tuple[int, int]]:
-    """Return the size and the time of change of each part in a folder, by its name."""
+def _stamps(folder: Path) -> dict[str, Stamp]:
     with os.scandir(folder) as entries:
         files = {
             entry.name: entry.stat()
@@ -112,18 +124,23 @@ def _read(folder: Path) -> Iterator[tuple[tuple[str, int, int], Glance]]:
     """Yield name, size and time of change of each part in a folder's index, and what it says."""
     try:
         data = (folder / INDEX).read_bytes()
-        if zlib.crc32(data[4:]).to_bytes(4) != data[:4]:
+        if zlib.crc32(memoryview(data)[4:]).to_bytes(4) != data[:4]:
             return
-        table = pa.ipc.open_stream(data[4:]).read_all()
-        ends = np.cumsum(table["runs"].to_numpy())
-        run_ids = np.split(ids(pa.chunked_array([pc.list_flatten(table["run_id"].combine_chunks())])), ends)
-        stopped = np.split(pc.list_flatten(table["stopped"]).to_numpy(), ends)
-        rows = zip(*(table[name].to_pylist() for name in ("name", "size", "changed", "says")), strict=True)
-        for (name, size, changed, says), mine, gone in zip(rows, run_ids, stopped, strict=False):
-            about, curves = json.loads(says)
-            yield (name, size, changed), Glance(folder / name, about, tuple(curves), mine, gone)
-    except (FileNotFoundError, pa.ArrowException, KeyError):  # the last two: of another version
-        return
+        table = pa.ipc.open_stream(pa.py_buffer(data).slice(4)).read_all()
+        run_ids, stopped = (table[name].combine_chunks().flatten() for name in ("run_id", "stopped"))
+        each = run_ids.type.byte_width
+        whole = np.frombuffer(run_ids.buffers()[1] or b"", f"S{each}", len(run_ids), run_ids.offset * each)
+        gone = stopped.to_numpy(zero_copy_only=False)
+        ends = np.cumsum(table["runs"].to_numpy()).tolist()
+        says = json.loads(f"[{','.join(table['says'].to_pylist())}]")
+        rows = zip(*(table[name].to_pylist() for name in ("name", "size", "changed")), says, strict=True)
+        for (name, size, changed, said), begin, end in zip(rows, [0, *ends], ends, strict=False):
+            *about, curves = said
+            told = dict(zip(ABOUT, about, strict=True))
+            here = slice(begin, end)
+            yield (name, size, changed), Glance(name, told, tuple(curves), whole[here], gone[here])
+    except (FileNotFoundError, pa.ArrowException, KeyError, AttributeError, ValueError):
+        return  # there is none; or it is of another version
 
 
 def _write(folder: Path, known: Mapping[tuple[str, int, int], Glance]) -> None:
@@ -132,16 +149,16 @@ def _write(folder: Path, known: Mapping[tuple[str, int, int], Glance]) -> None:
     seen = list(known.values())
     names, sizes, changes = zip(*known, strict=True)
     offsets = np.cumsum([0, *(len(each.run_ids) for each in seen)]).astype(np.int32)
-    run_ids = pa.array(np.concatenate([each.run_ids for each in seen]), pa.string())
+    run_ids = np.concatenate([each.run_ids for each in seen])
     stopped = pa.array(np.concatenate([each.stopped for each in seen]))
     table = pa.table(
         {
             "name": names,
             "size": pa.array(sizes, pa.int64()),
             "changed": pa.array(changes, pa.int64()),
-            "says": [json.dumps([each.about, each.curves]) for each in seen],
+            "says": [json.dumps([*(each.about[key] for key in ABOUT), each.curves]) for each in seen],
             "runs": np.diff(offsets),
-            "run_id": pa.ListArray.from_arrays(offsets, run_ids),
+            "run_id": pa.ListArray.from_arrays(offsets, fixed(run_ids)),
             "stopped": pa.ListArray.from_arrays(offsets, stopped),
         }
     )

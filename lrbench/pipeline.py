@@ -21,7 +21,7 @@ from lrbench.errors import StoreError, StudyError
 from lrbench.grid import Grid, Pack
 from lrbench.objects import Objects
 from lrbench.parts import Parts
-from lrbench.results import Results, write_pictures
+from lrbench.results import MOST_ROWS, MOST_RUNS, Results, remove_pictures, too_many, write_pictures
 from lrbench.store import MANIFEST, DamagedPart, Store
 from lrbench.study import Study
 from lrbench.work import Bench, Outcome, Work, this_process
@@ -183,7 +183,13 @@ def _execute(wanted: Study, whole: Grid, store: Store, how: _How, listener: List
     _write_study(store, wanted)
     seconds = {"training": time.perf_counter() - began, **seconds} if trained else {}
     results = rebuild(
-        store, manifest, report=how.report, seconds=seconds, failures=failures, listener=listener
+        store,
+        manifest,
+        whole=whole,
+        report=how.report,
+        seconds=seconds,
+        failures=failures,
+        listener=listener,
     )
     lost = int((there & ~store.held(whole.run_ids, stopped=whole.race)).sum())
     return Finished(results, trained, failures, traced.path if traced else None, lost)
@@ -224,6 +230,7 @@ def rebuild(
     store: Store,
     manifest: dict[str, Any] | None = None,
     *,
+    whole: Grid | None = None,
     report: bool = True,
     seconds: dict[str, float] | None = None,
     failures: Iterable[Outcome] | None = None,
@@ -234,6 +241,7 @@ def rebuild(
     Args:
         store: the folder.
         manifest: what is known of it; left out, what it says itself.
+        whole: its grid; left out, that of the manifest.
         report: whether plots and the report are made too.
         seconds: wall time so far, by name; filled in.
         failures: packs that failed; left out, those that the manifest names.
@@ -253,28 +261,31 @@ def rebuild(
             f"{store.folder}: is no results folder (no manifest.json); `lrbench run STUDY` makes one"
         )
     listener = listener or Listener()
+    whole = Grid.from_dict(manifest["grid"]) if whole is None else whole
+    seconds = {} if seconds is None else seconds
     with lock.holding(store.folder):
         for line in store.mend():
             listener.say(line)
         while True:
             try:
-                return _rebuild(store, manifest, report, {} if seconds is None else seconds, failures)
+                return _rebuild(store, whole, manifest, report, seconds, failures, listener)
             except DamagedPart as damaged:
                 listener.say(store.set_part_aside(damaged))
 
 
 def _rebuild(
     store: Store,
+    whole: Grid,
     manifest: dict[str, Any],
     report: bool,
     seconds: dict[str, float],
     failures: Iterable[Outcome] | None,
+    listener: Listener,
 ) -> Results:
     """Write everything that is made from the parts of a folder."""
     from lrbench import tables
     from lrbench.analysis import Thresholds
 
-    whole = Grid.from_dict(manifest["grid"])
     thresholds = Thresholds()
     objectives = manifests.objectives(manifest)
     manifest |= {"thresholds": thresholds.asdict(), "objectives": objectives}
@@ -287,10 +298,16 @@ def _rebuild(
     manifest |= manifests.account(store, whole)
     store.write_manifest(manifest)
     results = Results(store.folder)
-    if report:
+    if report and not too_many(results):
         began = time.perf_counter()
         write_pictures(results)
         seconds["plots and report"] = time.perf_counter() - began
+    elif report:
+        remove_pictures(results)
+        listener.say(
+            f"{store.folder}: plots and the report are made of at most {MOST_RUNS:,} runs and {MOST_ROWS:,} rows of curves; "
+            "the tables are there, for `lrbench best` and `lrbench query`"
+        )
     manifest["seconds"] = manifest.get("seconds", {}) | {
         key: round(value, 3) for key, value in seconds.items()
     }

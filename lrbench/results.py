@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+import pyarrow.parquet as pq
 
 from lrbench import catalog
 from lrbench.errors import StoreError
@@ -17,6 +18,10 @@ from lrbench.store import MANIFEST, Store
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+
+MOST_RUNS, MOST_ROWS = 1_000_000, 20_000_000
+"""The most runs, and rows of their curves, that plots and the report are made of: they hold all of them in memory."""
 
 
 @dataclass(frozen=True)
@@ -193,6 +198,20 @@ def load(folder: str | os.PathLike[str]) -> Results:
     results = Results(path)
     _ = results.manifest  # tables of a newer lrbench are not to be read as if they were of this one
     return results
+
+
+def too_many(results: Results) -> bool:
+    """Return whether the runs, or the rows of their curves, are more than plots and the report can hold in memory."""
+    rows = (pq.read_metadata(results.folder / f"{name}.parquet").num_rows for name in ("runs", "curves"))
+    return any(found > most for found, most in zip(rows, (MOST_RUNS, MOST_ROWS), strict=True))
+
+
+def remove_pictures(results: Results) -> None:
+    """Remove plots and the report, which are of runs that are not in the tables any more."""
+    for name in catalog.names("plot"):
+        for kind in ("png", "svg"):
+            (results.folder / "plots" / f"{name}.{kind}").unlink(missing_ok=True)
+    (results.folder / "report.html").unlink(missing_ok=True)
 
 
 def write_pictures(results: Results) -> list[Path]:

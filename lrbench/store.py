@@ -25,13 +25,14 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv
 import pyarrow.parquet as pq
 from jaxtyping import Bool, Float, Int
 
-from lrbench import part_index, spreadsheet
+from lrbench import part_index
 from lrbench.errors import StoreError
-from lrbench.part_index import NEW, Glance
+from lrbench.part_index import NEW, Glance, Stamps
+from lrbench.places import Places
+from lrbench.sheet import Sheet
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -41,7 +42,6 @@ MANIFEST = "manifest.json"
 CHECKPOINTS = "checkpoints"
 """Where packs half done are kept, each in a folder of its pack_id."""
 _SCALARS = ("run_id", "diverged_step", "stopped_step", "parameters")
-_ABOUT = ("pack_id", "step", "seconds", "saved_lane_steps", "stopped_lane_steps")
 
 
 class DamagedPart(StoreError):
@@ -91,7 +91,8 @@ class Holding:
     """The runs of a grid that one part gives, without their curves.
 
     Args:
-        path: of the part.
+        folder: where the part is.
+        name: of its file.
         pack_id: its name.
         rows: where the runs are in it.
         numbers: which runs of the grid they are, ascending.
@@ -101,7 +102,8 @@ class Holding:
         saved_lane_steps, stopped_lane_steps: as in the part.
     """
 
-    path: Path
+    folder: Path
+    name: str
     pack_id: str
     rows: Int[np.ndarray, " run"]
     numbers: Int[np.ndarray, " run"]
@@ -111,6 +113,11 @@ class Holding:
     saved_lane_steps: int
     stopped_lane_steps: int
 
+    @property
+    def path(self) -> Path:
+        """Where the part is."""
+        return self.folder / self.name
+
 
 class Store:
     """A results folder on a local disk."""
@@ -118,6 +125,10 @@ class Store:
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         """Nothing is read or made yet."""
         self.folder = Path(folder)
+        self._stamps: Stamps = {}
+        self._glances: dict[Path, list[Glance]] | None = {}
+        self._damaged: list[DamagedPart] = []
+        self._matched: tuple[np.ndarray, bool, list[Holding]] | None = None
 
     @property
     def manifest(self) -> dict[str, Any]:
@@ -186,8 +197,8 @@ class Store:
             for path in self.folder.glob(f"{pattern}{NEW}*"):
                 with _telling(path):
                     path.unlink(missing_ok=True)
-        said: list[str] = []
-        self._glances(lambda damaged: said.append(self.set_part_aside(damaged)))
+        self._look()
+        said = [self.set_part_aside(damaged) for damaged in self._damaged]
         for half in (self.folder / CHECKPOINTS).glob("*"):
             if self.part_file(half.name).exists():
                 shutil.rmtree(half, ignore_errors=True)
@@ -195,19 +206,24 @@ class Store:
             (self.folder / CHECKPOINTS).rmdir()
         return said
 
-    def _glances(self, tell: Callable[[DamagedPart], None] = lambda _: None) -> list[Glance]:
-        """Return what every part says without its curves, sorted by name, but of damaged parts, which are told of."""
+    def _look(self, *, anew: bool = False) -> None:
+        """Find out what every part says without its curves, if any has changed since or if it is asked for anew."""
+        stamps = part_index.stamps(self.folder / "parts")
+        if stamps == self._stamps and not anew:
+            return
+        damaged = []
 
         def look(path: Path) -> Glance | None:
             try:
                 return _glance(path)
             except _Foreign:
                 return None
-            except DamagedPart as damaged:
-                tell(damaged)
+            except DamagedPart as error:
+                damaged.append(error)
                 return None
 
-        return part_index.glances(self.folder / "parts", look)
+        self._glances, self._matched = part_index.glances(stamps, look), None
+        self._stamps, self._damaged = stamps, damaged
 
     def set_part_aside(self, damaged: DamagedPart) -> str:
         """Rename a damaged part, so that it is none any more and its runs are trained again; return a line."""
@@ -231,29 +247,21 @@ class Store:
     def holdings(self, run_ids: np.ndarray, *, stopped: bool) -> list[Holding]:
         """Return what every part holds of a grid, in the grid's order; no curve is read.
 
-        A run that two parts hold is taken from the one that comes first.
+        A run that two parts hold is taken from the one that comes first. What the parts say is read once, and again
+        where one has changed since, or another grid is asked for: only one of them is kept in memory, the run_ids
+        of the parts or, for a grid, where its runs are.
 
         Args:
             run_ids: the runs of the grid.
             stopped: whether runs that a race stopped count, too.
         """
-        found = [_holding(glance, stopped) for glance in self._glances()]
-        places = _places(run_ids, [ids for _, ids in found])
-        nowhere = len(run_ids)
-        parts = [
-            (int(numbers.min(initial=nowhere)), part.path.name, part, numbers)
-            for (part, _), numbers in zip(found, places, strict=True)
-        ]
-        taken = np.zeros(nowhere + 1, dtype=bool)
-        taken[nowhere] = True
-        holdings = []
-        for _, _, part, numbers in sorted(parts, key=lambda each: each[:2]):
-            rows = np.flatnonzero(~taken[numbers])
-            rows = rows[np.argsort(numbers[rows])]
-            taken[numbers[rows]] = True
-            if len(rows):
-                holdings.append(replace(part, rows=rows, numbers=numbers[rows]))
-        return holdings
+        self._look()
+        if self._matched is None or self._matched[0] is not run_ids or self._matched[1] != stopped:
+            if self._glances is None:
+                self._look(anew=True)
+            glances, self._glances = self._glances or {}, None
+            self._matched = run_ids, stopped, _holdings(glances, run_ids, stopped)
+        return self._matched[2]
 
     def read(self, holding: Holding, curves: Sequence[str] | None = None) -> Part:
         """Return the part of a holding, cut to its runs in the grid's order; all curves, or those that are named.
@@ -283,11 +291,36 @@ class Store:
 
         In the CSV, a text that a spreadsheet would run as a formula has an apostrophe before it.
         """
-        table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata()
-        self.write(f"{name}.parquet", lambda path: pq.write_table(table, path))
-        if csv:
-            options = pa.csv.WriteOptions(quoting_style="needed")
-            self.write(f"{name}.csv", lambda path: pa.csv.write_csv(spreadsheet.plain(table), path, options))
+        with self.table(name, csv=csv) as sheet:
+            sheet.add(pa.Table.from_pandas(frame, preserve_index=False))
+
+    @contextlib.contextmanager
+    def table(
+        self,
+        name: str,
+        *,
+        csv: bool = True,
+        dictionaries: Sequence[str] | bool = True,
+        gather: bool = True,
+    ) -> Iterator[Sheet]:
+        """Give a table to be filled piece by piece; at the end its files get their names, or are gone.
+
+        Of more than `CSV_ROWS` rows there is no CSV, and an older one goes: it would not be true any more.
+
+        Args:
+            name: of the table.
+            csv: whether it is written as CSV too.
+            dictionaries, gather: as in `Sheet`.
+        """
+        names = f"{name}.parquet", f"{name}.csv"
+        with self.scratch(names[0]) as parquet, self.scratch(names[1]) as text:
+            with Sheet(parquet, text if csv else None, dictionaries, gather=gather) as sheet:
+                yield sheet
+            self._name(parquet, names[0])
+            if sheet.has_csv:
+                self._name(text, names[1])
+            elif csv:
+                (self.folder / names[1]).unlink(missing_ok=True)
 
     def write_text(self, name: str, text: str) -> Path:
         """Write a file of text, whole or not at all."""
@@ -310,6 +343,13 @@ class Store:
     @contextlib.contextmanager
     def writing(self, name: str) -> Iterator[Path]:
         """Give a temporary file to fill; at the end it is flushed to disk and gets its name, or is gone."""
+        with self.scratch(name) as temporary:
+            yield temporary
+            self._name(temporary, name)
+
+    @contextlib.contextmanager
+    def scratch(self, name: str) -> Iterator[Path]:
+        """Give a temporary file beside one of that name; at the end it is gone."""
         path = self.folder / name
         with _telling(path):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -318,12 +358,16 @@ class Store:
             temporary = Path(made)
             try:
                 yield temporary
-                temporary.chmod(0o644)
-                _flush(temporary)
-                temporary.replace(path)
-                _flush(path.parent)
             finally:
                 temporary.unlink(missing_ok=True)
+
+    def _name(self, temporary: Path, name: str) -> None:
+        """Flush a temporary file to disk, and give it its name."""
+        path = self.folder / name
+        temporary.chmod(0o644)
+        _flush(temporary)
+        temporary.replace(path)
+        _flush(path.parent)
 
 
 def holds(file: Any, path: Path, run_ids: np.ndarray) -> bool:
@@ -370,25 +414,51 @@ def _glance(path: Path) -> Glance:
         about, table = _open(path, ["run_id", "stopped_step"])
         curves = tuple(name for name in about["curves"] if name not in _SCALARS)
         stopped = table["stopped_step"].is_valid().to_numpy()
-        known = {name: about[name] for name in _ABOUT}
-        return Glance(path, known, curves, part_index.ids(table["run_id"]), stopped)
+        about["evaluations"] = len(about["step"])
+        known = {name: about[name] for name in part_index.ABOUT}
+        return Glance(path.name, known, curves, part_index.ids(table["run_id"]), stopped)
 
 
-def _holding(glance: Glance, stopped: bool) -> tuple[Holding, np.ndarray]:
-    """Return what a part says of itself, as a holding of none of its runs, and its run_ids.
+def _holdings(glances: dict[Path, list[Glance]], run_ids: np.ndarray, stopped: bool) -> list[Holding]:
+    """Return what parts hold of a grid, in the grid's order; the glances are used up."""
+    places, nowhere = Places(run_ids), len(run_ids)
+    held, count = np.zeros(nowhere, dtype=bool), 0
+    parts: list[Holding] = []
+    while glances:
+        folder, found = glances.popitem()
+        if not found:
+            continue
+        numbers = places.of(np.concatenate([each.run_ids for each in found]))
+        if not stopped:
+            numbers[np.concatenate([each.stopped for each in found])] = nowhere
+        sizes = np.array([len(each.run_ids) for each in found])
+        part = np.repeat(np.arange(len(found)), sizes)
+        order = np.lexsort((numbers, part))  # those that are nowhere come last in their part
+        numbers, begins = numbers[order], np.cumsum(sizes) - sizes
+        rows = (order - begins[part]).astype(np.int32)
+        there = numbers < nowhere
+        held[numbers[there]] = True
+        count += int(there.sum())
+        ends = begins + np.bincount(part[there], minlength=len(found))
+        for each, begin, end in zip(found, begins.tolist(), ends.tolist(), strict=True):
+            if begin < end:
+                here = slice(begin, end)
+                told = {"curves": each.curves, **each.about}
+                parts.append(Holding(folder, each.name, rows=rows[here], numbers=numbers[here], **told))
+    parts.sort(key=lambda part: (int(part.numbers[0]), part.name))
+    return parts if count == held.sum() else _once(parts, nowhere)
 
-    Runs that do not count because a race stopped them have an empty run_id.
-    """
-    nothing = np.array([], dtype=int)
-    ids, about = glance.run_ids, glance.about
-    if not stopped and glance.stopped.any():
-        ids = np.where(glance.stopped, np.zeros(1, ids.dtype), ids)
-    lane_steps = about["saved_lane_steps"], about["stopped_lane_steps"]
-    evaluations, seconds = len(about["step"]), about["seconds"]
-    holding = Holding(
-        glance.path, about["pack_id"], nothing, nothing, glance.curves, evaluations, seconds, *lane_steps
-    )
-    return holding, ids
+
+def _once(parts: Sequence[Holding], runs: int) -> list[Holding]:
+    """Take every run from the first of the parts that hold it."""
+    taken = np.zeros(runs, dtype=bool)
+    left = []
+    for part in parts:
+        own = ~taken[part.numbers]
+        taken[part.numbers] = True
+        if own.any():
+            left.append(replace(part, rows=part.rows[own], numbers=part.numbers[own]))
+    return left
 
 
 def _open(part: Any, names: Sequence[str]) -> tuple[dict[str, Any], pa.Table]:
@@ -397,18 +467,19 @@ def _open(part: Any, names: Sequence[str]) -> tuple[dict[str, Any], pa.Table]:
     A part of an older lrbench has no checksums, and is taken as it is.
     """
     with pq.ParquetFile(part) as file:
-        known = file.schema_arrow.metadata or {}
+        schema = file.schema_arrow  # each time made anew
+        known = schema.metadata or {}
         if not {b"lrbench", b"checksum"} & known.keys():
             raise _Foreign
         about = json.loads(known[b"lrbench"])
-        about["curves"] = file.schema_arrow.names
+        about["curves"] = schema.names
         sums = about.get("checksums")
         if (sums is not None or b"checksum" in known) and (
             b"%08x" % zlib.crc32(known[b"lrbench"]) != known.get(b"checksum")
-            or list(sums or ()) != file.schema_arrow.names
+            or list(sums or ()) != schema.names
         ):
             raise ValueError("what it says of itself has changed")
-        table = file.read(list(names))
+        table = file.read(list(names), use_threads=False)
     if sums is not None:
         for name in names:
             if _checksum(table[name]) != sums[name]:
@@ -448,20 +519,6 @@ def _checksum(column: pa.ChunkedArray) -> int:
         part_index.ids(column) if pa.types.is_string(values.type) else values.to_numpy(zero_copy_only=False)
     )
     return zlib.crc32(np.ascontiguousarray(data).data.cast("B") if len(data) else b"", zlib.crc32(kind))
-
-
-def _places(run_ids: np.ndarray, parts: Sequence[np.ndarray]) -> list[Int[np.ndarray, " run"]]:
-    """Return where in `run_ids` the run_ids of each part stand; for those that do not, the number of runs."""
-    together = np.concatenate([run_ids[:0], *parts])
-    found = pc.index_in(_fixed(together), value_set=_fixed(run_ids.astype(together.dtype, copy=False)))
-    numbers = found.fill_null(len(run_ids)).to_numpy()
-    return np.split(numbers, np.cumsum([len(ids) for ids in parts]))[: len(parts)]
-
-
-def _fixed(run_ids: np.ndarray) -> pa.Array:
-    """Return run_ids as an Arrow array of the same bytes, without a copy."""
-    data = pa.py_buffer(np.ascontiguousarray(run_ids))
-    return pa.Array.from_buffers(pa.binary(run_ids.dtype.itemsize), len(run_ids), [None, data])
 
 
 def _matrix(column: pa.ChunkedArray) -> Float[np.ndarray, "run evaluation"]:

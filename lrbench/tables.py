@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
+from itertools import chain, groupby
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from jaxtyping import Int
+from jaxtyping import Float, Int
 
 from lrbench import analysis
-from lrbench.analysis import Thresholds, judge, measure, steps_to_target, targets
+from lrbench.analysis import Thresholds, judge, measure, steps_to_target
 from lrbench.analysis.finders import LOSS, RANGE_TEST
+from lrbench.analysis.objective import best_final, losses
+from lrbench.analysis.outcomes import median_line
+from lrbench.analysis.rates import best_rates
+from lrbench.blocks import Blocks, Dealing
 from lrbench.grid import Grid
+from lrbench.sheet import ROW_GROUP
 from lrbench.store import Holding, Part, Store
 
-CURVES_CSV_ROWS = 1_000_000
-"""The most rows of curves that are also written as CSV."""
 BATCH_ROWS = 500_000
 """Parts are taken together up to so many rows of curves: reducing a small one alone costs ten times what reading it does."""
-_ROW_GROUP = 2**20
 _OUTCOMES = (
     "status verdict diverged_step initial_train_loss final_train_loss best_train_loss initial_valid_loss "
     "final_valid_loss best_valid_loss best_step final_valid_accuracy best_valid_accuracy steps_to_target "
@@ -55,28 +57,35 @@ def build(
         target: the loss of `steps_to_target`; left out, what the median optimizer's best rate reaches.
     """
     holdings = store.holdings(grid.run_ids, stopped=grid.race)
-    measured, batches = _read(store, grid, holdings, objectives)
-    runs = _runs(store, grid, batches, measured, thresholds, objectives, target)
-    del measured, batches
-    store.write_table("runs", runs)
-    store.write_table("summary", analysis.summary(runs, thresholds))
-    sensitivity = analysis.sensitivity(runs, thresholds, objectives)
-    store.write_table("sensitivity", sensitivity)
-    store.write_table("comparison", analysis.comparison(runs, thresholds, objectives))
+    batches = list(_batches(grid, holdings, objectives))
+    with store.scratch("runs.arrow") as path:
+        blocks = _read(store, grid, batches, path)
+        whole = _Whole.of(grid, blocks, thresholds, objectives, target)
+        reached = _steps_to_target(store, grid, batches, whole.target)
+        sensitivity, tests = _write(store, grid, blocks, whole, reached, thresholds, objectives)
+        store.write_table("sensitivity", sensitivity)
+        compared = analysis.compare(
+            sensitivity,
+            (whole.initial - whole.least)[grid.indices(whole.lines)[0]],
+            blocks.of(whole.lines),
+            lambda some: blocks.lines(whole.lines[some]),
+            thresholds,
+            objectives,
+        )
+        store.write_table("comparison", compared)
     store.write_table("ranking", analysis.ranking(sensitivity, thresholds))
-    store.write_table("tuning_budget", analysis.tuning_budget(runs, thresholds, objectives))
-    _write_finders(store, grid, holdings, runs)
+    _write_finders(store, grid, holdings, tests)
 
 
 def _write_finders(store: Store, grid: Grid, holdings: Sequence[Holding], runs: pd.DataFrame) -> None:
     """Write what learning-rate finders suggest for the range tests of a grid, if it has any."""
-    tests = [number for number, variant in enumerate(grid.schedules) if variant.name == RANGE_TEST]
+    numbers = [number for number, variant in enumerate(grid.schedules) if variant.name == RANGE_TEST]
     names = ["learning_rate", LOSS]
     schema = pa.schema([(name, _kind(name)) for name in ("run_id", "step", *names)])
     mine = [
         _curve_table(store.read(holding, names), schema)
-        for holding in holdings
-        if LOSS in holding.curves and np.isin(grid.indices(holding.numbers)[2], tests).any()
+        for holding in (holdings if numbers else ())
+        if LOSS in holding.curves and np.isin(grid.indices(holding.numbers)[2], numbers).any()
     ]
     if mine:
         store.write_table("finders", analysis.finders(runs, pa.concat_tables(mine).to_pandas()))
@@ -174,77 +183,163 @@ def _batches(grid: Grid, holdings: Sequence[Holding], objectives: Mapping[str, s
         yield _Batch(tuple(holding for _, holding in alike), objective)
 
 
-def _read(
-    store: Store, grid: Grid, holdings: Sequence[Holding], objectives: Mapping[str, str]
-) -> tuple[pd.DataFrame, list[_Batch]]:
-    """Read every part once: write its curves, and return what they say of each run, in the order of the grid.
+def _read(store: Store, grid: Grid, batches: Sequence[_Batch], path: Path) -> Blocks:
+    """Read every part once: write its curves, and put what they say of each run into blocks, which are in a file.
 
     Only one batch of parts is in memory at a time; the curves are written in the order of the batches.
     """
-    batches = list(_batches(grid, holdings, objectives))
-    curves = dict.fromkeys([*_CURVES, *(name for batch in batches for name in batch.holdings[0].curves)])
+    each = [batch.holdings[0].curves for batch in batches]
+    curves = dict.fromkeys([*_CURVES, *chain.from_iterable(each)])
+    metrics = [name for name in dict.fromkeys(chain.from_iterable(each)) if _is_metric(name)]
     schema = pa.schema([(name, _kind(name)) for name in curves])
-    rows = sum(batch.rows for batch in batches)
-    pieces = []
-    with contextlib.ExitStack() as stack:
-        path = stack.enter_context(store.writing("curves.parquet"))
-        sinks: list[Any] = [stack.enter_context(pq.ParquetWriter(path, schema, use_dictionary=_REPEATED))]
-        if rows <= CURVES_CSV_ROWS:
-            path = stack.enter_context(store.writing("curves.csv"))
-            options = pa.csv.WriteOptions(quoting_style="needed")
-            sinks.append(stack.enter_context(pa.csv.CSVWriter(path, schema, write_options=options)))
+    with (
+        store.table("curves", dictionaries=_REPEATED, gather=False) as sheet,
+        Dealing(grid, path) as dealing,
+    ):
+        sheet.add(schema.empty_table())
         for batch in batches:
             part = batch.read(store)
-            table = _curve_table(part, schema)
-            for sink in sinks:
-                sink.write_table(table, _ROW_GROUP)
+            sheet.add(_curve_table(part, schema))
             measured = _measured(part, batch.objective).assign(pack_id=batch.pack_ids().to_pandas().array)
-            pieces.append(measured.set_index(batch.numbers))
-    if rows > CURVES_CSV_ROWS:
-        (store.folder / "curves.csv").unlink(
-            missing_ok=True
-        )  # of a smaller grid; it would not be true any more
-    return (pd.concat(pieces).sort_index() if pieces else _nothing()), batches
+            columns = dict.fromkeys(
+                [*measured, *(f"{of}_{name}" for name in metrics for of in ("final", "best"))]
+            )
+            dealing.add(measured.reindex(columns=list(columns)).set_index(batch.numbers))
+    return Blocks(dealing, _nothing())
 
 
-def _runs(
-    store: Store,
-    grid: Grid,
-    batches: Sequence[_Batch],
-    measured: pd.DataFrame,
-    thresholds: Thresholds,
-    objectives: Mapping[str, str],
-    target: float | None,
-) -> pd.DataFrame:
-    """Return the runs table, in the order of the grid."""
-    numbers = measured.index.to_numpy(dtype=np.int64)
-    identity = pd.DataFrame(_columns(grid, numbers), index=measured.index)
-    runs = judge(pd.concat([identity, measured], axis=1), thresholds, objectives)
-    given = None if target is None else dict.fromkeys(runs["problem"].unique(), target)
-    aims = targets(runs, objectives, given).to_numpy()
-    reached = np.full(len(runs), np.nan)
+def _is_metric(curve: str) -> bool:
+    return curve.startswith("valid_") and curve != "valid_loss"
+
+
+@dataclass(frozen=True)
+class _Whole:
+    """What all blocks say together.
+
+    Args:
+        lines: the lines that have runs, as `Blocks.line_of` numbers them, in order of appearance.
+        least: [problem] ℓ*, NaN where nothing trains.
+        initial: [problem] the median ℓ₀ of its runs.
+        target: [problem] the loss of `steps_to_target`.
+    """
+
+    lines: Int[np.ndarray, " line"]
+    least: Float[np.ndarray, " problem"]
+    initial: Float[np.ndarray, " problem"]
+    target: Float[np.ndarray, " problem"]
+
+    @classmethod
+    def of(
+        cls,
+        grid: Grid,
+        blocks: Blocks,
+        thresholds: Thresholds,
+        objectives: Mapping[str, str],
+        target: float | None,
+    ) -> _Whole:
+        """Go through the blocks once."""
+        problems = len(grid.problems)
+        least = np.full(problems, np.nan)
+        starts: list[list[np.ndarray]] = [[np.empty((2, 0))] for _ in range(problems)]
+        lines, reached = [], []
+        for block in blocks.numbers:
+            runs = blocks.read(block)
+            numbers = runs.index.to_numpy(dtype=np.int64)
+            problem = grid.indices(numbers)[0]
+            initial, final = losses(runs, objectives)
+            code, here = best_final(runs, initial, final, thresholds.stable)
+            mine = problem[np.unique(code, return_index=True)[1]]
+            least[mine] = np.fmin(least[mine], here)
+            for each in mine:
+                starts[each].append(np.stack(np.unique(initial[problem == each], return_counts=True)))
+            best = best_rates(runs, objectives=objectives)
+            lines.append(blocks.line_of(numbers[best["row"].to_numpy()]))
+            reached.append(best["loss"].to_numpy())
+        every = np.concatenate(lines)
+        aims = median_line(grid.indices(every)[0], np.concatenate(reached), problems)
+        middle = np.array([_median(*np.concatenate(each, axis=1)) for each in starts])
+        return cls(every, least, middle, aims if target is None else np.full(problems, target))
+
+
+def _median(values: Float[np.ndarray, " value"], counts: Float[np.ndarray, " value"]) -> float:
+    """The median of what is finite of values that are there so many times; NaN where nothing is.
+
+    All runs of a seed start alike, so that there are few values.
+    """
+    finite = np.isfinite(values)
+    order = np.argsort(values[finite])
+    ordered, ends = values[finite][order], np.cumsum(counts[finite][order])
+    if not len(ends):
+        return np.nan
+    low, high = np.searchsorted(ends, [(ends[-1] - 1) // 2, ends[-1] // 2], side="right")
+    return 0.5 * float(ordered[low] + ordered[high])
+
+
+def _steps_to_target(
+    store: Store, grid: Grid, batches: Sequence[_Batch], targets: Float[np.ndarray, " problem"]
+) -> Int[np.ndarray, " run"]:
+    """Return the first evaluated step at which each run of the grid meets the target of its problem; -1 for none."""
+    reached = np.full(len(grid), -1, dtype=np.int32)
     with pq.ParquetFile(store.folder / "curves.parquet") as curves:
         first = 0
         for batch in batches:
-            groups = range(first, first := first + -(-batch.rows // _ROW_GROUP))
+            groups = range(first, first := first + -(-batch.rows // ROW_GROUP))
             column = curves.read_row_groups(groups, [batch.objective])[batch.objective]
-            places = np.searchsorted(numbers, batch.numbers)
-            losses = column.to_numpy().reshape(len(places), -1)
-            reached[places] = steps_to_target(grid.evaluations, losses, aims[places])
-    runs["steps_to_target"] = pd.Series(reached, runs.index).astype("Int64")
+            numbers = batch.numbers
+            values = column.to_numpy().reshape(len(numbers), -1)
+            aims = targets[grid.indices(numbers)[0]]
+            found = steps_to_target(grid.evaluations, values, aims)
+            reached[numbers] = np.where(np.isfinite(found), found, -1)
+    return reached
+
+
+def _write(
+    store: Store,
+    grid: Grid,
+    blocks: Blocks,
+    whole: _Whole,
+    reached: Int[np.ndarray, " run"],
+    thresholds: Thresholds,
+    objectives: Mapping[str, str],
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Write the tables of runs, points and trials, and return the sensitivity table and who the range tests are."""
+    sensitivity, tests = [], []
+    with (
+        store.table("runs") as of_runs,
+        store.table("summary") as of_points,
+        store.table("tuning_budget") as of_trials,
+    ):
+        for block in blocks.numbers:
+            runs = _judged(grid, blocks.read(block), whole, reached, thresholds, objectives)
+            of_runs.add(blocks.identity.table(runs.drop(columns="least_loss")))
+            of_points.add(blocks.identity.table(analysis.summary(runs, thresholds)))
+            of_trials.add(blocks.identity.table(analysis.tuning_budget(runs, thresholds, objectives)))
+            sensitivity.append(analysis.sensitivity(runs, thresholds, objectives))
+            tests.append(runs.loc[runs["schedule"] == RANGE_TEST, blocks.identity.names])
+    return pd.concat(sensitivity, ignore_index=True), pd.concat(tests)
+
+
+def _judged(
+    grid: Grid,
+    measured: pd.DataFrame,
+    whole: _Whole,
+    reached: Int[np.ndarray, " run"],
+    thresholds: Thresholds,
+    objectives: Mapping[str, str],
+) -> pd.DataFrame:
+    """Return a block of the runs table, and `least_loss` last."""
+    numbers = measured.index.to_numpy(dtype=np.int64)
+    problem = grid.indices(numbers)[0]
+    runs = judge(measured.assign(least_loss=whole.least[problem]), thresholds, objectives)
+    steps = reached[numbers].astype(np.float64)
+    runs["steps_to_target"] = pd.Series(np.where(steps < 0, np.nan, steps), runs.index).astype("Int64")
     for name in ("final_valid_accuracy", "best_valid_accuracy"):
         runs[name] = runs.get(name, np.nan)
-    columns = [str(name) for name in runs.columns]
+    columns = [str(name) for name in runs.columns if name != "least_loss"]
     leading = [name for name in columns if name not in _OUTCOMES and not name.startswith(("final_", "best_"))]
     rest = [name for name in columns if name not in leading and name not in _OUTCOMES]
     last = [name for name in _OUTCOMES if name in columns]
-    return runs[[*leading, *last[:-2], *rest, *last[-2:]]]
-
-
-def _columns(grid: Grid, numbers: np.ndarray) -> dict[str, Any]:
-    """Return the identity columns, with no Python string for each run_id."""
-    columns: dict[str, Any] = grid.columns(numbers)
-    return columns | {"run_id": pa.array(columns["run_id"], pa.string()).to_pandas().array}
+    return runs[[*leading, *last[:-2], *rest, *last[-2:], "least_loss"]]
 
 
 def _nothing() -> pd.DataFrame:

@@ -13,7 +13,7 @@ import pytest
 
 import lrbench as lb
 import lrbench.store
-from lrbench import part_index, pipeline, tables
+from lrbench import part_index, pipeline, sheet, tables
 from lrbench.analysis import Thresholds
 from lrbench.errors import StoreError
 from lrbench.grid import of_study
@@ -164,7 +164,8 @@ def test_small_parts_are_taken_together_and_the_tables_are_the_same(
     assert together[0]["pack_id"].nunique() == len(together[0]) == len(whole)
     assert together[0]["steps_to_target"].notna().any()
     monkeypatch.setattr(tables, "BATCH_ROWS", 1)
-    monkeypatch.setattr(tables, "_ROW_GROUP", 2)
+    monkeypatch.setattr(tables, "ROW_GROUP", 2)
+    monkeypatch.setattr(sheet, "ROW_GROUP", 2)
     for one, other in zip(together, built(), strict=True):
         pd.testing.assert_frame_equal(one, other)
 
@@ -406,7 +407,7 @@ def test_a_pack_that_fails_leaves_the_others(tmp_path: Path) -> None:
 def test_curves_too_long_for_csv_leave_no_older_csv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     results = pipeline.run(_study(tmp_path), tmp_path / "out", report=False)
     assert (results.folder / "curves.csv").exists()
-    monkeypatch.setattr(tables, "CURVES_CSV_ROWS", len(results.curves) - 1)
+    monkeypatch.setattr(sheet, "CSV_ROWS", len(results.curves) - 1)
     again = pipeline.rebuild(Store(results.folder), report=False)
     assert not (results.folder / "curves.csv").exists()
     assert again.curves.equals(results.curves)

@@ -2,7 +2,7 @@
 
 from lrbench.analysis.best import best
 from lrbench.analysis.bootstrap import interval, iqm, resamples
-from lrbench.analysis.comparison import comparison
+from lrbench.analysis.comparison import compare, comparison
 from lrbench.analysis.finders import finders, suggestions
 from lrbench.analysis.labels import label, rate_text
 from lrbench.analysis.outcomes import judge, measure, steps_to_target, targets, zones
@@ -16,6 +16,7 @@ from lrbench.analysis.tuning_budget import tuning_budget
 __all__ = [
     "Thresholds",
     "best",
+    "compare",
     "comparison",
     "finders",
     "interval",

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from lrbench.analysis.groups import PARTS, Floats, Ints, group, identity, part_columns
+from lrbench.analysis.groups import PARTS, Floats, Ints, group, identity, members, part_columns
 from lrbench.analysis.labels import label
-from lrbench.analysis.objective import Objectives, best_final, losses
+from lrbench.analysis.objective import Objectives, best_final, losses, uses_validation
 from lrbench.analysis.paired import differences
-from lrbench.analysis.rates import Cube, cubes, least, median, stable_rates
+from lrbench.analysis.rates import best_rates, cubes, medians
 from lrbench.analysis.thresholds import Thresholds
 
 EACH_OTHER = 40
@@ -54,29 +54,76 @@ def comparison(
     Source: Agarwal et al., arXiv:2108.13264 (interquartile mean); docs, "Comparison".
     """
     limits = thresholds or Thresholds()
+    validated = uses_validation(runs, objectives)
+    runs = runs.reset_index(drop=True)
+    judged_by = pd.Series(np.where(validated, "valid_loss", "train_loss"))
     columns = part_columns(runs, *PARTS)
-    first = group(runs, columns)[1]
-    names = identity(runs, first, columns)
-    problem, star = best_final(runs, *losses(runs, objectives), limits.stable)
+    code, first = group(runs, columns)
+    initial, final = losses(runs, judged_by)
+    problem, star = best_final(runs, initial, final, limits.stable)
+    unit = medians(problem, initial, len(star)) - star
+    best = best_rates(runs, limits.stable, judged_by)["loss"]
+    rows = members(code)
+
+    def runs_of(some: Ints) -> pd.DataFrame:
+        return runs.iloc[np.concatenate([rows[line] for line in some])]
+
+    lines = identity(runs, first, columns).assign(best_loss=best)
+    return compare(
+        lines, unit[problem[first]], np.zeros(len(lines), dtype=np.int64), runs_of, limits, judged_by
+    )
+
+
+def compare(
+    lines: pd.DataFrame,
+    unit: Floats,
+    block: Ints,
+    runs_of: Callable[[Ints], pd.DataFrame],
+    limits: Thresholds,
+    objectives: Objectives = None,
+) -> pd.DataFrame:
+    """Compare the lines of every problem, as `comparison` does, without all of their runs at once.
+
+    Args:
+        lines: the identity columns of every line, and its `best_loss`, NaN where it never trains.
+        unit: [line] ℓ₀ − ℓ* of its problem.
+        block: [line] the lines of one number are looked at together.
+        runs_of: numbers of lines -> their judged runs, line by line in that order.
+        limits: for `stable`, `confidence`, `resamples`.
+        objectives: as in `comparison`.
+    """
+    columns = part_columns(lines, *PARTS)
+    names = lines[columns]
+    loss = lines["best_loss"].to_numpy(dtype=np.float64)
     found = []
-    for cube in cubes(runs, columns, objectives):
-        mine, others = _pairs(cube, limits)
-        unit = cube.initial - star[problem[first[cube.line[0]]]]
-        values = numbers_table(differences(cube, mine, others, limits), unit)
-        found.append(pd.concat([_rows(names, cube.line[mine], cube.line[others]), values], axis=1))
+    for mine in members(group(lines, part_columns(lines, "problem"))[0]):
+        order = mine[np.argsort(loss[mine], kind="stable")]  # a line that never trains comes last
+        leading, further = order[:EACH_OTHER], order[EACH_OTHER:]
+        first, other = (leading[places] for places in np.triu_indices(len(leading), 1))
+        leaders = len(first)
+        first, other = np.append(first, np.full_like(further, order[0])), np.append(other, further)
+        turns = [(np.sort(leading), np.arange(leaders))]
+        for number in np.unique(block[further]):
+            at = np.flatnonzero(block[further] == number)
+            turns.append((np.append(order[0], np.sort(further[at])), leaders + at))
+        numbers = []
+        for some, at in turns:
+            (cube,) = cubes(runs_of(some), columns, objectives)
+            mine_at, other_at = (_places(some, each[at]) for each in (first, other))
+            values = numbers_table(differences(cube, mine_at, other_at, limits), unit[order[0]])
+            numbers.append(values.set_index(at))
+        found.append(pd.concat([_rows(names, first, other), pd.concat(numbers).sort_index()], axis=1))
     table = pd.concat(found, ignore_index=True) if found else _rows(names, *[np.arange(0)] * 2)
     table = table.reindex(columns=[*table.columns, *(name for name in _NUMBERS if name not in table)])
     rows = zip(*pair_names(table), table[_NUMBERS].to_dict("records"), strict=True)
     return table.assign(answer=pd.Series([answer(a, b, row) for a, b, row in rows], dtype="str"))
 
 
-def _pairs(cube: Cube, limits: Thresholds) -> tuple[Ints, Ints]:
-    """The places of both lines of every pair, the one of less loss first."""
-    _, loss = least(median(cube.loss), stable_rates(cube.ok, limits.stable))
-    order = np.argsort(loss, kind="stable")  # a line that never trains has an infinite one
-    first, other = np.triu_indices(min(len(order), EACH_OTHER), 1)
-    further = np.arange(EACH_OTHER, max(len(order), EACH_OTHER))
-    return order[np.append(first, np.zeros_like(further))], order[np.append(other, further)]
+def _places(some: Ints, each: Ints) -> Ints:
+    """Where each of these numbers stands among `some`, whatever their order."""
+    order = np.argsort(some)
+    places: Ints = order[np.searchsorted(some, each, sorter=order)]
+    return places
 
 
 def _rows(names: pd.DataFrame, first: Ints, other: Ints) -> pd.DataFrame:

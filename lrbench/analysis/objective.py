@@ -73,6 +73,8 @@ def best_final(
 ) -> tuple[Ints, Floats]:
     """ℓ* of every problem: the least ℓ(η) over its grid, ℓ(η) = median over seeds of min(ℓ(T), ℓ₀).
 
+    Runs that are not all of their problem's say ℓ* themselves, in a column `least_loss`.
+
     Grid points of which fewer than `stable` of the seeds are ok have no part in it; a loss that is not finite
     counts as ℓ₀. The median keeps one lucky seed at the edge of divergence from becoming the mark that everything
     else falls short of.
@@ -82,6 +84,8 @@ def best_final(
         point is stable.
     """
     code, first = group(runs, part_columns(runs, "problem"))
+    if "least_loss" in runs:
+        return code, runs["least_loss"].to_numpy(dtype=np.float64)[first]
     point, begins = group(runs, point_columns(runs))
     clipped = np.fmin(final, initial)
     loss = clipped[np.lexsort((clipped, point))]

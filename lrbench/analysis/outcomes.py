@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from lrbench.analysis.groups import PARTS, Floats, group, identity, part_columns
+from lrbench.analysis.groups import PARTS, Floats, Ints, group, identity, part_columns
 from lrbench.analysis.measure import measure
 from lrbench.analysis.objective import Objectives, best_final, losses, trained
 from lrbench.analysis.rates import best_rates
@@ -93,12 +93,23 @@ def targets(
     reached = best_rates(runs, objectives=objectives)
     code, first = group(runs, part_columns(runs, "problem"))
     of_row = code[reached["row"].to_numpy(dtype=np.int64)]
-    median = pd.Series(reached["loss"].to_numpy(dtype=float)).groupby(of_row).median()
-    target = np.array(median.reindex(range(len(first))), dtype=np.float64)
+    target = median_line(of_row, reached["loss"].to_numpy(dtype=np.float64), len(first))
     for index, name in enumerate(runs["problem"].iloc[first]):
         if given is not None and name in given:
             target[index] = given[name]
     return pd.Series(target[code], index=runs.index, name="target")
+
+
+def median_line(problem: Ints, loss: Floats, problems: int) -> Floats:
+    """The median [problem] of the best losses of its lines; NaN where none trains.
+
+    Args:
+        problem: [line] the number of its problem.
+        loss: [line] what its best rate reaches, NaN where it has none.
+        problems: how many there are.
+    """
+    median = pd.Series(loss).groupby(problem).median()
+    return np.array(median.reindex(range(problems)), dtype=np.float64)
 
 
 def steps_to_target(step: npt.ArrayLike, objective_curves: npt.ArrayLike, target: npt.ArrayLike) -> Floats:

@@ -39,7 +39,7 @@ def lines(runs: pd.DataFrame, objectives: Objectives = None) -> Iterator[Lines]:
     code, first = group(runs, part_columns(runs, *PARTS))
     at_rate, rate_count = _ranks(code, rates, len(first))
     at_seed, seed_count = _ranks(code, runs["seed"].to_numpy(dtype=np.int64), len(first))
-    start = _start(code, initial, len(first))
+    start = medians(code, initial, len(first))
     shapes, shape_of = np.unique(np.stack([rate_count, seed_count]), axis=1, return_inverse=True)
     shape_of = shape_of.reshape(-1)
     rows = np.split(np.argsort(shape_of[code], kind="stable"), np.cumsum(np.bincount(shape_of[code]))[:-1])
@@ -80,7 +80,7 @@ def cubes(runs: pd.DataFrame, columns: Sequence[str], objectives: Objectives = N
         shape = len(line), int(at_rate[mine].max()) + 1, len(seed)
         loss, ok = (_filled(shape, cells, values[mine]) for values in (clipped, fine))
         rate = _filled(shape[:2], cells[:2], rates[mine])
-        start = _start(np.zeros(len(mine), dtype=np.int64), initial[mine], 1)
+        start = medians(np.zeros(len(mine), dtype=np.int64), initial[mine], 1)
         yield Cube(line.astype(np.int64), rate, loss, ok, float(start[0]))
 
 
@@ -111,8 +111,8 @@ def _ranks(code: Ints, values: npt.NDArray[Any], groups: int) -> tuple[Ints, Int
     return rank, count.astype(np.int64)
 
 
-def _start(code: Ints, initial: Floats, groups: int) -> Floats:
-    """Median of what is finite of ℓ₀ [run] in every group; NaN where nothing is."""
+def medians(code: Ints, initial: Floats, groups: int) -> Floats:
+    """Median [group] of what is finite of ℓ₀ [run] in every group; NaN where nothing is."""
     finite = np.isfinite(initial)
     code, initial = code[finite], initial[finite]
     ordered = initial[np.lexsort((initial, code))]

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from lrbench.analysis.bootstrap import iqm, middle, quantiles, resamples
-from lrbench.analysis.groups import Floats, Ints, group, identity, members, part_columns, point_columns
+from lrbench.analysis.groups import Floats, Ints, group, identity, point_columns
 from lrbench.analysis.measure import larger_is_better
 from lrbench.analysis.objective import trained
 from lrbench.analysis.thresholds import Thresholds
@@ -18,7 +18,8 @@ def summary(runs: pd.DataFrame, thresholds: Thresholds | None = None) -> pd.Data
     """Summarise the seeds of every grid point: mean, median, interquartile mean and its bootstrap interval.
 
     A non-finite run counts as infinitely bad in every metric. So the mean is missing as soon as one seed
-    diverged, while the median stands as long as fewer than half did. Infinite results are written as NaN.
+    diverged, while the median stands as long as fewer than half did. Infinite results are written as NaN, and so
+    are those of a metric that a problem does not have: there every run is bad.
 
     Args:
         runs: judged runs, a row each.
@@ -53,14 +54,11 @@ def summary(runs: pd.DataFrame, thresholds: Thresholds | None = None) -> pd.Data
 
 
 def _metric(runs: pd.DataFrame, name: str) -> Floats:
-    """The metric of every run: infinitely bad where not finite, NaN where its problem has no such metric."""
+    """The metric of every run, infinitely bad where it is not finite."""
     value = runs[name].to_numpy(dtype=np.float64, na_value=np.nan)
     bad = -np.inf if larger_is_better(name) else np.inf
     failed = ~np.isfinite(value) | (runs["status"] == "nonfinite").to_numpy(dtype=bool)
-    known = np.isfinite(value)
-    for rows in members(group(runs, part_columns(runs, "problem"))[0]):
-        known[rows] = known[rows].any()
-    return np.where(known, np.where(failed, bad, value), np.nan)
+    return np.where(failed, bad, value)
 
 
 def _describe(value: Floats, code: Ints, limits: Thresholds) -> dict[str, Floats]:
@@ -93,6 +91,7 @@ def _interval(ordered: Floats, limits: Thresholds) -> tuple[Floats, Floats]:
     block = max(1, _BLOCK // inner.size)
     for at in range(0, points, block):
         here = slice(at, at + block)
-        means = ordered[here][:, inner].mean(axis=-1)
+        # Added one after another: another order would round a grid point by how many others there are.
+        means = sum(ordered[here][:, place] for place in inner.T) / inner.shape[1]
         low[here], high[here] = quantiles(means, weight, (tail, 1.0 - tail))
     return low, high

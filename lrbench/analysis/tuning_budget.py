@@ -46,7 +46,8 @@ def tuning_budget(
     found = []
     for some in lines(runs, objectives):
         loss = np.where(stable_rates(some.ok, limits.stable), median(some.loss), some.initial[:, None])
-        expected = np.sort(loss, axis=1) @ least_of(loss.shape[1]).T
+        # A matrix product would round a line by how many others there are; this does not.
+        expected = np.einsum("lr,tr->lt", np.sort(loss, axis=1), least_of(loss.shape[1]))
         best = star[problem[first[some.line]]]
         unit = np.where(some.initial > best, some.initial - best, np.nan)
         trials = np.broadcast_to(np.arange(1, expected.shape[1] + 1), expected.shape)

@@ -1,0 +1,274 @@
+"""Tables of more runs than memory holds: block by block, in files that are the same however the runs were cut."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import lrbench.places
+from lrbench import analysis, blocks, part_index, pipeline, sheet, tables
+from lrbench.analysis import Thresholds
+from lrbench.grid import Grid, of_study
+from lrbench.places import Places
+from lrbench.store import Part, Store
+from lrbench.study import read
+
+OBJECTIVES = {"quadratic": "train_loss", "house_prices": "valid_loss", "digits_mlp": "valid_loss"}
+METRICS = ([], ["valid_loss", "valid_r2"], ["valid_loss", "valid_accuracy"], ["valid_loss", "valid_f1"])
+"""What the parts of each problem hold beside the training loss."""
+
+
+def _grid() -> Grid:
+    asked = {
+        "name": "varied",
+        "steps": 20,
+        "evaluate_every": 5,
+        "seeds": 3,
+        "race": True,
+        "problem": ["quadratic", "house_prices", {"name": "digits_mlp", "hidden": [[4], [8, 8]]}],
+        "optimizer": [{"name": "sgd", "momentum": [0.0, 0.9], "nesterov": [True]}, "adam"],
+        "schedule": ["constant", {"name": "range_test"}],
+        "learning_rate": {"min": 1e-4, "max": 10.0, "num": 4},
+    }
+    return replace(of_study(read(asked)), named_rates={"output": (0.1, 1.0)})
+
+
+def _parts(store: Store, whole: Grid) -> None:
+    """Write parts of 19 runs: some are missing, some runs diverged, some were stopped, and some lines never train."""
+    random = np.random.default_rng(0)
+    for pack in whole.packs([19] * len(whole.programs)):
+        if random.random() < 0.15:
+            continue
+        runs, evaluations = len(pack.runs), len(whole.evaluations)
+        problem, optimizer, *_, seed = whole.indices(pack.runs)
+        pace = random.uniform(-0.3, 2, (runs, 1))
+        loss = (2 + 0.01 * seed[:, None]) * np.array([1, 0.7, 0.5, 0.4, 0.35]) ** pace
+        curves = {"train_loss": loss, "minibatch_loss": 1.01 * loss}
+        curves["learning_rate"] = np.geomspace(0.1, 1, evaluations) * np.ones((runs, 1))
+        for name in METRICS[problem[0]]:
+            curves[name] = 1.1 * loss if name == "valid_loss" else random.random(loss.shape)
+        diverged = np.where(random.random(runs) < 0.15, 7.0, np.nan)
+        diverged[(optimizer == 0) & (problem < 2)] = 1.0
+        stopped = np.where(np.isnan(diverged) & (random.random(runs) < 0.1), 10.0, np.nan)
+        for values in curves.values():
+            values[whole.evaluations >= np.where(np.isnan(diverged), np.inf, diverged)[:, None]] = np.nan
+        ids, parameters = whole.run_ids[pack.runs], np.full(runs, 10)
+        store.write_part(
+            Part(pack.pack_id, ids, whole.evaluations, curves, diverged, stopped, parameters, {"train": 1.0})
+        )
+
+
+def _built(store: Store, whole: Grid) -> dict[str, bytes]:
+    tables.build(store, whole, Thresholds(), OBJECTIVES)
+    assert not list(store.folder.glob(f"{part_index.NEW}*"))
+    return {path.name: path.read_bytes() for path in store.folder.iterdir() if path.is_file()}
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, Grid, dict[str, bytes]]:
+    """The tables of a study, made as one block; every line but the three best meets the best alone."""
+    store, whole = Store(tmp_path_factory.mktemp("varied")), _grid()
+    _parts(store, whole)
+    return store, whole, _built(store, whole)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _few_leaders() -> Any:
+    import sys
+
+    with pytest.MonkeyPatch.context() as patch:
+        # The package shows the function of that name, not the module.
+        patch.setattr(sys.modules["lrbench.analysis.comparison"], "EACH_OTHER", 3)
+        yield
+
+
+def test_tables_are_the_same_bytes_however_the_runs_are_cut(
+    built: tuple[Store, Grid, dict[str, bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, whole, together = built
+    assert {f"{name}.{kind}" for name in NAMES for kind in ("csv", "parquet")} == together.keys()
+    monkeypatch.setattr(blocks, "BLOCK_RUNS", 60)
+    read_blocks: list[int] = []
+    once = blocks.Blocks._read
+    monkeypatch.setattr(blocks.Blocks, "_read", lambda b, n: read_blocks.append(n) or once(b, n))
+    apart = _built(store, whole)
+    assert len(set(read_blocks)) == 12
+    assert [name for name in together if together[name] != apart[name]] == []
+
+
+NAMES = "runs curves summary sensitivity comparison ranking tuning_budget finders".split()
+
+
+def test_tables_are_what_the_analysis_says_of_all_runs_together(
+    built: tuple[Store, Grid, dict[str, bytes]],
+) -> None:
+    store = built[0]
+    stored = {name: pd.read_parquet(store.folder / f"{name}.parquet") for name in NAMES}
+    runs = stored["runs"]
+    assert set(runs["verdict"]) == {"good", "slow", "stuck", "diverged"}
+    assert set(runs["status"]) == {"ok", "stopped", "diverged", "nonfinite"}
+    assert runs["steps_to_target"].notna().any()
+    assert len(runs) < len(built[1])
+    # Python objects come back as NumPy's; what they say is the same.
+    made = {
+        "summary": analysis.summary(runs),
+        "sensitivity": analysis.sensitivity(runs, objectives=OBJECTIVES),
+        "comparison": analysis.comparison(runs, objectives=OBJECTIVES),
+        "tuning_budget": analysis.tuning_budget(runs, objectives=OBJECTIVES),
+        "finders": analysis.finders(runs, stored["curves"]),
+    }
+    for name, frame in made.items():
+        pd.testing.assert_frame_equal(frame, stored[name], check_exact=True, obj=name)
+
+
+def test_what_a_block_is_told_of_its_problem_is_all_it_needs() -> None:
+    """Runs of one line with ℓ* of the problem as a column have the verdicts that they have among all runs."""
+    shape = {"problem": "p", "schedule": "constant", "status": "ok", "seed": 0, "rise": 0.0, "late_pace": 0.0}
+    runs = pd.DataFrame(
+        {"optimizer": ["a", "a", "b"], "learning_rate": [0.1, 1.0, 0.1], "final_train_loss": [0.5, 0.52, 0.1]}
+    ).assign(initial_train_loss=1.0, **shape)
+    alone = runs[:2]
+    assert analysis.judge(runs)["verdict"].tolist() == ["stuck", "stuck", "good"]
+    assert analysis.judge(alone)["verdict"].tolist() == ["good", "good"]
+    assert analysis.judge(alone.assign(least_loss=0.1))["verdict"].tolist() == ["stuck", "stuck"]
+
+
+# --- files ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("cuts", [[], [1], [3, 5, 8]])
+def test_a_table_in_pieces_is_the_same_file(
+    tmp_path: Path, cuts: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sheet, "ROW_GROUP", 4)
+    frame = pd.DataFrame({"text": list("abcdefghij"), "loss": np.arange(10.0)})
+    whole, pieces = Store(tmp_path / "whole"), Store(tmp_path / "pieces")
+    whole.write_table("t", frame)
+    with pieces.table("t") as made:
+        for begin, end in zip([0, *cuts], [*cuts, 10], strict=True):
+            made.add(pa.Table.from_pandas(frame[begin:end], preserve_index=False))
+    for kind in ("csv", "parquet"):
+        assert (whole.folder / f"t.{kind}").read_bytes() == (pieces.folder / f"t.{kind}").read_bytes()
+    assert pq.ParquetFile(pieces.folder / "t.parquet").metadata.num_row_groups == 3
+
+
+def test_a_table_too_long_for_csv_has_none_and_leaves_no_older_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sheet, "CSV_ROWS", 3)
+    store, frame = Store(tmp_path), pd.DataFrame({"loss": [1.0, 2.0]})
+    store.write_table("t", frame)
+    assert (tmp_path / "t.csv").read_text() == '"loss"\n1\n2\n'
+    with store.table("t") as made:
+        made.add(pa.Table.from_pandas(frame))
+        made.add(pa.Table.from_pandas(frame))
+    assert [path.name for path in tmp_path.iterdir()] == ["t.parquet"]
+    assert pd.read_parquet(tmp_path / "t.parquet")["loss"].tolist() == [1.0, 2.0, 1.0, 2.0]
+
+
+def test_a_table_that_fails_leaves_the_older_one(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.write_table("t", pd.DataFrame({"loss": [1.0]}))
+    before = (tmp_path / "t.parquet").read_bytes()
+
+    def fail() -> None:
+        with store.table("t") as made:
+            made.add(pa.table({"loss": [2.0]}))
+            raise ValueError("no more")
+
+    with pytest.raises(ValueError, match="no more"):
+        fail()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["t.csv", "t.parquet"]
+    assert (tmp_path / "t.parquet").read_bytes() == before
+
+
+# --- which runs are there -------------------------------------------------------------------------
+
+
+@given(
+    st.lists(st.binary(min_size=1, max_size=20).filter(lambda each: not each.endswith(b"\0")), unique=True)
+)
+def test_places_are_those_of_a_dictionary(ids: list[bytes]) -> None:
+    grid, asked = np.array(ids[::2], "S20"), np.array(ids[::-1], "S20")
+    wanted = {run_id: number for number, run_id in enumerate(grid.tolist())}
+    found = Places(grid).of(asked).tolist()
+    assert found == [wanted.get(each, len(grid)) for each in asked.tolist()]
+
+
+def test_runs_of_one_hash_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lrbench.places, "_keys", lambda ids, _: np.zeros(len(ids), np.uint64))
+    grid = np.array([b"a", b"b", b"c"])
+    assert Places(grid).of(np.array([b"c", b"d", b"a"])).tolist() == [2, 3, 0]
+
+
+def test_an_index_is_read_once_by_a_command(
+    built: tuple[Store, Grid, dict[str, bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, parts = built[1], built[0].folder / "parts"
+    reads: Counter[Path] = Counter()
+    index: Callable[[Path], Any] = part_index._read
+    monkeypatch.setattr(part_index, "_read", lambda folder: reads.update([folder]) or index(folder))
+    store = Store(parts.parent)
+    assert store.mend() == []
+    held = store.held(whole.run_ids, stopped=True)
+    assert store.holdings(whole.run_ids, stopped=True) is store.holdings(whole.run_ids, stopped=True)
+    store.mend()
+    assert set(reads.values()) == {1}
+    # Another question, or a part that changed, is looked into anew.
+    assert store.held(whole.run_ids, stopped=False).sum() < held.sum()
+    assert set(reads.values()) == {2}
+
+
+def test_mend_tells_of_damage_that_was_seen_before(tmp_path: Path) -> None:
+    store, whole = Store(tmp_path), _grid()
+    (pack, *_) = whole.packs([5] * len(whole.programs))
+    nothing, step = np.full(5, np.nan), whole.evaluations
+    curves = {"train_loss": np.ones((5, len(step)))}
+    path = store.write_part(
+        Part(pack.pack_id, whole.run_ids[pack.runs], step, curves, nothing, nothing, np.ones(5), {})
+    )
+    path.write_bytes(path.read_bytes()[:-20])
+    assert not store.held(whole.run_ids, stopped=True).any()
+    (said,) = store.mend()
+    assert "was damaged" in said
+    assert store.mend() == []
+
+
+# --- plots and report -----------------------------------------------------------------------------
+
+
+class _Said(pipeline.Listener):
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, text: str) -> None:
+        self.lines.append(text)
+
+
+def test_more_runs_than_pictures_hold_have_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = {"name": "few", "steps": 4, "seeds": 1, "problem": "quadratic", "optimizer": "sgd"}
+    study |= {"learning_rate": {"values": [0.1, 1.0]}}
+    found = pipeline.run(study, tmp_path, report=False)
+    (tmp_path / "plots").mkdir()
+    older = [tmp_path / "report.html", tmp_path / "plots" / "curves.png"]
+    for path in older:
+        path.write_text("of fewer runs")
+    monkeypatch.setattr("lrbench.results.MOST_ROWS", len(found.curves) - 1)
+    listener = _Said()
+    pipeline.rebuild(Store(tmp_path), listener=listener)
+    assert listener.lines == [
+        f"{tmp_path}: plots and the report are made of at most 1,000,000 runs and 20,000,000 rows of curves; the tables "
+        "are there, for `lrbench best` and `lrbench query`"
+    ]
+    assert not any(path.exists() for path in older)
