@@ -35,7 +35,7 @@ PYTEST := $(PY) -m pytest -n 2 --dist loadfile
 test: dev  ## run the tests but the slow ones (ARGS="-k store -x" goes to pytest)
 	@$(PYTEST) -m "not slow" $(ARGS)
 
-test-slow: dev  ## the slow tests: Ray and Slurm clusters, and processes killed at random moments
+test-slow: dev  ## the slow ones: clusters, kills at random moments, every command of the docs
 	@$(PYTEST) -m slow $(ARGS)
 
 check: check-lint check-format check-types check-imports  ## linters, types and the import contracts (-k: go on after a failure)

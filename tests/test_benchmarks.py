@@ -360,6 +360,7 @@ def test_without_a_gpu_nothing_is_measured(
     assert capsys.readouterr().out == "benchmarks.gpu: JAX finds no GPU here; nothing is measured\n"
 
 
+@pytest.mark.slow
 def test_a_form_of_a_convolution_learns() -> None:
     timing = jax_forms(models=1, steps=1, repeats=1)
     assert timing.final_losses[0] < timing.initial_loss

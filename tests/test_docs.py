@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import gc
 import io
 import os
@@ -70,7 +71,17 @@ def commands(block: Block) -> Iterator[tuple[str, str]]:
             yield command, output
 
 
+@functools.cache
+def doctor() -> tuple[int, str]:
+    """Several pages begin with `lrbench doctor`, which takes seconds, and says the same in every folder."""
+    return _lrbench(["doctor"])
+
+
 def lrbench(words: list[str]) -> tuple[int, str]:
+    return doctor() if words == ["doctor"] else _lrbench(words)
+
+
+def _lrbench(words: list[str]) -> tuple[int, str]:
     """Run the command line in this process, which has JAX already; return exit code and output."""
     printed, before = io.StringIO(), sys.argv
     sys.argv = ["lrbench", *words]
@@ -165,12 +176,19 @@ def run_block(block: Block, names: dict[str, object], printed: str) -> str:
 # The folder of a sweep that is not saved goes away with its results, which Python calls implicit.
 @pytest.mark.filterwarnings("ignore:Implicitly cleaning up:ResourceWarning")
 @pytest.mark.timeout(400)  # a page trains several studies, and each compiles; a shared machine takes its time
-@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)])
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(page, marks=[] if page == "README.md" else pytest.mark.slow)
+        for page in PAGES
+        if blocks(page)
+    ],
+)
 def test_every_block_runs(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A page is one session, in one folder, from its first block to its last."""
     monkeypatch.syspath_prepend(tmp_path)
-    if page != "README.md":  # a second is saved for each study; other tests draw every plot
-        monkeypatch.setattr(pipeline, "write_pictures", lambda results: [])
+    # Drawing takes seconds for each study, and other tests draw every plot and page.
+    monkeypatch.setattr(pipeline, "write_pictures", lambda results: [])
     names: dict[str, object] = {"__name__": "__docs__"}
     printed = ""
     jax.config.update("jax_numpy_rank_promotion", "allow")  # a reader has the default

@@ -262,6 +262,7 @@ def test_state_keeps_its_types(name: str) -> None:
                 np.zeros(old.shape, old.dtype)
 
 
+@pytest.mark.slow
 def test_decompositions_on_several_devices_do_not_block_each_other() -> None:
     code = "import lrbench as lb; lb.sweep('digits_mlp', optimizers='galore', learning_rates=[0.01, 0.1], seeds=1, steps=4)"
     environment = os.environ | {"JAX_NUM_CPU_DEVICES": "2", "PYTHONPATH": str(Path(__file__).parents[1])}
