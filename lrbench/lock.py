@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import socket
@@ -49,6 +50,27 @@ def holding(folder: Path) -> Iterator[None]:
         if not again:
             _leave(folder)
         lock.release()
+
+
+def mark(handle: int) -> None:
+    """Mark an open file as being written, until it is closed or the process ends, however it ends.
+
+    Not every disk can tell; there a file counts as abandoned.
+    """
+    with contextlib.suppress(OSError):
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def abandoned(path: Path) -> bool:
+    """Return whether nobody writes a file any more, on this machine or on one that shares the disk."""
+    try:
+        with path.open("rb+") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _sign(folder: Path) -> None:

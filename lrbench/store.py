@@ -28,7 +28,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from jaxtyping import Bool, Float, Int
 
-from lrbench import part_index
+from lrbench import lock, part_index
 from lrbench.errors import StoreError
 from lrbench.part_index import NEW, Glance, Stamps
 from lrbench.places import Places
@@ -192,9 +192,12 @@ class Store:
         return part_index.files(self.folder / "parts")
 
     def mend(self) -> list[str]:
-        """Remove what killed writers left, set damaged parts aside, and return a line for each; for its holder alone."""
+        """Remove what killed writers left, set damaged parts aside, and return a line for each; for its holder alone.
+
+        What jobs on other machines are writing stays.
+        """
         for pattern in ("", "plots/", "parts/", "parts/*/"):
-            for path in self.folder.glob(f"{pattern}{NEW}*"):
+            for path in filter(lock.abandoned, self.folder.glob(f"{pattern}{NEW}*")):
                 with _telling(path):
                     path.unlink(missing_ok=True)
         self._look()
@@ -354,12 +357,13 @@ class Store:
         with _telling(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             handle, made = tempfile.mkstemp(dir=path.parent, prefix=NEW, suffix=path.suffix)
-            os.close(handle)
+            lock.mark(handle)
             temporary = Path(made)
             try:
                 yield temporary
             finally:
                 temporary.unlink(missing_ok=True)
+                os.close(handle)
 
     def _name(self, temporary: Path, name: str) -> None:
         """Flush a temporary file to disk, and give it its name."""

@@ -379,6 +379,18 @@ def test_a_full_disk_costs_what_is_not_written(
     assert _tables(folder) == expected
 
 
+def test_what_another_job_is_writing_stays(tmp_path: Path) -> None:
+    other, mine = Store(tmp_path), Store(tmp_path)
+    with other.writing("parts/ab/abc.parquet") as half:
+        half.write_bytes(b"half")
+        mine.mend()
+        half.write_bytes(b"whole")
+    assert (tmp_path / "parts/ab/abc.parquet").read_bytes() == b"whole"
+    (tmp_path / "parts/ab/.new-x.parquet").write_bytes(b"half")
+    mine.mend()
+    assert [path.name for path in (tmp_path / "parts/ab").iterdir()] == ["abc.damaged"]
+
+
 # ---- files that rot ----
 
 
