@@ -25,7 +25,7 @@ from benchmarks.pictures import save
 from benchmarks.table import FOLDER, ROOT, Row, clean_environment, compare, is_quick, publish, show
 from lrbench import study, tables
 from lrbench.analysis import Thresholds
-from lrbench.grid import of_study
+from lrbench.grid import Grid, of_study
 from lrbench.store import Part, Store
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 RUNS, STEPS, LANES, PROGRAMS = 10**8, 1_000, 2_048, 10
 DEVICES = (1, 10, 100, 1_000, 3_000, 10_000)
 SPREAD = 0.1
+SEEDS = 5
 LOSSES = ("start", "compile", "hand out", "write", "imbalance", "tables")
 
 
@@ -71,22 +72,31 @@ def measure(quick: bool) -> Costs:
     curves = engine.run(pack, LANES)
     engine.close()
     runs = len(pack.runs)
-    more = of_study(study.check({**asked, "seeds": 16, "learning_rate": rates}, "model", trust=False))
-    with tempfile.TemporaryDirectory() as place:
-        store = Store(place)
-        packs = list(more.packs([runs]))
-        began = time.perf_counter()
-        for each in packs:
-            store.write_part(_part(each.pack_id, more.run_ids[each.runs], more.evaluations, curves))
-        writing = (time.perf_counter() - began) / len(packs)
-        making = _seconds(lambda: tables.build(store, more, Thresholds(), {"digits_mlp": "valid_loss"}))
+    sizes = []
+    for packs in (2, 4) if quick else (20, 80):
+        changes = {"seeds": SEEDS, "learning_rate": rates | {"num": packs * runs // SEEDS}}
+        sizes.append(_tables(of_study(study.check(asked | changes, "model", trust=False)), curves))
+    (few, _, less), (many, writing, more) = sizes
     code = "import jax, lrbench.engine.pack; jax.devices()"
     environment = clean_environment(PYTHONPATH=str(ROOT))
     command = [sys.executable, "-c", code]
     starting = _seconds(lambda: subprocess.run(command, check=True, env=environment, cwd=ROOT))
-    return Costs(
-        LANES * STEPS / _pace(), starting, first.seconds["compile"], task, writing, making / len(more)
-    )
+    making = (more - less) / (many - few)
+    return Costs(LANES * STEPS / _pace(), starting, first.seconds["compile"], task, writing, making)
+
+
+def _tables(grid: Grid, curves: Curves) -> tuple[int, float, float]:
+    """Return how many runs a grid has, and what writing a part and making all tables takes, in seconds."""
+    runs = len(curves.runs)
+    with tempfile.TemporaryDirectory() as place:
+        store = Store(place)
+        packs = [pack for pack in grid.packs([runs]) if len(pack.runs) == runs]
+        began = time.perf_counter()
+        for each in packs:
+            store.write_part(_part(each.pack_id, grid.run_ids[each.runs], grid.evaluations, curves))
+        writing = (time.perf_counter() - began) / len(packs)
+        making = _seconds(lambda: tables.build(store, grid, Thresholds(), {"digits_mlp": "valid_loss"}))
+    return len(packs) * runs, writing, making
 
 
 def _pace() -> float:
@@ -166,7 +176,7 @@ def rows(costs: Costs, found: dict[int, dict[str, float]]) -> list[Row]:
         "compile": "compile a program",
         "hand_out": "hand out a task (Ray, one driver)",
         "write": "write a part, flushed to disk",
-        "tables": "make all tables, a run",
+        "tables": f"make all tables, a further run ({SEEDS} seeds, evaluated 11 times)",
     }
     table = [
         compare(

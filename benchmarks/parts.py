@@ -52,17 +52,17 @@ class Size(NamedTuple):
 
 SIZES = (
     (Size(10_000, 10), Size(100_000, 10), Size(1_000_000, 10)),
-    (Size(1_000, 1_000), Size(10_000, 1_000), Size(100_000, 1_000)),
+    (Size(3_000, 1_000), Size(10_000, 1_000), Size(100_000, 1_000)),
 )
 """For each case two sizes that are measured, and one that is extrapolated."""
 QUICK = (
-    (Size(20, 10), Size(100, 10), Size(1_000, 10)),
+    (Size(100, 10), Size(200, 10), Size(1_000, 10)),
     (Size(2, 1_000), Size(4, 1_000), Size(10, 1_000)),
 )
 
 
 def grid(size: Size) -> Grid:
-    """A grid of as many runs as fill the parts: optimizers × 100 rates × 10 seeds."""
+    """A grid of as many runs as fill the parts: optimizers × 100 rates × 5 seeds."""
     optimizers = max(2, -(-size.parts * size.runs // (SEEDS * RATES)))
     asked = {
         "name": "parts",

@@ -21,7 +21,7 @@ from jaxtyping import Bool, Int
 
 from lrbench.grid import Grid
 
-BLOCK_RUNS = 1_000_000
+BLOCK_RUNS = 250_000
 """The most runs of a block, unless a line alone has more."""
 
 
@@ -77,7 +77,6 @@ class Blocks:
 
     def __init__(self, dealt: Dealing, nothing: pd.DataFrame) -> None:
         """Nothing is read yet."""
-        dealt.close()
         self.identity = Identity(dealt.grid, dealt.present)
         self._runs_per_block, self._runs_per_line = runs_per_block(dealt.grid), runs_per_line(dealt.grid)
         # From one rate of a line to the next, all named rates and seeds come in turn.
@@ -119,6 +118,7 @@ class Blocks:
             place = order[np.minimum(np.searchsorted(wanted, line, sorter=order), len(wanted) - 1)]
             (rows,) = (wanted[place] == line).nonzero()
             found.append(runs.iloc[rows[np.argsort(place[rows], kind="stable")]])
+            del runs  # before the next ones are read
         return pd.concat(found)
 
     def _read(self, block: int) -> pd.DataFrame:

@@ -139,8 +139,8 @@ def _read(folder: Path) -> Iterator[tuple[tuple[str, int, int], Glance]]:
             told = dict(zip(ABOUT, about, strict=True))
             here = slice(begin, end)
             yield (name, size, changed), Glance(name, told, tuple(curves), whole[here], gone[here])
-    except (FileNotFoundError, pa.ArrowException, KeyError, AttributeError, ValueError):
-        return  # there is none; or it is of another version
+    except (OSError, pa.ArrowException, KeyError, AttributeError, ValueError):
+        return  # there is none, it cannot be read, or it is of another version
 
 
 def _write(folder: Path, known: Mapping[tuple[str, int, int], Glance]) -> None:
@@ -171,6 +171,7 @@ def _write(folder: Path, known: Mapping[tuple[str, int, int], Glance]) -> None:
         os.close(handle)
         try:
             Path(made).write_bytes(zlib.crc32(text).to_bytes(4) + text)
+            Path(made).chmod(0o644)
             Path(made).replace(folder / INDEX)
         finally:
             Path(made).unlink(missing_ok=True)

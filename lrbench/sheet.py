@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
@@ -55,10 +56,15 @@ class Sheet(contextlib.ExitStack):
         if self._parquet is None:
             writer = pq.ParquetWriter(self._parquet_path, piece.schema, use_dictionary=self._dictionaries)
             self._parquet = self.enter_context(writer)
-            self.callback(self._write, all_rows=True)
+            self.push(self._end)
         self._waiting.append(piece)
         if not self._gather or sum(map(len, self._waiting)) >= ROW_GROUP:
             self._write(all_rows=not self._gather)
+
+    def _end(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Write the rows that wait, unless the table is not to be."""
+        if kind is None:
+            self._write(all_rows=True)
 
     def _add_text(self, piece: pa.Table) -> None:
         if self._csv is None:
@@ -76,4 +82,8 @@ class Sheet(contextlib.ExitStack):
         rows = len(whole) if all_rows else len(whole) // ROW_GROUP * ROW_GROUP
         if rows or (self._gather and not self._begun):  # a table of no rows is a row group of none
             self._parquet.write_table(whole[:rows], ROW_GROUP)
-        self._begun, self._waiting = True, [] if all_rows else [whole[rows:]]
+        left = np.arange(rows, len(whole))
+        self._begun, self._waiting = (
+            True,
+            [whole.take(left)] if len(left) else [],
+        )  # a slice would keep all of it

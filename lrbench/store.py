@@ -214,6 +214,7 @@ class Store:
         stamps = part_index.stamps(self.folder / "parts")
         if stamps == self._stamps and not anew:
             return
+        self._stamps, self._glances, self._matched = {}, None, None  # what was known makes room first
         damaged = []
 
         def look(path: Path) -> Glance | None:
@@ -225,7 +226,7 @@ class Store:
                 damaged.append(error)
                 return None
 
-        self._glances, self._matched = part_index.glances(stamps, look), None
+        self._glances = part_index.glances(stamps, look)
         self._stamps, self._damaged = stamps, damaged
 
     def set_part_aside(self, damaged: DamagedPart) -> str:

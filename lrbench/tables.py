@@ -255,6 +255,7 @@ class _Whole:
             best = best_rates(runs, objectives=objectives)
             lines.append(blocks.line_of(numbers[best["row"].to_numpy()]))
             reached.append(best["loss"].to_numpy())
+            del runs  # before the next ones are read
         every = np.concatenate(lines)
         aims = median_line(grid.indices(every)[0], np.concatenate(reached), problems)
         middle = np.array([_median(*np.concatenate(each, axis=1)) for each in starts])
@@ -316,6 +317,7 @@ def _write(
             of_trials.add(blocks.identity.table(analysis.tuning_budget(runs, thresholds, objectives)))
             sensitivity.append(analysis.sensitivity(runs, thresholds, objectives))
             tests.append(runs.loc[runs["schedule"] == RANGE_TEST, blocks.identity.names])
+            del runs  # before the next ones are read
     return pd.concat(sensitivity, ignore_index=True), pd.concat(tests)
 
 
