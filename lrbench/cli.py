@@ -326,11 +326,17 @@ def _print_failures(done: Finished) -> None:
 
 
 def _print_written(folder: Path, *, pictures: bool) -> None:
-    names = ["runs.csv", "curves.parquet", "summary.csv", "sensitivity.csv"]
-    names += ["comparison.csv", "ranking.csv", "tuning_budget.csv", "claims.csv", "failures.csv"]
+    tables = ["runs", "curves", "summary", "sensitivity", "comparison", "ranking", "tuning_budget"]
+    names = [_table(folder, name) for name in [*tables, "claims", "failures"]]
     if pictures:
         names += ["plots", "report.html"]
     _print_paths(folder, names)
+
+
+def _table(folder: Path, name: str) -> str:
+    """Return the file of a table that people open: the CSV, or Parquet where there is none, or of curves."""
+    csv = f"{name}.csv"
+    return csv if name != "curves" and (folder / csv).exists() else f"{name}.parquet"
 
 
 def _print_paths(folder: Path, names: list[str]) -> None:

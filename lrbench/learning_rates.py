@@ -9,7 +9,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-MOST_RUNS = 20_000_000
+MOST_RUNS = 100_000_000
+"""The most runs of a study: their tables take 8 GiB of memory, extrapolated from 10⁷ (results/speed/parts.csv)."""
 LONGEST_AXIS = 1_000_000
 """The most values of one axis: rates or seeds."""
 SMALLEST, LARGEST = 1e-30, 1e30

@@ -7,6 +7,7 @@ import fcntl
 import json
 import os
 import socket
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +17,7 @@ from filelock import FileLock, Timeout
 from lrbench.errors import StoreError
 
 LOCK, HOLDER = ".lock", ".holder.json"
+_ABANDONED = 3600.0
 
 
 @contextlib.contextmanager
@@ -53,23 +55,24 @@ def holding(folder: Path) -> Iterator[None]:
 
 
 def mark(handle: int) -> None:
-    """Mark an open file as being written, until it is closed or the process ends, however it ends.
-
-    Not every disk can tell; there a file counts as abandoned.
-    """
+    """Mark an open file as being written, until it is closed or the process ends, however it ends."""
     with contextlib.suppress(OSError):
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def abandoned(path: Path) -> bool:
-    """Return whether nobody writes a file any more, on this machine or on one that shares the disk."""
+    """Return whether nobody writes a file any more, on this machine or on one that shares the disk.
+
+    Where a disk cannot tell, a file is abandoned after an hour without a change.
+    """
     try:
         with path.open("rb+") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     except OSError:
-        return True
+        with contextlib.suppress(OSError):
+            return time.time() - path.stat().st_mtime > _ABANDONED
     return True
 
 

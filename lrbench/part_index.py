@@ -111,13 +111,14 @@ def _of_folder(
 
 
 def _stamps(folder: Path) -> dict[str, Stamp]:
-    with os.scandir(folder) as entries:
-        files = {
-            entry.name: entry.stat()
-            for entry in entries
-            if entry.name.endswith(".parquet") and not entry.name.startswith(".")
-        }
-    return {name: (stat.st_size, stat.st_mtime_ns) for name, stat in files.items()}
+    found = {}
+    with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:  # another process may move it
+        for entry in entries:
+            if entry.name.endswith(".parquet") and not entry.name.startswith("."):
+                with contextlib.suppress(FileNotFoundError):
+                    stat = entry.stat()
+                    found[entry.name] = stat.st_size, stat.st_mtime_ns
+    return found
 
 
 def _read(folder: Path) -> Iterator[tuple[tuple[str, int, int], Glance]]:

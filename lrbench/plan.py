@@ -10,7 +10,7 @@ import numpy as np
 from lrbench import catalog, costs, grid
 from lrbench.costs import Cost
 from lrbench.errors import StudyError
-from lrbench.grid import Grid
+from lrbench.grid import Grid, Program
 from lrbench.parts import Parts
 from lrbench.study import Study
 from lrbench.tabulate import aligned
@@ -75,7 +75,7 @@ def _jobs(study: Study, launcher: str) -> int:
     return jobs
 
 
-def _probes(engine: Any, whole: Grid) -> list[str]:
+def _probes(engine: Engine, whole: Grid) -> list[str]:
     """Return a line for each problem whose probes cost more than a step at each evaluation."""
     lines = {}
     for program in whole.programs:
@@ -123,7 +123,7 @@ def _range(counts: list[int]) -> str:
     return f"{min(counts):,} to {max(counts):,}" if min(counts) < max(counts) else f"{max(counts):,}"
 
 
-def _row(engine: Any, program: Any, cost: Cost) -> dict[str, Any]:
+def _row(engine: Engine, program: Program, cost: Cost) -> dict[str, Any]:
     about = engine.describe(program)
     per_pack = engine.lanes_per_pack(program)
     return {

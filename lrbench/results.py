@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import shutil
@@ -212,6 +213,8 @@ def remove_pictures(results: Results) -> None:
         for kind in ("png", "svg"):
             (results.folder / "plots" / f"{name}.{kind}").unlink(missing_ok=True)
     (results.folder / "report.html").unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # there is none, or it holds other files
+        (results.folder / "plots").rmdir()
 
 
 def write_pictures(results: Results) -> list[Path]:

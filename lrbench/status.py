@@ -38,7 +38,7 @@ def status(folder: Path) -> str:
     whole = Grid.from_dict(manifest["grid"])
     holdings = store.holdings(whole.run_ids, stopped=whole.race)
     runs = np.array([len(holding.numbers) for holding in holdings])
-    written = np.array([holding.path.stat().st_mtime for holding in holdings])
+    written = np.array([_changed(holding.path) for holding in holdings])
     done = int(runs.sum())
     left = len(whole) - done
     lines = [
@@ -57,6 +57,14 @@ def status(folder: Path) -> str:
             )
         lines.append(f"the last part was written {duration(time.time() - written.max())} ago")
     return "\n".join(lines)
+
+
+def _changed(path: Path) -> float:
+    """Return when a part was written; of one that another process has moved meanwhile, long ago."""
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 def _jobs(folder: Path) -> list[str]:

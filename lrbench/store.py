@@ -196,7 +196,7 @@ class Store:
 
         What jobs on other machines are writing stays.
         """
-        for pattern in ("", "plots/", "parts/", "parts/*/"):
+        for pattern in ("", "plots/", "jobs/", "parts/", "parts/*/"):
             for path in filter(lock.abandoned, self.folder.glob(f"{pattern}{NEW}*")):
                 with _telling(path):
                     path.unlink(missing_ok=True)
@@ -225,6 +225,10 @@ class Store:
             except DamagedPart as error:
                 damaged.append(error)
                 return None
+            except StoreError:
+                if path.exists():
+                    raise
+                return None  # another process moved it meanwhile
 
         self._glances = part_index.glances(stamps, look)
         self._stamps, self._damaged = stamps, damaged

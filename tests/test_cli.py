@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from lrbench import catalog
+from lrbench import catalog, cli
 
 SMALL = [
     "--set",
@@ -241,3 +241,11 @@ def test_output_that_nobody_reads_is_no_error(tmp_path: Path) -> None:
     os.close(write)
     _, errors = process.communicate(timeout=30)
     assert "Traceback" not in errors
+
+
+def test_a_table_without_csv_is_named_as_parquet(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("runs.parquet", "summary.csv", "summary.parquet", "curves.csv", "curves.parquet"):
+        (tmp_path / name).touch()
+    cli._print_written(tmp_path, pictures=True)
+    names = [Path(line).name for line in capsys.readouterr().out.splitlines()]
+    assert names == ["runs.parquet", "curves.parquet", "summary.csv"]

@@ -38,6 +38,7 @@ from lrbench import checkpoints, cli, lock, pipeline, store
 from lrbench.engine.pack import Curves, Engine
 from lrbench.errors import LrbenchError, StoreError, StudyError
 from lrbench.grid import Grid, of_study
+from lrbench.plan import plan
 from lrbench.store import DamagedPart, Store
 from lrbench.study import read
 
@@ -545,6 +546,10 @@ def test_a_failure_stays_in_its_packs(tmp_path: Path, monkeypatch: pytest.Monkey
         lb.problem(name="no_trace", **{**bowl, "loss": _raises}, box=((0.0, 1.0), (0.0, 1.0))),
     ]
     changes = {"problem": ["quadratic", *broken], "optimizer": ["sgd", _no_transformation], "seeds": 2}
+    with pytest.raises(
+        LrbenchError, match=r"^[^\n]*_no_transformation returned int; it must return an optax"
+    ):
+        plan(read({**SMALL, **changes}, trust=True))
     done = _run(tmp_path / "out", **changes)
     assert set(done.results.runs["problem"]) == {"quadratic", "_own"}
     assert done.trained == 2 * 2 * 2

@@ -134,8 +134,30 @@ def test_an_index_of_parts_is_never_believed_over_them(
     # An index that is damaged, or that nobody may write, costs time alone.
     index = tmp_path / "parts" / "aa" / part_index.INDEX
     index.write_bytes(index.read_bytes().replace(b"r9", b"r1"))
-    monkeypatch.setattr(part_index.tempfile, "mkstemp", _refuse)
-    assert asked() == ([False, False, True, True], ["aa1", "aa3"])
+    with monkeypatch.context() as patch:
+        patch.setattr(part_index.tempfile, "mkstemp", _refuse)
+        assert asked() == ([False, False, True, True], ["aa1", "aa3"])
+    # So does one that cannot be read; those that are written, others may read.
+    assert Store(tmp_path).held(ids, stopped=False).tolist() == [False, False, True, True]
+    assert index.stat().st_mode & 0o777 == 0o644
+    index.unlink()
+    index.mkdir()
+    assert Store(tmp_path).held(ids, stopped=False).tolist() == [False, False, True, True]
+
+
+def test_a_part_that_another_process_moves_meanwhile_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, ids = Store(tmp_path), np.array([b"r1", b"r2"])
+    paths = [store.write_part(_part(f"aa{i}", [f"r{i}"], 1.0)) for i in (1, 2)]
+    glance = lrbench.store._glance
+
+    def late(path: Path) -> Any:
+        paths[0].unlink(missing_ok=True)
+        return glance(path)
+
+    monkeypatch.setattr(lrbench.store, "_glance", late)
+    assert store.held(ids, stopped=False).tolist() == [False, True]
 
 
 def _refuse(**_: Any) -> Any:

@@ -133,7 +133,7 @@ def test_named_rates(path: Path) -> None:
         ("name='../up'", "name = '../up': must be 1 to 64 of a-z, 0-9, _ and -"),
         ("precision=float16", "precision = 'float16': must be 'float32' or 'float64'"),
         ("probes=['x']", "probes: unknown probe 'x'; allowed: " + ", ".join(catalog.names("probe"))),
-        ("learning_rate.num=1000000", "the grid has 24,000,000 runs; at most 20,000,000"),
+        ("seeds=1000000", "the grid has 108,000,000 runs; at most 100,000,000"),
         ("optimizer.0.name='mine.py:best'", "runs code of that file; allow it with --trust if it is yours"),
         ("steps", "--set 'steps': must be KEY=VALUE"),
         ("optimizer.7.name=adam", "--set 'optimizer.7.name=adam': '7' must be a number from 0 to 0"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from lrbench.analysis.groups import Floats
 
@@ -18,9 +19,7 @@ def average_ranks(score: Floats) -> Floats:
         >>> average_ranks(np.array([[0.1, 0.2], [0.3, 0.2]])).tolist()
         [1.25, 1.75]
     """
-    from scipy import stats  # slow to import: done where there is something to rank
-
-    ranks: Floats = stats.rankdata(score, axis=0).mean(axis=1)
+    ranks: Floats = pd.DataFrame(score).rank(axis=0).to_numpy().mean(axis=1)
     return ranks
 
 
@@ -35,12 +34,12 @@ def friedman(score: Floats) -> tuple[float, float]:
 
     Source: Friedman, JASA 32 (1937); `scipy.stats.friedmanchisquare`.
     """
-    from scipy import stats
-
     if score.shape[0] < 3 or score.shape[1] < 2:
         return np.nan, np.nan
     if (score == score[:1]).all():
         return 0.0, 1.0
+    from scipy import stats  # slow to import, and one problem ranks nobody
+
     found = stats.friedmanchisquare(*stats.rankdata(score, axis=0))
     return float(found.statistic), float(found.pvalue)
 
@@ -57,10 +56,10 @@ def critical_difference(lines: int, problems: int, confidence: float = 0.95) -> 
 
     Source: Nemenyi (1963); Demšar, JMLR 7 (2006), section 3.2.2.
     """
-    from scipy import stats
-
     if lines < 2 or problems < 2:
         return np.nan
+    from scipy import stats
+
     q = stats.studentized_range.isf(1 - confidence, lines, np.inf) / np.sqrt(2)
     return float(q * np.sqrt(lines * (lines + 1) / (6 * problems)))
 

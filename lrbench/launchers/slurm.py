@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 import time
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
@@ -110,7 +111,7 @@ def shares(costs: Sequence[float], jobs: int) -> list[range]:
     total = sum(costs) or 1.0
     middles = [end - cost / 2 for end, cost in zip(accumulate(costs), costs, strict=True)]
     job = [min(jobs - 1, int(middle / total * jobs)) for middle in middles]
-    return [range(job.index(n), job.index(n) + job.count(n)) for n in sorted(set(job))]
+    return [range(bisect_left(job, n), bisect_right(job, n)) for n in sorted(set(job))]
 
 
 def submitted(results: Path) -> dict[str, list[str]]:
