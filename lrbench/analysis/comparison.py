@@ -105,10 +105,14 @@ def compare(
         turns = [(np.sort(leading), np.arange(leaders))]
         for number in np.unique(block[further]):
             at = np.flatnonzero(block[further] == number)
-            turns.append((np.append(order[0], np.sort(further[at])), leaders + at))
+            turns.append((np.sort(further[at]), leaders + at))
+        best = runs_of(order[:1])  # once, as it may be in another block than any of the others
         numbers = []
         for some, at in turns:
-            (cube,) = cubes(runs_of(some), columns, objectives)
+            runs = runs_of(some)
+            if order[0] not in some:
+                runs, some = pd.concat([best, runs]), np.append(order[0], some)
+            (cube,) = cubes(runs, columns, objectives)
             mine_at, other_at = (_places(some, each[at]) for each in (first, other))
             values = numbers_table(differences(cube, mine_at, other_at, limits), unit[order[0]])
             numbers.append(values.set_index(at))
