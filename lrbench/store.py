@@ -313,7 +313,7 @@ class Store:
     ) -> Iterator[Sheet]:
         """Give a table to be filled piece by piece; at the end its files get their names, or are gone.
 
-        Of more than `CSV_ROWS` rows there is no CSV, and an older one goes: it would not be true any more.
+        Of more than `CSV_ROWS` rows there is no CSV. Where there is none, an older one goes: it would not be true any more.
 
         Args:
             name: of the table.
@@ -327,7 +327,7 @@ class Store:
             self._name(parquet, names[0])
             if sheet.has_csv:
                 self._name(text, names[1])
-            elif csv:
+            else:
                 (self.folder / names[1]).unlink(missing_ok=True)
 
     def write_text(self, name: str, text: str) -> Path:
@@ -344,16 +344,10 @@ class Store:
 
     def write(self, name: str, fill: Callable[[Path], object]) -> Path:
         """Write a file whole or not at all: fill a temporary one, flush it to disk, give it its name."""
-        with self.writing(name) as temporary:
-            fill(temporary)
-        return self.folder / name
-
-    @contextlib.contextmanager
-    def writing(self, name: str) -> Iterator[Path]:
-        """Give a temporary file to fill; at the end it is flushed to disk and gets its name, or is gone."""
         with self.scratch(name) as temporary:
-            yield temporary
+            fill(temporary)
             self._name(temporary, name)
+        return self.folder / name
 
     @contextlib.contextmanager
     def scratch(self, name: str) -> Iterator[Path]:

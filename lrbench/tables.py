@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from jaxtyping import Float, Int
 
-from lrbench import analysis
+from lrbench import analysis, sheet
 from lrbench.analysis import Thresholds, judge, measure, steps_to_target
 from lrbench.analysis.finders import LOSS, RANGE_TEST
 from lrbench.analysis.objective import best_final, losses
@@ -22,7 +22,6 @@ from lrbench.analysis.outcomes import median_line
 from lrbench.analysis.rates import best_rates
 from lrbench.blocks import Blocks, Dealing
 from lrbench.grid import Grid
-from lrbench.sheet import ROW_GROUP
 from lrbench.store import Holding, Part, Store
 
 BATCH_ROWS = 500_000
@@ -192,14 +191,15 @@ def _read(store: Store, grid: Grid, batches: Sequence[_Batch], path: Path) -> Bl
     curves = dict.fromkeys([*_CURVES, *chain.from_iterable(each)])
     metrics = [name for name in dict.fromkeys(chain.from_iterable(each)) if _is_metric(name)]
     schema = pa.schema([(name, _kind(name)) for name in curves])
+    csv = sum(batch.rows for batch in batches) <= sheet.CSV_ROWS  # else it would be written in vain
     with (
-        store.table("curves", dictionaries=_REPEATED, gather=False) as sheet,
+        store.table("curves", csv=csv, dictionaries=_REPEATED, gather=False) as of_curves,
         Dealing(grid, path) as dealing,
     ):
-        sheet.add(schema.empty_table())
+        of_curves.add(schema.empty_table())
         for batch in batches:
             part = batch.read(store)
-            sheet.add(_curve_table(part, schema))
+            of_curves.add(_curve_table(part, schema))
             measured = _measured(part, batch.objective).assign(pack_id=batch.pack_ids().to_pandas().array)
             columns = dict.fromkeys(
                 [*measured, *(f"{of}_{name}" for name in metrics for of in ("final", "best"))]
@@ -284,7 +284,7 @@ def _steps_to_target(
     with pq.ParquetFile(store.folder / "curves.parquet") as curves:
         first = 0
         for batch in batches:
-            groups = range(first, first := first + -(-batch.rows // ROW_GROUP))
+            groups = range(first, first := first + -(-batch.rows // sheet.ROW_GROUP))
             column = curves.read_row_groups(groups, [batch.objective])[batch.objective]
             numbers = batch.numbers
             values = column.to_numpy().reshape(len(numbers), -1)

@@ -382,10 +382,13 @@ def test_a_full_disk_costs_what_is_not_written(
 
 def test_what_another_job_is_writing_stays(tmp_path: Path) -> None:
     other, mine = Store(tmp_path), Store(tmp_path)
-    with other.writing("parts/ab/abc.parquet") as half:
+
+    def fill(half: Path) -> None:
         half.write_bytes(b"half")
         mine.mend()
         half.write_bytes(b"whole")
+
+    other.write("parts/ab/abc.parquet", fill)
     assert (tmp_path / "parts/ab/abc.parquet").read_bytes() == b"whole"
     (tmp_path / "parts/ab/.new-x.parquet").write_bytes(b"half")
     mine.mend()

@@ -186,7 +186,6 @@ def test_small_parts_are_taken_together_and_the_tables_are_the_same(
     assert together[0]["pack_id"].nunique() == len(together[0]) == len(whole)
     assert together[0]["steps_to_target"].notna().any()
     monkeypatch.setattr(tables, "BATCH_ROWS", 1)
-    monkeypatch.setattr(tables, "ROW_GROUP", 2)
     monkeypatch.setattr(sheet, "ROW_GROUP", 2)
     for one, other in zip(together, built(), strict=True):
         pd.testing.assert_frame_equal(one, other)

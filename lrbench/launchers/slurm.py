@@ -91,7 +91,7 @@ def slurm(
     given = {key: value for key, value in asked.items() if value}
     each = [Share(work, tuple(new[n] for n in share)) for share in shares(work.costs(new), jobs)]
     made = _submit(folder, each, minutes, given)
-    _record(folder, before | made)
+    Store(folder).write_text(RECORD, json.dumps(before | made))
     if before:
         work.say(f"{len(before):,} jobs of an earlier command are still there; they are waited for")
     if made:
@@ -156,10 +156,6 @@ def _submit(folder: Path, each: list[Share], minutes: int, given: dict[str, Any]
         said = " ".join(str(getattr(error, "stderr", None) or error).split())
         raise LaunchError(f"--launcher slurm: Slurm refuses the jobs: {said[-300:]}") from error
     return {job.job_id: [pack.pack_id for pack in share.packs] for job, share in zip(made, each, strict=True)}
-
-
-def _record(folder: Path, jobs: dict[str, list[str]]) -> None:
-    Store(folder).write_text(RECORD, json.dumps(jobs))
 
 
 def _wait(packs: Sequence[Pack], work: Work, jobs: dict[str, list[str]]) -> Iterator[Outcome]:
