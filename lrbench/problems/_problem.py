@@ -88,6 +88,7 @@ class Problem:
             `init` then returns (parameters, state), and every function takes that pair for the parameters.
         box: for an objective whose parameters are one array of two numbers w, the ranges of w₁ and w₂ in which runs start
             and pictures are drawn; `None` says that there is no such picture.
+        version: what stands for the code of the functions, where that cannot be hashed; raise it whenever they change.
     """
 
     name: str
@@ -103,6 +104,7 @@ class Problem:
     evaluate: Loss | None = None
     stateful: bool = False
     box: Box | None = None
+    version: str = ""
 
     def __post_init__(self) -> None:
         """Check the batch size and that metrics have something to measure."""
@@ -171,6 +173,7 @@ def problem(
     evaluate: Loss | None = None,
     stateful: bool = False,
     box: Box | None = None,
+    version: str = "",
 ) -> Problem:
     """Make a problem from any functions and arrays.
 
@@ -188,6 +191,7 @@ def problem(
         evaluate: (parameters, batch, key) → scalar: the loss without dropout and the like, for evaluations.
         stateful: whether there is a state, such as running averages; (parameters, state) then stands for the parameters.
         box: ranges of the two coordinates of an objective that pictures can show.
+        version: what stands for the code of the functions, where that cannot be hashed.
 
     Raises:
         ProblemError: if the pieces do not fit together.
@@ -210,6 +214,7 @@ def problem(
         evaluate=evaluate,
         stateful=stateful,
         box=box,
+        version=version,
     )
 
 
