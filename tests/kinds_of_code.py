@@ -170,6 +170,39 @@ KINDS: dict[str, Kind] = {
     "other function of a library": Kind(
         "import math\ndef thing(w): return math.sin(w)", "math.sin", "math.cos"
     ),
+    "functions of random objects": Kind(
+        "from random import gauss\nfrom math import sin\ndef thing(w): return sin(2.0) * gauss()",
+        "2.0",
+        "3.0",
+    ),
+    "objects of the standard library": Kind(
+        "import logging, pathlib, re, decimal, collections\n"
+        "T = [logging.getLogger('x'), pathlib.Path('a'), re.compile('b+'), decimal.Decimal(2), collections.Counter('ab')]\n"
+        "T += [collections.deque([1]), collections.OrderedDict(a=1), range(3), slice(1, 2), len, str.upper, int]\n"
+        "def thing(w): return T",
+        "'b+'",
+        "'c+'",
+    ),
+    "generator of NumPy": Kind(
+        "import numpy as np\nfrom numpy.random import normal\ng = np.random.default_rng(2)\n"
+        "def thing(w): return g.normal() * normal()",
+        "rng(2)",
+        "rng(3)",
+        library="numpy",
+    ),
+    "types of arrays": Kind(
+        "import numpy as np, jax.numpy as jnp\nD = [np.dtype('f4'), jnp.float32, jnp.bfloat16, np.float64, np.add, np.pi]\n"
+        "def thing(w): return D",
+        "'f4'",
+        "'f8'",
+        library="jax",
+    ),
+    "masked array": Kind(
+        "import numpy as np\nM = np.ma.masked_array([1, 2, 3], [0, 0, 1])\ndef thing(w): return M",
+        "[0, 0, 1]",
+        "[0, 1, 1]",
+        library="numpy",
+    ),
     "array": Kind(
         "import numpy as np\nA = np.arange(3.0)\ndef thing(w): return A @ w", "3.0", "4.0", library="numpy"
     ),

@@ -11,9 +11,10 @@ from typing import Any
 def array(thing: Any) -> Any:
     """Return an array of NumPy, JAX or PyTorch as NumPy's, in one piece; None for anything else."""
     numpy, jax = sys.modules.get("numpy"), sys.modules.get("jax")
-    if numpy is None or not (hasattr(thing, "__array__") and hasattr(thing, "dtype")):
+    kind = type(thing)  # an object may answer to any name
+    if numpy is None or not (hasattr(kind, "__array__") and hasattr(kind, "dtype")):
         return None
-    if type(thing).__module__.startswith("pandas") or isinstance(thing, numpy.ma.MaskedArray):
+    if kind.__module__.startswith("pandas") or isinstance(thing, numpy.ma.MaskedArray):
         return None  # whose index, or mask, is not in the array
     if (
         jax is not None

@@ -85,6 +85,12 @@ def is_named(thing: Any) -> bool:
     return found is thing
 
 
+def is_function_of_a_module(method: Any) -> bool:
+    """Return whether a method stands for a function of its module, as `random.gauss` does, and its object has no say."""
+    module = sys.modules.get(type(getattr(method, "__self__", None)).__module__)
+    return module is not None and not is_own(module) and vars(module).get(method.__name__) is method
+
+
 def module_name(path: Path) -> str:
     """Return the name under which a file of the user's is imported: never that of a module of someone else.
 

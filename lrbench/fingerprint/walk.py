@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copyreg
 import enum
 import functools
 import hashlib
@@ -9,12 +10,12 @@ import platform
 import types
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from lrbench.fingerprint import library, syntax
 from lrbench.fingerprint.names import globals_of
-from lrbench.fingerprint.owner import is_generated, is_named, is_own
+from lrbench.fingerprint.owner import is_function_of_a_module, is_generated, is_named, is_own
 
 _DIGEST = 10
 _PLAIN = (str, int, float, complex, bool, bytes, type(None), type(Ellipsis), type(NotImplemented))
@@ -28,7 +29,6 @@ _BUILT_IN = (
     types.MemberDescriptorType,
 )
 _PARTS: Mapping[Any, tuple[str, ...]] = {
-    types.MethodType: ("__func__", "__self__"),
     functools.partial: ("func", "args", "keywords", "__dict__"),
     functools.cached_property: ("func",),
     staticmethod: ("__func__",),
@@ -84,10 +84,12 @@ class _Walk:
             (types.ModuleType, self._module),
             (type, self._class),
             (types.FunctionType, self._function),
+            (types.MethodType, self._method),
             (_BUILT_IN, self._built_in),
             (types.CodeType, self._bytecode),
             (types.CellType, self._cell),
             (types.MappingProxyType, self._mapping),
+            (PurePath, lambda path: _hash("path", str(path))),
             *((kind, self._parts(names)) for kind, names in _PARTS.items()),
         )
 
@@ -180,9 +182,16 @@ class _Walk:
             held |= {f"field {f.name}": (f.default, f.default_factory) for f in fields(kind)}
         return _hash("class", kind.__qualname__, self._pieces("bases", kind.__bases__), self._mapping(held))
 
+    def _method(self, method: types.MethodType) -> bytes:
+        if is_function_of_a_module(method):
+            return _hash("function", method.__qualname__)
+        return self._pieces("method", [method.__func__, method.__self__])
+
     def _built_in(self, thing: Any) -> bytes:
         owner = getattr(thing, "__self__", None)
         name = f"{getattr(thing, '__module__', None)}.{thing.__qualname__}"
+        if is_function_of_a_module(thing):
+            return _hash("function", name)
         return self._pieces(name, [] if isinstance(owner, types.ModuleType) else [owner])
 
     def _cell(self, cell: types.CellType) -> bytes:
@@ -223,7 +232,8 @@ class _Walk:
         if kind.__module__.partition(".")[0] == "lrbench" and is_dataclass(kind):
             return self._record(thing)
         try:
-            reduced = thing.__reduce_ex__(4)
+            reduce = copyreg.dispatch_table.get(kind)
+            reduced = reduce(thing) if reduce else thing.__reduce_ex__(4)
         except Exception as error:
             raise Unhashable(
                 self.way, f"is a {_name(kind)}, which has no content that could be hashed"
