@@ -133,7 +133,7 @@ def evaluate(
         watch = plateau.watch(hyper.plateau, state.plateau, found[problem.objective], count)
         state = state._replace(plateau=watch)
         found[plateau.SCALE] = watch.scale
-    found |= _probed(recipe, hyper, factor, state, count, batch, jax.random.fold_in(noise, count))
+    found |= _probed(recipe, hyper, factor, state, count, batch, (jax.random.fold_in(noise, count), key))
     finite = jnp.isfinite(found["train_loss"]) & jnp.isfinite(optax.tree.norm(state.params))
     bad = jnp.where((state.bad_step < 0) & ~finite, count, state.bad_step)
     found = {name: jnp.where(bad < 0, value, jnp.nan) for name, value in found.items()}
@@ -146,14 +146,20 @@ def pick(data: Any, examples: Int[Array | np.ndarray, " example"]) -> Batch:
 
 
 def _probed(
-    recipe: Recipe, hyper: Hyper, factor: Array, state: State, count: Array, batch: Batch, key: Array
+    recipe: Recipe,
+    hyper: Hyper,
+    factor: Array,
+    state: State,
+    count: Array,
+    batch: Batch,
+    noise: tuple[Array, Array],
 ) -> dict[str, Array]:
-    """Return what the probes say of the step that comes next."""
-    _, update, _, gradient, _ = _next(recipe, hyper, factor, state, count, batch, key)
+    """Return what the probes say of the step that comes next; `noise` is its key, and that of evaluations."""
+    _, update, _, gradient, _ = _next(recipe, hyper, factor, state, count, batch, noise[0])
     problem, factor = recipe.problem, _factor(factor, state)
     rates = {name: rate * factor for name, rate in hyper.learning_rates.items()}
     model, examples = (state.params, state.model), (batch, sample(problem.data.train))
-    seen = probing.view(problem, model, (gradient, update), rates, examples, key)
+    seen = probing.view(problem, model, (gradient, update), rates, examples, noise)
     return probing.measure(recipe.probes, seen)
 
 
