@@ -173,8 +173,9 @@ def _next(
     names = needs.asked(recipe.optimizer)
     if len(hyper.learning_rates) > 1:
         names = tuple(name for name in names if name in needs.BY_PART)
-    more = _more(recipe.problem, names, state, count, batch, key, loss, gradient)
-    update, after = optimizer.update(gradient, state.optimizer, state.params, **more)
+    seen = recipe.problem.scaled(gradient)
+    more = _more(recipe.problem, names, state, count, batch, key, loss, seen)
+    update, after = optimizer.update(seen, state.optimizer, state.params, **more)
     return loss, update, after, gradient, model
 
 
@@ -205,7 +206,7 @@ def _more(
         def loss_of(params: Params, example: Batch) -> Array:
             return problem.training_loss(params, state.model, example, key)[0]
 
-        each: Any = jax.vmap(jax.grad(loss_of), (None, 0))
+        each: Any = jax.vmap(lambda *given: problem.scaled(jax.grad(loss_of)(*given)), (None, 0))
         if not jax.tree.leaves(batch):
             return jax.tree.map(lambda leaf: leaf[None], gradient)
         return each(state.params, single)
@@ -215,7 +216,7 @@ def _more(
         "grad": lambda: gradient,
         "value_fn": lambda: value,
         "obj_fn": lambda: value,
-        "grad_fn": lambda: lambda params, _: jax.grad(value)(params),
+        "grad_fn": lambda: lambda params, _: problem.scaled(jax.grad(value)(params)),
         "example_grads": example_gradients,
         "step": lambda: count,
         "key": lambda: jax.random.fold_in(key, _OPTIMIZER),
