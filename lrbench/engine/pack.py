@@ -295,10 +295,10 @@ class Engine:
     def _race(self, program: Program, runs: Int[np.ndarray, " run"]) -> Race:
         """Return a race of the lines that the runs make: all but the learning rate equal."""
         places = list(self.grid.indices(runs))
-        rates = self.grid.rates(runs)[""]
+        rates, row = self.grid.rates(runs)[""], places[2]
         del places[3]
         _, line = np.unique(np.stack(places), axis=1, return_inverse=True)
-        return Race(line.reshape(-1), rates, self.grid.steps)
+        return Race(line.reshape(-1), rates, row, self.made.schedules)
 
     def _place(
         self, program: Program, runs: Int[np.ndarray, " run"], compiled: batch.Compiled
