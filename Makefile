@@ -115,8 +115,8 @@ $(VENV)/.dev: requirements/dev.txt $(VENV)/.runtime | $(VENV)/.package
 # Installed once: `make clean` and again for the versions of another day. The environment of the locks is not needed.
 $(NEWEST_VENV)/.dev: pyproject.toml
 	@[ -n "$(NEWEST)" ] || { echo "there is no Python newer than 3.11 here: name one, as in: make test-newest NEWEST=/path/to/python3.13" >&2; exit 1; }
-	@"$(NEWEST)" -c 'import sys; sys.exit(sys.version_info < (3, 12))' || \
-	    { echo "the tests of the newest versions need Python 3.12 or newer: name another, as in: make test-newest NEWEST=python3.13" >&2; exit 1; }
+	@"$(NEWEST)" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 12))' 2>/dev/null || \
+	    { echo "$(NEWEST) is no Python 3.12 or newer that makes environments: name another, as in: make test-newest NEWEST=python3.13" >&2; exit 1; }
 	@echo "Installing the newest version of everything into $(NEWEST_VENV) for $(NEWEST) (once, two minutes) ..."
 	@"$(NEWEST)" -m venv --clear $(NEWEST_VENV)
 	@$(NEWEST_VENV)/bin/python -m pip --disable-pip-version-check -qq install --editable '.[dev]'
