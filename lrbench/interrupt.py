@@ -17,7 +17,7 @@ import threading
 import time
 
 CODE = 130
-PATIENCE = 1.5
+PATIENCE = 1.2
 """Seconds between the first signal and the end of the process, for work that saves."""
 SIGNALS = signal.SIGINT, signal.SIGTERM
 LINE = "lrbench: interrupted; finished packs are saved; the same command goes on from there"
