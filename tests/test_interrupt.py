@@ -276,41 +276,49 @@ def _lasts(*words: str) -> float:
 @pytest.mark.timeout(1200)  # a shared machine takes its time
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's /proc")
 def test_signals_at_random_moments(tmp_path: Path) -> None:
-    """From the first import to the end of Python, of `run` and of `report`; one signal or two."""
+    """From the first import to the end of Python, of `run` and of `report`; one signal or two, until a command is done."""
     seed = int(np.random.SeedSequence().generate_state(1)[0])
     print(f"seed {seed}")
     chance, hits = random.Random(seed), collections.Counter[str]()
     (tmp_path / "study.toml").write_text(tomli_w.dumps(STUDY))
-    run = ["run", "study.toml", "--quiet", "--out"]
-    _lasts(*run, "warm")
-    lasts = {"run": _lasts(*run, "whole"), "report": _lasts("report", "whole")}
-    expected = _tables(Path("whole"))
+    commands = {"run": ["run", "study.toml", "--quiet", "--out"], "report": ["report"]}
+    _lasts(*commands["run"], "warm")
+    lasts = {"run": _lasts(*commands["run"], "whole"), "report": _lasts("report", "whole")}
+    expected, folders = _tables(Path("whole")), dict[str, Path]()
+
+    def done(name: str) -> None:
+        folder = folders.pop(name)
+        assert _tables(folder) == expected, name
+        assert not list(folder.rglob(".new-*"))
+        assert not (folder / "checkpoints").exists()
+        assert (folder / "report.html").exists()
+
     for turn in range(SIGNALLED):
-        folder = Path(f"out{turn}")
         name = "run" if turn % 3 else "report"
-        words = [*run, str(folder)] if name == "run" else ["report", str(folder)]
-        if name == "report":
-            shutil.copytree("whole", folder)
+        if name not in folders:
+            folders[name] = Path(f"out{turn}")
+            if name == "report":
+                shutil.copytree("whole", folders[name])
         numbers = chance.choices(interrupt.SIGNALS, k=chance.choice([1, 1, 2]))
         moment = chance.uniform(0, lasts[name])
-        process = _start(*words)
+        process = _start(*commands[name], str(folders[name]))
         time.sleep(moment)
+        began = time.monotonic()
         for number in numbers:
             process.send_signal(number)
             time.sleep(chance.choice([0, 0.1]))
-        began = time.monotonic()
         _, errors = process.communicate(timeout=60)
-        what = f"{name} after {moment:.2f} s of {lasts[name]:.2f}, {numbers}: {errors}"
-        if process.returncode == 0:
-            assert errors == "", what
-        else:
-            assert process.returncode == interrupt.CODE, what
-            assert errors == interrupt.LINE + "\n", what
-        assert time.monotonic() - began < 2 + 3, what  # of a machine that others use, too
+        took = time.monotonic() - began
+        what = f"{name} after {moment:.2f} s of {lasts[name]:.2f}, {numbers}, {took:.2f} s: {errors}"
+        print(what)
         hits[f"{name} {process.returncode}"] += 1
-        _lasts(*run, str(folder))
-        assert _tables(folder) == expected, what
-        assert not list(folder.rglob(".new-*"))
-        assert (folder / "report.html").exists()
-        shutil.rmtree(folder)
-    print(dict(hits), lasts)
+        if process.returncode:
+            assert (process.returncode, errors) == (interrupt.CODE, interrupt.LINE + "\n"), what
+        else:
+            assert errors == "", what
+            done(name)
+        assert took < 2 + 3, what  # of a machine that others use, too
+    for name in list(folders):
+        _lasts(*commands[name], str(folders[name]))
+        done(name)
+    print(dict(hits))
