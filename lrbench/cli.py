@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from importlib import metadata
 from pathlib import Path
@@ -11,11 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lrbench.errors import LrbenchError
+from lrbench.interrupt import CODE, Interrupt
 
 if TYPE_CHECKING:
     from lrbench.pipeline import Finished
 
-DONE, BUG, MISTAKE, FAILED, INTERRUPTED = 0, 1, 2, 3, 130
+DONE, BUG, MISTAKE, FAILED, INTERRUPTED = 0, 1, 2, 3, CODE
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -57,6 +57,7 @@ def options(
 
 @app.command()
 def run(
+    context: typer.Context,
     study: StudyName,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Results folder [results/NAME].")] = None,
     overrides: Overrides = None,
@@ -93,7 +94,7 @@ def run(
         fresh=fresh,
         report=not no_report,
         profile=profile,
-        listener=listener(quiet),
+        listener=listener(quiet, context.obj),
     )
     _print_answer(done.results.folder)
     _print_written(done.results.folder, pictures=not no_report)
@@ -106,6 +107,7 @@ def run(
 
 @app.command()
 def find(
+    context: typer.Context,
     study: StudyName,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Results folder [results/NAME_find].")
@@ -120,7 +122,12 @@ def find(
     from lrbench.range_test import execute, text
 
     done = execute(
-        study, out, devices=_count(devices), overrides=overrides or (), trust=trust, listener=listener(quiet)
+        study,
+        out,
+        devices=_count(devices),
+        overrides=overrides or (),
+        trust=trust,
+        listener=listener(quiet, context.obj),
     )
     if not done.results.finders.empty:
         typer.echo(text(done.results))
@@ -173,13 +180,13 @@ def list_(
 
 
 @app.command()
-def report(folder: Folder) -> None:
+def report(context: typer.Context, folder: Folder) -> None:
     """Make every table, plot and the report of a folder anew from its parts."""
     from lrbench.pipeline import rebuild
     from lrbench.progress import listener
     from lrbench.store import Store
 
-    rebuild(Store(folder), listener=listener(quiet=False))
+    rebuild(Store(folder), listener=listener(False, context.obj))
     _print_written(folder, pictures=True)
 
 
@@ -216,6 +223,7 @@ def export(
 
 @app.command()
 def experiment(
+    context: typer.Context,
     name: Annotated[str, typer.Argument(metavar="NAME", help="One of `lrbench list experiments`.")],
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Its folder [results/NAME].")] = None,
     overrides: Annotated[
@@ -231,7 +239,11 @@ def experiment(
 
     try:
         answer = perform(
-            name, out, overrides=overrides or (), devices=_count(devices), listener=listener(quiet)
+            name,
+            out,
+            overrides=overrides or (),
+            devices=_count(devices),
+            listener=listener(quiet, context.obj),
         )
     except Unfinished as error:
         _print_failures(error.finished)
@@ -270,13 +282,17 @@ def speed() -> None:
     typer.echo(made())
 
 
-def main() -> None:
-    """Run the command line; a user's mistake is one line and exit code 2; SIGTERM does what Ctrl-C does."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+def main(interrupt: Interrupt | None = None) -> None:
+    """Run the command line; a user's mistake is one line and exit code 2.
+
+    Args:
+        interrupt: says whether long work is to end.
+
+    Raises:
+        KeyboardInterrupt: if it ended for that.
+    """
     try:
-        code = app(standalone_mode=False)
-    except KeyboardInterrupt:
-        code = INTERRUPTED
+        code = app(standalone_mode=False, obj=interrupt or Interrupt())
     except _UsageError as error:
         if not sys.argv[1:]:
             error.show()
@@ -286,10 +302,8 @@ def main() -> None:
     except LrbenchError as error:
         typer.echo(f"lrbench: {error}", err=True)
         sys.exit(MISTAKE)
-    if code == INTERRUPTED:
-        typer.echo(
-            "lrbench: interrupted; finished packs are saved; the same command goes on from there", err=True
-        )
+    if code == INTERRUPTED:  # typer has made this of it
+        raise KeyboardInterrupt
     sys.exit(code or DONE)
 
 

@@ -8,7 +8,7 @@ import shutil
 import tempfile
 import time
 import weakref
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,7 +36,7 @@ _TRIES = 3
 
 
 class Listener:
-    """Told how a study goes on; this one keeps quiet."""
+    """Told how a study goes on, and asked whether it shall; this one keeps quiet, and never ends it."""
 
     def say(self, text: str) -> None:
         """Take one line that a person should read."""
@@ -52,6 +52,15 @@ class Listener:
 
     def end(self) -> None:
         """Training is over."""
+
+    def stopping(self) -> bool:
+        """Return whether the work is to end; asked after every segment, pack, table and plot."""
+        return False
+
+    def check(self) -> None:
+        """Raise `KeyboardInterrupt` if the work is to end."""
+        if self.stopping():
+            raise KeyboardInterrupt
 
 
 @dataclass(frozen=True)
@@ -220,7 +229,7 @@ def _execute_parts(wanted: Parts, store: Store, how: _How, listener: Listener) -
     for number, (name, part) in enumerate(wanted.studies.items(), 1):
         listener.say(f"part {name} ({number} of {len(wanted.studies)})")
         done.append(execute(part, store.folder / name, listener=listener, **dataclasses.asdict(how)))
-    results = several.rebuild(store, report=how.report)
+    results = several.rebuild(store, report=how.report, check=listener.check)
     failures = tuple(failed for part in done for failed in part.failures)
     traces = [part.profile for part in done if part.profile]
     return Finished(results, sum(part.trained for part in done), failures, traces[0] if traces else None)
@@ -245,22 +254,21 @@ def rebuild(
         report: whether plots and the report are made too.
         seconds: wall time so far, by name; filled in.
         failures: packs that failed; left out, those that the manifest names.
-        listener: told what is set aside.
+        listener: told what is set aside, and asked after every table and plot whether to go on.
 
     Raises:
         StoreError: if it is no results folder, cannot be written, or another process works on it.
     """
-    manifest = dict(manifest or store.manifest)
+    manifest, listener = dict(manifest or store.manifest), listener or Listener()
     if "parts" in manifest:
         with lock.holding(store.folder):
             for part in several.stores(store).values():
                 rebuild(part, report=report, listener=listener)
-            return several.rebuild(store, report=report)
+            return several.rebuild(store, report=report, check=listener.check)
     if "grid" not in manifest:
         raise StoreError(
             f"{store.folder}: is no results folder (no manifest.json); `lrbench run STUDY` makes one"
         )
-    listener = listener or Listener()
     whole = Grid.from_dict(manifest["grid"]) if whole is None else whole
     seconds = {} if seconds is None else seconds
     with lock.holding(store.folder):
@@ -290,7 +298,7 @@ def _rebuild(
     objectives = manifests.objectives(manifest)
     manifest |= {"thresholds": thresholds.asdict(), "objectives": objectives}
     began = time.perf_counter()
-    tables.build(store, whole, thresholds, objectives, manifest.get("target"))
+    tables.build(store, whole, thresholds, objectives, manifest.get("target"), listener.check)
     seconds["tables"] = time.perf_counter() - began
     if failures is not None:
         manifest["failures"] = [manifests.failure(whole, failed.pack, failed.error) for failed in failures]
@@ -300,7 +308,7 @@ def _rebuild(
     results = Results(store.folder)
     if report and not too_many(results):
         began = time.perf_counter()
-        write_pictures(results)
+        write_pictures(results, listener.check)
         seconds["plots and report"] = time.perf_counter() - began
     elif report:
         remove_pictures(results)
@@ -446,7 +454,7 @@ def _train(
 ) -> list[Outcome]:
     """Have every pack that has runs left executed; return what became of each."""
     study, steps = engine.study, engine.grid.steps
-    launch: Callable[..., Iterable[Outcome]] = catalog.get("launcher", launcher).load()
+    launch: Callable[..., Generator[Outcome, None, None]] = catalog.get("launcher", launcher).load()
     # A program that cannot be made, of 0 lanes, is one pack, which fails.
     lanes_per_pack = [
         lanes or len(program.runs)
@@ -457,8 +465,9 @@ def _train(
     work = Work(study, store.folder.resolve(), tuple(lanes_per_pack), engine.count, bench=bench)
     packs: list[Pack] = list(engine.grid.packs(lanes_per_pack, left))
     outcomes = []
+    launched = launch(packs, work, **study.launcher.get(launcher, {}))
     try:
-        for outcome in launch(packs, work, **study.launcher.get(launcher, {})):
+        for outcome in launched:
             if outcome.part or outcome.url:
                 pack_id = outcome.pack.pack_id
                 store.take_part(pack_id, outcome.part or Objects(outcome.url).read(pack_id))
@@ -466,7 +475,9 @@ def _train(
             if outcome.process != this_process() and not outcome.error:
                 listener.advance(len(outcome.pack.runs), steps)
             outcomes.append(dataclasses.replace(outcome, part=b""))
+            listener.check()
     finally:
+        launched.close()  # a cluster that it started ends with it
         engine.close()
         listener.end()
     return outcomes

@@ -6,6 +6,7 @@ import contextlib
 import functools
 import os
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -217,9 +218,17 @@ def remove_pictures(results: Results) -> None:
         (results.folder / "plots").rmdir()
 
 
-def write_pictures(results: Results) -> list[Path]:
-    """Write every plot that has something to show as PNG and SVG, and the report, and return their paths."""
-    written = [path for name in catalog.names("plot") for path in write_plot(results, name)]
+def write_pictures(results: Results, check: Callable[[], None] = lambda: None) -> list[Path]:
+    """Write every plot that has something to show as PNG and SVG, and the report, and return their paths.
+
+    Args:
+        results: whose plots.
+        check: called after every plot; what it raises ends the writing.
+    """
+    written = []
+    for name in catalog.names("plot"):
+        written += write_plot(results, name)
+        check()
     return [*written, Store(results.folder).write_text("report.html", results.report())]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from lrbench import manifest as manifests
@@ -34,18 +34,26 @@ def stores(store: Store) -> dict[str, Store]:
     return {name: part for name, part in found.items() if "grid" in part.manifest}
 
 
-def rebuild(store: Store, *, report: bool) -> Results:
-    """Judge what the parts hold: `claims.csv`, and the pictures and the page where they are wanted."""
+def rebuild(store: Store, *, report: bool, check: Callable[[], None]) -> Results:
+    """Judge what the parts hold: `claims.csv`, and the pictures and the page where they are wanted.
+
+    Args:
+        store: the folder of the study.
+        report: whether pictures and the page are wanted.
+        check: called after the table and every picture; what it raises ends the writing.
+    """
     from lrbench import claims
 
     parts = stores(store)
     judged = claims.judge({name: Results(part.folder) for name, part in parts.items()})
     store.write_table("claims", claims.table(judged))
+    check()
     store.write_manifest({**store.manifest, **_account(parts), "limits": claims.LIMITS.asdict()})
     if report:
         pictures = claims.pictures(judged)
         for name, figure in pictures.items():
             store.write_picture(f"plots/{name}", figure)
+            check()
         store.write_text("report.html", claims.page(judged, pictures, store.manifest))
     return Results(store.folder)
 

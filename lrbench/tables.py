@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, groupby
 from pathlib import Path
@@ -45,6 +45,7 @@ def build(
     thresholds: Thresholds,
     objectives: Mapping[str, str],
     target: float | None = None,
+    check: Callable[[], None] = lambda: None,
 ) -> None:
     """Make every table of a results folder from its parts.
 
@@ -54,15 +55,20 @@ def build(
         thresholds: of the verdicts.
         objectives: problem name → `valid_loss` or `train_loss`.
         target: the loss of `steps_to_target`; left out, what the median optimizer's best rate reaches.
+        check: called between the tables; what it raises ends the making.
     """
     holdings = store.holdings(grid.run_ids, stopped=grid.race)
     batches = list(_batches(grid, holdings, objectives))
     with store.scratch("runs.arrow") as path:
         blocks = _read(store, grid, batches, path)
+        check()
         whole = _Whole.of(grid, blocks, thresholds, objectives, target)
+        check()
         reached = _steps_to_target(store, grid, batches, whole.target)
+        check()
         sensitivity, tests = _write(store, grid, blocks, whole, reached, thresholds, objectives)
         store.write_table("sensitivity", sensitivity)
+        check()
         compared = analysis.compare(
             sensitivity,
             (whole.initial - whole.least)[grid.indices(whole.lines)[0]],
@@ -72,7 +78,9 @@ def build(
             objectives,
         )
         store.write_table("comparison", compared)
+        check()
     store.write_table("ranking", analysis.ranking(sensitivity, thresholds))
+    check()
     _write_finders(store, grid, holdings, tests)
 
 

@@ -55,6 +55,10 @@ class Traced(Listener):
             self._clock.join()
         self._inner.end()
 
+    def stopping(self) -> bool:
+        """Pass it on."""
+        return self._inner.stopping()
+
     def _start(self) -> None:
         import jax
 

@@ -145,6 +145,11 @@ class Work:
         if self.bench is not None and self.bench.listener is not None:
             self.bench.listener.say(text)
 
+    def check(self) -> None:
+        """Raise `KeyboardInterrupt` if this process is to end; called again and again while others train."""
+        if self.bench is not None and self.bench.listener is not None:
+            self.bench.listener.check()
+
     def failed(self, pack: Pack, error: BaseException) -> Outcome:
         """Return the outcome of a pack that could not be worked on."""
         return Outcome(pack, {}, f"{type(error).__name__}: {' '.join(str(error).split())}")
@@ -190,6 +195,10 @@ class Bench:
         say = self.listener.say if self.listener else _keep_quiet
         return checkpoints.Folder(self.store.folder, pack.pack_id, every, say) if every else None
 
+    def stopping(self) -> bool:
+        """Return whether this process is to end."""
+        return self.listener is not None and self.listener.stopping()
+
     def train(self, pack: Pack, run_ids: np.ndarray, keeper: Folder | None = None) -> Part:
         """Train a pack; return its part."""
         engine, listener = self.engine, self.listener
@@ -199,7 +208,7 @@ class Bench:
                 f"{engine.grid.problems[program.problem].name} × {engine.optimizer_name(program)}"
             )
         progress = listener.advance if listener else None
-        curves = engine.run(pack, self.lanes_per_pack[pack.program], progress, keeper)
+        curves = engine.run(pack, self.lanes_per_pack[pack.program], progress, keeper, self.stopping)
         return Part(
             pack.pack_id,
             run_ids,

@@ -67,11 +67,13 @@ class Bench:
 
     def write_table(self, name: str, frame: pd.DataFrame) -> tuple[Path, ...]:
         """Write a table as CSV and Parquet, and return the paths."""
+        self.listener.check()
         Store(self.folder).write_table(name, frame)
         return tuple(self.folder / f"{name}.{kind}" for kind in ("csv", "parquet"))
 
     def write_picture(self, name: str, figure: Figure) -> tuple[Path, ...]:
         """Write a picture as PNG and SVG, and return the paths."""
+        self.listener.check()
         return Store(self.folder).write_picture(name, figure)
 
 

@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import time
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
@@ -65,7 +65,7 @@ def slurm(
     cpus: int = 0,
     memory: str = "",
     detach: bool = False,
-) -> Iterator[Outcome]:
+) -> Generator[Outcome, None, None]:
     """Execute packs in an array of Slurm jobs, balanced by what they are estimated to cost.
 
     The results folder must be one that all nodes see. A job that is preempted, or whose time is over, is put back into the
@@ -179,7 +179,15 @@ def _wait(packs: Sequence[Pack], work: Work, jobs: dict[str, list[str]]) -> Iter
             ended = {job for job in jobs if job not in found}
         pause = pause if len(left) < len(waiting) else min(1.2 * pause, _LAST_POLL)
         if waiting := left:
-            time.sleep(pause)
+            _sleep(pause, work)
+
+
+def _sleep(seconds: float, work: Work) -> None:
+    """Sleep, unless the command is to end meanwhile."""
+    while seconds > 0:
+        work.check()
+        time.sleep(min(_FIRST_POLL, seconds))
+        seconds -= _FIRST_POLL
 
 
 def _reason(folder: Path, job: str, pack_id: str) -> Exception:
