@@ -157,7 +157,7 @@ def test_packs_hold_every_run_that_is_left_once(
 
 
 FIRST = [b"fdcd002a1ac9245b22a5", b"74804b05306c395d12e5"]
-LAST = b"5cf61c9a83b9433aaa79"
+LAST = b"7f4b724130f0a710aac7"  # of the second revision of digits_mlp
 
 
 def test_a_revision_and_a_parameter_that_came_later_in_the_identity(
