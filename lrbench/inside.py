@@ -11,8 +11,8 @@ import shutil
 import stat
 from collections.abc import Iterator
 from fnmatch import fnmatch
+from io import BufferedReader
 from pathlib import Path, PurePath
-from typing import BinaryIO
 
 from lrbench.errors import StoreError
 
@@ -64,7 +64,7 @@ def there(folder: Path, name: str | PurePath) -> bool:
     return os.path.lexists(path(folder, name))
 
 
-def opened(folder: Path, name: str | PurePath) -> BinaryIO:
+def opened(folder: Path, name: str | PurePath) -> BufferedReader:
     """Open a file of a results folder for reading.
 
     Raises:

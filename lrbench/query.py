@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import pandas as pd
 import pyarrow.dataset
@@ -107,7 +108,7 @@ def _cell(value: Any) -> str:
     return written if len(written) <= MOST_CHARACTERS else written[: MOST_CHARACTERS - 1] + "…"
 
 
-def _open(opened: Tables, name: str) -> BinaryIO:
+def _open(opened: Tables, name: str) -> BufferedReader:
     path = opened.folder / f"{name}.parquet"
     try:
         return opened.open(path.name)
@@ -115,7 +116,7 @@ def _open(opened: Tables, name: str) -> BinaryIO:
         raise StoreError(f"{path}: cannot be read: {error.strerror or error}") from error
 
 
-def _dataset(file: BinaryIO, path: Path) -> pyarrow.dataset.Dataset:
+def _dataset(file: BufferedReader, path: Path) -> pyarrow.dataset.Dataset:
     kind = pyarrow.dataset.ParquetFileFormat()
     try:
         whole = kind.make_fragment(file)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Sized
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -104,8 +104,8 @@ class Grid(_Record):
         if self.evaluate_every > self.steps or self.steps > self.evaluate_every * MOST_EVALUATIONS:
             raise ValueError(f"evaluate_every = {self.evaluate_every} does not fit steps = {self.steps}")
         kinds = (self.problems, self.optimizers, self.schedules)
-        axes = (*kinds, self.learning_rates, *self.named_rates.values(), self.seeds)
-        if (runs := math.prod(map(len, axes))) > MOST_RUNS:
+        axes: list[Sized] = [*kinds, self.learning_rates, *self.named_rates.values(), self.seeds]
+        if (runs := math.prod(len(axis) for axis in axes)) > MOST_RUNS:
             raise ValueError(f"has {runs:,} runs; at most {MOST_RUNS:,} are allowed")
         for variants in kinds:
             _columns(variants)

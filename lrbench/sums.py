@@ -6,8 +6,9 @@ import contextlib
 import hashlib
 import os
 from collections.abc import Callable, Mapping
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO, TypedDict
+from typing import TypedDict
 
 from lrbench import inside
 from lrbench.errors import StoreError
@@ -36,7 +37,7 @@ class ChangedTable(StoreError):
         )
 
 
-def of(file: BinaryIO) -> Sum:
+def of(file: BufferedReader) -> Sum:
     """Return size and sum of an open file, from its beginning; it stands there again afterwards."""
     file.seek(0)
     # hashlib's own default would be the 512 bits of blake2b.
@@ -62,7 +63,7 @@ class Tables:
         self._sums = sums()
         self._sound: set[tuple[int, ...]] = set()
 
-    def open(self, name: str) -> BinaryIO:
+    def open(self, name: str) -> BufferedReader:
         """Open the file of a table, such as `runs.parquet`, once it is checked.
 
         Raises:
@@ -117,7 +118,7 @@ class Tables:
             return True
         return False
 
-    def _changed(self, file: BinaryIO, name: str) -> str:
+    def _changed(self, file: BufferedReader, name: str) -> str:
         """Return in what an open table differs from what the manifest says; nothing, if it does not."""
         known = self._sums.get(name)
         if known is None or _key(file) in self._sound:
@@ -130,7 +131,7 @@ class Tables:
         return ""
 
 
-def _key(file: BinaryIO) -> tuple[int, ...]:
+def _key(file: BufferedReader) -> tuple[int, ...]:
     """Return what tells an open file from any other, and from itself after a change."""
     known = os.fstat(file.fileno())
     return known.st_dev, known.st_ino, known.st_size, known.st_mtime_ns
