@@ -15,15 +15,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lrbench import catalog, grid, lock, parts, several, study
+from lrbench import catalog, grid, inside, lock, parts, several, study
 from lrbench import manifest as manifests
 from lrbench.errors import StoreError, StudyError
 from lrbench.grid import Grid, Pack
 from lrbench.objects import Objects
+from lrbench.part_file import DamagedPart
 from lrbench.parts import Parts
 from lrbench.results import MOST_ROWS, MOST_RUNS, Results, remove_pictures, too_many, write_pictures
-from lrbench.store import MANIFEST, DamagedPart, Store
+from lrbench.store import MANIFEST, Store
 from lrbench.study import Study
+from lrbench.sums import SURFACES
 from lrbench.work import Bench, Outcome, Work, this_process
 
 if TYPE_CHECKING:
@@ -161,7 +163,7 @@ def _execute(wanted: Study, whole: Grid, store: Store, how: _How, listener: List
     began = time.perf_counter()
     seconds: dict[str, float] = {}
     # What the manifest says of problems and schedules belongs to its grid: another grid is described anew.
-    if not held.all() or not manifests.describes(manifest, whole):
+    if not held.all() or not manifests.describes(manifest, whole) or store.tables.lacks(SURFACES):
         engine = _describe(wanted, whole, store, manifest, how.devices)
         seconds["starting"] = time.perf_counter() - began
     outcomes: list[Outcome] = []
@@ -215,7 +217,9 @@ def _describe(
     manifest |= manifests.describe(engine, whole, manifest)
     store.write_manifest(manifest)
     if surfaces := engine.surfaces():
+        store.forget_sums(manifest, SURFACES)
         store.write_table("surfaces", tables.surfaces(whole, surfaces), csv=False)
+        store.write_manifest(manifest)
     return engine
 
 
@@ -228,7 +232,9 @@ def _execute_parts(wanted: Parts, store: Store, how: _How, listener: Listener) -
     done = []
     for number, (name, part) in enumerate(wanted.studies.items(), 1):
         listener.say(f"part {name} ({number} of {len(wanted.studies)})")
-        done.append(execute(part, store.folder / name, listener=listener, **dataclasses.asdict(how)))
+        done.append(
+            execute(part, inside.path(store.folder, name), listener=listener, **dataclasses.asdict(how))
+        )
     results = several.rebuild(store, report=how.report, check=listener.check)
     failures = tuple(failed for part in done for failed in part.failures)
     traces = [part.profile for part in done if part.profile]
@@ -265,15 +271,20 @@ def rebuild(
             for part in several.stores(store).values():
                 rebuild(part, report=report, listener=listener)
             return several.rebuild(store, report=report, check=listener.check)
-    if "grid" not in manifest:
+    if not {"grid", "problems"} <= manifest.keys():
         raise StoreError(
-            f"{store.folder}: is no results folder (no manifest.json); `lrbench run STUDY` makes one"
+            f"{store.folder}: is no results folder (manifest.json is not there, or says of no grid and problems); "
+            "`lrbench run STUDY` makes one"
         )
     whole = Grid.from_dict(manifest["grid"]) if whole is None else whole
     seconds = {} if seconds is None else seconds
     with lock.holding(store.folder):
         for line in store.mend():
             listener.say(line)
+        for name, changed in store.tables.changed().items():
+            listener.say(str(changed))
+            if name == SURFACES:
+                inside.remove(store.folder, name)
         while True:
             try:
                 return _rebuild(store, whole, manifest, report, seconds, failures, listener)
@@ -297,6 +308,7 @@ def _rebuild(
     thresholds = Thresholds()
     objectives = manifests.objectives(manifest)
     manifest |= {"thresholds": thresholds.asdict(), "objectives": objectives}
+    store.forget_sums(manifest)
     began = time.perf_counter()
     tables.build(store, whole, thresholds, objectives, manifest.get("target"), listener.check)
     seconds["tables"] = time.perf_counter() - began
@@ -388,7 +400,7 @@ def _open(store: Store, fresh: bool, listener: Listener) -> None:
     """Refuse to write among files that are no study's; set aside what is there where that is wanted."""
     if store.folder.exists() and not store.folder.is_dir():
         raise StoreError(f"{store.folder}: is a file; choose another --out")
-    known = (store.folder / MANIFEST).exists() or bool(store.part_files())
+    known = os.path.lexists(store.folder / MANIFEST) or bool(store.part_files())
     if not known and any(store.folder.glob("[!.]*")):
         raise StoreError(f"{store.folder}: holds other files and no study; choose another --out")
     if fresh:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pyarrow.dataset
 
+from lrbench import inside
 from lrbench.errors import DataError, StoreError
+from lrbench.sums import Tables
 from lrbench.tabulate import aligned
 
 MOST_ROWS = 100
@@ -24,11 +28,11 @@ _CLOSED: dict[str, str | bool | int | float | list[str]] = {
 }
 
 
-def query(folder: Path, sql: str) -> pd.DataFrame:
+def query(opened: Tables, sql: str) -> pd.DataFrame:
     """Return what a statement of SQL selects from the tables of a folder: runs, curves, summary, sensitivity, ...
 
     Args:
-        folder: its `*.parquet` files are tables of that name.
+        opened: a folder's `*.parquet` files, which are tables of that name.
         sql: one statement, in DuckDB's dialect. It can neither write nor read another file, nor the network.
 
     Raises:
@@ -39,10 +43,12 @@ def query(folder: Path, sql: str) -> pd.DataFrame:
         import duckdb
     except ImportError as error:
         raise DataError("query needs DuckDB; get it with: pip install 'lrbench[query]'") from error
-    names = tables(folder)
-    with duckdb.connect(":memory:", config=_CLOSED) as connection:
-        for name in names:
-            connection.register(name, _dataset(folder / f"{name}.parquet"))
+    names = tables(opened.folder)
+    with contextlib.ExitStack() as stack:
+        files = {name: stack.enter_context(_open(opened, name)) for name in names}
+        connection = stack.enter_context(duckdb.connect(":memory:", config=_CLOSED))
+        for name, file in files.items():
+            connection.register(name, _dataset(file, opened.folder / f"{name}.parquet"))
         connection.execute("SET lock_configuration = true")
         try:
             statements = connection.extract_statements(sql)
@@ -61,7 +67,11 @@ def tables(folder: Path) -> list[str]:
     Raises:
         StoreError: if there are none.
     """
-    names = sorted(path.stem for path in folder.glob("[!.]*.parquet"))
+    names = [
+        name.removesuffix(".parquet")
+        for name in inside.names(folder, "")
+        if name.endswith(".parquet") and not name.startswith(".")
+    ]
     if not names:
         raise StoreError(f"{folder}: has no tables; `lrbench run STUDY` or `lrbench report DIR` makes them")
     return names
@@ -98,8 +108,18 @@ def _cell(value: Any) -> str:
     return written if len(written) <= MOST_CHARACTERS else written[: MOST_CHARACTERS - 1] + "…"
 
 
-def _dataset(path: Path) -> pyarrow.dataset.Dataset:
+def _open(opened: Tables, name: str) -> BufferedReader:
+    path = opened.folder / f"{name}.parquet"
     try:
-        return pyarrow.dataset.dataset(path)
+        return opened.open(path.name)
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be read: {error.strerror or error}") from error
+
+
+def _dataset(file: BufferedReader, path: Path) -> pyarrow.dataset.Dataset:
+    kind = pyarrow.dataset.ParquetFileFormat()
+    try:
+        whole = kind.make_fragment(file)
+        return pyarrow.dataset.FileSystemDataset([whole], whole.physical_schema, kind)
     except (OSError, ValueError) as error:
         raise StoreError(f"{path}: cannot be read; `lrbench report {path.parent}` makes it anew") from error

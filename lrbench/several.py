@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from lrbench import inside
 from lrbench import manifest as manifests
 from lrbench.errors import StoreError
 from lrbench.parts import Parts
@@ -30,7 +31,7 @@ def describe(store: Store, wanted: Parts) -> None:
 
 def stores(store: Store) -> dict[str, Store]:
     """Return the results folders of the parts that were begun."""
-    found = {name: Store(store.folder / name) for name in store.manifest["parts"]}
+    found = {name: Store(inside.path(store.folder, name)) for name in store.manifest["parts"]}
     return {name: part for name, part in found.items() if "grid" in part.manifest}
 
 
@@ -45,6 +46,7 @@ def rebuild(store: Store, *, report: bool, check: Callable[[], None]) -> Results
     from lrbench import claims
 
     parts = stores(store)
+    store.forget_sums(store.manifest)
     judged = claims.judge({name: Results(part.folder) for name, part in parts.items()})
     store.write_table("claims", claims.table(judged))
     check()

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lrbench import costs, grid, identity, part_index
+from lrbench import costs, grid, identity
 from lrbench.errors import LaunchError
 from lrbench.grid import Pack
 from lrbench.objects import Objects
-from lrbench.store import Part, Store, part_bytes
+from lrbench.part_file import Part, part_bytes
+from lrbench.store import Store
 from lrbench.study import Study
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ class Work:
 
     def look(self, pack: Pack) -> Outcome | None:
         """Return the outcome of a pack whose part lies in the results folder, whoever made it; `None` if there is none."""
-        there = (self.folder / part_index.place(pack.pack_id)).exists()
+        there = Store(self.folder).has_part(pack.pack_id)
         return Outcome(pack, {}, process="another") if there else None
 
     def costs(self, packs: Sequence[Pack]) -> list[float]:

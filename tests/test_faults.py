@@ -37,8 +37,9 @@ from lrbench import checkpoints, cli, lock, pipeline, store
 from lrbench.engine.pack import Curves, Engine
 from lrbench.errors import LrbenchError, StoreError, StudyError
 from lrbench.grid import Grid, of_study
+from lrbench.part_file import DamagedPart
 from lrbench.plan import plan
-from lrbench.store import DamagedPart, Store
+from lrbench.store import Store
 from lrbench.study import read
 
 # ---- half a pack ----

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lrbench import catalog
+from lrbench import catalog, inside
 from lrbench.errors import StudyError
 from lrbench.pipeline import Finished, Listener, execute
 from lrbench.results import Results
@@ -58,9 +58,8 @@ class Bench:
         Raises:
             Unfinished: if some of its packs failed.
         """
-        finished = execute(
-            study, self.folder / study["name"], devices=self.devices, report=False, listener=self.listener
-        )
+        folder = inside.path(self.folder, study["name"])
+        finished = execute(study, folder, devices=self.devices, report=False, listener=self.listener)
         if finished.failures:
             raise Unfinished(finished)
         return finished.results
