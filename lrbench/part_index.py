@@ -20,6 +20,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lrbench.errors import StoreError
+
 NEW = ".new-"
 """How the name of a file begins that is not finished."""
 INDEX = ".index"
@@ -68,9 +70,22 @@ def files(parts: Path) -> list[Path]:
 
 
 def stamps(parts: Path) -> Stamps:
-    """Return the size and the time of change of every part below a folder, by its folder and its name."""
-    folders = [parts, *(path for path in parts.glob("[!.]*") if path.is_dir())] if parts.is_dir() else []
-    return {folder: _stamps(folder) for folder in folders}
+    """Return the size and the time of change of every part below a folder, by its folder and its name.
+
+    Raises:
+        StoreError: if one of the folders cannot be read, or is none: parts that are not seen would be trained again.
+    """
+    try:
+        with os.scandir(parts) as entries:
+            inner = sorted(each.name for each in entries if not each.name.startswith(".") and each.is_dir())
+        return {folder: _stamps(folder) for folder in (parts, *(parts / name for name in inner))}
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        path = error.filename or parts
+        raise StoreError(
+            f"{path}: cannot be read: {error.strerror}; make a folder of it that you may read, or start anew with --fresh"
+        ) from error
 
 
 def glances(there: Stamps, look: Callable[[Path], Glance | None]) -> dict[Path, list[Glance]]:

@@ -29,7 +29,7 @@ import pyarrow.parquet as pq
 from jaxtyping import Bool, Float, Int
 
 from lrbench import lock, part_index
-from lrbench.errors import StoreError
+from lrbench.errors import StoreError, path_of
 from lrbench.part_index import NEW, Glance, Stamps
 from lrbench.places import Places
 from lrbench.sheet import Sheet
@@ -124,7 +124,7 @@ class Store:
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         """Nothing is read or made yet."""
-        self.folder = Path(folder)
+        self.folder = path_of(folder)
         self._stamps: Stamps = {}
         self._glances: dict[Path, list[Glance]] | None = {}
         self._damaged: list[DamagedPart] = []
@@ -367,10 +367,11 @@ class Store:
     def _name(self, temporary: Path, name: str) -> None:
         """Flush a temporary file to disk, and give it its name."""
         path = self.folder / name
-        temporary.chmod(0o644)
-        _flush(temporary)
-        temporary.replace(path)
-        _flush(path.parent)
+        with _telling(path):
+            temporary.chmod(0o644)
+            _flush(temporary)
+            temporary.replace(path)
+            _flush(path.parent)
 
 
 def holds(file: Any, path: Path, run_ids: np.ndarray) -> bool:

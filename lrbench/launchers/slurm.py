@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lrbench.errors import LaunchError
+from lrbench.launchers import Word
 from lrbench.store import Store
 
 if TYPE_CHECKING:
@@ -58,12 +59,12 @@ def slurm(
     work: Work,
     *,
     jobs: int = 1,
-    partition: str = "",
-    account: str = "",
+    partition: Word = "",
+    account: Word = "",
     minutes: int = 60,
-    gres: str = "",
+    gres: Word = "",
     cpus: int = 0,
-    memory: str = "",
+    memory: Word = "",
     detach: bool = False,
 ) -> Iterator[Outcome]:
     """Execute packs in an array of Slurm jobs, balanced by what they are estimated to cost.
@@ -143,8 +144,11 @@ def _submit(folder: Path, each: list[Share], minutes: int, given: dict[str, Any]
         from submitit.core.utils import FailedJobError, FailedSubmissionError
     except ImportError as error:
         raise LaunchError("--launcher slurm: needs submitit; pip install 'lrbench[slurm]'") from error
-    if shutil.which("sbatch") is None:
-        raise LaunchError("--launcher slurm: there is no sbatch here; start it where jobs can be submitted")
+    for command in ("sbatch", "srun"):
+        if shutil.which(command) is None:
+            raise LaunchError(
+                f"--launcher slurm: there is no {command} here; start it where jobs can be submitted"
+            )
     folder.mkdir(parents=True, exist_ok=True)
     executor = submitit.SlurmExecutor(folder, max_num_timeout=_REQUEUES)
     name = f"lrbench-{each[0].work.study.name}"
