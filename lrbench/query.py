@@ -55,7 +55,7 @@ def shown(folder: Path, sql: str, timeout: float = TIMEOUT) -> str:
 
     The arguments and errors are those of `query`.
     """
-    with _selected(folder, sql, timeout) as found:
+    with machine.bounded(), _selected(folder, sql, timeout) as found:
         return text(found.fetch_df_chunk())
 
 
