@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any, Literal, TypeVar, Union
+from typing import Annotated, Any, Literal, TypeVar, Union
 
 from lrbench.errors import StudyError
 
@@ -40,6 +40,13 @@ OPTIONS = "_options.py"
 """A file of a room whose public functions are options of every entry; each is off at 0."""
 REQUIRED: Any = inspect.Parameter.empty
 Function = TypeVar("Function", bound=Callable[..., Any])
+CHARACTERS: Mapping[str, str] = {
+    "Word": "A-Za-z0-9_.:,=@%+-",
+    "Address": r"A-Za-z0-9_.:,=@%+/?&~#\[\]-",
+}
+"""The characters of texts whose annotation is one of these names: those of launchers, which reach scripts and networks."""
+LONGEST_LIST = 1000
+"""The most items of one value that is a list, such as the layers of a network; a list of texts has no limit."""
 Part = str | dict[str, bool | int | float | str | list[Any]]
 """A schedule that is part of another one: a name, or a table with a name and parameters."""
 
@@ -74,6 +81,9 @@ class Parameter:
 
         if isinstance(value, bool) and self.annotation in {"float", "int"}:
             raise ValueError(f"must be {_article(self.annotation)}")
+        counted = self.sequence and not self.annotation.startswith("tuple[str")
+        if counted and isinstance(value, list | tuple) and len(value) > LONGEST_LIST:
+            raise ValueError(f"has {len(value):,} items; at most {LONGEST_LIST:,} are allowed")
         try:
             return _adapter(self.annotation).validate_python(value)
         except ValidationError as error:
@@ -321,7 +331,7 @@ def _resolved(node: ast.expr) -> Any:
         case ast.Constant(value=None | builtins.Ellipsis as value):
             return value
         case ast.Name(id=name):
-            return _TYPES.get(name, Any)
+            return _of_characters(name) if name in CHARACTERS else _TYPES.get(name, Any)
         case ast.BinOp(left=left, op=ast.BitOr(), right=right):
             return Union[_resolved(left), _resolved(right)]  # noqa: UP007 -- made from two values
         case ast.Subscript(value=ast.Name(id=name) | ast.Attribute(attr=name), slice=inner):
@@ -332,12 +342,20 @@ def _resolved(node: ast.expr) -> Any:
     return Any
 
 
+def _of_characters(name: str) -> Any:
+    from pydantic import StringConstraints  # slow to import, as above
+
+    return Annotated[str, StringConstraints(pattern=f"^[{CHARACTERS[name]}]*$")]
+
+
 def _article(annotation: str) -> str:
     words = {
         "float": "a number",
         "int": "a whole number",
         "bool": "true or false",
         "str": "a text",
+        "Word": f"a text of the characters {CHARACTERS['Word']}",
+        "Address": "an address or a URL, of the characters " + CHARACTERS["Address"].replace("\\", ""),
         "tuple[int, ...]": "a list of whole numbers",
         "tuple[float, ...]": "a list of numbers",
         "tuple[str, ...]": "a list of texts",

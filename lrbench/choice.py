@@ -203,7 +203,8 @@ def _check_files(choice: Choice, where: str) -> None:
         for value in values if choice.entry.settings[name].file else ():
             path = os.path.join(choice.folder, value)  # noqa: PTH118 -- Path.is_file raises where a name is too long
             if value and not os.path.isfile(path):  # noqa: PTH113
-                what = "is a folder" if os.path.isdir(path) else "no such file"  # noqa: PTH112
+                there = "is a device" if os.path.exists(path) else "no such file"  # noqa: PTH110
+                what = "is a folder" if os.path.isdir(path) else there  # noqa: PTH112
                 raise StudyError(
                     f"{where}.{name} = {value!r}: {what}; a path starts at the folder of the study file, "
                     f"here {choice.folder.resolve()}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from importlib import metadata
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lrbench.errors import LrbenchError
+from lrbench.errors import LrbenchError, escaped, one_line
 from lrbench.interrupt import CODE, Interrupt
 
 if TYPE_CHECKING:
@@ -40,9 +41,14 @@ Trust = Annotated[bool, typer.Option("--trust", help="Run the code that the stud
 Devices = Annotated[str, typer.Option("--devices", metavar="N|all", help="How many devices are used.")]
 
 
+def _print(text: str, *, err: bool = False) -> None:
+    """Print lines; names in them are of anybody's making, and no character of them reaches the terminal as a command."""
+    typer.echo("\n".join(map(escaped, text.split("\n"))), err=err)
+
+
 def _print_version(asked: bool) -> None:
     if asked:
-        typer.echo(f"lrbench {metadata.version('lrbench')}")
+        _print(f"lrbench {metadata.version('lrbench')}")
         raise typer.Exit
 
 
@@ -99,7 +105,7 @@ def run(
     _print_answer(done.results.folder)
     _print_written(done.results.folder, pictures=not no_report)
     if done.profile:
-        typer.echo(str(done.profile))
+        _print(str(done.profile))
     if done.failures:
         _print_failures(done)
         raise typer.Exit(FAILED)
@@ -130,7 +136,7 @@ def find(
         listener=listener(quiet, context.obj),
     )
     if not done.results.finders.empty:
-        typer.echo(text(done.results))
+        _print(text(done.results))
         _print_paths(done.results.folder, ["finders.csv", "finders.parquet", "plots/range_test.png"])
     if done.failures:
         _print_failures(done)
@@ -155,7 +161,7 @@ def plan(
     from lrbench.parts import read
     from lrbench.plan import plan as made
 
-    typer.echo(made(read(study, overrides or (), trust=trust), _count(devices), launcher, nodes))
+    _print(made(read(study, overrides or (), trust=trust), _count(devices), launcher, nodes))
 
 
 @app.command()
@@ -163,7 +169,7 @@ def status(folder: Folder) -> None:
     """Print how far a study is: runs done and left, its jobs, and its pace; from any machine that sees the folder."""
     from lrbench.status import status as made
 
-    typer.echo(made(folder))
+    _print(made(folder))
 
 
 @app.command("list")
@@ -176,7 +182,7 @@ def list_(
     """List what can be named: problems, optimizers, schedules, probes, plots, launchers, exporters, experiments, studies, ..."""
     from lrbench.listing import listing
 
-    typer.echo(listing(kind, name))
+    _print(listing(kind, name))
 
 
 @app.command()
@@ -200,12 +206,15 @@ def best(folder: Folder) -> None:
 def query(
     folder: Folder,
     sql: Annotated[str, typer.Argument(metavar="SQL", help="One statement, in DuckDB's dialect.")],
+    timeout: Annotated[
+        float, typer.Option(metavar="SECONDS", help="End it after so many seconds; 0 is never.")
+    ] = 60.0,
 ) -> None:
     """Print what a statement of SQL selects from the tables: runs, curves, summary, sensitivity, ..."""
-    from lrbench.query import text
+    from lrbench.query import shown
     from lrbench.results import load
 
-    typer.echo(text(load(folder).query(sql)))
+    _print(shown(load(folder).tables, sql, timeout))
 
 
 @app.command()
@@ -217,8 +226,8 @@ def export(
     """Write the results for another tool."""
     from lrbench.results import load
 
-    typer.echo(load(folder).export(to, out))
-    typer.echo(str(out if out is not None else folder / to))
+    _print(load(folder).export(to, out))
+    _print(str(out if out is not None else folder / to))
 
 
 @app.command()
@@ -249,9 +258,9 @@ def experiment(
         _print_failures(error.finished)
         raise typer.Exit(FAILED) from error
     for line in answer.lines:
-        typer.echo(line)
+        _print(line)
     for path in answer.paths:
-        typer.echo(str(path))
+        _print(str(path))
 
 
 @app.command()
@@ -262,7 +271,7 @@ def compare(
     from lrbench.side_by_side import as_text
     from lrbench.side_by_side import compare as made
 
-    typer.echo(as_text(made(*folders)))
+    _print(as_text(made(*folders)))
 
 
 @app.command()
@@ -270,7 +279,7 @@ def doctor() -> None:
     """Print what this machine has, what is missing, and how to get it."""
     from lrbench.doctor import doctor as made
 
-    typer.echo(made())
+    _print(made())
 
 
 @app.command()
@@ -278,8 +287,8 @@ def speed() -> None:
     """Measure how many model-steps per second this machine trains."""
     from lrbench.speed import speed as made
 
-    typer.echo("training the same network in four ways; this takes about half a minute", err=True)
-    typer.echo(made())
+    _print("training the same network in four ways; this takes about half a minute", err=True)
+    _print(made())
 
 
 def main(interrupt: Interrupt | None = None) -> None:
@@ -292,25 +301,36 @@ def main(interrupt: Interrupt | None = None) -> None:
         KeyboardInterrupt: if it ended for that.
     """
     try:
+        _check_arguments()
         code = app(standalone_mode=False, obj=interrupt or Interrupt())
     except _UsageError as error:
         if not sys.argv[1:]:
             error.show()
         else:
-            typer.echo(f"lrbench: {error.format_message()} `lrbench --help` lists what there is", err=True)
+            said = one_line(error.format_message())
+            _print(f"lrbench: {said} `lrbench --help` lists what there is", err=True)
         sys.exit(MISTAKE)
     except LrbenchError as error:
-        typer.echo(f"lrbench: {error}", err=True)
+        _print(f"lrbench: {error}", err=True)
         sys.exit(MISTAKE)
     if code == INTERRUPTED:  # typer has made this of it
         raise KeyboardInterrupt
     sys.exit(code or DONE)
 
 
+def _check_arguments() -> None:
+    """Refuse arguments that are no text: neither a file of TOML nor a table could hold them."""
+    for argument in sys.argv[1:]:
+        try:
+            argument.encode()
+        except UnicodeEncodeError as error:
+            raise LrbenchError(f"{argument!r}: is no UTF-8; give arguments of Unicode characters") from error
+
+
 def _count(devices: str) -> int | None:
     if devices == "all":
         return None
-    if not devices.isdigit() or int(devices) < 1:
+    if not re.fullmatch("0*[1-9][0-9]{0,8}", devices):
         raise LrbenchError(f"--devices {devices}: must be a number from 1 up, or all")
     return int(devices)
 
@@ -321,22 +341,22 @@ def _print_answer(folder: Path) -> None:
     results = load(folder)
     if results.parts:
         for verdict in results.verdicts():
-            typer.echo(verdict)
+            _print(verdict)
         return
     answers = results.best()
     if answers.empty:
-        typer.echo("no run is finished yet; there is nothing to answer from")
+        _print("no run is finished yet; there is nothing to answer from")
     for problem, rows in answers.groupby("problem", sort=False):
-        typer.echo(f"{problem}")
+        _print(f"{problem}")
         for answer in rows["answer"]:
-            typer.echo(f"  {answer}")
+            _print(f"  {answer}")
 
 
 def _print_failures(done: Finished) -> None:
     for failed in done.failures:
-        typer.echo(f"pack {failed.pack.pack_id} failed: {failed.error}", err=True)
+        _print(f"pack {failed.pack.pack_id} failed: {failed.error}", err=True)
     left = done.results.manifest["runs"]["left"]
-    typer.echo(f"{left:,} runs are left; the others are saved; the same command tries those again", err=True)
+    _print(f"{left:,} runs are left; the others are saved; the same command tries those again", err=True)
 
 
 def _print_written(folder: Path, *, pictures: bool) -> None:
@@ -356,4 +376,4 @@ def _table(folder: Path, name: str) -> str:
 def _print_paths(folder: Path, names: list[str]) -> None:
     for name in names:
         if (folder / name).exists():
-            typer.echo(str(folder / name))
+            _print(str(folder / name))

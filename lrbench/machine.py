@@ -60,6 +60,27 @@ def memory(groups: Path = CONTROL_GROUPS, membership: Path = MEMBERSHIP) -> Memo
     return Memory(total, free)
 
 
+@contextlib.contextmanager
+def bounded() -> Iterator[None]:
+    """Have the system refuse this process more memory than is free now, where it can; for a process that does one thing.
+
+    A library may take memory that it does not count: DuckDB's limit knows nothing of the texts that a function makes.
+    """
+    import resource  # not everywhere
+
+    import psutil
+
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    most = psutil.Process().memory_info().vms + memory().free
+    with contextlib.suppress(OSError, ValueError):  # macOS has no such limit
+        resource.setrlimit(resource.RLIMIT_AS, (most, before[1]))
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_AS, before)
+
+
 def processor() -> str:
     """Return the processor's model, as its maker names it."""
     try:

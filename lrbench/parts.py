@@ -70,9 +70,13 @@ def read(
     _check(table, where)
     studies = {}
     for name, part in table["part"].items():
-        study.shorten(part, [text.removeprefix(f"part.{name}.") for text in overrides])
+        own = [text.removeprefix(f"part.{name}.") for text in overrides]
+        study.shorten(part, own)
         given = {"name": f"{table['name']}-{name}", **part}
-        studies[name] = study.check(given, f"{where}: part.{name}", trust=trust, folder=folder)
+        said = None if isinstance(asked, Mapping) else study.launchers(own)
+        studies[name] = study.check(
+            given, f"{where}: part.{name}", trust=trust, folder=folder, commanded=said
+        )
     return Parts(table["name"], table["page"], studies)
 
 

@@ -404,6 +404,11 @@ def _open(store: Store, fresh: bool, listener: Listener) -> None:
     if not known and any(store.folder.glob("[!.]*")):
         raise StoreError(f"{store.folder}: holds other files and no study; choose another --out")
     if fresh:
+        if store.folder.is_symlink():
+            raise StoreError(
+                f"{store.folder}: is a symbolic link, which --fresh would leave leading nowhere; give the folder itself, "
+                f"{store.folder.resolve()}, or choose another --out"
+            )
         with lock.holding(store.folder):
             if aside := store.set_aside():
                 listener.say(f"what {store.folder} held is now in {aside}")

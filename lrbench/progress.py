@@ -6,6 +6,7 @@ import sys
 import time
 from typing import TextIO
 
+from lrbench.errors import escaped
 from lrbench.interrupt import Interrupt
 from lrbench.pipeline import Listener
 
@@ -37,7 +38,7 @@ class Plain(Quiet):
 
     def say(self, text: str) -> None:
         """Write the line."""
-        print(text, file=self._stream, flush=True)
+        print(escaped(text), file=self._stream, flush=True)
 
     def begin(self, runs: int, steps: int) -> None:
         """Say how much there is to train."""
@@ -82,7 +83,7 @@ class Bar(Quiet):
             TextColumn("{task.description}"),
             BarColumn(),
             TextColumn("{task.percentage:>3.0f} %"),
-            TextColumn("{task.fields[pace]}"),
+            TextColumn("{task.fields[pace]}", markup=False),
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
@@ -92,7 +93,7 @@ class Bar(Quiet):
 
     def say(self, text: str) -> None:
         """Print the line above the bar."""
-        self._console.print(text, markup=False, highlight=False)
+        self._console.print(escaped(text), markup=False, highlight=False)
 
     def begin(self, runs: int, steps: int) -> None:
         """Draw the bar."""
@@ -102,7 +103,7 @@ class Bar(Quiet):
 
     def compiling(self, what: str) -> None:
         """Show what is being compiled in place of the pace."""
-        self._progress.update(self._task, pace=f"compiling {what}")
+        self._progress.update(self._task, pace=f"compiling {escaped(what)}")
 
     def advance(self, runs: int, steps: int) -> None:
         """Move the bar."""

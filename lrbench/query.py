@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import threading
+from collections.abc import Iterator
 from io import BufferedReader
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,7 @@ from typing import Any
 import pandas as pd
 import pyarrow.dataset
 
-from lrbench import inside
+from lrbench import inside, machine
 from lrbench.errors import DataError, StoreError
 from lrbench.sums import Tables
 from lrbench.tabulate import aligned
@@ -19,46 +21,87 @@ MOST_ROWS = 100
 """The most rows that are printed."""
 MOST_CHARACTERS = 60
 """The most characters of a printed cell."""
+TIMEOUT = 60.0
+"""The seconds after which a statement is ended, where nothing else is asked for."""
+LONGEST = 10_000_000
+"""The most seconds that can be asked for."""
 # The tables come through Arrow, so that SQL needs no file at all: what it names itself is not opened.
 _CLOSED: dict[str, str | bool | int | float | list[str]] = {
     "enable_external_access": False,
     "python_enable_replacements": False,
     "autoload_known_extensions": False,
     "autoinstall_known_extensions": False,
+    "temp_directory": "",  # what does not fit into memory is refused, and not written somewhere
 }
 
 
-def query(opened: Tables, sql: str) -> pd.DataFrame:
+def query(opened: Tables, sql: str, timeout: float = TIMEOUT) -> pd.DataFrame:
     """Return what a statement of SQL selects from the tables of a folder: runs, curves, summary, sensitivity, ...
 
     Args:
         opened: a folder's `*.parquet` files, which are tables of that name.
         sql: one statement, in DuckDB's dialect. It can neither write nor read another file, nor the network.
+        timeout: seconds after which it is ended; 0 is never.
 
     Raises:
-        DataError: if DuckDB is not there, or refuses the statement.
+        DataError: if DuckDB is not there, refuses the statement, or needs more time or memory than there is.
         StoreError: if the folder has no tables, or one of them cannot be read.
     """
+    with _selected(opened, sql, timeout) as found:
+        frame: pd.DataFrame = found.df()
+    return frame
+
+
+def shown(opened: Tables, sql: str, timeout: float = TIMEOUT) -> str:
+    """Return the first rows of what a statement selects as text; no more rows are made than that takes.
+
+    The arguments and errors are those of `query`.
+    """
+    with machine.bounded(), _selected(opened, sql, timeout) as found:
+        return text(found.fetch_df_chunk())
+
+
+@contextlib.contextmanager
+def _selected(opened: Tables, sql: str, timeout: float) -> Iterator[Any]:
+    """Give a connection that has begun to execute a statement, and makes rows as they are fetched."""
     try:
         import duckdb
     except ImportError as error:
         raise DataError("query needs DuckDB; get it with: pip install 'lrbench[query]'") from error
+    if not 0 <= timeout <= LONGEST:
+        raise DataError(
+            f"query: timeout = {timeout:g}: must be from 0, which is never, to {LONGEST:,} seconds"
+        )
     names = tables(opened.folder)
+    limits: dict[str, Any] = {"memory_limit": f"{machine.memory().free // 2**21}MiB"}
     with contextlib.ExitStack() as stack:
         files = {name: stack.enter_context(_open(opened, name)) for name in names}
-        connection = stack.enter_context(duckdb.connect(":memory:", config=_CLOSED))
+        connection = stack.enter_context(duckdb.connect(":memory:", config=_CLOSED | limits))
         for name, file in files.items():
             connection.register(name, _dataset(file, opened.folder / f"{name}.parquet"))
         connection.execute("SET lock_configuration = true")
+        timer = threading.Timer(timeout or LONGEST, connection.interrupt)
+        timer.daemon = True
+        timer.start()
         try:
             statements = connection.extract_statements(sql)
             if len(statements) != 1:
                 raise DataError(f"query: {sql!r}: must be one statement, such as SELECT * FROM runs LIMIT 5")
-            found: pd.DataFrame = connection.execute(statements[0]).df()
+            connection.execute(statements[0])
+            yield connection
+        except duckdb.InterruptException as error:
+            raise DataError(
+                f"query: took more than {timeout:g} seconds; ask for less, or give it more by --timeout SECONDS"
+            ) from error
+        except duckdb.OutOfMemoryException as error:
+            raise DataError(
+                f"query: needs more than the {limits['memory_limit']} of memory that it may take; ask for less"
+            ) from error
         except duckdb.Error as error:
             said = str(error).split("\n\n")[0].replace("\n", " ")
             raise DataError(f"query: {said}; tables: {', '.join(names)}") from error
-    return found
+        finally:
+            timer.cancel()
 
 
 def tables(folder: Path) -> list[str]:
@@ -78,7 +121,7 @@ def tables(folder: Path) -> list[str]:
 
 
 def text(found: pd.DataFrame) -> str:
-    """Return the first rows of a table as text, and how many there are in all if those are not all.
+    """Return the first rows of a table as text, and a line that says so if those are not all.
 
     Example:
         >>> print(text(pd.DataFrame({"problem": ["line"], "loss": [0.123456789], "seed": [3]})))
@@ -96,7 +139,7 @@ def text(found: pd.DataFrame) -> str:
     table = aligned(rows, left)
     if len(shown) == len(found):
         return table
-    return f"{table}\n... {len(found):,} rows; LIMIT and OFFSET choose which {MOST_ROWS} are shown"
+    return f"{table}\n... and more rows; LIMIT and OFFSET choose which {MOST_ROWS} are shown"
 
 
 def _cell(value: Any) -> str:
@@ -104,7 +147,9 @@ def _cell(value: Any) -> str:
         return str(value).lower()
     if value is None or (pd.api.types.is_scalar(value) and pd.isna(value)):
         return ""
-    written = f"{value:.6g}" if isinstance(value, float) else " ".join(str(value).split())
+    written = (
+        f"{value:.6g}" if isinstance(value, float) else " ".join(str(value)[: 10 * MOST_CHARACTERS].split())
+    )
     return written if len(written) <= MOST_CHARACTERS else written[: MOST_CHARACTERS - 1] + "…"
 
 

@@ -15,7 +15,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from lrbench import catalog, inside
-from lrbench.errors import StoreError
+from lrbench.errors import StoreError, path_of
 from lrbench.store import JOBS_LINKS, MANIFEST, Store
 from lrbench.sums import Tables
 
@@ -114,11 +114,19 @@ class Results:
         table = self.claims.drop_duplicates("claim")
         return [f"{row.claim:4}{row.verdict:14} {row.text}" for row in table.itertuples()]
 
-    def query(self, sql: str) -> pd.DataFrame:
-        """Return what a statement of SQL selects from the tables, by DuckDB: `SELECT * FROM runs LIMIT 5`."""
+    def query(self, sql: str, timeout: float = 60.0) -> pd.DataFrame:
+        """Return what a statement of SQL selects from the tables, by DuckDB: `SELECT * FROM runs LIMIT 5`.
+
+        Args:
+            sql: one statement.
+            timeout: seconds after which it is ended; 0 is never.
+
+        Raises:
+            DataError: if DuckDB is not there, refuses the statement, or needs more time or memory than there is.
+        """
         from lrbench.query import query
 
-        return query(self.tables, sql)
+        return query(self.tables, sql, timeout)
 
     def export(self, name: str, folder: str | os.PathLike[str] | None = None) -> str:
         """Write the results for another tool, and return a line on how to open them there.
@@ -132,7 +140,7 @@ class Results:
             StoreError: if the folder holds something, or cannot be written.
         """
         write = catalog.get("exporter", name).load()
-        target = Path(folder) if folder is not None else inside.path(self.folder, name)
+        target = path_of(folder) if folder is not None else inside.path(self.folder, name)
         if target.exists() and (not target.is_dir() or any(target.iterdir())):
             raise StoreError(f"{target}: is there already; remove it, or choose another --out")
         try:
@@ -167,7 +175,7 @@ class Results:
         Raises:
             StoreError: if the folder is there already, or cannot be written, or there is a link in what is copied.
         """
-        target = Path(folder)
+        target = path_of(folder)
         if target.exists() and any(target.iterdir()):
             raise StoreError(f"{target}: is there already; give a new folder")
         inside.refuse_links(self.folder, "", but=JOBS_LINKS)
@@ -182,6 +190,10 @@ class Results:
         if "parts" in self.manifest and name != "claims":
             listed = ", ".join(str(part.folder) for part in self.parts.values())
             raise StoreError(f"{self.folder}: is a study of parts; give one of them: {listed}")
+        if path.is_dir():  # which pandas would read as a table in pieces, and an empty one as an empty table
+            raise StoreError(
+                f"{path}: is a folder and no table; remove it, and `lrbench report {self.folder}` makes it anew"
+            )
         try:
             with self.tables.open(path.name) as file:
                 return pd.read_parquet(file)
@@ -203,7 +215,7 @@ def load(folder: str | os.PathLike[str]) -> Results:
     Raises:
         StoreError: if it is none, or one of a newer lrbench, or a table is not what was written.
     """
-    path = Path(folder)
+    path = path_of(folder)
     results = Results(path)
     if not results.manifest:
         raise StoreError(

@@ -24,7 +24,7 @@ import pyarrow as pa
 from jaxtyping import Bool, Int
 
 from lrbench import inside, lock, part_file, part_index, record, sums
-from lrbench.errors import StoreError
+from lrbench.errors import StoreError, path_of
 from lrbench.part_file import DamagedPart, Foreign, Part
 from lrbench.part_index import NEW, PACK_ID, Glance, Stamps
 from lrbench.places import Places
@@ -78,7 +78,7 @@ class Store:
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         """Nothing is read or made yet."""
-        self.folder = Path(folder)
+        self.folder = path_of(folder)
         self._stamps: Stamps = {}
         self._glances: dict[Path, list[Glance]] | None = {}
         self._damaged: list[DamagedPart] = []
@@ -362,10 +362,11 @@ class Store:
     def _name(self, temporary: Path, name: str) -> None:
         """Flush a temporary file to disk, and give it its name."""
         path = inside.path(self.folder, name)
-        temporary.chmod(0o644)
-        _flush(temporary)
-        temporary.replace(path)
-        _flush(path.parent)
+        with _telling(path):
+            temporary.chmod(0o644)
+            _flush(temporary)
+            temporary.replace(path)
+            _flush(path.parent)
 
 
 def _glance(path: Path) -> Glance:

@@ -6,7 +6,6 @@ import contextlib
 import math
 import os
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from datetime import date, time
 from pathlib import Path
@@ -23,20 +22,21 @@ from pydantic import (
     model_validator,
 )
 
-from lrbench import catalog
+from lrbench import catalog, toml
 from lrbench.choice import Choice, choose
 from lrbench.errors import LrbenchError, StudyError
 from lrbench.learning_rates import LARGEST, LONGEST_AXIS, MOST_RUNS, SMALLEST, LearningRates
+from lrbench.toml import DEEPEST
 
 MOST_EVALUATIONS = 1_000_000
 """The most evaluations of one run; each is a value of every curve."""
 MOST_VARIANTS = 100_000
 """The most variants of problems, of optimizers or of schedules; rates and seeds are not among them."""
-DEEPEST = 50
-"""The most levels of tables and lists in a study."""
 
 _LEAST, _LARGEST = -(2**63), 2**63 - 1
 _NO_TEXT = re.compile("[\0\ud800-\udfff]")
+_NO_ADDRESS = re.compile("[a-z]*")
+"""What a launcher takes in place of an address: `auto`, `local`, `returned`, ..."""
 
 
 def _choices(value: Any, info: ValidationInfo) -> tuple[Choice, ...]:
@@ -66,13 +66,29 @@ def _seeds(value: Any) -> Any:
     return value
 
 
-def _launchers(value: Any) -> Any:
-    """Check the tables of launchers, such as `[launcher.ray]`, against the launchers' parameters."""
+def _launchers(value: Any, info: ValidationInfo) -> Any:
+    """Check the tables of launchers, such as `[launcher.ray]`, against the launchers' parameters.
+
+    An address or URL that a study file names would be connected to, so it needs trust, or the command line names it too.
+    """
     if not isinstance(value, Mapping) or not all(isinstance(table, Mapping) for table in value.values()):
         raise ValueError(f"= {value!r}: must be tables of launchers, such as [launcher.ray]")
-    return {
-        name: catalog.get("launcher", name).check(table, f"launcher.{name}.") for name, table in value.items()
-    }
+    context = info.context or {}
+    commanded = context.get("commanded")
+    found = {}
+    for name, table in value.items():
+        entry = catalog.get("launcher", name)
+        found[name] = entry.check(table, f"launcher.{name}.")
+        if commanded is None or context.get("trust"):
+            continue
+        for key, given in found[name].items():
+            address = entry.parameters[key].annotation == "Address" and not _NO_ADDRESS.fullmatch(given)
+            if address and given != commanded.get(name, {}).get(key):
+                raise StudyError(
+                    f"launcher.{name}.{key} = {given!r}: names a place to connect to; allow it with --trust if it is yours, "
+                    f"or give it by --set launcher.{name}.{key}=..."
+                )
+    return found
 
 
 def _fitting(seeds: int) -> int:
@@ -203,7 +219,7 @@ def read(
     for text in overrides:
         assign(table, text)
     shorten(table, overrides)
-    checked = check(table, str(study), trust=trust, folder=folder)
+    checked = check(table, str(study), trust=trust, folder=folder, commanded=launchers(overrides))
     checked._where = str(study)
     return checked
 
@@ -216,7 +232,7 @@ def load(study: str | os.PathLike[str]) -> tuple[dict[str, Any], Path]:
     """
     path = find(study)
     try:
-        table = _toml(path.read_text(encoding="utf-8-sig"))
+        table = toml.read(path)
     except OSError as error:
         raise StudyError(f"{path}: cannot be read: {error.strerror}") from error
     except ValueError as error:
@@ -247,15 +263,46 @@ def find(study: str | os.PathLike[str]) -> Path:
     )
 
 
-def check(table: dict[str, Any], where: str, *, trust: bool, folder: Path | None = None) -> Study:
-    """Return the study that a table describes, or raise `StudyError` with one line."""
+def launchers(overrides: Sequence[str]) -> dict[str, Any]:
+    """Return the tables of launchers that overrides set.
+
+    >>> launchers(["launcher.ray.address=local", "steps=20"])
+    {'ray': {'address': 'local'}}
+    """
+    table: dict[str, Any] = {"launcher": {}}
+    for text in overrides:
+        if re.match(r"\s*launcher\s*[.=]", text):
+            assign(table, text)
+    found: dict[str, Any] = table["launcher"]
+    return found
+
+
+def check(
+    table: dict[str, Any],
+    where: str,
+    *,
+    trust: bool,
+    folder: Path | None = None,
+    commanded: Mapping[str, Any] | None = None,
+) -> Study:
+    """Return the study that a table describes, or raise `StudyError` with one line.
+
+    Args:
+        table: what the study says.
+        where: what messages begin with.
+        trust: whether code that it names may run, and addresses in it may be connected to.
+        folder: where paths in it start; left out, the working folder.
+        commanded: the tables of launchers that the user gave by hand; left out, all of them, as in a call from Python.
+    """
     if "part" in table:
         raise StudyError(
             f"{where}: is a study of parts, each of them a study; here only one of those will do"
         )
     try:
         _check_plain(table)
-        return Study.model_validate(table, context={"trust": trust, "folder": folder or Path()})
+        return Study.model_validate(
+            table, context={"trust": trust, "folder": folder or Path(), "commanded": commanded}
+        )
     except ValidationError as error:
         raise StudyError(f"{where}: {_sentence(error)}") from error
     except LrbenchError as error:
@@ -277,8 +324,10 @@ def assign(table: dict[str, Any], text: str) -> None:
     path = key.strip().split(".")
     if not equals or not all(path):
         raise StudyError(f"--set {text!r}: must be KEY=VALUE, such as steps=200 or learning_rate.num=32")
+    if len(path) > DEEPEST:
+        raise StudyError(f"--set {text!r}: tables and lists are nested more than {DEEPEST} deep")
     try:
-        read = _toml(f"value = {raw}")
+        read = toml.parse(f"value = {raw}")
         value = read["value"] if len(read) == 1 else raw.strip()
     except ValueError:
         value = raw.strip()
@@ -295,14 +344,6 @@ def assign(table: dict[str, Any], text: str) -> None:
     if isinstance(place, list):
         raise StudyError(f"--set {text!r}: name the key of {path[-2]}.{path[-1]} to set, such as {key}.name")
     place[path[-1]] = value
-
-
-def _toml(text: str) -> dict[str, Any]:
-    """Return what TOML says; all that is wrong with it, such as a number of 5,000 digits, is a `ValueError`."""
-    try:
-        return tomllib.loads(text)
-    except RecursionError as error:
-        raise ValueError("tables and lists are nested too deeply") from error
 
 
 def shorten(table: dict[str, Any], overrides: Sequence[str]) -> None:

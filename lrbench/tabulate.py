@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
+from lrbench.errors import escaped
+
 
 def aligned(rows: Sequence[Mapping[str, str]], left: Collection[str] = ("what",)) -> str:
     """Return rows of text as a table: names first, columns two blanks apart.
@@ -19,7 +21,9 @@ def aligned(rows: Sequence[Mapping[str, str]], left: Collection[str] = ("what",)
         another  12.5
     """
     names = list(rows[0])
-    cells = [names, *([row[name] for name in names] for row in rows)]
+    cells = [
+        [escaped(text) for text in line] for line in (names, *([row[name] for name in names] for row in rows))
+    ]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     return "\n".join(
         "  ".join(

@@ -213,7 +213,7 @@ def test_the_commands(
     assert prints("query", results.folder, sql) == (0, table, "")
     code, long, _ = prints("query", results.folder, "SELECT * FROM range(1000)")
     assert code == 0
-    assert long.splitlines()[-1] == "... 1,000 rows; LIMIT and OFFSET choose which 100 are shown"
+    assert long.splitlines()[-1] == "... and more rows; LIMIT and OFFSET choose which 100 are shown"
     assert prints("query", results.folder, "FROM runs LIMIT 0") == (0, "no rows\n", "")
     for wrong, message in {
         "FROM runz": 'Table with name runz does not exist! Did you mean "runs"?; tables: curves, runs, ',

@@ -186,7 +186,7 @@ def test_images() -> None:
         ),
         (
             {"images": np.zeros((20, 4)), "labels": np.arange(20)},
-            r"of the shape \(20, 4\); it must hold numbers",
+            r"of the shape \(20, 4\); it must hold real numbers",
         ),
         ({"images": np.zeros((20, 4, 4)), "labels": np.arange(19)}, "it needs one label an image"),
         ({"images": np.zeros((20, 4, 4)), "labels": np.zeros(20)}, "has 1 classes"),

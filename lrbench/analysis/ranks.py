@@ -155,7 +155,7 @@ def ratios(steps: Floats) -> Floats:
         >>> ratios(np.array([[10.0, np.inf], [30.0, np.inf]])).tolist()
         [[1.0, inf], [3.0, inf]]
     """
-    fastest = steps.min(axis=0)
+    fastest = steps.min(axis=0, initial=np.inf)  # of no lines at all, where every pack failed
     usable = np.isfinite(fastest) & (fastest > 0)
     ratio = steps / np.where(usable, fastest, 1.0)
     # A target that is met before the first step: those who do are the fastest, and no one comes near them.

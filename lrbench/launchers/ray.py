@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lrbench.errors import LaunchError
+from lrbench.launchers import Address
 
 if TYPE_CHECKING:
     from lrbench.grid import Pack
@@ -32,11 +33,11 @@ def ray(
     packs: Sequence[Pack],
     work: Work,
     *,
-    address: str = "auto",
+    address: Address = "auto",
     cpus_per_pack: int = 1,
     gpus_per_pack: int | None = None,
     max_retries: int = 3,
-    parts: str = "returned",
+    parts: Address = "returned",
 ) -> Generator[Outcome, None, None]:
     """Execute packs as tasks of a Ray cluster, on as many processes as it has room for.
 
@@ -144,7 +145,24 @@ def _connect(ray: Any, address: str) -> None:
         except (ConnectionError, RuntimeError, ValueError) as error:
             if asked != "auto":
                 raise _unreachable(asked, error) from error
-        ray.init(address="local", include_dashboard=False, _node_ip_address="127.0.0.1", **quiet)
+        with _on_loopback(ray):
+            ray.init(address="local", include_dashboard=False, _node_ip_address="127.0.0.1", **quiet)
+
+
+@contextlib.contextmanager
+def _on_loopback(ray: Any) -> Iterator[None]:
+    """Have a cluster that starts meanwhile listen on loopback alone.
+
+    Ray replaces a loopback address that it is given by one that other machines reach, unless this constant of it is false,
+    as it is where Ray supports one machine only (macOS and Windows).
+    """
+    constants = ray._private.ray_constants
+    before = constants.ENABLE_RAY_CLUSTER
+    constants.ENABLE_RAY_CLUSTER = False
+    try:
+        yield
+    finally:
+        constants.ENABLE_RAY_CLUSTER = before
 
 
 @contextlib.contextmanager

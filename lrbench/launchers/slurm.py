@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from lrbench import inside
 from lrbench.errors import LaunchError
+from lrbench.launchers import Word
 from lrbench.part_index import PACK_ID
 from lrbench.store import JOBS_LINKS, Store
 
@@ -64,12 +65,12 @@ def slurm(
     work: Work,
     *,
     jobs: int = 1,
-    partition: str = "",
-    account: str = "",
+    partition: Word = "",
+    account: Word = "",
     minutes: int = 60,
-    gres: str = "",
+    gres: Word = "",
     cpus: int = 0,
-    memory: str = "",
+    memory: Word = "",
     detach: bool = False,
 ) -> Generator[Outcome, None, None]:
     """Execute packs in an array of Slurm jobs, balanced by what they are estimated to cost.
@@ -163,8 +164,11 @@ def _submit(results: Path, each: list[Share], minutes: int, given: dict[str, Any
         from submitit.core.utils import FailedJobError, FailedSubmissionError
     except ImportError as error:
         raise LaunchError("--launcher slurm: needs submitit; pip install 'lrbench[slurm]'") from error
-    if shutil.which("sbatch") is None:
-        raise LaunchError("--launcher slurm: there is no sbatch here; start it where jobs can be submitted")
+    for command in ("sbatch", "srun"):
+        if shutil.which(command) is None:
+            raise LaunchError(
+                f"--launcher slurm: there is no {command} here; start it where jobs can be submitted"
+            )
     inside.refuse_links(results, FOLDER, but=JOBS_LINKS)
     folder = results / FOLDER
     folder.mkdir(parents=True, exist_ok=True)

@@ -75,14 +75,23 @@ def next_token_entropy(
     return cross_entropy(scores.reshape(scores.shape[0], -1), tokens.T.reshape(-1))
 
 
+MOST_LAYERS = 1000
+"""Each layer is arrays of its own and code of its own; tracing and compiling more takes hours and gigabytes."""
+_COUNTS = ("layers", "depth", "blocks")
+"""The parameters that count layers."""
+
+
 def positive(**sizes: int | Sequence[int]) -> None:
-    """Check that sizes are 1 or more.
+    """Check that sizes are 1 or more, and that there are not too many layers.
 
     Raises:
         ProblemError: naming the first that is not.
     """
     for name, size in sizes.items():
         found = [size] if isinstance(size, int) else list(size)
+        layers = len(found) if not isinstance(size, int) else size if name in _COUNTS else 1
+        if layers > MOST_LAYERS:
+            raise ProblemError(f"{name}: gives {layers:,} layers; at most {MOST_LAYERS:,} are allowed")
         if any(each < 1 for each in found):
             given = size if isinstance(size, int) else found
             raise ProblemError(

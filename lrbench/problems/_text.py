@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from lrbench.errors import DataError
+from lrbench.problems import _files
 from lrbench.problems._models import positive
 from lrbench.problems._problem import Data
 
@@ -56,7 +57,12 @@ def read(path: str, context: int) -> Text:
 
 
 def _text(path: Path) -> str:
+    if path.exists() and not path.is_file():
+        raise DataError(f"text = '{path}': is a folder or a device; give a file")
     try:
+        _files.fits(
+            path.name, 100 * path.stat().st_size
+        )  # a list of characters, their codes and sorted codes
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise DataError(f"text = '{path}': is no UTF-8 text: {error.reason} at byte {error.start}") from error

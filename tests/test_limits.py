@@ -1,0 +1,579 @@
+"""What a study, a file of data, a name, an option or a question may cost: the rest is one line and exit code 2."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import sys
+import time
+import tracemalloc
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import lrbench as lb
+from lrbench import catalog, machine, parts, toml
+from lrbench.analysis import ranks
+from lrbench.errors import DataError, LaunchError, StoreError, StudyError, escaped
+from lrbench.launchers import slurm
+from lrbench.problems import _files, _tables, _text
+from lrbench.progress import Bar, Plain
+from lrbench.store import Store
+from lrbench.study import read
+from lrbench.tabulate import aligned
+from tests.test_docs import lrbench
+
+STUDY = """
+name = "x"
+steps = 20
+seeds = 1
+problem = "quadratic"
+optimizer = "sgd"
+learning_rate = {values = [0.1]}
+"""
+
+
+@pytest.fixture
+def study() -> Path:
+    """A study file in the working folder."""
+    Path("x.toml").write_text(STUDY)
+    return Path("x.toml")
+
+
+@pytest.fixture
+def peak() -> Iterator[Any]:
+    """What the most of memory was that Python took since."""
+    tracemalloc.start()
+    yield lambda: tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+
+def refused(*words: str) -> str:
+    """Run a command that is a mistake, and return its line."""
+    code, said = lrbench(list(words))
+    assert code == 2, said
+    assert said.startswith("lrbench: ")
+    assert said.count("\n") == 1
+    return said.removeprefix("lrbench: ").strip()
+
+
+# ---- options of launchers ----
+
+
+@pytest.mark.parametrize("option", ["partition", "account", "gres", "memory"])
+@pytest.mark.parametrize(
+    "value", ["gpu\n#SBATCH --wrap=evil", "a b", "a;b", "$(id)", "a'b", 'a"b', "a/b", "é"]
+)
+def test_what_reaches_the_script_of_a_job_is_checked_before_slurm_is_looked_for(
+    option: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slurm.shutil, "which", lambda _: pytest.fail("Slurm is looked for"))
+    table = {"name": "x", "steps": 5, "problem": "quadratic", "optimizer": "sgd"}
+    table |= {"learning_rate": {"values": [0.1]}, "launcher": {"slurm": {option: value}}}
+    with pytest.raises(StudyError) as caught:
+        lb.run(table, launcher="slurm")
+    assert str(caught.value).startswith(f"study: launcher.slurm.{option} = ")
+    assert str(caught.value).endswith("must be a text of the characters A-Za-z0-9_.:,=@%+-")
+
+
+def test_what_slurm_knows_is_allowed(study: Path) -> None:
+    options = ["gres=gpu:a100:2", "partition=gpu,long-1", "memory=8GB", "account=a_b.c@d"]
+    read(study, [f"launcher.slurm.{option}" for option in options])
+
+
+def test_no_text_option_of_a_launcher_is_without_a_pattern_and_lists_are_checked_item_by_item() -> None:
+    for name in catalog.names("launcher"):
+        for parameter in catalog.get("launcher", name).parameters.values():
+            assert parameter.annotation.replace(" | None", "") in {"int", "bool", "float", "Word", "Address"}
+    words = catalog.Parameter("words", "tuple[Word, ...]")
+    assert words.coerce(["a", "b"]) == ("a", "b")
+    with pytest.raises(ValueError, match="must be"):
+        words.coerce(["a", "b\nc"])
+
+
+@pytest.mark.parametrize(("option", "free"), [("address", "auto"), ("parts", "shared")])
+def test_an_address_of_a_study_file_needs_trust_or_the_command_line(
+    option: str, free: str, study: Path
+) -> None:
+    place = "s3://bucket/folder?endpoint_override=127.0.0.1:9&scheme=http"
+    with study.open("a") as file:
+        file.write(f'[launcher.ray]\n{option} = "{place}"\n')
+    message = f"x.toml: launcher.ray.{option} = '{place}': names a place to connect to; allow it with --trust if it is"
+    with pytest.raises(StudyError) as caught:
+        read(study, ["steps=5"])
+    assert str(caught.value).startswith(message)
+    with pytest.raises(StudyError, match="names a place to connect to"):
+        parts.read(study)
+    assert read(study, trust=True).launcher["ray"][option] == place
+    assert read(study, [f"launcher.ray.{option}={free}"]).launcher["ray"][option] == free
+    for override in (f"launcher.ray.{option}=/x", f'launcher={{ray = {{{option} = "/x"}}}}'):
+        assert read(study, [override]).launcher["ray"][option] == "/x"
+    with pytest.raises(StudyError, match=r"launcher\.ray\..* must be an address or a URL, of the characters"):
+        read(study, [f"launcher.ray.{option}=a b"])
+
+
+def test_an_address_of_a_part_needs_trust_or_the_command_line(study: Path) -> None:
+    one = STUDY.replace('name = "x"', "").replace("\n", "\n    ")
+    study.write_text(
+        f'name = "x"\npage = "claims"\n[part.a]\n{one}\n[part.a.launcher.ray]\naddress = "h:1"\n'
+    )
+    with pytest.raises(StudyError, match=r"^x\.toml: part\.a: launcher\.ray\.address = 'h:1': names a place"):
+        parts.read(study)
+    for key in ("launcher.ray.address", "part.a.launcher.ray.address"):
+        parts.read(study, [f"{key}=g:2"])
+
+
+def test_slurm_without_srun_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slurm.shutil, "which", lambda name: None if name == "srun" else name)
+    monkeypatch.setattr(slurm, "states", dict)
+    with pytest.raises(LaunchError, match="there is no srun here; start it where jobs can be submitted"):
+        lb.run(read({**_table(), "launcher": {"slurm": {"jobs": 1}}}), tmp_path / "out", launcher="slurm")
+
+
+LISTENS = """
+import psutil, ray, sys
+from lrbench.launchers.ray import _connect
+_connect(ray, "local")
+ray.get(ray.remote(lambda: 1).remote())
+here = psutil.Process()
+for process in [here, *here.children(recursive=True)]:
+    for socket in process.net_connections(kind="inet"):
+        if socket.status == "LISTEN":
+            print(socket.laddr.ip)
+ray.shutdown()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+def test_a_ray_of_this_machine_alone_listens_on_loopback_alone() -> None:
+    pytest.importorskip("ray", reason="NO RAY IS INSTALLED: its addresses are NOT tested")
+    there = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0", "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        [sys.executable, "-c", LISTENS], capture_output=True, text=True, check=True, env=there, timeout=150
+    )
+    listening = done.stdout.split()
+    assert len(listening) >= 5
+    assert set(listening) <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
+
+
+# ---- exit codes ----
+
+
+def _table() -> dict[str, Any]:
+    return {
+        "name": "x",
+        "steps": 20,
+        "seeds": 1,
+        "problem": "quadratic",
+        "optimizer": "sgd",
+        "learning_rate": {"values": [0.1]},
+    }
+
+
+def test_ratios_of_nothing_are_nothing() -> None:
+    assert ranks.ratios(np.zeros((0, 1))).shape == (0, 1)
+    assert ranks.ratios(np.zeros((0, 0))).shape == (0, 0)
+
+
+def test_all_packs_fail_with_a_report(study: Path) -> None:
+    Path("mine.py").write_text(
+        "import optax\n"
+        "def opt(learning_rate):\n"
+        "    def update(g, s, p=None, **k): raise ValueError('no')\n"
+        "    return optax.GradientTransformation(optax.sgd(learning_rate).init, update)\n"
+    )
+    study.write_text(STUDY.replace('"sgd"', '"mine.py:opt"'))
+    code, said = lrbench(["run", "x.toml", "--trust", "--out", "out"])
+    assert code == 3
+    assert "Traceback" not in said
+    assert said.endswith("1 runs are left; the others are saved; the same command tries those again\n")
+    assert Path("out/report.html").exists()
+
+
+def test_jobs_that_are_detached_the_first_time_are_no_failure(
+    study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slurm, "states", dict)
+    monkeypatch.setattr(
+        slurm, "_submit", lambda folder, each, *_: {"7": [pack.pack_id for pack in each[0].packs]}
+    )
+    code, said = lrbench(["run", "x.toml", "--launcher", "slurm", "--detach", "--out", "out"])
+    assert code == 0, said
+    assert "1 packs are submitted in 1 jobs: 7\n" in said
+    assert "no run is finished yet" in said
+
+
+# ---- names and arguments ----
+
+LONG = "é" * 128
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["run", "x.toml", "--out", LONG],
+        ["run", "x.toml", "--out", f"{LONG}/b"],
+        ["run", "x.toml", "--out", "a/" * 2500],
+        ["find", "x.toml", "--set", "learning_rate.values=[0.1,1]", "--out", LONG],
+        *([command, LONG] for command in ("best", "report", "status")),
+        ["query", LONG, "SELECT 1"],
+        ["compare", LONG, "b"],
+        ["experiment", "edge_of_stability", "--out", LONG],
+    ],
+)
+def test_a_name_that_no_file_system_holds(study: Path, words: list[str]) -> None:
+    assert refused(*words).endswith(
+        "is too long; a name of a file or folder has at most 255 bytes, and a path 4,000"
+    )
+
+
+def test_other_names_that_are_too_long(tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text('{"schema_version": 1}')
+    results = lb.load(tmp_path)
+    for act in (lambda: results.export("csv", LONG), lambda: results.save(LONG)):
+        with pytest.raises(StoreError, match="is too long"):
+            act()
+    assert "no such file" in refused("run", f"{LONG}.toml")
+
+
+@pytest.mark.parametrize(
+    "words", [["run", "a\udcff"], ["best", "a\udcff"], ["query", ".", "SELECT '\udcff'"], ["\udcff"]]
+)
+def test_an_argument_that_is_no_text(words: list[str]) -> None:
+    assert refused(*words).endswith("is no UTF-8; give arguments of Unicode characters")
+
+
+@pytest.mark.parametrize("count", ["²", "٣", "0", "-1", "1e3", "", "9" * 5000])
+def test_a_number_of_devices_that_is_none(study: Path, count: str) -> None:
+    assert refused("plan", "x.toml", "--devices", count).endswith(": must be a number from 1 up, or all")
+
+
+def test_fresh_leaves_a_link_and_what_it_leads_to(study: Path) -> None:
+    Path("real").mkdir()
+    Path("real/manifest.json").write_text('{"schema_version": 1, "study": "x"}')
+    Path("link").symlink_to("real")
+    said = refused("run", "x.toml", "--out", "link", "--fresh")
+    assert said.startswith(
+        "link: is a symbolic link, which --fresh would leave leading nowhere; give the folder"
+    )
+    assert sorted(path.name for path in Path().iterdir()) == ["link", "real", "x.toml"]
+
+
+@pytest.mark.parametrize("how", ["a file", "forbidden"])
+def test_parts_that_cannot_be_read_are_not_trained_again(
+    study: Path, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert lrbench(["run", "x.toml", "--out", "out", "--no-report"])[0] == 0
+    if how == "a file":
+        Path("out/parts").rename("parts")
+        Path("out/parts").write_text("")
+    else:
+        scan = os.scandir
+
+        def forbidden(path: Any = ".") -> Any:
+            if "parts" in str(path):
+                raise PermissionError(13, "Permission denied", str(path))
+            return scan(path)
+
+        monkeypatch.setattr(os, "scandir", forbidden)
+    for words in (["run", "x.toml", "--out", "out", "--no-report"], ["report", "out"], ["status", "out"]):
+        assert refused(*words).startswith("out/parts: cannot be read: ")
+
+
+@pytest.mark.parametrize("name", ["runs", "sensitivity"])
+def test_a_folder_in_place_of_a_table(name: str, tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.write_manifest({})
+    (tmp_path / f"{name}.parquet").mkdir()
+    said = f"{tmp_path}/{name}.parquet: is a folder and no table; remove it, and `lrbench report {tmp_path}` makes it anew"
+    with pytest.raises(StoreError) as caught:
+        getattr(lb.load(tmp_path), name)
+    assert str(caught.value) == said
+    assert refused("query", str(tmp_path), "SELECT 1") == said
+    with pytest.raises(StoreError, match=rf"{name}\.parquet: cannot be written: Is a directory"):
+        store.write_table(name, pd.DataFrame({"x": [1]}))
+
+
+@pytest.mark.parametrize("char", ["\x1b[2J", "\r", "\x07", "\u202e", "\x9b", "\t"])
+def test_no_control_character_of_a_name_reaches_the_terminal(
+    char: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = f"a{char}b"
+    assert escaped(name).isprintable()
+    assert char not in aligned([{name: name}])
+    written = io.StringIO()
+    Plain(written).say(name)
+    assert written.getvalue() == escaped(name) + "\n"
+    Bar().say(name)
+    assert char not in capsys.readouterr().err
+    Store(tmp_path).write_manifest({})
+    Store(tmp_path).write_table("runs", pd.DataFrame({name: [name]}))
+    code, said = lrbench(["query", str(tmp_path), f'SELECT *, chr({ord(char[0])}) AS "{name}2" FROM runs'])
+    assert code == 0
+    assert said.replace("\n", "").isprintable()
+    assert escaped(name) in said
+    folder = tmp_path / name
+    folder.mkdir()
+    assert refused("best", str(folder)).isprintable()
+
+
+# ---- data ----
+
+FRAME = pd.DataFrame({"x": np.arange(30.0), "y": np.arange(30.0) % 7})
+
+
+def test_categories_of_pandas_are_read(tmp_path: Path) -> None:
+    """As texts, numbers, booleans and with values that are missing, and as the target: just as if they were none."""
+    plain = FRAME.assign(
+        text=["a", "b", None] * 10,
+        number=[1.0, 2.0, 4.0] * 10,
+        yes=[True, False, True] * 10,
+        of=["u", "v"] * 15,
+    )
+    columns = ["text", "number", "yes", "of"]
+    plain.to_parquet("plain.parquet")
+    plain.astype(dict.fromkeys(columns, "category")).to_parquet("c.parquet")
+    for target in ("y", "of"):
+        found, wanted = (_tables.prepare(f"{name}.parquet", target, "auto") for name in ("c", "plain"))
+        assert found.classes == wanted.classes
+        for part, other in zip(found.parts, wanted.parts, strict=True):
+            np.testing.assert_array_equal(part[0], other[0])
+            np.testing.assert_array_equal(part[1], other[1])
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"images": np.ones((12, 4, 4), complex)}, "`images` is complex128 of the shape"),
+        ({"labels": np.where(np.arange(12) % 3, 1.0, np.nan)}, "`labels` holds missing or infinite numbers"),
+        ({"labels": np.arange(12) % 2 * 1j}, "`labels` holds values of type complex128"),
+        ({"labels": np.array(["NaT", "2020"] * 6, "M8[D]")}, "`labels` holds values of type datetime64"),
+    ],
+)
+def test_images_that_mean_nothing(arrays: dict[str, np.ndarray], message: str) -> None:
+    np.savez("i.npz", **({"images": np.ones((12, 4, 4)), "labels": np.arange(12) % 2} | arrays))
+    with pytest.raises(DataError) as caught:
+        _tables.images("i.npz")
+    assert str(caught.value).startswith(f"i.npz: {message}")
+
+
+def test_complex_columns_are_refused() -> None:
+    np.savez("t.npz", x=np.arange(12) * 1j, y=np.arange(12.0))
+    with pytest.raises(
+        DataError, match="the array 'x' is of type complex128; real numbers, booleans and texts are"
+    ):
+        _tables.prepare("t.npz", "y", "auto")
+
+
+@pytest.mark.parametrize("ending", ["csv", "npz", "parquet", "txt"])
+def test_a_link_to_a_device_is_no_data(ending: str, study: Path) -> None:
+    file = Path(f"zero.{ending}")
+    file.symlink_to("/dev/zero")
+    if ending == "txt":
+        with pytest.raises(DataError, match="is a folder or a device; give a file"):
+            _text.read(str(file), 8)
+        name = "char_lstm', text"
+    else:
+        with pytest.raises(DataError, match="is a folder or a device; give a file"):
+            _files.columns(str(file))
+        name = "tabular_linear', target = 'y', data"
+    said = refused("plan", "x.toml", "--set", f"problem={{name = '{name} = '{file}'}}")
+    assert f"= '{file}': is a device; a path starts at the folder of the study file" in said
+    if ending == "npz":
+        with pytest.raises(DataError, match="is a folder or a device"):
+            _tables.images(str(file))
+
+
+def test_data_that_do_not_fit_into_memory_are_refused_before_they_are_decompressed(
+    monkeypatch: pytest.MonkeyPatch, peak: Any
+) -> None:
+    rows = 200_000
+    names = pa.DictionaryArray.from_arrays(pa.array(np.zeros(rows, np.int32)), pa.array(["x" * 1000]))
+    pq.write_table(pa.table({"c": names, "y": np.arange(rows) * 1.0}), "texts.parquet", store_schema=False)
+    zeros = {f"c{i}": np.zeros(rows) for i in range(40)}
+    pq.write_table(pa.table({**zeros, "y": np.arange(rows)}), "zeros.parquet")
+    with zipfile.ZipFile("z.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in ("images", "labels", "y"):
+            held = io.BytesIO()
+            np.save(held, np.zeros(40_000_000, np.uint8))
+            archive.writestr(f"{name}.npy", held.getvalue())
+    Path("wide.csv").write_text("y,x\n" + "1,2\n" * 3_000_000)
+    Path("long.txt").write_text("ab" * 1_000_000)
+    free = machine.Memory(32 * 2**20, 32 * 2**20)
+    monkeypatch.setattr(machine, "memory", lambda: free)
+    tracemalloc.clear_traces()
+    before = pa.total_allocated_bytes()
+    for act in (
+        lambda: _tables.prepare("texts.parquet", "y", "auto"),
+        lambda: _tables.prepare("zeros.parquet", "y", "auto"),
+        lambda: _tables.prepare("z.npz", "y", "auto"),
+        lambda: _tables.images("z.npz"),
+        lambda: _tables.prepare("wide.csv", "y", "auto"),
+        lambda: _text.read("long.txt", 8),
+    ):
+        with pytest.raises(
+            DataError, match=r"needs .* GiB of memory, and 0\.0 GiB are free; give a part of it"
+        ):
+            act()
+    assert peak() < 200e6
+    assert pa.total_allocated_bytes() - before < 32 * 2**20
+
+
+def test_an_array_that_says_it_is_larger_than_its_archive(monkeypatch: pytest.MonkeyPatch) -> None:
+    head = io.BytesIO()
+    what = {"descr": "|u1", "fortran_order": False, "shape": (10**15,)}
+    np.lib.format.write_array_header_1_0(head, what)
+    with zipfile.ZipFile("z.npz", "w") as archive:
+        archive.writestr("y.npy", head.getvalue() + bytes(100))
+    with pytest.raises(DataError, match=r"^z\.npz: does not fit into memory; give a part of it$"):
+        _tables.prepare("z.npz", "y", "auto")
+
+
+def test_one_long_text_does_not_make_all_texts_long() -> None:
+    Path("t.csv").write_text("c,y\n" + "x" * 100_000 + ",1\n" + "a,2\nb,3\n" * 2000)
+    tracemalloc.start()
+    try:
+        assert _tables.prepare("t.csv", "y", "regression").parts.train[0].shape[1] >= 2
+        assert tracemalloc.get_traced_memory()[1] < 50e6
+    finally:
+        tracemalloc.stop()
+
+
+# ---- studies ----
+
+HOSTILE = {
+    "a dotted key": ".".join(["a"] * 90_000) + " = 1",
+    "a dotted header": "[" + ".".join(["a"] * 90_000) + "]",
+    "quoted": ".".join(['"a"'] * 50_000) + " = 1",
+    "spaces": " . ".join(["a"] * 50_000) + " = 1",
+    "lists": "a = " + "[" * 90_000 + "]" * 90_000,
+    "tables": "a = " + "{a = " * 30_000 + "1" + "}" * 30_000,
+    "after a text": 'a = ["""b"""", {' + ".".join(["a"] * 90_000) + " = 1}]",
+    "after a bare text": "a = ['''b''''', {" + ".".join(["a"] * 90_000) + " = 1}]",
+    "after an escape": 'a = ["\\\\", {' + ".".join(["a"] * 90_000) + " = 1}]",
+    "21": "a = " + "[" * 21 + "]" * 21,
+    "21 keys": ".".join(["a"] * 21) + " = 1",
+}
+
+
+@pytest.mark.parametrize("what", HOSTILE)
+def test_toml_that_is_deep_is_refused_before_it_is_parsed(what: str, peak: Any) -> None:
+    began = time.process_time()
+    with pytest.raises(ValueError, match="tables and lists are nested more than 20 deep"):
+        toml.parse(HOSTILE[what])
+    assert time.process_time() - began < 5
+    assert peak() < 20e6
+
+
+def test_a_deep_study_and_a_deep_key_are_one_line(study: Path) -> None:
+    study.write_text(HOSTILE["a dotted key"])
+    assert (
+        refused("plan", "x.toml") == "x.toml: not valid TOML: tables and lists are nested more than 20 deep"
+    )
+    study.write_text(STUDY)
+    deep = ".".join(["a"] * 10_000)
+    assert refused("plan", "x.toml", "--set", f"{deep}=1").endswith("nested more than 20 deep")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'a = "' + "[" * 30 + '"',
+        "a = '" + "{" * 30 + "'",
+        "a = 1 # " + "[" * 30,
+        'a = """\n' + "[" * 30 + '\\"""["""',
+        "a = '''\n" + "[" * 30 + "\n'''",
+        'a = "' + "b." * 30 + '"',
+        'a = """' + "b." * 30 + '"""""',
+        "a = [" + "[1.5], " * 30 + "]",
+        "\n".join(f"[b{n}]\nx = 1.5" for n in range(30)),
+        ".".join(["a"] * 20) + " = 1",
+    ],
+)
+def test_what_is_not_deep_is_read(text: str) -> None:
+    import tomllib
+
+    assert toml.parse(text) == tomllib.loads(text)
+
+
+def test_a_study_of_more_than_a_megabyte_is_not_read(study: Path) -> None:
+    study.write_text(STUDY + "#" * 1_000_000)
+    assert refused("plan", "x.toml") == "x.toml: not valid TOML: has more than 1,000,000 bytes"
+
+
+@pytest.mark.parametrize(
+    ("problem", "message"),
+    [
+        ({"name": "digits_mlp", "hidden": [1] * 1001}, "]: has 1,001 items; at most 1,000 are allowed"),
+        ({"name": "digits_mlp", "hidden": [[64], [9] * 10**5]}, "]]: has 100,000 items; at most 1,000 are"),
+        ({"name": "mnist_cnn", "channels": [1] * 1001}, "]: has 1,001 items; at most 1,000 are allowed"),
+    ],
+)
+def test_more_layers_than_a_thousand(problem: dict[str, Any], message: str) -> None:
+    with pytest.raises(StudyError) as caught:
+        read(_table() | {"problem": problem})
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "count"), [("char_transformer", "layers"), ("deep_linear", "depth"), ("digits_resnet", "blocks")]
+)
+def test_more_layers_than_a_thousand_by_count(name: str, count: str, study: Path) -> None:
+    said = refused("plan", "x.toml", "--set", f'problem={{name = "{name}", {count} = 1001}}')
+    assert said.endswith(f"{name}: {count}: gives 1,001 layers; at most 1,000 are allowed")
+
+
+# ---- SQL ----
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> str:
+    """A results folder of one table."""
+    pytest.importorskip("duckdb")
+    Store(tmp_path / "r").write_manifest({})
+    Store(tmp_path / "r").write_table("runs", pd.DataFrame({"x": [1]}))
+    return str(tmp_path / "r")
+
+
+def test_a_question_has_a_time_limit(folder: str) -> None:
+    endless = "SELECT count(*) FROM range(100000000) a, range(100000000) b"
+    assert refused("query", folder, endless, "--timeout", "0.3") == (
+        "query: took more than 0.3 seconds; ask for less, or give it more by --timeout SECONDS"
+    )
+    with pytest.raises(DataError, match=r"took more than 0\.2 seconds"):
+        lb.load(folder).query(endless, timeout=0.2)
+    with pytest.raises(DataError, match="took more than"):  # while rows are fetched
+        lb.load(folder).query("SELECT sum(i) OVER (ORDER BY i) FROM range(100000000) t(i)", timeout=0.2)
+    assert lb.load(folder).query("FROM runs", timeout=0)["x"].tolist() == [1]
+    for wrong in ("-1", "nan", "inf"):
+        assert "must be from 0, which is never, to" in refused(
+            "query", folder, "FROM runs", "--timeout", wrong
+        )
+
+
+def test_rows_are_made_as_they_are_shown(folder: str) -> None:
+    code, said = lrbench(["query", folder, "SELECT * FROM range(1000000000000)"])
+    assert code == 0
+    assert said.splitlines()[-1] == "... and more rows; LIMIT and OFFSET choose which 100 are shown"
+    assert len(said.splitlines()) == 102
+
+
+def test_a_question_has_a_limit_of_memory_and_writes_nothing(
+    folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine, "memory", lambda: machine.Memory(2**27, 2**27))
+    large = "SELECT list(i) FROM range(100000000) t(i)"
+    assert (
+        refused("query", folder, large)
+        == "query: needs more than the 64MiB of memory that it may take; ask for less"
+    )
+    assert not list(Path().glob(".*"))
