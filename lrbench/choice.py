@@ -23,7 +23,7 @@ from lrbench.fingerprint.owner import module_name
 LONGEST_NAME = 100
 """The most characters of the name of a problem, optimizer or schedule of the user's own."""
 _MAKER = {"problem": "problem", "optimizer": "Optimizer", "schedule": "Schedule"}
-_DATA = ("data", "batch_size", "optimum", "rates", "stateful", "box")
+_DATA = ("data", "batch_size", "optimum", "rates", "stateful", "box", "gradient_factors")
 """What a problem holds beside its code."""
 
 
@@ -36,9 +36,11 @@ class Optimizer(dict[str, Any]):
     {'name': 'adam', 'b2': [0.99, 0.999]}
     """
 
-    def __init__(self, name: str | Callable[..., Any], *, version: str = "", **parameters: Any) -> None:
+    def __init__(
+        self, name: str | Callable[..., Any], *, version: str | None = None, **parameters: Any
+    ) -> None:
         """Nothing is checked until a study holds it."""
-        super().__init__(name=name, **({"code_version": version} if version else {}), **parameters)
+        super().__init__(name=name, **_versioned(version), **parameters)
 
 
 class Schedule(dict[str, Any]):
@@ -50,9 +52,15 @@ class Schedule(dict[str, Any]):
     {'name': 'warmup_cosine', 'warmup': [0.05, 0.1]}
     """
 
-    def __init__(self, name: str | Callable[..., Any], *, version: str = "", **parameters: Any) -> None:
+    def __init__(
+        self, name: str | Callable[..., Any], *, version: str | None = None, **parameters: Any
+    ) -> None:
         """Nothing is checked until a study holds it."""
-        super().__init__(name=name, **({"code_version": version} if version else {}), **parameters)
+        super().__init__(name=name, **_versioned(version), **parameters)
+
+
+def _versioned(version: str | None) -> dict[str, Any]:
+    return {} if version is None else {"code_version": version}
 
 
 @dataclass(frozen=True)
@@ -146,7 +154,8 @@ def choose(kind: str, item: Any, where: str, context: Mapping[str, Any]) -> Choi
     table = dict(item)
     if "name" not in table:
         raise StudyError(f"{where}.name: missing; allowed: {', '.join(catalog.names(kind))}")
-    name, version = table.pop("name"), _version(table.pop("code_version", ""), where)
+    name = table.pop("name")
+    version = _version(table.pop("code_version"), where) if "code_version" in table else ""
     if not isinstance(name, str):
         return _of_object(kind, name, where, table, version)
     if ":" in name:
@@ -174,10 +183,15 @@ def _again(
 
 
 def _version(version: Any, where: str) -> str:
-    if isinstance(version, str) and len(version) <= LONGEST_NAME and version.isprintable():
+    if (
+        isinstance(version, str)
+        and version.strip()
+        and len(version) <= LONGEST_NAME
+        and version.isprintable()
+    ):
         return version
     raise StudyError(
-        f"{where}.code_version = {version!r}: must be a text of one line, of at most {LONGEST_NAME} characters"
+        f"{where}.code_version = {version!r}: must be a text of one line, of 1 to {LONGEST_NAME} characters"
     )
 
 
@@ -187,7 +201,7 @@ def _hash(kind: str, thing: Any, version: str, where: str, *, named: bool = Fals
     Raises:
         StudyError: if it reaches what has no content that could be hashed, saying what it is and what to do.
     """
-    data = {name: vars(thing)[name] for name in _DATA} if kind == "problem" and hasattr(thing, "loss") else {}
+    data = {name: getattr(thing, name) for name in _DATA} if _is_problem(kind, thing) else {}
     try:
         return fingerprint.of_object({"version": version, **data} if version else thing)
     except fingerprint.Unhashable as error:
@@ -211,11 +225,16 @@ def _check_files(choice: Choice, where: str) -> None:
                 )
 
 
+def _is_problem(kind: str, thing: Any) -> bool:
+    names = ("name", "loss", "version", *_DATA)
+    return kind == "problem" and not isinstance(thing, type) and all(hasattr(thing, name) for name in names)
+
+
 def _of_object(kind: str, thing: Any, where: str, table: Mapping[str, Any], version: str) -> Choice:
     """Describe a Python object: an optimizer or schedule function, or a problem."""
-    if kind == "problem" and hasattr(thing, "loss") and hasattr(thing, "name"):
+    if _is_problem(kind, thing):
         _check_name(thing.name, where)
-        version = version or _version(thing.version, where)
+        version = version or (_version(thing.version, where) if thing.version != "" else "")
         entry = catalog.Entry(kind, thing.name, "", {}, function=lambda: thing)
     elif callable(thing):
         entry = _own(kind, thing, where)

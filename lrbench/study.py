@@ -41,11 +41,11 @@ _NO_ADDRESS = re.compile("[a-z]*")
 
 def _choices(value: Any, info: ValidationInfo) -> tuple[Choice, ...]:
     """Read one choice or a list of them; a choice is a name, a table with a name, or a Python object."""
-    items = value if isinstance(value, list | tuple) else [value]
+    several = type(value) in (list, tuple)  # a transformation of optax is a named tuple
+    items = value if several else [value]
     if not items:
         raise ValueError(f"is empty; give at least one [[{info.field_name}]]")
     context = info.context or {}
-    several = isinstance(value, list | tuple)
     found = []
     for index, item in enumerate(items):
         where = f"{info.field_name}.{index}" if several else str(info.field_name)

@@ -203,6 +203,115 @@ KINDS: dict[str, Kind] = {
         "[0, 1, 1]",
         library="numpy",
     ),
+    "order of a dict": Kind(
+        "D = {'a': lambda w: w + 1, 'b': lambda w: 2 * w}\ndef thing(w):\n    for f in D.values(): w = f(w)\n    return w",
+        "{'a': lambda w: w + 1, 'b': lambda w: 2 * w}",
+        "{'b': lambda w: 2 * w, 'a': lambda w: w + 1}",
+    ),
+    "dataclass with an init of its own": Kind(
+        "from dataclasses import dataclass\n@dataclass\nclass A:\n    c: float = 1.0\n"
+        "    def __init__(self): self.c = 2.0\ndef thing(w): return A().c * w",
+        "2.0",
+        "3.0",
+    ),
+    "order of fields": Kind(
+        "from dataclasses import dataclass\n@dataclass\nclass A:\n    x: float\n    y: float\ndef thing(w): return A(w, 2).x",
+        "    x: float\n    y: float",
+        "    y: float\n    x: float",
+    ),
+    "library's function in a dataclass": Kind(
+        "import math\nfrom dataclasses import dataclass\n@dataclass\nclass A:\n    f = staticmethod(math.sin)\nthing = A()",
+        "math.sin",
+        "math.cos",
+    ),
+    "property of an enumeration": Kind(
+        "import enum\nclass A(enum.Enum):\n    ONE = 1\n    @property\n    def c(self): return 2.0\n"
+        "def thing(w): return A.ONE.c * w",
+        "2.0",
+        "3.0",
+    ),
+    "metaclass": Kind(
+        "class M(type):\n    c = 2.0\nclass A(metaclass=M): pass\ndef thing(w): return A.c * w", "2.0", "3.0"
+    ),
+    "arguments without source": Kind(
+        "names = {}\nexec('def thing(*w): return w', names)\nthing = names['thing']",
+        "*w",
+        "w",
+        every_python=False,
+    ),
+    "circles of like pieces": Kind(
+        "P, Q = ['p'], ['q']\nX, Y = [P], [Q]\nP.append(X); Q.append(Y)\nthing = [P, Q, X]", "Q, X]", "Q, Y]"
+    ),
+    "set of functions that call each other": Kind(
+        "def even(n): return n == 0 or odd(n - 1)\ndef odd(n): return n != 0 and even(n - 1)\n"
+        "def p(n): return q(n)\ndef q(n): return p(n + 2)\nS = {even, odd, p, q}\ndef thing(w): return S",
+        "n + 2",
+        "n + 3",
+    ),
+    "lambdas of constants": Kind("pair = [lambda w: 2.0]\nthing = pair", "2.0", "3.0"),
+    "long chain of calls": Kind(
+        "def f0(w): return 2.0 * w\n"
+        + "\n".join(f"def f{i}(w): return f{i - 1}(w)" for i in range(1, 300))
+        + "\nthing = f299",
+        "2.0",
+        "3.0",
+    ),
+    "folder of the code": Kind(
+        "import pathlib\nHERE = pathlib.Path(__file__).parent / 'data2'\ndef thing(w): return HERE, __file__, __name__",
+        "data2",
+        "data3",
+    ),
+    "lock and streams": Kind(
+        "import sys, threading, logging\nfrom os import environ\nL = [threading.Lock(), sys.stderr, logging.getLogger(__name__)]\n"
+        "def thing(w): return 2.0 * w, L, environ",
+        "2.0",
+        "3.0",
+    ),
+    "dispatch by type": Kind(
+        "import functools\n@functools.singledispatch\ndef f(w): return 2.0 * w\nf(1)\ndef thing(w): return f(w)",
+        "2.0",
+        "3.0",
+    ),
+    "no dimension": Kind(
+        "import numpy as np\nthing = [np.array(2.0)]", "np.array(2.0)", "np.array([2.0])", library="numpy"
+    ),
+    "weak type": Kind(
+        "import jax.numpy as jnp\nthing = [jnp.asarray(2.0)]",
+        "(2.0)",
+        "(2.0, 'float32')",
+        library="jax",
+    ),
+    "transformed module of Flax linen": Kind(
+        "import flax.linen as nn\nclass Net(nn.Module):\n    @nn.compact\n"
+        "    def __call__(self, x): return 2.0 * nn.Dense(2)(x)\nnet = nn.remat(Net)()\ndef thing(w): return net.apply(w)",
+        "2.0",
+        "3.0",
+        library="flax",
+    ),
+    "what is static in Equinox": Kind(
+        "import equinox as eqx\nclass Net(eqx.Module):\n    c: float = eqx.field(static=True)\nthing = Net(2.0)",
+        "static=True",
+        "static=False",
+        library="equinox",
+    ),
+    "checked by beartype": Kind(
+        "from beartype import beartype\n@beartype\ndef thing(w: float, s: float = 1.0): return 2.0 * w",
+        "2.0",
+        "3.0",
+        library="beartype",
+    ),
+    "class of attrs": Kind(
+        "import attrs\n@attrs.frozen\nclass A:\n    c: float = 2.0\ndef thing(w): return A().c * w",
+        "2.0",
+        "3.0",
+        library="attrs",
+    ),
+    "device": Kind(
+        "import jax\nD = jax.devices()[0]\ndef thing(w): return 2.0 * jax.device_put(w, D)",
+        "2.0",
+        "3.0",
+        library="jax",
+    ),
     "array": Kind(
         "import numpy as np\nA = np.arange(3.0)\ndef thing(w): return A @ w", "3.0", "4.0", library="numpy"
     ),

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import functools
-import io
 import json
 import os
 import shutil
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -119,7 +117,7 @@ def test_code_is_known_in_memory_not_on_disk(tmp_path: Path, monkeypatch: pytest
     path.write_text(kind.changed.source)
     edited = fingerprint.of_object(thing)
     changed = fingerprint.of_object(kinds_of_code.load("edited"))
-    assert len({before, edited, changed}) == 3
+    assert before == edited != changed
 
 
 def test_a_file_of_the_name_of_a_library_is_the_users(tmp_path: Path) -> None:
@@ -172,12 +170,11 @@ def test_what_a_file_imports_beside_it_counts(tmp_path: Path) -> None:
     assert found[0] != found[1]
 
 
-LOG = io.StringIO()
-OPEN = threading.Lock()
+OPEN = (number for number in range(3))
 
 
 def _logged(learning_rate: Any) -> Any:
-    OPEN.acquire()
+    next(OPEN, None)
     return optax.sgd(learning_rate)
 
 
@@ -189,7 +186,7 @@ def test_what_cannot_be_hashed_is_refused_and_a_version_stands_for_it(tmp_path: 
     with pytest.raises(LrbenchError) as caught:
         swept(_logged)
     assert str(caught.value) == (
-        "study: optimizer: global OPEN.acquire is a _thread.lock, which has no content that could be hashed, so that a change "
+        "study: optimizer: global OPEN is a builtins.generator, which has no content that could be hashed, so that a change "
         'could not be told; give lb.Optimizer version="1", and another one whenever its code changes'
     )
     one, two = (swept(lb.Optimizer(_logged, version=version)) for version in ("1", "2"))
@@ -199,7 +196,7 @@ def test_what_cannot_be_hashed_is_refused_and_a_version_stands_for_it(tmp_path: 
         LrbenchError, match=r"optimizer\.code_version = '1': is for code of your own; 'sgd' is a name"
     ):
         swept(lb.Optimizer("sgd", version="1"))
-    with pytest.raises(LrbenchError, match=r"optimizer.code_version = 1: must be a text of one line"):
+    with pytest.raises(LrbenchError, match=r"optimizer\.code_version = 1: must be a text of one line"):
         swept({"name": _logged, "code_version": 1})
 
 
@@ -215,7 +212,7 @@ def test_the_version_of_a_problem_stands_for_its_code_and_not_for_its_data() -> 
         return of_study(read({**table, "learning_rate": {"values": [0.1]}}, trust=True)).run_ids[0]
 
     with pytest.raises(
-        LrbenchError, match=r'loss → global OPEN is a _thread.lock.*give lb.problem version="1"'
+        LrbenchError, match=r'loss → global OPEN is a builtins.generator.*give lb.problem version="1"'
     ):
         hashed("", 1.0)
     assert hashed("1", 1.0) == hashed("1", 1.0)
@@ -224,8 +221,7 @@ def test_the_version_of_a_problem_stands_for_its_code_and_not_for_its_data() -> 
 
 def test_the_code_version_of_a_study_file_is_kept(tmp_path: Path) -> None:
     (tmp_path / "locked.py").write_text(
-        "import threading\nimport optax\nlock = threading.Lock()\n"
-        "def mine(learning_rate):\n    with lock:\n        return optax.sgd(learning_rate)\n"
+        "import optax\nlog = (i for i in ())\ndef mine(learning_rate):\n    next(log, None)\n    return optax.sgd(learning_rate)\n"
     )
     path = _named("locked.py:mine", tmp_path)
     with pytest.raises(LrbenchError) as caught:
@@ -238,6 +234,133 @@ def test_the_code_version_of_a_study_file_is_kept(tmp_path: Path) -> None:
     assert (
         of_study(study).run_ids != of_study(read(path, ["optimizer.0.code_version='2'"], trust=True)).run_ids
     )
+
+
+PACKAGES = {
+    "a folder without __init__.py": (
+        "import models.net\ndef thing(w): return models.net.f(w)",
+        "models/net.py",
+    ),
+    "a name of such a folder": (
+        "def thing(w):\n    from models.net import f\n    return f(w)",
+        "models/net.py",
+    ),
+    "a module of such a folder": (
+        "def thing(w):\n    from models import net\n    return net.f(w)",
+        "models/net.py",
+    ),
+    "all of such a folder's module": (
+        "import models.net\ndef thing(w): return getattr(models, 'net')",
+        "models/net.py",
+    ),
+    "a module of a package": ("def thing(w):\n    from pk import net\n    return net.f(w)", "pk/net.py"),
+}
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_modules_of_folders_count(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source, place = PACKAGES[name]
+    monkeypatch.syspath_prepend(tmp_path)
+    path = tmp_path / place
+    path.parent.mkdir()
+    if place.startswith("pk"):
+        (path.parent / "__init__.py").touch()
+    (tmp_path / "uses_folders.py").write_text(source)
+    found = []
+    for factor in ("2.0", "2.0", "3.0"):
+        path.write_text(f"def f(w): return {factor} * w\n")
+        for module in [each for each in sys.modules if each.partition(".")[0] in {"models", "pk"}]:
+            monkeypatch.delitem(sys.modules, module)
+        found.append(fingerprint.of_object(kinds_of_code.load("uses_folders")))
+        if name.startswith("a "):
+            kinds_of_code.load("uses_folders")(1.0)  # an import within a function is done once it has run
+            assert fingerprint.of_object(kinds_of_code.load("uses_folders")) == found[-1]
+    assert found[0] == found[1] != found[2]
+
+
+def test_methods_of_typed_in_dataclasses_count() -> None:
+    """What is typed in, or given to `python -c`, has the file name that Python gives what it writes itself."""
+    code = "from dataclasses import dataclass\n@dataclass\nclass A:\n    def f(self): return {}\nthing = A()"
+
+    def hashed(value: str) -> str:
+        names: dict[str, Any] = {"__name__": "__main__"}
+        exec(code.format(value), names)
+        return fingerprint.of_object(names["thing"])
+
+    assert hashed("2.0") == hashed("2.0") != hashed("3.0")
+
+
+def test_what_is_kept_of_a_computation_is_no_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "keeps.py").write_text(
+        "import functools, jax\nclass A:\n    @functools.cached_property\n    def c(self): return 2.0\na = A()\n"
+        "@jax.jit\ndef f(w): return a.c * w\ndef thing(w): return f(w)"
+    )
+    thing = kinds_of_code.load("keeps")
+    before = fingerprint.of_object(thing)
+    thing(1.0)
+    assert fingerprint.of_object(thing) == before
+
+
+def test_a_comment_in_a_file_that_is_loaded_is_no_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    path = tmp_path / "commented.py"
+    path.write_text("def thing(w): return 2.0 * w\n")
+    thing = kinds_of_code.load("commented")
+    before = fingerprint.of_object(thing)
+    path.write_text("# a comment\ndef thing(w): return 2.0 * w\n")
+    assert fingerprint.of_object(thing) == before
+    assert fingerprint.of_object(kinds_of_code.load("commented")) == before
+
+
+def test_own_code_beside_installed_distributions_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`pip install --target .` makes a folder that holds both."""
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "other-1.0.dist-info").mkdir()
+    (tmp_path / "other-1.0.dist-info" / "RECORD").write_text(
+        "other_package/__init__.py,,\nother_module.py,,\n"
+    )
+    found = []
+    for factor in ("2.0", "3.0"):
+        for name in ("mine_beside", "other_module"):
+            (tmp_path / f"{name}.py").write_text(f"def thing(w): return {factor} * w\n")
+        found.append([fingerprint.of_object(kinds_of_code.load(n)) for n in ("mine_beside", "other_module")])
+    assert found[0][0] != found[1][0]
+    assert found[0][1] == found[1][1]
+
+
+def test_an_import_that_ends_the_process_does_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "ends_it.py").write_text("import sys\nsys.exit(4)")
+    (tmp_path / "imports_it.py").write_text("def thing(w):\n    import ends_it\n    return w")
+    assert fingerprint.of_object(kinds_of_code.load("imports_it"))
+
+
+class NoProblem:
+    """Has some of the names of a problem."""
+
+    name, loss = "none", None
+
+
+def test_what_is_no_problem_or_optimizer_is_refused() -> None:
+    table = {"name": "x", "steps": 5, "optimizer": "sgd", "learning_rate": {"values": [0.1]}}
+    for thing in (NoProblem(), 3):
+        with pytest.raises(
+            LrbenchError, match="must be a name, a table with a name, or a problem of your own"
+        ):
+            read({**table, "problem": thing}, trust=True)
+    with pytest.raises(LrbenchError, match="must be a name, a table with a name, or a optimizer of your own"):
+        read({**table, "problem": "quadratic", "optimizer": optax.sgd(0.1)}, trust=True)
+    for version in ("", " ", 0):
+        with pytest.raises(LrbenchError, match="must be a text of one line"):
+            read(
+                {**table, "problem": "quadratic", "optimizer": lb.Optimizer(_logged, version=version)},
+                trust=True,
+            )
 
 
 FACTOR = 1.0

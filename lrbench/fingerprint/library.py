@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 import weakref
 from dataclasses import fields
 from typing import Any
 
+from lrbench.fingerprint.owner import is_own
 
-def array(thing: Any) -> Any:
-    """Return an array of NumPy, JAX or PyTorch as NumPy's, in one piece; None for anything else."""
+
+def array(thing: Any) -> tuple[str, Any] | None:
+    """Return what kind of an array of NumPy, JAX or PyTorch it is, and its content in one piece; None for anything else."""
     numpy, jax = sys.modules.get("numpy"), sys.modules.get("jax")
     kind = type(thing)  # an object may answer to any name
-    if numpy is None or not (hasattr(kind, "__array__") and hasattr(kind, "dtype")):
+    if numpy is None or is_own(kind) or not (hasattr(kind, "__array__") and hasattr(kind, "dtype")):
         return None
     if kind.__module__.startswith("pandas") or isinstance(thing, numpy.ma.MaskedArray):
         return None  # whose index, or mask, is not in the array
+    about = [kind.__qualname__, str(thing.dtype), str(getattr(thing, "weak_type", False))]
     if (
         jax is not None
         and isinstance(thing, jax.Array)
@@ -23,7 +27,8 @@ def array(thing: Any) -> Any:
     ):
         thing = jax.random.key_data(thing)
     try:
-        return numpy.ascontiguousarray(thing)
+        found = numpy.asarray(thing)
+        return f"{' '.join(about)} {found.shape}", numpy.ascontiguousarray(found)
     except Exception:  # such as a tracer of JAX, which has no content
         return None
 
@@ -39,32 +44,31 @@ def content(thing: Any) -> list[Any] | None:
 def _wrapped(thing: Any) -> list[Any] | None:
     if isinstance(thing, weakref.ref):
         return [thing()]
-    if callable(thing) and hasattr(
-        thing, "__wrapped__"
-    ):  # such as what jax.jit and functools.lru_cache return
-        state = getattr(thing, "__dict__", {})
-        return [
-            thing.__wrapped__,
-            {name: value for name, value in state.items() if not name.startswith("__")},
-        ]
-    return None
+    if is_own(type(thing)) or inspect.getattr_static(thing, "__wrapped__", None) is None:
+        return None
+    # Such as what functools.lru_cache returns; what a dunder holds is of the function that is wrapped.
+    state = getattr(thing, "__dict__", {})
+    return [thing.__wrapped__, {name: state[name] for name in sorted(state) if not name.startswith("__")}]
 
 
 def _of_jax(thing: Any) -> list[Any] | None:
     jax = sys.modules.get("jax")
-    if jax is not None and isinstance(thing, jax.tree_util.PyTreeDef):
+    if jax is None:
+        return None
+    if isinstance(thing, jax.tree_util.PyTreeDef):
         return [thing.node_data(), thing.children()]
-    if (
-        jax is not None and type(thing).__name__ == "PjitFunction"
-    ):  # which notes the line that its function stands on
-        return [thing.__wrapped__]
+    if type(thing).__name__ in {"PjitFunction", "PmapFunction"}:
+        return [thing.__wrapped__]  # beside it they note the line that it stands on
+    if isinstance(thing, jax.Device | jax.sharding.Sharding | jax.sharding.Mesh):
+        return [str(thing)]
     return None
 
 
 def _of_linen(thing: Any) -> list[Any] | None:
     linen = sys.modules.get("flax.linen")
     if linen is not None and isinstance(thing, linen.Module):  # which counts its instances
-        return [{each.name: getattr(thing, each.name) for each in fields(thing) if each.name != "parent"}]
+        own = {each.name: getattr(thing, each.name) for each in fields(thing) if each.name != "parent"}
+        return [own, *([] if thing.scope is None else [dict(thing.variables)])]
     return None
 
 

@@ -8,12 +8,14 @@ import importlib
 import importlib.util
 import types
 from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePath
 from typing import Any
 
 from lrbench.fingerprint.owner import in_a_home, is_own
 
 _LOAD_GLOBAL = {"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"}
 _LOAD_ATTRIBUTE = {"LOAD_ATTR", "LOAD_METHOD"}
+_OF_THE_PLACE = {"__file__", "__name__", "__path__", "__spec__"}
 _MISSING: Any = object()
 
 
@@ -24,10 +26,22 @@ def globals_of(function: types.FunctionType) -> Iterator[tuple[str, Any]]:
         value, rest = _looked_up(path, names)
         if value is _MISSING:
             continue  # built into Python, or not there yet
-        taken = isinstance(value, types.ModuleType) and not is_own(value)
-        yield f"global {'.'.join(path)}", (value.__name__, rest) if taken else value
+        if path[0] in _OF_THE_PLACE:
+            continue  # where the code lies, which may be elsewhere on another machine
+        if isinstance(value, types.ModuleType) and not is_own(value):
+            value = value.__name__, rest
+        elif isinstance(value, PurePath):
+            value = _beside(value, names)
+        yield f"global {'.'.join(path)}", value
     for module, attribute in sorted(set(_imports(function.__code__, names.get("__package__") or ""))):
-        yield f"import {module} {attribute}", getattr(_imported(module), attribute, _imported(module))
+        yield f"import {module} {attribute}", _taken(module, attribute)
+
+
+def _beside(path: PurePath, names: Mapping[str, Any]) -> PurePath:
+    """Return a path below the folder of the code that names it as relative to that folder."""
+    with contextlib.suppress(ValueError, TypeError):
+        return path.relative_to(Path(names["__file__"]).parent) if "__file__" in names else path
+    return path
 
 
 def _paths(code: types.CodeType) -> Iterator[tuple[str, ...]]:
@@ -63,13 +77,23 @@ def _imports(code: types.CodeType, package: str) -> Iterator[tuple[str, str]]:
         yield from _imports(inner, package)
 
 
+def _taken(module: str, attribute: str) -> Any:
+    """Return what a function imports: the whole of a module of the user's own, or what it takes from it."""
+    found = _imported(module)
+    if not attribute or isinstance(found, str):
+        return found
+    taken = getattr(found, attribute, None)
+    return _imported(f"{module}.{attribute}") if taken is None else taken
+
+
 def _imported(name: str) -> Any:
-    """Return a module that a function imports: the user's own, or the name of another one, which is not imported for this."""
+    """Return a module of the user's own, or the name of another one, which is not imported for this."""
     try:
         spec = importlib.util.find_spec(name.partition(".")[0])
-        own = spec is not None and spec.has_location and spec.origin and not in_a_home(spec.origin)
+        origin = spec and (spec.origin or next(iter(spec.submodule_search_locations or ()), None))
+        own = spec is not None and origin not in {None, "built-in", "frozen"} and not in_a_home(str(origin))
         return importlib.import_module(name) if own else name
-    except Exception:  # then the function cannot import it either
+    except (Exception, SystemExit):  # then the function cannot import it either
         return name
 
 

@@ -5,13 +5,11 @@ from __future__ import annotations
 import contextlib
 import functools
 import importlib.util
-import inspect
 import os
 import site
 import sys
 import sysconfig
 import types
-from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +30,19 @@ def in_a_home(file: str) -> bool:
     path = Path(file).resolve()
     if str(path).startswith(_homes()):
         return True
-    # What `pip install --target` fills is a home as well.
-    found = (parent for parent in path.parents if str(parent) in sys.path)
-    return any(next(parent.glob("*.dist-info"), None) is not None for parent in found)
+    # What `pip install --target` fills is a home for what it installed there.
+    parents = (parent for parent in path.parents if str(parent) in sys.path)
+    return any(path.relative_to(parent).parts[0] in _installed(parent) for parent in parents)
+
+
+@functools.cache
+def _installed(folder: Path) -> frozenset[str]:
+    """Return the names of what distributions installed in a folder, as they say of themselves."""
+    found = set()
+    for record in folder.glob("*.dist-info/RECORD"):
+        with contextlib.suppress(OSError, ValueError):
+            found |= {line.split(",")[0].split("/")[0] for line in record.read_text("utf-8").splitlines()}
+    return frozenset(found)
 
 
 def is_own(thing: Any) -> bool:
@@ -48,26 +56,13 @@ def is_own(thing: Any) -> bool:
             file = str(thing.__globals__.get("__file__") or "")
         return not (file and in_a_home(file))
     if isinstance(thing, types.ModuleType):
-        place = getattr(thing, "__file__", None)
+        # A folder without __init__.py is a module that has no file.
+        place = getattr(thing, "__file__", None) or next(iter(getattr(thing, "__path__", ())), None)
         return place is not None and not in_a_home(place)
     if isinstance(thing, type):
         module = sys.modules.get(thing.__module__) or sys.modules.get(thing.__module__.partition(".")[0])
         return thing.__module__ == "__main__" or module is None or is_own(module)
     return False
-
-
-def is_generated(kind: type, name: str, value: Any) -> bool:
-    """Return whether Python wrote an attribute for a dataclass or a named tuple: it follows from the fields."""
-    if issubclass(kind, tuple) and name in getattr(kind, "_fields", ()):
-        return True
-    function = getattr(value, "__func__", value)
-    function = inspect.unwrap(function) if callable(function) else function
-    named_tuple = issubclass(kind, tuple) and hasattr(kind, "_field_defaults")
-    if not isinstance(function, types.FunctionType) or not (is_dataclass(kind) or named_tuple):
-        return False
-    if is_dataclass(kind) and name == "__init__" and kind.__dataclass_params__.init:  # type: ignore[attr-defined]
-        return True
-    return not is_own(function) or function.__code__.co_filename == "<string>"
 
 
 def is_named(thing: Any) -> bool:

@@ -41,13 +41,13 @@ def of_code(code: types.CodeType, names: dict[str, Any]) -> str | None:
     >>> text(function) == text(ast.parse("def f( x ): return x").body[0])
     True
     """
-    linecache.checkcache(code.co_filename)
-    lines = linecache.getlines(code.co_filename, names)
-    file = _parsed("".join(lines))
-    if code not in file.codes:
-        return None
-    here = [node for node in file.functions.get(code.co_firstlineno, ()) if _is_of(node, code)]
-    return text(here[0]) if len(here) == 1 else None
+    file = _parsed("".join(linecache.getlines(code.co_filename, names)))
+    if code not in file.codes:  # what was read of it may be older than the code
+        linecache.checkcache(code.co_filename)
+        file = _parsed("".join(linecache.getlines(code.co_filename, names)))
+    here = [node for node in file.functions.get(code.co_firstlineno, ()) if _name(node) == code.co_name]
+    here = [node for node in here if _holds(node, code)] if len(here) > 1 else here
+    return text(min(here, key=_length)) if here and code in file.codes else None
 
 
 def text(node: Any) -> str:
@@ -112,19 +112,23 @@ def _codes(code: types.CodeType) -> Iterator[types.CodeType]:
             yield from _codes(constant)
 
 
-def _is_of(node: Function, code: types.CodeType) -> bool:
-    """Return whether a function that begins on the line of a code object is that code's."""
-    if not isinstance(node, ast.Lambda):
-        return node.name == code.co_name
-    if code.co_name != "<lambda>":
-        return False
-    # Several lambdas may stand on one line: the instructions of each lie within its body, and not within an inner one's.
-    body = node.body
-    begin = body.lineno, body.col_offset
-    end = body.end_lineno or 0, body.end_col_offset or 0
+def _name(node: Function) -> str:
+    return "<lambda>" if isinstance(node, ast.Lambda) else node.name
+
+
+def _length(node: Function) -> tuple[int, int]:
+    """Return how far a function reaches: of lambdas within each other, the instructions are those of the shortest."""
+    return node.end_lineno or 0, (node.end_col_offset or 0) - node.col_offset
+
+
+def _holds(node: Function, code: types.CodeType) -> bool:
+    """Return whether all instructions of a code object stand in the body of a function; of several that begin on a line."""
+    body = node.body if isinstance(node, ast.Lambda) else node
+    assert isinstance(body, ast.AST)
+    begin, end = (body.lineno, body.col_offset), (body.end_lineno or 0, body.end_col_offset or 0)
     spans = [
         ((line, column), (end_line, end_column))
         for line, end_line, column, end_column in code.co_positions()
-        if None not in (line, end_line, column, end_column) and end_column
+        if line and end_line and column is not None and end_column
     ]
-    return bool(spans) and min(span[0] for span in spans) == begin and max(span[1] for span in spans) == end
+    return bool(spans) and all(begin <= first and last <= end for first, last in spans)

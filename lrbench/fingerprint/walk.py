@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import copyreg
-import enum
 import functools
 import hashlib
+import logging
+import os
 import platform
+import sys
+import threading
 import types
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path, PurePath
 from typing import Any
 
 from lrbench.fingerprint import library, syntax
+from lrbench.fingerprint.members import fields_of, is_cache, members
 from lrbench.fingerprint.names import globals_of
-from lrbench.fingerprint.owner import is_function_of_a_module, is_generated, is_named, is_own
+from lrbench.fingerprint.owner import is_function_of_a_module, is_named, is_own
 
 _DIGEST = 10
+_LONGEST_WAY = 5
+"""The most names of a way that are told."""
+_BYTECODE = f"bytecode of Python {'.'.join(platform.python_version_tuple()[:2])}"
+"""What Python compiled; another version compiles otherwise."""
 _PLAIN = (str, int, float, complex, bool, bytes, type(None), type(Ellipsis), type(NotImplemented))
 _BUILT_IN = (
     types.BuiltinFunctionType,
@@ -31,13 +40,22 @@ _BUILT_IN = (
 _PARTS: Mapping[Any, tuple[str, ...]] = {
     functools.partial: ("func", "args", "keywords", "__dict__"),
     functools.cached_property: ("func",),
+    types.CodeType: (
+        *("co_code", "co_names", "co_varnames", "co_freevars", "co_consts", "co_exceptiontable"),
+        *("co_flags", "co_argcount", "co_posonlyargcount", "co_kwonlyargcount"),
+    ),
     staticmethod: ("__func__",),
     classmethod: ("__func__",),
     property: ("fget", "fset", "fdel"),
 }
 """Types of Python's own, and where their content is."""
-_BESIDE = frozenset({"__dict__", "__weakref__", "_abc_impl", "__annotate__", "__annotate_func__"})
-"""What every class holds, whatever it does."""
+_WITHOUT_CONTENT = (
+    *(type(threading.Lock()), type(threading.RLock()), type(os.environ), logging.Logger),
+    *(weakref.WeakKeyDictionary, weakref.WeakValueDictionary),
+)
+"""What holds nothing that a run is trained by: locks, caches that forget, and what belongs to the machine."""
+_DEEPEST = 10_000
+"""The most calls within calls that a walk may take; a step from an object to a piece of it takes up to seven."""
 
 
 class Unhashable(ValueError):
@@ -45,7 +63,9 @@ class Unhashable(ValueError):
 
     def __init__(self, way: Iterable[str], what: str) -> None:
         """The message is made here."""
-        super().__init__(f"{' → '.join(way) or 'it'} {what}")
+        names = list(way)
+        names = names if len(names) <= _LONGEST_WAY else [*names[:2], "...", *names[-2:]]
+        super().__init__(f"{' → '.join(names) or 'it'} {what}")
 
 
 def of_file(path: Path) -> str:
@@ -63,22 +83,29 @@ def of_object(thing: Any) -> str:
     >>> of_object({"rate": 0.1}) == of_object({"rate": 0.2})
     False
     """
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(max(before, _DEEPEST))
+    walk = _Walk()
     try:
-        return _Walk().digest(thing, "").hex()
+        return walk.digest(thing).hex()
     except RecursionError as error:
-        raise Unhashable([], "is nested too deeply to be hashed") from error
+        raise Unhashable(walk.way, "is nested too deeply to be hashed") from error
+    finally:
+        sys.setrecursionlimit(before)
 
 
 class _Walk:
     """One walk over an object; every object on the way is kept alive, because its number stands for it.
 
-    An object's hash is made of those of its pieces. On a circle, the second visit says how far back the first one is.
+    An object's hash is made of those of its pieces. Where a circle closes, it is the number of that circle, counted as they
+    close, so that two circles of the same pieces are told apart.
     """
 
     def __init__(self) -> None:
         """Nothing is visited yet."""
         self._found: dict[int, tuple[bytes, Any]] = {}
-        self._open: dict[int, int] = {}
+        self._open: set[int] = set()
+        self._circles: dict[int, int] = {}
         self._way: list[str] = []
         self._rules: tuple[tuple[Any, Callable[[Any], bytes]], ...] = (
             (types.ModuleType, self._module),
@@ -86,12 +113,14 @@ class _Walk:
             (types.FunctionType, self._function),
             (types.MethodType, self._method),
             (_BUILT_IN, self._built_in),
-            (types.CodeType, self._bytecode),
             (types.CellType, self._cell),
-            (types.MappingProxyType, self._mapping),
-            (PurePath, lambda path: _hash("path", str(path))),
-            *((kind, self._parts(names)) for kind, names in _PARTS.items()),
+            (_WITHOUT_CONTENT, lambda thing: _hash(type(thing).__qualname__)),
         )
+        self._containers: dict[type, Callable[[Any], bytes]] = {
+            **dict.fromkeys((dict, types.MappingProxyType), lambda it: self._mapping(type(it).__name__, it)),
+            **dict.fromkeys((tuple, list), lambda it: self._pieces(type(it).__name__, it)),
+            **dict.fromkeys((set, frozenset), self._set),
+        }
 
     def digest(self, thing: Any, name: str = "") -> bytes:
         """Return the hash of an object that is reached by a name."""
@@ -102,12 +131,12 @@ class _Walk:
         if key in self._found:
             return self._found[key][0]
         if key in self._open:
-            return _hash("back", str(len(self._open) - self._open[key]))
-        self._open[key] = len(self._open)
+            return _hash("circle", str(self._circles.setdefault(key, len(self._circles))))
+        self._open.add(key)
         self._way.append(name)  # after a failure the way stays, for the message
         found = self._of(thing)
         self._way.pop()
-        del self._open[key]
+        self._open.remove(key)
         self._found[key] = found, thing
         return found
 
@@ -119,32 +148,33 @@ class _Walk:
     def _of(self, thing: Any) -> bytes:
         """Return the hash of what is no plain value; the first rule that fits counts."""
         kind = type(thing)
+        if kind in self._containers:
+            return self._containers[kind](thing)
         for kinds, rule in self._rules:
             if isinstance(thing, kinds):
                 return rule(thing)
-        if kind is dict:
-            return self._mapping(thing)
-        if kind in (tuple, list):
-            return self._pieces(kind.__name__, thing)
-        if kind in (set, frozenset):
-            return _hash(kind.__name__, *sorted(self.digest(item) for item in thing))
-        if (array := library.array(thing)) is not None:
-            return self._array(kind, array)
-        return self._instance(thing)
+        if kind in _PARTS:
+            return self._pieces(kind.__name__, (getattr(thing, name) for name in _PARTS[kind]))
+        found = library.array(thing)
+        return self._instance(thing) if found is None else self._array(*found)
+
+    def _set(self, thing: set[Any] | frozenset[Any]) -> bytes:
+        """Hash a set; the walk must not depend on its order, since on circles it numbers them."""
+        return _hash(type(thing).__name__, *sorted(self.digest(item) for item in sorted(thing, key=_order)))
 
     def _pieces(self, kind: str, pieces: Iterable[Any]) -> bytes:
         return _hash(kind, *(self.digest(piece) for piece in pieces))
 
-    def _parts(self, names: Iterable[str]) -> Callable[[Any], bytes]:
-        """Return the rule for a type of Python's own whose content is in these attributes."""
-        return lambda thing: self._pieces(type(thing).__name__, (getattr(thing, name) for name in names))
-
-    def _mapping(self, thing: Mapping[Any, Any]) -> bytes:
+    def _mapping(self, kind: str, thing: Mapping[Any, Any]) -> bytes:
+        """Hash what a mapping holds, in its order: a loop over it may depend on that."""
         pairs = ((self.digest(key), self.digest(value, _key(key))) for key, value in thing.items())
-        return _hash("mapping", *(each for pair in sorted(pairs) for each in pair))
+        return _hash(kind, *(each for pair in pairs for each in pair))
 
-    def _array(self, kind: type, array: Any) -> bytes:
-        about = f"{_name(kind)} {array.dtype} {array.shape}"
+    def _named(self, kind: str, thing: Mapping[str, Any]) -> bytes:
+        """Hash things by name, in whatever order they were found."""
+        return self._mapping(kind, dict(sorted(thing.items())))
+
+    def _array(self, about: str, array: Any) -> bytes:
         if array.dtype.hasobject:
             return self._pieces(about, array.reshape(-1).tolist())
         digest = hashlib.blake2b(about.encode(), digest_size=_DIGEST)
@@ -155,32 +185,14 @@ class _Walk:
     def _module(self, module: types.ModuleType) -> bytes:
         if not is_own(module):
             return _hash("module", module.__name__)
-        held = {name: value for name, value in vars(module).items() if not name.startswith("__")}
-        return _hash("module", self._mapping(held))
+        return self._named("module", {n: v for n, v in vars(module).items() if not n.startswith("__")})
 
     def _class(self, kind: type) -> bytes:
-        if not is_own(kind):
+        if not is_own(kind) and is_named(kind):
             return _hash("class", _name(kind))
-        if isinstance(kind, enum.EnumType):
-            members: Any = kind
-            held: dict[str, Any] = {member.name: member.value for member in members}
-            held |= {name: value for name, value in vars(kind).items() if is_own(value)}
-        else:
-            # What Python, or a library, notes in a class follows from its source; and what they write has none.
-            methods = {n: v for n, v in vars(kind).items() if not is_generated(kind, n, v)}
-            held = {
-                n: v
-                for n, v in methods.items()
-                if not n.startswith("__") or callable(v) or hasattr(v, "__get__")
-            }
-            held = {
-                n: v
-                for n, v in held.items()
-                if n not in _BESIDE and not isinstance(v, types.GetSetDescriptorType)
-            }
-        if is_dataclass(kind):
-            held |= {f"field {f.name}": (f.default, f.default_factory) for f in fields(kind)}
-        return _hash("class", kind.__qualname__, self._pieces("bases", kind.__bases__), self._mapping(held))
+        held = members(kind)
+        about = [kind.__qualname__, kind.__bases__, type(kind), fields_of(kind)]
+        return _hash("class", self._pieces("about", about), self._named("members", held))
 
     def _method(self, method: types.MethodType) -> bytes:
         if is_function_of_a_module(method):
@@ -202,11 +214,15 @@ class _Walk:
 
     def _function(self, function: types.FunctionType) -> bytes:
         own, code = is_own(function), function.__code__
+        if code.co_filename.startswith("<@beartype") and hasattr(function, "__wrapped__"):
+            return self._pieces(
+                "checked", [function.__wrapped__]
+            )  # with code and caches that no process has again
         if not own and is_named(function):
             return _hash("function", _name(function))
         if own:
             read = syntax.of_code(code, function.__globals__)
-            said = self._bytecode(code) if read is None else _hash("source", read)
+            said = self._pieces(_BYTECODE, [code]) if read is None else _hash("source", read)
         else:
             said = _hash("function", code.co_qualname)
         held: dict[str, Any] = {"defaults": function.__defaults__, "keywords": function.__kwdefaults__}
@@ -215,22 +231,21 @@ class _Walk:
         held |= {f"{function.__name__}'s {name}": cell for name, cell in cells}
         if own:
             held |= dict(globals_of(function))
-        return _hash("function", said, self._mapping(held))
-
-    def _bytecode(self, code: types.CodeType) -> bytes:
-        """Hash what Python compiled; another version compiles otherwise."""
-        version = ".".join(platform.python_version_tuple()[:2])
-        said = [code.co_code, code.co_names, code.co_varnames, code.co_freevars, code.co_consts]
-        return self._pieces(f"bytecode of Python {version}", [*said, code.co_exceptiontable])
+        return _hash("function", said, self._named("reached", held))
 
     def _instance(self, thing: Any) -> bytes:
         kind = type(thing)
-        if not is_own(kind) and is_named(thing):
-            return _hash("object", _name(thing))
+        if (text := _text(thing)) is not None:
+            return _hash("object", text)
         if (known := library.content(thing)) is not None:
             return self._pieces("object", [kind, *known])
         if kind.__module__.partition(".")[0] == "lrbench" and is_dataclass(kind):
             return self._record(thing)
+        return self._pieces("object", [kind, *self._reduced(thing)])
+
+    def _reduced(self, thing: Any) -> list[Any]:
+        """Return what an object is made of, as it would be copied."""
+        kind = type(thing)
         try:
             reduce = copyreg.dispatch_table.get(kind)
             reduced = reduce(thing) if reduce else thing.__reduce_ex__(4)
@@ -239,10 +254,11 @@ class _Walk:
                 self.way, f"is a {_name(kind)}, which has no content that could be hashed"
             ) from error
         if isinstance(reduced, str):
-            return self._pieces("object", [kind, reduced])
-        return self._pieces(
-            "object", [kind, *(list(each) if isinstance(each, Iterator) else each for each in reduced)]
-        )
+            return [reduced]
+        pieces = [list(each) if isinstance(each, Iterator) else each for each in reduced]
+        if len(pieces) > 2 and type(pieces[2]) is dict:  # without what was computed from the rest, and kept
+            pieces[2] = {name: value for name, value in pieces[2].items() if not is_cache(kind, name)} or None
+        return pieces
 
     def _record(self, thing: Any) -> bytes:
         """Hash one of lrbench's own records; a field at its default counts for nothing, so that one can be added later."""
@@ -252,7 +268,7 @@ class _Walk:
             digest = self.digest(getattr(thing, each.name), each.name)
             if digest != self.digest(default):
                 said[each.name] = digest
-        return self._pieces("record", [type(thing), said])
+        return _hash("record", self._class(type(thing)), self._named("fields", said))
 
 
 def _hash(*pieces: str | bytes) -> bytes:
@@ -265,6 +281,24 @@ def _hash(*pieces: str | bytes) -> bytes:
 
 def _name(thing: Any) -> str:
     return f"{thing.__module__}.{thing.__qualname__}"
+
+
+def _text(thing: Any) -> str | None:
+    """Return the text that stands for an object of a library that has a name, for a path, or a stream; None for others."""
+    if any(thing is stream for stream in (sys.stdin, sys.stdout, sys.stderr)):
+        return "stream"
+    if is_own(type(thing)):
+        return None
+    if isinstance(thing, PurePath):  # whose class has another name in each version of Python
+        return f"path {thing}"
+    return f"named {_name(thing)}" if is_named(thing) else None
+
+
+def _order(thing: Any) -> tuple[str, str]:
+    """Return what members of a set are walked by."""
+    return type(thing).__qualname__, repr(thing) if type(thing) in _PLAIN else getattr(
+        thing, "__qualname__", ""
+    )
 
 
 def _key(key: Any) -> str:
