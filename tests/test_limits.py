@@ -577,3 +577,15 @@ def test_a_question_has_a_limit_of_memory_and_writes_nothing(
         == "query: needs more than the 64MiB of memory that it may take; ask for less"
     )
     assert not list(Path().glob(".*"))
+
+
+def test_memory_that_a_library_does_not_count_is_bounded_too(
+    folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Texts that a function makes are not in DuckDB's limit."""
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    monkeypatch.setattr(machine, "memory", lambda: machine.Memory(2**28, 2**28))
+    said = refused("query", folder, "SELECT repeat('a', 100000000) FROM range(2000)")
+    assert said == "query: needs more than the 128MiB of memory that it may take; ask for less"
+    assert resource.getrlimit(resource.RLIMIT_AS) == before
