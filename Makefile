@@ -7,18 +7,22 @@ VENV   := .venv
 PY     := $(VENV)/bin/python
 PIP    := $(PY) -m pip --disable-pip-version-check -qq
 
+# The newest Python and the newest versions of everything, not those of the locks, have an environment of their own.
+NEWEST ?= $(shell .ci/newest-python)
+NEWEST_VENV := .venv-newest
+
 # Half an hour in all on two cores; gpu does nothing without a GPU. `make bench BENCH=throughput` runs one.
 BENCH  ?= throughput overhead scaling race gpu parts cluster_model
 
 MAKEFLAGS += --no-print-directory --no-builtin-rules
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run dev test test-slow check check-lint check-format check-types check-imports format bench lock clean
+.PHONY: help setup run dev test test-slow test-newest check check-lint check-format check-types check-imports format bench lock clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
 	    printf '  make %-14s %s\n' "$$name" "$$text"; done
-	@echo "PYTHON=python3.12 picks the Python that .venv is made from; ARGS=... is passed on by run, test and lock."
+	@echo "PYTHON=python3.12 picks the Python that .venv is made from; ARGS=... is passed on by run, lock and the tests."
 
 setup: $(VENV)/.package  ## make .venv and install lrbench into it
 	@:
@@ -30,13 +34,18 @@ dev: $(VENV)/.dev  ## setup, and what tests and linters need
 	@:
 
 # Each file of tests stays with one worker, so that what its tests share is made once.
-PYTEST := $(PY) -m pytest -n 2 --dist loadfile
+PYTEST := -m pytest -n 2 --dist loadfile
 
 test: dev  ## run the tests but the slow ones (ARGS="-k store -x" goes to pytest)
-	@$(PYTEST) -m "not slow" $(ARGS)
+	@$(PY) $(PYTEST) -m "not slow" $(ARGS)
 
 test-slow: dev  ## the slow ones: clusters, kills at random moments, every command of the docs
-	@$(PYTEST) -m slow $(ARGS)
+	@$(PY) $(PYTEST) -m slow $(ARGS)
+
+test-newest: $(NEWEST_VENV)/.dev  ## test on the newest Python here and the newest versions of everything (NEWEST=python3.13)
+	@$(NEWEST_VENV)/bin/python -c 'import platform, jax, numpy, pandas; print( \
+	    f"Python {platform.python_version()}, JAX {jax.__version__}, numpy {numpy.__version__}, pandas {pandas.__version__}")'
+	@$(NEWEST_VENV)/bin/python $(PYTEST) -m "not slow" $(ARGS)
 
 check: check-lint check-format check-types check-imports  ## linters, types and the import contracts (-k: go on after a failure)
 	@:
@@ -73,8 +82,8 @@ lock: dev  ## resolve pyproject.toml again (ARGS=--upgrade for the newest of eve
 	@! grep -nE '://|^-| @ ' requirements/*.txt || { echo "a lock names an address or an option: see above" >&2; exit 1; }
 COMPILE := CUSTOM_COMPILE_COMMAND="make lock" $(PY) -m piptools compile --quiet
 
-clean:  ## remove .venv, caches and build leftovers; results stay
-	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist
+clean:  ## remove .venv, .venv-newest, caches and build leftovers; results stay
+	@rm -rf $(VENV) $(NEWEST_VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # ---- stamps ----
@@ -101,6 +110,16 @@ $(VENV)/.package: pyproject.toml $(VENV)/.runtime
 $(VENV)/.dev: requirements/dev.txt $(VENV)/.runtime | $(VENV)/.package
 	@echo "Installing test tools and linters into $(VENV) (once, one to two minutes) ..."
 	@$(PIP) install --require-hashes -r $<
+	@touch $@
+
+# Installed once: `make clean` and again for the versions of another day. The environment of the locks is not needed.
+$(NEWEST_VENV)/.dev: pyproject.toml
+	@[ -n "$(NEWEST)" ] || { echo "there is no Python newer than 3.11 here: name one, as in: make test-newest NEWEST=/path/to/python3.13" >&2; exit 1; }
+	@"$(NEWEST)" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 12))' 2>/dev/null || \
+	    { echo "$(NEWEST) is no Python 3.12 or newer that makes environments: name another, as in: make test-newest NEWEST=python3.13" >&2; exit 1; }
+	@echo "Installing the newest version of everything into $(NEWEST_VENV) for $(NEWEST) (once, two minutes) ..."
+	@"$(NEWEST)" -m venv --clear $(NEWEST_VENV)
+	@$(NEWEST_VENV)/bin/python -m pip --disable-pip-version-check -qq install --editable '.[dev]'
 	@touch $@
 
 # torch is asked for by itself and exactly, so that pip takes the build this machine offers rather than the newest.

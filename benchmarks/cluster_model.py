@@ -26,7 +26,8 @@ from benchmarks.table import FOLDER, ROOT, Row, clean_environment, compare, is_q
 from lrbench import study, tables
 from lrbench.analysis import Thresholds
 from lrbench.grid import Grid, of_study
-from lrbench.store import Part, Store
+from lrbench.part_file import Part
+from lrbench.store import Store
 
 if TYPE_CHECKING:
     from lrbench.engine.pack import Curves

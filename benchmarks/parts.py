@@ -24,7 +24,8 @@ from benchmarks.table import Row, compare, is_quick, publish, show
 from lrbench import manifest, study, tables
 from lrbench.analysis import Thresholds
 from lrbench.grid import Grid, of_study
-from lrbench.store import Part, Store
+from lrbench.part_file import Part
+from lrbench.store import Store
 
 FLUSHED = 1_000
 SEEDS, RATES = 5, 100

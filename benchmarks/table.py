@@ -222,4 +222,5 @@ def _saved(value: object) -> str:
         return ""
     if isinstance(value, bool):
         return str(value).lower()
-    return repr(value) if isinstance(value, float) else str(value)
+    # A NumPy number is a float too, but its own repr names its type.
+    return repr(float(value)) if isinstance(value, float) else str(value)

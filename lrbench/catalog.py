@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal, Union
+from typing import Annotated, Any, Literal, TypeVar, Union
 
 from lrbench.errors import StudyError
 
@@ -39,6 +39,7 @@ ONE_A_FILE = frozenset({"plot", "launcher", "exporter", "experiment"})
 OPTIONS = "_options.py"
 """A file of a room whose public functions are options of every entry; each is off at 0."""
 REQUIRED: Any = inspect.Parameter.empty
+Function = TypeVar("Function", bound=Callable[..., Any])
 CHARACTERS: Mapping[str, str] = {
     "Word": "A-Za-z0-9_.:,=@%+-",
     "Address": r"A-Za-z0-9_.:,=@%+/?&~#\[\]-",
@@ -101,6 +102,8 @@ class Entry:
     path: Path | None = None
     line: int = 0
     function: Callable[..., Any] | None = field(default=None, compare=False)
+    revision: int = 1
+    added: tuple[str, ...] = ()
 
     @cached_property
     def options(self) -> Mapping[str, Parameter]:
@@ -143,6 +146,19 @@ class Entry:
             return self.function
         loaded: Callable[..., Any] = getattr(importlib.import_module(self.module), self.name)
         return loaded
+
+
+def history(*, revision: int = 1, added: tuple[str, ...] = ()) -> Callable[[Function], Function]:
+    """Declare what became of a built-in entry since its first release, for the identity of its runs.
+
+    It is read from the source, and does nothing when it is called.
+
+    Args:
+        revision: raised whenever what the entry trains with the same parameters changes, so that earlier runs are not taken
+            for runs of the new one.
+        added: parameters that came later; at their defaults they are no part of the identity, so that earlier runs stay.
+    """
+    return lambda function: function
 
 
 def names(kind: str) -> list[str]:
@@ -239,7 +255,16 @@ def _entries(kind: str, file: Path) -> Iterator[Entry]:
     for node in _functions(file):
         if kind not in ONE_A_FILE or node.name == file.stem:
             doc = ast.get_docstring(node) or ""
-            yield Entry(kind, node.name, module, _parameters(node, doc), doc, file, node.lineno)
+            yield Entry(
+                kind, node.name, module, _parameters(node, doc), doc, file, node.lineno, **_history(node)
+            )
+
+
+def _history(node: ast.FunctionDef) -> dict[str, Any]:
+    """Read what `@history(...)` says of an entry."""
+    calls = (each for each in node.decorator_list if isinstance(each, ast.Call))
+    declared = next((call for call in calls if ast.unparse(call.func).endswith("history")), None)
+    return {key.arg or "": ast.literal_eval(key.value) for key in declared.keywords} if declared else {}
 
 
 def _functions(file: Path) -> Iterator[ast.FunctionDef]:

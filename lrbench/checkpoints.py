@@ -5,15 +5,18 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import shutil
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from lrbench import inside
 from lrbench.engine.checkpoint import Snapshot
 from lrbench.store import CHECKPOINTS
+
+_NAME = re.compile("[0-9]{1,12}-[0-9]{1,12}")
 
 
 class Folder:
@@ -25,13 +28,15 @@ class Folder:
     def __init__(self, folder: Path, pack_id: str, every: float, say: Callable[[str], None]) -> None:
         """Nothing is read or made yet; `say` takes one line."""
         self.every = every
-        self._place = folder.resolve() / CHECKPOINTS / pack_id
+        self._folder, self._place = folder.resolve(), f"{CHECKPOINTS}/{pack_id}"
         self._say = say
 
     def load(self, start: int, key: Mapping[str, Any]) -> Snapshot | None:
         """Return the last sound checkpoint of a key; others are told of, and removed."""
-        for path in sorted(self._of(start), key=_evaluations, reverse=True):
+        for name in sorted(self._of(start), key=_evaluations, reverse=True):
+            path = inside.path(self._folder, f"{self._place}/{name}")
             try:
+                inside.refuse_links(self._folder, f"{self._place}/{name}")
                 found, snapshot = _read(path)
                 if found == dict(key):
                     return snapshot
@@ -39,33 +44,39 @@ class Folder:
             except Exception as error:  # damaged bytes can mislead any decoder
                 why = f"is damaged ({' '.join(str(error).split())[:200]})"
             self._say(f"{path}: {why}; its runs begin anew")
-            shutil.rmtree(path, ignore_errors=True)
+            inside.remove_tree(self._folder, f"{self._place}/{name}")
         return None
 
     def save(self, start: int, key: Mapping[str, Any], snapshot: Snapshot) -> None:
         """Write a checkpoint, then remove those before it."""
-        path = self._place / f"{start}-{len(snapshot.rows)}"
+        name = f"{start}-{len(snapshot.rows)}"
+        path = self._folder / self._place / name
         try:
+            inside.path(self._folder, f"{self._place}/{name}")
             _write(path, dict(key), snapshot)
         except Exception as error:  # such as a full disk
             self._say(f"{path}: no checkpoint was written: {' '.join(str(error).split())[:200]}")
             return
-        for other in self._place.glob(f"{start}-*"):
-            if other != path:
-                shutil.rmtree(other, ignore_errors=True)
+        for other in inside.names(self._folder, self._place):  # those that were begun and not finished, too
+            if other.startswith(f"{start}-") and other != name:
+                inside.remove_tree(self._folder, f"{self._place}/{other}")
 
     def forget(self) -> None:
         """Remove what is kept."""
-        shutil.rmtree(self._place, ignore_errors=True)
+        inside.remove_tree(self._folder, self._place)
         with contextlib.suppress(OSError):  # that of another pack is there
-            self._place.parent.rmdir()
+            (self._folder / CHECKPOINTS).rmdir()
 
-    def _of(self, start: int) -> list[Path]:
-        return [path for path in self._place.glob(f"{start}-*") if path.name.count(".") == 0]
+    def _of(self, start: int) -> list[str]:
+        return [
+            name
+            for name in inside.names(self._folder, self._place)
+            if _NAME.fullmatch(name) and name.startswith(f"{start}-")
+        ]
 
 
-def _evaluations(path: Path) -> int:
-    return int(path.name.partition("-")[2])
+def _evaluations(name: str) -> int:
+    return int(name.partition("-")[2])
 
 
 def _write(path: Path, key: dict[str, Any], snapshot: Snapshot) -> None:

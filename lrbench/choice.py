@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.machinery
 import importlib.util
 import itertools
 import json
@@ -12,37 +13,46 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from lrbench import catalog, fingerprint
 from lrbench.errors import StudyError
+from lrbench.fingerprint.owner import module_name
 
 LONGEST_NAME = 100
 """The most characters of the name of a problem, optimizer or schedule of the user's own."""
+_MAKER = {"problem": "problem", "optimizer": "Optimizer", "schedule": "Schedule"}
+_DATA = ("data", "batch_size", "optimum", "rates", "stateful", "box")
+"""What a problem holds beside its code."""
 
 
 class Optimizer(dict[str, Any]):
     """An optimizer, by name or as a function, and the values of its parameters; a list is an axis of the grid.
 
+    The `version` of a function of your own stands for its code, where that cannot be hashed.
+
     >>> Optimizer("adam", b2=[0.99, 0.999])
     {'name': 'adam', 'b2': [0.99, 0.999]}
     """
 
-    def __init__(self, name: str | Callable[..., Any], **parameters: Any) -> None:
+    def __init__(self, name: str | Callable[..., Any], *, version: str = "", **parameters: Any) -> None:
         """Nothing is checked until a study holds it."""
-        super().__init__(name=name, **parameters)
+        super().__init__(name=name, **({"code_version": version} if version else {}), **parameters)
 
 
 class Schedule(dict[str, Any]):
     """A schedule, by name or as a function, and the values of its parameters; a list is an axis of the grid.
 
+    The `version` of a function of your own stands for its code, where that cannot be hashed.
+
     >>> Schedule("warmup_cosine", warmup=[0.05, 0.1])
     {'name': 'warmup_cosine', 'warmup': [0.05, 0.1]}
     """
 
-    def __init__(self, name: str | Callable[..., Any], **parameters: Any) -> None:
+    def __init__(self, name: str | Callable[..., Any], *, version: str = "", **parameters: Any) -> None:
         """Nothing is checked until a study holds it."""
-        super().__init__(name=name, **parameters)
+        super().__init__(name=name, **({"code_version": version} if version else {}), **parameters)
 
 
 @dataclass(frozen=True)
@@ -56,6 +66,7 @@ class Choice:
         reference: how the study names the user's code.
         file: of the user's code.
         folder: where the paths among the values start.
+        version: what the user calls the state of the code, where that stands for the code itself.
     """
 
     entry: catalog.Entry
@@ -64,6 +75,7 @@ class Choice:
     reference: str = ""
     file: Path | None = None
     folder: Path = Path()
+    version: str = ""
 
     def __reduce__(self) -> tuple[Callable[..., Choice], tuple[Any, ...]]:
         """Pickle the user's code that stands in a file or module by its name: whoever unpickles it imports it there."""
@@ -71,7 +83,7 @@ class Choice:
             values = {each.name: getattr(self, each.name) for each in fields(self)}
             return Choice, tuple({**values, "folder": self.folder.resolve()}.values())
         name = self.reference if self.file is None else f"{self.file}:{self.entry.name}"
-        return _again, (self.entry.kind, name, self.axes, self.reference, self.folder.resolve())
+        return _again, (self.entry.kind, name, self.axes, self.reference, self.folder.resolve(), self.version)
 
     @property
     def size(self) -> int:
@@ -109,7 +121,8 @@ class Choice:
                 whole = (Path(self.folder, value).resolve() if value else "" for value in values)
                 values = tuple(os.path.relpath(path, folder.resolve()) if path else "" for path in whole)
             axes[name] = values[0] if len(values) == 1 else list(values)
-        return {"name": reference or self.entry.name, **axes}
+        version = {"code_version": self.version} if self.version else {}
+        return {"name": reference or self.entry.name, **version, **axes}
 
 
 def choose(kind: str, item: Any, where: str, context: Mapping[str, Any]) -> Choice:
@@ -129,16 +142,20 @@ def choose(kind: str, item: Any, where: str, context: Mapping[str, Any]) -> Choi
     if isinstance(item, str):
         item = {"name": item}
     if not isinstance(item, Mapping):
-        return _of_object(kind, item, where)
+        return _of_object(kind, item, where, {}, "")
     table = dict(item)
     if "name" not in table:
         raise StudyError(f"{where}.name: missing; allowed: {', '.join(catalog.names(kind))}")
-    name = table.pop("name")
+    name, version = table.pop("name"), _version(table.pop("code_version", ""), where)
     if not isinstance(name, str):
-        return _of_object(kind, name, where, table)
+        return _of_object(kind, name, where, table, version)
     if ":" in name:
-        entry, source, file = _reference(kind, name, where, context)
-        return Choice(entry, _axes(entry, table, where), source, name, file)
+        entry, source, file = _reference(kind, name, where, context, version)
+        return Choice(entry, _axes(entry, table, where), source, name, file, version=version)
+    if version:
+        raise StudyError(
+            f"{where}.code_version = {version!r}: is for code of your own; {name!r} is a name of the catalogue"
+        )
     if name not in catalog.names(kind):
         message = catalog.unknown(kind, name, catalog.names(kind))
         raise StudyError(f'{where}.name: {message}; or your own as "file.py:function"')
@@ -148,10 +165,36 @@ def choose(kind: str, item: Any, where: str, context: Mapping[str, Any]) -> Choi
     return choice
 
 
-def _again(kind: str, name: str, axes: Mapping[str, tuple[Any, ...]], reference: str, folder: Path) -> Choice:
+def _again(
+    kind: str, name: str, axes: Mapping[str, tuple[Any, ...]], reference: str, folder: Path, version: str
+) -> Choice:
     """Make a choice of the user's own code that was checked and trusted before, with the code as it is here and now."""
-    entry, source, file = _reference(kind, name, kind, {"trust": True, "folder": Path()})
-    return Choice(entry, axes, source, reference, file, folder)
+    entry, source, file = _reference(kind, name, kind, {"trust": True, "folder": Path()}, version)
+    return Choice(entry, axes, source, reference, file, folder, version)
+
+
+def _version(version: Any, where: str) -> str:
+    if isinstance(version, str) and len(version) <= LONGEST_NAME and version.isprintable():
+        return version
+    raise StudyError(
+        f"{where}.code_version = {version!r}: must be a text of one line, of at most {LONGEST_NAME} characters"
+    )
+
+
+def _hash(kind: str, thing: Any, version: str, where: str, *, named: bool = False) -> str:
+    """Return the hash of the user's own code; a version stands for it, and data that come with it still count.
+
+    Raises:
+        StudyError: if it reaches what has no content that could be hashed, saying what it is and what to do.
+    """
+    data = {name: vars(thing)[name] for name in _DATA} if kind == "problem" and hasattr(thing, "loss") else {}
+    try:
+        return fingerprint.of_object({"version": version, **data} if version else thing)
+    except fingerprint.Unhashable as error:
+        remedy = 'give it code_version = "1"' if named else f'give lb.{_MAKER[kind]} version="1"'
+        raise StudyError(
+            f"{where}: {error}, so that a change could not be told; {remedy}, and another one whenever its code changes"
+        ) from error
 
 
 def _check_files(choice: Choice, where: str) -> None:
@@ -168,19 +211,18 @@ def _check_files(choice: Choice, where: str) -> None:
                 )
 
 
-def _of_object(kind: str, thing: Any, where: str, table: Mapping[str, Any] | None = None) -> Choice:
+def _of_object(kind: str, thing: Any, where: str, table: Mapping[str, Any], version: str) -> Choice:
     """Describe a Python object: an optimizer or schedule function, or a problem."""
     if kind == "problem" and hasattr(thing, "loss") and hasattr(thing, "name"):
         _check_name(thing.name, where)
+        version = version or _version(thing.version, where)
         entry = catalog.Entry(kind, thing.name, "", {}, function=lambda: thing)
-        return Choice(
-            entry, _axes(entry, table or {}, where), fingerprint.of_object(thing), f"python:{thing.name}"
-        )
-    if callable(thing):
+    elif callable(thing):
         entry = _own(kind, thing, where)
-        axes = _axes(entry, table or {}, where)
-        return Choice(entry, axes, fingerprint.of_object(thing), f"python:{entry.name}")
-    raise StudyError(f"{where} = {thing!r}: must be a name, a table with a name, or a {kind} of your own")
+    else:
+        raise StudyError(f"{where} = {thing!r}: must be a name, a table with a name, or a {kind} of your own")
+    source = _hash(kind, thing, version, where)
+    return Choice(entry, _axes(entry, table, where), source, f"python:{entry.name}", version=version)
 
 
 def _axes(entry: catalog.Entry, table: Mapping[str, Any], where: str) -> dict[str, tuple[Any, ...]]:
@@ -219,7 +261,7 @@ def _axis(parameter: catalog.Parameter, value: Any, where: str) -> tuple[Any, ..
 
 
 def _reference(
-    kind: str, name: str, where: str, context: Mapping[str, Any]
+    kind: str, name: str, where: str, context: Mapping[str, Any], version: str
 ) -> tuple[catalog.Entry, str, Path | None]:
     """Load a user's own function, named `module:function` or `path/to/file.py:function`."""
     place, _, attribute = name.rpartition(":")
@@ -232,15 +274,11 @@ def _reference(
     try:
         if place.endswith(".py"):
             path = Path(context["folder"], place).resolve()
-            spec = importlib.util.spec_from_file_location(path.stem, path)
-            if spec is None or spec.loader is None or not path.is_file():
+            if not path.is_file():
                 raise StudyError(f"{where}.name = {name!r}: no such file {path}")
-            module = importlib.util.module_from_spec(spec)
-            sys.modules.setdefault(path.stem, module)
-            spec.loader.exec_module(module)
+            module = _module(path)
         else:
-            module = importlib.import_module(place)
-            path = Path(module.__file__ or "")
+            path, module = None, importlib.import_module(place)
     except StudyError:
         raise
     except (Exception, SystemExit) as error:
@@ -251,12 +289,30 @@ def _reference(
     if not callable(function):
         public = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
         raise StudyError(f"{where}.name = {name!r}: {catalog.unknown('function', attribute, public)}")
-    if not path.is_file():
-        raise StudyError(
-            f"{where}.name = {name!r}: has no file of Python whose content could tell its versions apart"
-        )
-    file = path if place.endswith(".py") else None
-    return _own(kind, function, where), fingerprint.of_file(path), file
+    entry = _own(kind, function, where)
+    return entry, _hash(kind, function, version, f"{where}.name = {name!r}", named=True), path
+
+
+class _Source(importlib.machinery.SourceFileLoader):
+    """Compiles a file anew: bytecode that was kept may be of what the file said less than a second before."""
+
+    def path_stats(self, path: str) -> Mapping[str, Any]:
+        """Say that nothing is known of the file, so that no bytecode is looked for."""
+        raise OSError(f"{path}: no bytecode of it is used")
+
+
+def _module(path: Path) -> ModuleType:
+    """Run a file of the user's as a module; it may import what lies beside it."""
+    name = module_name(path)
+    loader = _Source(name, str(path))
+    spec = importlib.machinery.ModuleSpec(name, loader, origin=str(path))
+    spec.has_location = True
+    module = importlib.util.module_from_spec(spec)
+    sys.modules.setdefault(name, module)
+    if str(path.parent) not in sys.path:
+        sys.path.append(str(path.parent))
+    loader.exec_module(module)
+    return module
 
 
 def _own(kind: str, function: Callable[..., Any], where: str) -> catalog.Entry:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import signal
 import sys
 from importlib import metadata
 from pathlib import Path
@@ -12,11 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lrbench.errors import LrbenchError, escaped, one_line
+from lrbench.interrupt import CODE, Interrupt
 
 if TYPE_CHECKING:
     from lrbench.pipeline import Finished
 
-DONE, BUG, MISTAKE, FAILED, INTERRUPTED = 0, 1, 2, 3, 130
+DONE, BUG, MISTAKE, FAILED, INTERRUPTED = 0, 1, 2, 3, CODE
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -63,6 +63,7 @@ def options(
 
 @app.command()
 def run(
+    context: typer.Context,
     study: StudyName,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Results folder [results/NAME].")] = None,
     overrides: Overrides = None,
@@ -99,7 +100,7 @@ def run(
         fresh=fresh,
         report=not no_report,
         profile=profile,
-        listener=listener(quiet),
+        listener=listener(quiet, context.obj),
     )
     _print_answer(done.results.folder)
     _print_written(done.results.folder, pictures=not no_report)
@@ -112,6 +113,7 @@ def run(
 
 @app.command()
 def find(
+    context: typer.Context,
     study: StudyName,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Results folder [results/NAME_find].")
@@ -126,7 +128,12 @@ def find(
     from lrbench.range_test import execute, text
 
     done = execute(
-        study, out, devices=_count(devices), overrides=overrides or (), trust=trust, listener=listener(quiet)
+        study,
+        out,
+        devices=_count(devices),
+        overrides=overrides or (),
+        trust=trust,
+        listener=listener(quiet, context.obj),
     )
     if not done.results.finders.empty:
         _print(text(done.results))
@@ -179,13 +186,13 @@ def list_(
 
 
 @app.command()
-def report(folder: Folder) -> None:
+def report(context: typer.Context, folder: Folder) -> None:
     """Make every table, plot and the report of a folder anew from its parts."""
     from lrbench.pipeline import rebuild
     from lrbench.progress import listener
     from lrbench.store import Store
 
-    rebuild(Store(folder), listener=listener(quiet=False))
+    rebuild(Store(folder), listener=listener(False, context.obj))
     _print_written(folder, pictures=True)
 
 
@@ -207,7 +214,7 @@ def query(
     from lrbench.query import shown
     from lrbench.results import load
 
-    _print(shown(load(folder).folder, sql, timeout))
+    _print(shown(load(folder).tables, sql, timeout))
 
 
 @app.command()
@@ -225,6 +232,7 @@ def export(
 
 @app.command()
 def experiment(
+    context: typer.Context,
     name: Annotated[str, typer.Argument(metavar="NAME", help="One of `lrbench list experiments`.")],
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Its folder [results/NAME].")] = None,
     overrides: Annotated[
@@ -240,7 +248,11 @@ def experiment(
 
     try:
         answer = perform(
-            name, out, overrides=overrides or (), devices=_count(devices), listener=listener(quiet)
+            name,
+            out,
+            overrides=overrides or (),
+            devices=_count(devices),
+            listener=listener(quiet, context.obj),
         )
     except Unfinished as error:
         _print_failures(error.finished)
@@ -279,14 +291,18 @@ def speed() -> None:
     _print(made())
 
 
-def main() -> None:
-    """Run the command line; a user's mistake is one line and exit code 2; SIGTERM does what Ctrl-C does."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+def main(interrupt: Interrupt | None = None) -> None:
+    """Run the command line; a user's mistake is one line and exit code 2.
+
+    Args:
+        interrupt: says whether long work is to end.
+
+    Raises:
+        KeyboardInterrupt: if it ended for that.
+    """
     try:
         _check_arguments()
-        code = app(standalone_mode=False)
-    except KeyboardInterrupt:
-        code = INTERRUPTED
+        code = app(standalone_mode=False, obj=interrupt or Interrupt())
     except _UsageError as error:
         if not sys.argv[1:]:
             error.show()
@@ -297,10 +313,8 @@ def main() -> None:
     except LrbenchError as error:
         _print(f"lrbench: {error}", err=True)
         sys.exit(MISTAKE)
-    if code == INTERRUPTED:
-        _print(
-            "lrbench: interrupted; finished packs are saved; the same command goes on from there", err=True
-        )
+    if code == INTERRUPTED:  # typer has made this of it
+        raise KeyboardInterrupt
     sys.exit(code or DONE)
 
 

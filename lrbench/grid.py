@@ -18,6 +18,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from lrbench import identity
+from lrbench.catalog import Entry
 from lrbench.choice import Choice
 from lrbench.errors import StoreError, StudyError
 from lrbench.study import Study
@@ -35,7 +36,8 @@ class Variant:
         source: hash of the user's code, empty for built-in ones.
         choice: which `[[...]]` of the study it comes from.
         files: parameter → hash of the file that it names.
-        off: the options that are set to 0.
+        off: parameters that count for nothing: options that are set to 0, and those that came later, at their defaults.
+        revision: of the catalogue's entry.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Variant:
     choice: int = 0
     files: Mapping[str, str] = field(default_factory=dict)
     off: tuple[str, ...] = ()
+    revision: int = 1
 
     @cached_property
     def identity(self) -> str:
@@ -54,7 +57,8 @@ class Variant:
         Of a file, what is in it counts, not where it is; an option that is off is the same as none.
         """
         params = {name: value for name, value in self.params.items() if name not in self.off} | {**self.files}
-        return json.dumps([self.name, params, self.source], sort_keys=True, separators=(",", ":"))
+        revised = [self.revision] if self.revision > 1 else []
+        return json.dumps([self.name, params, self.source, *revised], sort_keys=True, separators=(",", ":"))
 
     @property
     def label(self) -> str:
@@ -280,9 +284,17 @@ def _variants(kind: str, choices: Sequence[Choice]) -> tuple[Variant, ...]:
         numeric = tuple(name for name, p in entry.settings.items() if p.numeric and kind != "problem")
         for params in choice.variants():
             lanes = tuple(name for name in numeric if name in params)
-            off = tuple(name for name in entry.options if params.get(name) == 0)
-            files = choice.hashes(params)
-            variant = Variant(entry.name, params, tuple(choice.axes), lanes, choice.source, index, files, off)
+            variant = Variant(
+                entry.name,
+                params,
+                tuple(choice.axes),
+                lanes,
+                choice.source,
+                index,
+                choice.hashes(params),
+                _off(entry, params),
+                entry.revision,
+            )
             if variant.identity in found:
                 shown = ", ".join(f"{key} = {value}" for key, value in params.items())
                 raise StudyError(f"{kind}.{index}: {variant.name} ({shown}) stands in the study twice")
@@ -295,6 +307,12 @@ def _variants(kind: str, choices: Sequence[Choice]) -> tuple[Variant, ...]:
             shown_as.add(alike)
             found[variant.identity] = variant
     return tuple(found.values())
+
+
+def _off(entry: Entry, params: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the parameters of a variant that are no part of its identity."""
+    options = (name for name in entry.options if params.get(name) == 0)
+    return *options, *(name for name in entry.added if params[name] == entry.parameters[name].default)
 
 
 def _call(part: Mapping[str, Any]) -> str:

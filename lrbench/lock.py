@@ -7,6 +7,7 @@ import fcntl
 import json
 import os
 import socket
+import stat
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -14,10 +15,12 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from lrbench import inside
 from lrbench.errors import StoreError
 
 LOCK, HOLDER = ".lock", ".holder.json"
 _ABANDONED = 3600.0
+_LONGEST = 10_000
 
 
 @contextlib.contextmanager
@@ -31,6 +34,7 @@ def holding(folder: Path) -> Iterator[None]:
 
     Source: flock(2), through filelock.
     """
+    _check(folder)
     lock = FileLock(folder.resolve() / LOCK, timeout=0, is_singleton=True)
     again = lock.is_locked
     try:
@@ -66,28 +70,41 @@ def abandoned(path: Path) -> bool:
     Where a disk cannot tell, a file is abandoned after an hour without a change.
     """
     try:
-        with path.open("rb+") as file:
+        with os.fdopen(os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK), "rb+", 0) as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     except OSError:
         with contextlib.suppress(OSError):
-            return time.time() - path.stat().st_mtime > _ABANDONED
+            return time.time() - path.lstat().st_mtime > _ABANDONED
     return True
+
+
+def _check(folder: Path) -> None:
+    """Refuse a lock that is no file of its own: taking it empties it."""
+    for name in (LOCK, HOLDER):
+        path = inside.path(folder, name)
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            found = path.lstat()
+            if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
+                raise StoreError(f"{path}: is not a file of this folder alone; remove it")
 
 
 def _sign(folder: Path) -> None:
     now = datetime.now(UTC).isoformat(timespec="seconds")
     text = json.dumps({"host": socket.gethostname(), "pid": os.getpid(), "since": now})
-    (folder / HOLDER).write_text(text + "\n", encoding="utf-8")
+    inside.remove(folder, HOLDER)
+    handle = os.open(folder / HOLDER, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        file.write(text + "\n")
 
 
 def _holder(folder: Path) -> str:
     """Say who holds a folder, as far as is known: between the lock and the signature there is a moment."""
     try:
-        found = json.loads((folder / HOLDER).read_text(encoding="utf-8"))
+        found = json.loads(inside.read(folder, HOLDER, _LONGEST))
         return f"process {found['pid']} on {found['host']} works on it since {found['since']}"
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, StoreError, ValueError, KeyError, TypeError, RecursionError):
         return "another process works on it"
 
 

@@ -49,7 +49,7 @@ def describe(engine: Engine, whole: Grid, before: Mapping[str, Any]) -> dict[str
 
 def describes(manifest: Mapping[str, Any], whole: Grid) -> bool:
     """Return whether a manifest was written for this very grid."""
-    return "problems" in manifest and json.dumps(manifest["grid"]) == json.dumps(whole.asdict())
+    return "problems" in manifest and json.dumps(manifest.get("grid")) == json.dumps(whole.asdict())
 
 
 def objectives(manifest: Mapping[str, Any]) -> dict[str, str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import tempfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -20,8 +21,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lrbench import inside
 from lrbench.errors import StoreError
 
+PACK_ID = re.compile("[0-9a-f]{16}")
+"""What the name of a pack looks like."""
 NEW = ".new-"
 """How the name of a file begins that is not finished."""
 INDEX = ".index"
@@ -60,32 +64,28 @@ def place(pack_id: str) -> str:
     return f"parts/{pack_id[:2]}/{pack_id}.parquet"
 
 
-def files(parts: Path) -> list[Path]:
-    """Return the paths of all parts below a folder, sorted by name, those beside its folders too.
+def files(results: Path) -> list[Path]:
+    """Return the paths of all parts of a results folder, sorted by name, those beside its folders too.
 
     A name with a dot before it is not finished, or no part.
+
+    Raises:
+        StoreError: as of `stamps`.
     """
-    found = [path for pattern in ("[!.]*.parquet", "[!.]*/[!.]*.parquet") for path in parts.glob(pattern)]
+    found = [folder / name for folder, there in stamps(results).items() for name in there]
     return sorted(found, key=lambda path: path.name)
 
 
-def stamps(parts: Path) -> Stamps:
-    """Return the size and the time of change of every part below a folder, by its folder and its name.
+def stamps(results: Path) -> Stamps:
+    """Return the size and the time of change of every part of a results folder, by its folder and its name.
 
     Raises:
-        StoreError: if one of the folders cannot be read, or is none: parts that are not seen would be trained again.
+        StoreError: if a part or a folder of parts is a link, is no folder, or cannot be read: parts that are not seen would
+            be trained again.
     """
-    try:
-        with os.scandir(parts) as entries:
-            inner = sorted(each.name for each in entries if not each.name.startswith(".") and each.is_dir())
-        return {folder: _stamps(folder) for folder in (parts, *(parts / name for name in inner))}
-    except FileNotFoundError:
-        return {}
-    except OSError as error:
-        path = error.filename or parts
-        raise StoreError(
-            f"{path}: cannot be read: {error.strerror}; make a folder of it that you may read, or start anew with --fresh"
-        ) from error
+    parts = inside.path(results, "parts")
+    found, folders = _stamps(parts)
+    return {parts: found} | {parts / name: _stamps(parts / name)[0] for name in folders}
 
 
 def glances(there: Stamps, look: Callable[[Path], Glance | None]) -> dict[Path, list[Glance]]:
@@ -96,6 +96,24 @@ def glances(there: Stamps, look: Callable[[Path], Glance | None]) -> dict[Path, 
         look: opens a part and returns what it says, if it says anything; asked of those alone that no index knows.
     """
     return {folder: _of_folder(folder, mine, look) for folder, mine in there.items()}
+
+
+def checked(about: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what a part says of itself, under the names of `ABOUT`, if it is of the kinds that lrbench writes.
+
+    Raises:
+        ValueError: if it is not.
+    """
+    seconds = about["seconds"]
+    numbers = [about[name] for name in ("evaluations", "saved_lane_steps", "stopped_lane_steps")]
+    if not (
+        isinstance(about["pack_id"], str)
+        and isinstance(seconds, dict)
+        and all(isinstance(value, int | float) for value in seconds.values())
+        and all(isinstance(value, int) for value in numbers)
+    ):
+        raise ValueError("what it says of itself is of other kinds")
+    return about
 
 
 def ids(column: pa.ChunkedArray) -> np.ndarray:
@@ -125,21 +143,38 @@ def _of_folder(
     return list(told.values())
 
 
-def _stamps(folder: Path) -> dict[str, Stamp]:
-    found = {}
-    with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:  # another process may move it
-        for entry in entries:
-            if entry.name.endswith(".parquet") and not entry.name.startswith("."):
-                with contextlib.suppress(FileNotFoundError):
-                    stat = entry.stat()
-                    found[entry.name] = stat.st_size, stat.st_mtime_ns
-    return found
+def _stamps(folder: Path) -> tuple[dict[str, Stamp], list[str]]:
+    """Return the parts in a folder, and the names of the folders in it."""
+    found: dict[str, Stamp] = {}
+    folders: list[str] = []
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.name.startswith("."):
+                    continue
+                if entry.is_symlink():
+                    raise inside.link(entry)
+                if entry.is_dir():
+                    folders.append(entry.name)
+                elif entry.name.endswith(".parquet"):
+                    with contextlib.suppress(FileNotFoundError):  # another process may move it
+                        stat = entry.stat()
+                        found[entry.name] = stat.st_size, stat.st_mtime_ns
+    except FileNotFoundError:
+        return {}, []
+    except OSError as error:
+        raise StoreError(
+            f"{folder}: cannot be read: {error.strerror or error}; make a folder of it that you may read, or start anew with "
+            "--fresh"
+        ) from error
+    return found, folders
 
 
 def _read(folder: Path) -> Iterator[tuple[tuple[str, int, int], Glance]]:
     """Yield name, size and time of change of each part in a folder's index, and what it says."""
     try:
-        data = (folder / INDEX).read_bytes()
+        with inside.opened(folder, INDEX) as file:
+            data = file.read()
         if zlib.crc32(memoryview(data)[4:]).to_bytes(4) != data[:4]:
             return
         table = pa.ipc.open_stream(pa.py_buffer(data).slice(4)).read_all()
@@ -152,10 +187,10 @@ def _read(folder: Path) -> Iterator[tuple[tuple[str, int, int], Glance]]:
         rows = zip(*(table[name].to_pylist() for name in ("name", "size", "changed")), says, strict=True)
         for (name, size, changed, said), begin, end in zip(rows, [0, *ends], ends, strict=False):
             *about, curves = said
-            told = dict(zip(ABOUT, about, strict=True))
+            told = checked(dict(zip(ABOUT, about, strict=True)))
             here = slice(begin, end)
             yield (name, size, changed), Glance(name, told, tuple(curves), whole[here], gone[here])
-    except (OSError, pa.ArrowException, KeyError, AttributeError, ValueError):
+    except (OSError, StoreError, pa.ArrowException, KeyError, AttributeError, TypeError, ValueError):
         return  # there is none, it cannot be read, or it is of another version
 
 

@@ -8,22 +8,24 @@ import shutil
 import tempfile
 import time
 import weakref
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lrbench import catalog, grid, lock, parts, several, study
+from lrbench import catalog, grid, inside, lock, parts, several, study
 from lrbench import manifest as manifests
 from lrbench.errors import StoreError, StudyError
 from lrbench.grid import Grid, Pack
 from lrbench.objects import Objects
+from lrbench.part_file import DamagedPart
 from lrbench.parts import Parts
 from lrbench.results import MOST_ROWS, MOST_RUNS, Results, remove_pictures, too_many, write_pictures
-from lrbench.store import MANIFEST, DamagedPart, Store
+from lrbench.store import MANIFEST, Store
 from lrbench.study import Study
+from lrbench.sums import SURFACES
 from lrbench.work import Bench, Outcome, Work, this_process
 
 if TYPE_CHECKING:
@@ -36,7 +38,7 @@ _TRIES = 3
 
 
 class Listener:
-    """Told how a study goes on; this one keeps quiet."""
+    """Told how a study goes on, and asked whether it shall; this one keeps quiet, and never ends it."""
 
     def say(self, text: str) -> None:
         """Take one line that a person should read."""
@@ -52,6 +54,15 @@ class Listener:
 
     def end(self) -> None:
         """Training is over."""
+
+    def stopping(self) -> bool:
+        """Return whether the work is to end; asked after every segment, pack, table and plot."""
+        return False
+
+    def check(self) -> None:
+        """Raise `KeyboardInterrupt` if the work is to end."""
+        if self.stopping():
+            raise KeyboardInterrupt
 
 
 @dataclass(frozen=True)
@@ -152,7 +163,7 @@ def _execute(wanted: Study, whole: Grid, store: Store, how: _How, listener: List
     began = time.perf_counter()
     seconds: dict[str, float] = {}
     # What the manifest says of problems and schedules belongs to its grid: another grid is described anew.
-    if not held.all() or not manifests.describes(manifest, whole):
+    if not held.all() or not manifests.describes(manifest, whole) or store.tables.lacks(SURFACES):
         engine = _describe(wanted, whole, store, manifest, how.devices)
         seconds["starting"] = time.perf_counter() - began
     outcomes: list[Outcome] = []
@@ -206,7 +217,9 @@ def _describe(
     manifest |= manifests.describe(engine, whole, manifest)
     store.write_manifest(manifest)
     if surfaces := engine.surfaces():
+        store.forget_sums(manifest, SURFACES)
         store.write_table("surfaces", tables.surfaces(whole, surfaces), csv=False)
+        store.write_manifest(manifest)
     return engine
 
 
@@ -219,8 +232,10 @@ def _execute_parts(wanted: Parts, store: Store, how: _How, listener: Listener) -
     done = []
     for number, (name, part) in enumerate(wanted.studies.items(), 1):
         listener.say(f"part {name} ({number} of {len(wanted.studies)})")
-        done.append(execute(part, store.folder / name, listener=listener, **dataclasses.asdict(how)))
-    results = several.rebuild(store, report=how.report)
+        done.append(
+            execute(part, inside.path(store.folder, name), listener=listener, **dataclasses.asdict(how))
+        )
+    results = several.rebuild(store, report=how.report, check=listener.check)
     failures = tuple(failed for part in done for failed in part.failures)
     traces = [part.profile for part in done if part.profile]
     return Finished(results, sum(part.trained for part in done), failures, traces[0] if traces else None)
@@ -245,27 +260,31 @@ def rebuild(
         report: whether plots and the report are made too.
         seconds: wall time so far, by name; filled in.
         failures: packs that failed; left out, those that the manifest names.
-        listener: told what is set aside.
+        listener: told what is set aside, and asked after every table and plot whether to go on.
 
     Raises:
         StoreError: if it is no results folder, cannot be written, or another process works on it.
     """
-    manifest = dict(manifest or store.manifest)
+    manifest, listener = dict(manifest or store.manifest), listener or Listener()
     if "parts" in manifest:
         with lock.holding(store.folder):
             for part in several.stores(store).values():
                 rebuild(part, report=report, listener=listener)
-            return several.rebuild(store, report=report)
-    if "grid" not in manifest:
+            return several.rebuild(store, report=report, check=listener.check)
+    if not {"grid", "problems"} <= manifest.keys():
         raise StoreError(
-            f"{store.folder}: is no results folder (no manifest.json); `lrbench run STUDY` makes one"
+            f"{store.folder}: is no results folder (manifest.json is not there, or says of no grid and problems); "
+            "`lrbench run STUDY` makes one"
         )
-    listener = listener or Listener()
     whole = Grid.from_dict(manifest["grid"]) if whole is None else whole
     seconds = {} if seconds is None else seconds
     with lock.holding(store.folder):
         for line in store.mend():
             listener.say(line)
+        for name, changed in store.tables.changed().items():
+            listener.say(str(changed))
+            if name == SURFACES:
+                inside.remove(store.folder, name)
         while True:
             try:
                 return _rebuild(store, whole, manifest, report, seconds, failures, listener)
@@ -289,8 +308,9 @@ def _rebuild(
     thresholds = Thresholds()
     objectives = manifests.objectives(manifest)
     manifest |= {"thresholds": thresholds.asdict(), "objectives": objectives}
+    store.forget_sums(manifest)
     began = time.perf_counter()
-    tables.build(store, whole, thresholds, objectives, manifest.get("target"))
+    tables.build(store, whole, thresholds, objectives, manifest.get("target"), listener.check)
     seconds["tables"] = time.perf_counter() - began
     if failures is not None:
         manifest["failures"] = [manifests.failure(whole, failed.pack, failed.error) for failed in failures]
@@ -300,7 +320,7 @@ def _rebuild(
     results = Results(store.folder)
     if report and not too_many(results):
         began = time.perf_counter()
-        write_pictures(results)
+        write_pictures(results, listener.check)
         seconds["plots and report"] = time.perf_counter() - began
     elif report:
         remove_pictures(results)
@@ -380,7 +400,7 @@ def _open(store: Store, fresh: bool, listener: Listener) -> None:
     """Refuse to write among files that are no study's; set aside what is there where that is wanted."""
     if store.folder.exists() and not store.folder.is_dir():
         raise StoreError(f"{store.folder}: is a file; choose another --out")
-    known = (store.folder / MANIFEST).exists() or bool(store.part_files())
+    known = os.path.lexists(store.folder / MANIFEST) or bool(store.part_files())
     if not known and any(store.folder.glob("[!.]*")):
         raise StoreError(f"{store.folder}: holds other files and no study; choose another --out")
     if fresh:
@@ -451,7 +471,7 @@ def _train(
 ) -> list[Outcome]:
     """Have every pack that has runs left executed; return what became of each."""
     study, steps = engine.study, engine.grid.steps
-    launch: Callable[..., Iterable[Outcome]] = catalog.get("launcher", launcher).load()
+    launch: Callable[..., Generator[Outcome, None, None]] = catalog.get("launcher", launcher).load()
     # A program that cannot be made, of 0 lanes, is one pack, which fails.
     lanes_per_pack = [
         lanes or len(program.runs)
@@ -462,8 +482,9 @@ def _train(
     work = Work(study, store.folder.resolve(), tuple(lanes_per_pack), engine.count, bench=bench)
     packs: list[Pack] = list(engine.grid.packs(lanes_per_pack, left))
     outcomes = []
+    launched = launch(packs, work, **study.launcher.get(launcher, {}))
     try:
-        for outcome in launch(packs, work, **study.launcher.get(launcher, {})):
+        for outcome in launched:
             if outcome.part or outcome.url:
                 pack_id = outcome.pack.pack_id
                 store.take_part(pack_id, outcome.part or Objects(outcome.url).read(pack_id))
@@ -471,7 +492,9 @@ def _train(
             if outcome.process != this_process() and not outcome.error:
                 listener.advance(len(outcome.pack.runs), steps)
             outcomes.append(dataclasses.replace(outcome, part=b""))
+            listener.check()
     finally:
+        launched.close()  # a cluster that it started ends with it
         engine.close()
         listener.end()
     return outcomes

@@ -7,16 +7,30 @@ import time
 from typing import TextIO
 
 from lrbench.errors import escaped
+from lrbench.interrupt import Interrupt
 from lrbench.pipeline import Listener
 
 _PLAIN_SECONDS = 10.0
 
 
-class Plain(Listener):
+class Quiet(Listener):
+    """Nothing is shown; the user ends the work with a signal."""
+
+    def __init__(self, interrupt: Interrupt) -> None:
+        """Ask `interrupt` whether the work is to end."""
+        self._interrupt = interrupt
+
+    def stopping(self) -> bool:
+        """Return whether a signal came."""
+        return self._interrupt.stopping()
+
+
+class Plain(Quiet):
     """A line when something begins or ends, and one every ten seconds of training."""
 
-    def __init__(self, stream: TextIO | None = None) -> None:
+    def __init__(self, interrupt: Interrupt, stream: TextIO | None = None) -> None:
         """Write to `stream`, standard error by default."""
+        super().__init__(interrupt)
         self._stream = stream or sys.stderr
         self._total = self._done = self._said = 0.0
         self._runs = 0
@@ -55,11 +69,12 @@ class Plain(Listener):
             self.say(f"trained {self._runs:,} runs in {taken:.1f} s")
 
 
-class Bar(Listener):
+class Bar(Quiet):
     """A progress bar with runs, model-steps per second and time left."""
 
-    def __init__(self) -> None:
+    def __init__(self, interrupt: Interrupt) -> None:
         """Nothing is drawn until training begins."""
+        super().__init__(interrupt)
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
@@ -101,8 +116,8 @@ class Bar(Listener):
         self._progress.stop()
 
 
-def listener(quiet: bool) -> Listener:
-    """Return the listener that fits: none, a bar on a terminal, lines elsewhere."""
+def listener(quiet: bool, interrupt: Interrupt) -> Listener:
+    """Return the listener that fits: a quiet one, a bar on a terminal, lines elsewhere."""
     if quiet:
-        return Listener()
-    return Bar() if sys.stderr.isatty() else Plain()
+        return Quiet(interrupt)
+    return Bar(interrupt) if sys.stderr.isatty() else Plain(interrupt)

@@ -5,14 +5,16 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Iterator
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pyarrow.dataset
 
-from lrbench import machine
+from lrbench import inside, machine
 from lrbench.errors import DataError, StoreError
+from lrbench.sums import Tables
 from lrbench.tabulate import aligned
 
 MOST_ROWS = 100
@@ -33,11 +35,11 @@ _CLOSED: dict[str, str | bool | int | float | list[str]] = {
 }
 
 
-def query(folder: Path, sql: str, timeout: float = TIMEOUT) -> pd.DataFrame:
+def query(opened: Tables, sql: str, timeout: float = TIMEOUT) -> pd.DataFrame:
     """Return what a statement of SQL selects from the tables of a folder: runs, curves, summary, sensitivity, ...
 
     Args:
-        folder: its `*.parquet` files are tables of that name.
+        opened: a folder's `*.parquet` files, which are tables of that name.
         sql: one statement, in DuckDB's dialect. It can neither write nor read another file, nor the network.
         timeout: seconds after which it is ended; 0 is never.
 
@@ -45,26 +47,26 @@ def query(folder: Path, sql: str, timeout: float = TIMEOUT) -> pd.DataFrame:
         DataError: if DuckDB is not there, refuses the statement, or needs more time or memory than there is.
         StoreError: if the folder has no tables, or one of them cannot be read.
     """
-    with _selected(folder, sql, timeout) as found:
+    with _selected(opened, sql, timeout) as found:
         frame: pd.DataFrame = found.df()
     return frame
 
 
-def shown(folder: Path, sql: str, timeout: float = TIMEOUT) -> str:
+def shown(opened: Tables, sql: str, timeout: float = TIMEOUT) -> str:
     """Return the first rows of what a statement selects as text; no more rows are made than that takes.
 
     The arguments and errors are those of `query`.
     """
-    with _selected(folder, sql, timeout, alone=True) as found:
+    with _selected(opened, sql, timeout, alone=True) as found:
         return text(found.fetch_df_chunk())
 
 
 @contextlib.contextmanager
-def _selected(folder: Path, sql: str, timeout: float, *, alone: bool = False) -> Iterator[Any]:
+def _selected(opened: Tables, sql: str, timeout: float, *, alone: bool = False) -> Iterator[Any]:
     """Give a connection that has begun to execute a statement, and makes rows as they are fetched.
 
     Args:
-        folder, sql, timeout: as of `query`.
+        opened, sql, timeout: as of `query`.
         alone: whether the process does nothing else meanwhile, so that the system may bound its memory.
     """
     try:
@@ -75,11 +77,13 @@ def _selected(folder: Path, sql: str, timeout: float, *, alone: bool = False) ->
         raise DataError(
             f"query: timeout = {timeout:g}: must be from 0, which is never, to {LONGEST:,} seconds"
         )
-    names = tables(folder)
+    names = tables(opened.folder)
     limits: dict[str, Any] = {"memory_limit": f"{machine.memory().free // 2**21}MiB"}
-    with duckdb.connect(":memory:", config=_CLOSED | limits) as connection:
-        for name in names:
-            connection.register(name, _dataset(folder / f"{name}.parquet"))
+    with contextlib.ExitStack() as stack:
+        files = {name: stack.enter_context(_open(opened, name)) for name in names}
+        connection = stack.enter_context(duckdb.connect(":memory:", config=_CLOSED | limits))
+        for name, file in files.items():
+            connection.register(name, _dataset(file, opened.folder / f"{name}.parquet"))
         connection.execute("SET lock_configuration = true")
         timer = threading.Timer(timeout or LONGEST, connection.interrupt)
         timer.daemon = True
@@ -112,7 +116,11 @@ def tables(folder: Path) -> list[str]:
     Raises:
         StoreError: if there are none.
     """
-    names = sorted(path.stem for path in folder.glob("[!.]*.parquet"))
+    names = [
+        name.removesuffix(".parquet")
+        for name in inside.names(folder, "")
+        if name.endswith(".parquet") and not name.startswith(".")
+    ]
     if not names:
         raise StoreError(f"{folder}: has no tables; `lrbench run STUDY` or `lrbench report DIR` makes them")
     return names
@@ -151,12 +159,18 @@ def _cell(value: Any) -> str:
     return written if len(written) <= MOST_CHARACTERS else written[: MOST_CHARACTERS - 1] + "…"
 
 
-def _dataset(path: Path) -> pyarrow.dataset.Dataset:
-    if path.is_dir():
-        raise StoreError(
-            f"{path}: is a folder and no table; remove it, and `lrbench report {path.parent}` makes it anew"
-        )
+def _open(opened: Tables, name: str) -> BufferedReader:
+    path = opened.folder / f"{name}.parquet"
     try:
-        return pyarrow.dataset.dataset(path)
+        return opened.open(path.name)
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be read: {error.strerror or error}") from error
+
+
+def _dataset(file: BufferedReader, path: Path) -> pyarrow.dataset.Dataset:
+    kind = pyarrow.dataset.ParquetFileFormat()
+    try:
+        whole = kind.make_fragment(file)
+        return pyarrow.dataset.FileSystemDataset([whole], whole.physical_schema, kind)
     except (OSError, ValueError) as error:
         raise StoreError(f"{path}: cannot be read; `lrbench report {path.parent}` makes it anew") from error

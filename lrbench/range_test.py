@@ -64,7 +64,9 @@ def execute(
         tests = of_study(wanted)
     except StudyError as error:
         raise StudyError(f"{wanted.where}: {error}") from error
+    listener = listener or Listener()
     done = pipeline.execute(tests, out, devices=devices, report=False, listener=listener)
+    listener.check()
     write_plot(done.results, RANGE_TEST)
     return done
 

@@ -6,6 +6,7 @@ import contextlib
 import functools
 import os
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import pyarrow.parquet as pq
 
-from lrbench import catalog
+from lrbench import catalog, inside
 from lrbench.errors import StoreError, path_of
-from lrbench.store import MANIFEST, Store
+from lrbench.store import JOBS_LINKS, MANIFEST, Store
+from lrbench.sums import Tables
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -41,6 +43,11 @@ class Results:
         return Store(self.folder).manifest
 
     @functools.cached_property
+    def tables(self) -> Tables:
+        """The files of the tables, each checked once against the manifest before it is read."""
+        return Store(self.folder).tables
+
+    @functools.cached_property
     def runs(self) -> pd.DataFrame:
         """A row per run."""
         return self._table("runs")
@@ -63,7 +70,7 @@ class Results:
     @functools.cached_property
     def finders(self) -> pd.DataFrame:
         """A row per range test and rule: the learning rate that it suggests; empty if there is no range test."""
-        return self._table("finders") if (self.folder / "finders.parquet").exists() else pd.DataFrame()
+        return self._table("finders") if inside.there(self.folder, "finders.parquet") else pd.DataFrame()
 
     @functools.cached_property
     def comparison(self) -> pd.DataFrame:
@@ -83,18 +90,19 @@ class Results:
     @functools.cached_property
     def surfaces(self) -> pd.DataFrame:
         """A row per point of the landscape of every problem of two coordinates; empty if there is none."""
-        return self._table("surfaces") if (self.folder / "surfaces.parquet").exists() else pd.DataFrame()
+        return self._table("surfaces") if inside.there(self.folder, "surfaces.parquet") else pd.DataFrame()
 
     def best(self) -> pd.DataFrame:
         """Return the answer: which rate to use, how wide the good band is, where it breaks, how sure that is."""
         from lrbench.analysis import Thresholds, best
 
-        return best(self.sensitivity, Thresholds(**self.manifest["thresholds"]))
+        return best(self.sensitivity, Thresholds.of(self.manifest.get("thresholds", {})))
 
     @property
     def parts(self) -> dict[str, Results]:
         """The results of every part of a study of parts, by name; empty for a study of one grid."""
-        return {name: Results(self.folder / name) for name in self.manifest.get("parts", ())}
+        names = self.manifest.get("parts", ())
+        return {name: Results(inside.path(self.folder, name)) for name in names}
 
     @functools.cached_property
     def claims(self) -> pd.DataFrame:
@@ -118,7 +126,7 @@ class Results:
         """
         from lrbench.query import query
 
-        return query(self.folder, sql, timeout)
+        return query(self.tables, sql, timeout)
 
     def export(self, name: str, folder: str | os.PathLike[str] | None = None) -> str:
         """Write the results for another tool, and return a line on how to open them there.
@@ -132,7 +140,7 @@ class Results:
             StoreError: if the folder holds something, or cannot be written.
         """
         write = catalog.get("exporter", name).load()
-        target = path_of(folder) if folder is not None else self.folder / name
+        target = path_of(folder) if folder is not None else inside.path(self.folder, name)
         if target.exists() and (not target.is_dir() or any(target.iterdir())):
             raise StoreError(f"{target}: is there already; remove it, or choose another --out")
         try:
@@ -165,20 +173,21 @@ class Results:
         """Copy everything to a folder, and return the results there.
 
         Raises:
-            StoreError: if the folder is there already, or cannot be written.
+            StoreError: if the folder is there already, or cannot be written, or there is a link in what is copied.
         """
         target = path_of(folder)
         if target.exists() and any(target.iterdir()):
             raise StoreError(f"{target}: is there already; give a new folder")
+        inside.refuse_links(self.folder, "", but=JOBS_LINKS)
         try:
-            shutil.copytree(self.folder, target, dirs_exist_ok=True)
+            shutil.copytree(self.folder, target, symlinks=True, dirs_exist_ok=True)
         except OSError as error:
             raise StoreError(f"{target}: cannot be written: {error.strerror or error}") from error
         return Results(target)
 
     def _table(self, name: str) -> pd.DataFrame:
         path = self.folder / f"{name}.parquet"
-        if self.parts and name != "claims":
+        if "parts" in self.manifest and name != "claims":
             listed = ", ".join(str(part.folder) for part in self.parts.values())
             raise StoreError(f"{self.folder}: is a study of parts; give one of them: {listed}")
         if path.is_dir():  # which pandas would read as a table in pieces, and an empty one as an empty table
@@ -186,7 +195,8 @@ class Results:
                 f"{path}: is a folder and no table; remove it, and `lrbench report {self.folder}` makes it anew"
             )
         try:
-            return pd.read_parquet(path)
+            with self.tables.open(path.name) as file:
+                return pd.read_parquet(file)
         except FileNotFoundError as error:
             raise StoreError(
                 f"{path}: not there; `lrbench report {self.folder}` makes it from the parts"
@@ -200,38 +210,54 @@ class Results:
 def load(folder: str | os.PathLike[str]) -> Results:
     """Open a results folder.
 
+    Every table of up to 1 GiB is compared with the sum that the manifest has of it; larger ones are when they are read.
+
     Raises:
-        StoreError: if it is none, or one of a newer lrbench.
+        StoreError: if it is none, or one of a newer lrbench, or a table is not what was written.
     """
     path = path_of(folder)
-    if not (path / MANIFEST).is_file():
+    results = Results(path)
+    if not results.manifest:
         raise StoreError(
             f"{path}: is no results folder (it has no {MANIFEST}); `lrbench run STUDY` makes one"
         )
-    results = Results(path)
-    _ = results.manifest  # tables of a newer lrbench are not to be read as if they were of this one
+    try:
+        results.tables.check(large=False)
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be read: {error.strerror or error}") from error
     return results
 
 
 def too_many(results: Results) -> bool:
     """Return whether the runs, or the rows of their curves, are more than plots and the report can hold in memory."""
-    rows = (pq.read_metadata(results.folder / f"{name}.parquet").num_rows for name in ("runs", "curves"))
-    return any(found > most for found, most in zip(rows, (MOST_RUNS, MOST_ROWS), strict=True))
+    for name, most in (("runs", MOST_RUNS), ("curves", MOST_ROWS)):
+        with results.tables.open(f"{name}.parquet") as file:
+            if pq.read_metadata(file).num_rows > most:
+                return True
+    return False
 
 
 def remove_pictures(results: Results) -> None:
     """Remove plots and the report, which are of runs that are not in the tables any more."""
     for name in catalog.names("plot"):
         for kind in ("png", "svg"):
-            (results.folder / "plots" / f"{name}.{kind}").unlink(missing_ok=True)
-    (results.folder / "report.html").unlink(missing_ok=True)
+            inside.remove(results.folder, f"plots/{name}.{kind}")
+    inside.remove(results.folder, "report.html")
     with contextlib.suppress(OSError):  # there is none, or it holds other files
         (results.folder / "plots").rmdir()
 
 
-def write_pictures(results: Results) -> list[Path]:
-    """Write every plot that has something to show as PNG and SVG, and the report, and return their paths."""
-    written = [path for name in catalog.names("plot") for path in write_plot(results, name)]
+def write_pictures(results: Results, check: Callable[[], None] = lambda: None) -> list[Path]:
+    """Write every plot that has something to show as PNG and SVG, and the report, and return their paths.
+
+    Args:
+        results: whose plots.
+        check: called after every plot; what it raises ends the writing.
+    """
+    written = []
+    for name in catalog.names("plot"):
+        written += write_plot(results, name)
+        check()
     return [*written, Store(results.folder).write_text("report.html", results.report())]
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from lrbench import inside
 from lrbench import manifest as manifests
 from lrbench.errors import StoreError
 from lrbench.parts import Parts
@@ -30,22 +31,31 @@ def describe(store: Store, wanted: Parts) -> None:
 
 def stores(store: Store) -> dict[str, Store]:
     """Return the results folders of the parts that were begun."""
-    found = {name: Store(store.folder / name) for name in store.manifest["parts"]}
+    found = {name: Store(inside.path(store.folder, name)) for name in store.manifest["parts"]}
     return {name: part for name, part in found.items() if "grid" in part.manifest}
 
 
-def rebuild(store: Store, *, report: bool) -> Results:
-    """Judge what the parts hold: `claims.csv`, and the pictures and the page where they are wanted."""
+def rebuild(store: Store, *, report: bool, check: Callable[[], None]) -> Results:
+    """Judge what the parts hold: `claims.csv`, and the pictures and the page where they are wanted.
+
+    Args:
+        store: the folder of the study.
+        report: whether pictures and the page are wanted.
+        check: called after the table and every picture; what it raises ends the writing.
+    """
     from lrbench import claims
 
     parts = stores(store)
+    store.forget_sums(store.manifest)
     judged = claims.judge({name: Results(part.folder) for name, part in parts.items()})
     store.write_table("claims", claims.table(judged))
+    check()
     store.write_manifest({**store.manifest, **_account(parts), "limits": claims.LIMITS.asdict()})
     if report:
         pictures = claims.pictures(judged)
         for name, figure in pictures.items():
             store.write_picture(f"plots/{name}", figure)
+            check()
         store.write_text("report.html", claims.page(judged, pictures, store.manifest))
     return Results(store.folder)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lrbench import several
+from lrbench import inside, several
 from lrbench.errors import StoreError
 from lrbench.grid import Grid
 from lrbench.launchers import slurm
@@ -62,7 +62,7 @@ def status(folder: Path) -> str:
 def _changed(path: Path) -> float:
     """Return when a part was written; of one that another process has moved meanwhile, long ago."""
     try:
-        return path.stat().st_mtime
+        return path.lstat().st_mtime
     except FileNotFoundError:
         return 0.0
 
@@ -78,5 +78,5 @@ def _jobs(folder: Path) -> list[str]:
         ]
     states = Counter(found.get(job, "ENDED").lower() for job in jobs)
     told = ", ".join(f"{count:,} {state}" for state, count in sorted(states.items()))
-    failed = sum((folder / slurm.FOLDER / f"{job}.errors.json").exists() for job in jobs)
+    failed = sum(inside.there(folder, f"{slurm.FOLDER}/{job}.errors.json") for job in jobs)
     return [f"Slurm jobs: {told}" + (f"; packs failed in {failed:,}" if failed else "")]

@@ -1,9 +1,8 @@
 """A results folder: parts as they come, tables made from them, and a manifest of how they were made.
 
-A part is one Parquet file of a pack: a row per run, each curve a list over the evaluations. It is written whole or
-not at all, and a run is done when a part holds its run_id. It holds checksums of all that is read from it, so that
-damage is noticed before it is in a table. Parts lie in 256 folders, by the first two digits of their names; those of
-older results folders lie beside these, and count as well.
+A part is written whole or not at all, and a run is done when a part holds its run_id. Parts lie in 256 folders, by the
+first two digits of their names; those of older results folders lie beside these, and count as well. Whatever is read,
+written or removed goes through `inside`, which refuses links.
 """
 
 from __future__ import annotations
@@ -12,9 +11,7 @@ import contextlib
 import errno
 import json
 import os
-import shutil
 import tempfile
-import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -24,66 +21,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Int
 
-from lrbench import lock, part_index
+from lrbench import inside, lock, part_file, part_index, record, sums
 from lrbench.errors import StoreError, path_of
-from lrbench.part_index import NEW, Glance, Stamps
+from lrbench.part_file import DamagedPart, Foreign, Part
+from lrbench.part_index import NEW, PACK_ID, Glance, Stamps
 from lrbench.places import Places
 from lrbench.sheet import Sheet
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"
+JOBS_LINKS = ".submission_file_*"
+"""What submitit makes links of in the folder of its jobs; nothing is read through them."""
 CHECKPOINTS = "checkpoints"
 """Where packs half done are kept, each in a folder of its pack_id."""
-_SCALARS = ("run_id", "diverged_step", "stopped_step", "parameters")
-
-
-class DamagedPart(StoreError):
-    """A part does not hold any more what was written to it."""
-
-    def __init__(self, path: Path, why: str) -> None:
-        """Say which, and why."""
-        super().__init__(f"{path}: is damaged ({why}); `lrbench run` with its study trains its runs again")
-        self.path = path
-
-
-class _Foreign(Exception):
-    """A file among the parts that lrbench did not write."""
-
-
-@dataclass(frozen=True)
-class Part:
-    """What a part file holds.
-
-    Args:
-        pack_id: its name.
-        run_ids: the runs, as bytes.
-        step: the evaluations.
-        curves: name → value of each run at each evaluation.
-        diverged_step: first step with a non-finite loss, NaN for none.
-        stopped_step: the step after which a race stopped the run, NaN for none.
-        parameters: how many parameters each run's model has.
-        seconds: what the pack took: compile, train, evaluate.
-        saved_lane_steps: steps that its runs did not take, because they had diverged or were stopped.
-        stopped_lane_steps: those of them that races saved.
-    """
-
-    pack_id: str
-    run_ids: np.ndarray
-    step: Int[np.ndarray, " evaluation"]
-    curves: Mapping[str, Float[np.ndarray, "run evaluation"]]
-    diverged_step: Float[np.ndarray, " run"]
-    stopped_step: Float[np.ndarray, " run"]
-    parameters: Int[np.ndarray, " run"]
-    seconds: Mapping[str, float]
-    saved_lane_steps: int = 0
-    stopped_lane_steps: int = 0
 
 
 @dataclass(frozen=True)
@@ -129,34 +83,53 @@ class Store:
         self._glances: dict[Path, list[Glance]] | None = {}
         self._damaged: list[DamagedPart] = []
         self._matched: tuple[np.ndarray, bool, list[Holding]] | None = None
+        self._sums: dict[str, sums.Sum | None] = {}
+        """Of the tables that were written or removed since the manifest was read."""
 
     @property
     def manifest(self) -> dict[str, Any]:
-        """The manifest, empty if there is none yet."""
+        """The manifest, checked against its schema; empty if there is none yet.
+
+        Raises:
+            StoreError: if it is damaged, of a newer lrbench, or no file.
+        """
         path = self.folder / MANIFEST
         try:
-            found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            text = inside.read(self.folder, MANIFEST, record.LARGEST)
         except (FileNotFoundError, NotADirectoryError):
             return {}
-        except (OSError, ValueError) as error:
-            raise StoreError(f"{path}: cannot be read ({error}); start anew with --fresh") from error
-        version = found.get("schema_version") if isinstance(found, dict) else None
-        if not isinstance(version, int) or version < 1:
-            raise StoreError(
-                f"{path}: schema_version = {version!r}: must be a whole number from 1 to {SCHEMA_VERSION}, which says how to "
-                "read the folder; put the file back as lrbench wrote it, or start anew with --fresh"
-            )
-        if version > SCHEMA_VERSION:
-            raise StoreError(
-                f"{path}: was written by a newer lrbench (schema {version}, this one reads up to {SCHEMA_VERSION}); "
-                "upgrade lrbench"
-            )
-        return found
+        except OSError as error:
+            raise StoreError(f"{path}: cannot be read: {error.strerror or error}") from error
+        return record.read(text, path)
 
     def write_manifest(self, manifest: Mapping[str, Any]) -> None:
-        """Write the manifest, whole or not at all."""
-        text = json.dumps({"schema_version": SCHEMA_VERSION, **manifest}, indent=1)
+        """Write the manifest, whole or not at all, with the sums of the tables that were written before."""
+        tables = {name: found for name, found in self._all_sums(manifest).items() if found is not None}
+        text = json.dumps({"schema_version": record.SCHEMA_VERSION, **manifest, "tables": tables}, indent=1)
         self.write_text(MANIFEST, text + "\n")
+
+    def forget_sums(self, manifest: dict[str, Any], *names: str) -> None:
+        """Write a manifest that says nothing of tables that are about to be made anew; their next one does again.
+
+        So a reader, or whoever comes after a crash in between, takes them as they are.
+
+        Args:
+            manifest: is changed as well.
+            names: of the tables' files; left out, all that are made from the parts.
+        """
+        known = self._all_sums(manifest)
+        gone = set(names) or known.keys() - {sums.SURFACES}
+        self._sums = {}
+        manifest["tables"] = {name: found for name, found in known.items() if found and name not in gone}
+        self.write_manifest(manifest)
+
+    def _all_sums(self, manifest: Mapping[str, Any]) -> dict[str, sums.Sum | None]:
+        return {**manifest.get("tables", {}), **self._sums}
+
+    @property
+    def tables(self) -> sums.Tables:
+        """The tables, each to be checked before it is read."""
+        return sums.Tables(self.folder, lambda: self.manifest.get("tables", {}))
 
     def set_aside(self) -> Path | None:
         """Move a results folder to a name beside it, and return that; `None` if there was nothing to move."""
@@ -171,8 +144,8 @@ class Store:
 
     def write_part(self, part: Part) -> Path:
         """Write a part, whole or not at all."""
-        table = _part_table(part)
-        return self.write(part_index.place(part.pack_id), lambda path: _write_part(table, path))
+        table = part_file.part_table(part)
+        return self.write(part_index.place(part.pack_id), lambda path: part_file.write_part(table, path))
 
     def take_part(self, pack_id: str, data: bytes) -> Path:
         """Write a part that another machine made, as `part_bytes` gave it."""
@@ -180,38 +153,45 @@ class Store:
 
     def holds(self, pack_id: str, run_ids: np.ndarray) -> bool:
         """Return whether the part of a pack is there, and has just these runs in it."""
-        path = self.part_file(pack_id)
-        return path.exists() and holds(path, path, run_ids)
+        try:
+            file = inside.opened(self.folder, part_index.place(pack_id))
+        except FileNotFoundError:
+            return False
+        with file:
+            return part_file.holds(file, self.folder / part_index.place(pack_id), run_ids)
 
-    def part_file(self, pack_id: str) -> Path:
-        """Return the path of a pack's part, whether or not it is there."""
-        return self.folder / part_index.place(pack_id)
+    def has_part(self, pack_id: str) -> bool:
+        """Return whether there is a part of a pack, whatever it holds."""
+        return inside.there(self.folder, part_index.place(pack_id))
 
     def part_files(self) -> list[Path]:
         """Return the paths of all parts, sorted by name; a name with a dot before it is not finished."""
-        return part_index.files(self.folder / "parts")
+        return part_index.files(self.folder)
 
     def mend(self) -> list[str]:
         """Remove what killed writers left, set damaged parts aside, and return a line for each; for its holder alone.
 
         What jobs on other machines are writing stays.
         """
-        for pattern in ("", "plots/", "jobs/", "parts/", "parts/*/"):
-            for path in filter(lock.abandoned, self.folder.glob(f"{pattern}{NEW}*")):
-                with _telling(path):
-                    path.unlink(missing_ok=True)
+        folders = [f"parts/{name}" for name in inside.names(self.folder, "parts") if not name.startswith(".")]
+        for place in ("", "plots", "jobs", "parts", *folders):
+            for name in inside.names(self.folder, place):
+                path = self.folder / place / name
+                if name.startswith(NEW) and lock.abandoned(path):
+                    with _telling(path):
+                        path.unlink(missing_ok=True)
         self._look()
         said = [self.set_part_aside(damaged) for damaged in self._damaged]
-        for half in (self.folder / CHECKPOINTS).glob("*"):
-            if self.part_file(half.name).exists():
-                shutil.rmtree(half, ignore_errors=True)
+        for name in inside.names(self.folder, CHECKPOINTS):
+            if PACK_ID.fullmatch(name) and self.has_part(name):
+                inside.remove_tree(self.folder, f"{CHECKPOINTS}/{name}")
         with contextlib.suppress(OSError):  # there is none, or one of a pack half done
             (self.folder / CHECKPOINTS).rmdir()
         return said
 
     def _look(self, *, anew: bool = False) -> None:
         """Find out what every part says without its curves, if any has changed since or if it is asked for anew."""
-        stamps = part_index.stamps(self.folder / "parts")
+        stamps = part_index.stamps(self.folder)
         if stamps == self._stamps and not anew:
             return
         self._stamps, self._glances, self._matched = {}, None, None  # what was known makes room first
@@ -220,7 +200,7 @@ class Store:
         def look(path: Path) -> Glance | None:
             try:
                 return _glance(path)
-            except _Foreign:
+            except Foreign:
                 return None
             except DamagedPart as error:
                 damaged.append(error)
@@ -278,17 +258,17 @@ class Store:
             DamagedPart: if it does not hold what was written to it.
         """
         names = holding.curves if curves is None else curves
-        with _reading(holding.path):
-            about, table = _open(holding.path, [*_SCALARS, *names])
-            rows = holding.rows
+        rows, path = holding.rows, holding.path
+        with part_file.reading(path), inside.opened(holding.folder, holding.name) as file:
+            step, run_ids, columns = part_file.read_columns(file, path, names)
             return Part(
                 holding.pack_id,
-                part_index.ids(table["run_id"])[rows],
-                np.array(about["step"]),
-                {name: _matrix(table[name])[rows].astype(np.float64) for name in names},
-                table["diverged_step"].to_numpy().astype(np.float64)[rows],
-                table["stopped_step"].to_numpy().astype(np.float64)[rows],
-                table["parameters"].to_numpy()[rows],
+                run_ids[rows],
+                step,
+                {name: columns[name][rows].astype(np.float64) for name in names},
+                columns["diverged_step"].astype(np.float64)[rows],
+                columns["stopped_step"].astype(np.float64)[rows],
+                columns["parameters"][rows],
                 holding.seconds,
                 holding.saved_lane_steps,
                 holding.stopped_lane_steps,
@@ -324,11 +304,26 @@ class Store:
         with self.scratch(names[0]) as parquet, self.scratch(names[1]) as text:
             with Sheet(parquet, text if csv else None, dictionaries, gather=gather) as sheet:
                 yield sheet
-            self._name(parquet, names[0])
+            self._name_table(parquet, names[0])
             if sheet.has_csv:
-                self._name(text, names[1])
+                self._name_table(text, names[1])
             else:
-                (self.folder / names[1]).unlink(missing_ok=True)
+                self._remove(names[1])
+
+    def remove_table(self, name: str) -> None:
+        """Remove the files of a table, if they are there."""
+        for kind in ("csv", "parquet"):
+            self._remove(f"{name}.{kind}")
+
+    def _name_table(self, temporary: Path, name: str) -> None:
+        with temporary.open("rb") as file:
+            self._sums[name] = sums.of(file)
+        self._name(temporary, name)
+
+    def _remove(self, name: str) -> None:
+        with _telling(self.folder / name):
+            inside.remove(self.folder, name)
+        self._sums[name] = None
 
     def write_text(self, name: str, text: str) -> Path:
         """Write a file of text, whole or not at all."""
@@ -352,7 +347,7 @@ class Store:
     @contextlib.contextmanager
     def scratch(self, name: str) -> Iterator[Path]:
         """Give a temporary file beside one of that name; at the end it is gone."""
-        path = self.folder / name
+        path = inside.path(self.folder, name)
         with _telling(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             handle, made = tempfile.mkstemp(dir=path.parent, prefix=NEW, suffix=path.suffix)
@@ -366,7 +361,7 @@ class Store:
 
     def _name(self, temporary: Path, name: str) -> None:
         """Flush a temporary file to disk, and give it its name."""
-        path = self.folder / name
+        path = inside.path(self.folder, name)
         with _telling(path):
             temporary.chmod(0o644)
             _flush(temporary)
@@ -374,53 +369,10 @@ class Store:
             _flush(path.parent)
 
 
-def holds(file: Any, path: Path, run_ids: np.ndarray) -> bool:
-    """Return whether a part, a path or an open file, has just these runs in it; one that is damaged has none."""
-    try:
-        with _reading(path):
-            _, table = _open(file, ["run_id", "stopped_step"])
-    except (DamagedPart, _Foreign):
-        return False
-    return np.array_equal(np.sort(part_index.ids(table["run_id"])), np.sort(run_ids))
-
-
-def part_bytes(part: Part) -> bytes:
-    """Return the file of a part, to be sent to where its results folder is."""
-    sink = pa.BufferOutputStream()
-    _write_part(_part_table(part), sink)
-    return sink.getvalue().to_pybytes()
-
-
-def _part_table(part: Part) -> pa.Table:
-    columns: dict[str, Any] = {
-        "run_id": pa.array(part.run_ids, pa.string()),
-        "diverged_step": pa.array(part.diverged_step, from_pandas=True),
-        "stopped_step": pa.array(part.stopped_step, from_pandas=True),
-        "parameters": part.parameters,
-    }
-    columns |= {name: _lists(values) for name, values in part.curves.items()}
-    table = pa.table(columns)
-    about = {"pack_id": part.pack_id, "step": part.step.tolist(), "seconds": dict(part.seconds)}
-    about |= {"saved_lane_steps": part.saved_lane_steps, "stopped_lane_steps": part.stopped_lane_steps}
-    about |= {"checksums": {name: _checksum(table[name]) for name in columns}}
-    text = json.dumps(about).encode()
-    return table.replace_schema_metadata({b"lrbench": text, b"checksum": b"%08x" % zlib.crc32(text)})
-
-
-def _write_part(table: pa.Table, where: Any) -> None:
-    # Losses are nearly all distinct: a dictionary of them would take time and no less room.
-    pq.write_table(table, where, use_dictionary=False)
-
-
 def _glance(path: Path) -> Glance:
-    """Open a part and return what it says without its curves."""
-    with _reading(path):
-        about, table = _open(path, ["run_id", "stopped_step"])
-        curves = tuple(name for name in about["curves"] if name not in _SCALARS)
-        stopped = table["stopped_step"].is_valid().to_numpy()
-        about["evaluations"] = len(about["step"])
-        known = {name: about[name] for name in part_index.ABOUT}
-        return Glance(path.name, known, curves, part_index.ids(table["run_id"]), stopped)
+    """Open a part, whose folders are no links, and return what it says without its curves."""
+    with part_file.reading(path), inside.opened(path.parent, path.name) as file:
+        return part_file.glance(file, path)
 
 
 def _holdings(glances: dict[Path, list[Glance]], run_ids: np.ndarray, stopped: bool) -> list[Holding]:
@@ -463,79 +415,6 @@ def _once(parts: Sequence[Holding], runs: int) -> list[Holding]:
         if own.any():
             left.append(replace(part, rows=part.rows[own], numbers=part.numbers[own]))
     return left
-
-
-def _open(part: Any, names: Sequence[str]) -> tuple[dict[str, Any], pa.Table]:
-    """Return what a part, a path or an open file, says of itself, and some of its columns, all as they were written.
-
-    A part of an older lrbench has no checksums, and is taken as it is.
-    """
-    with pq.ParquetFile(part) as file:
-        schema = file.schema_arrow  # each time made anew
-        known = schema.metadata or {}
-        if not {b"lrbench", b"checksum"} & known.keys():
-            raise _Foreign
-        about = json.loads(known[b"lrbench"])
-        about["curves"] = schema.names
-        sums = about.get("checksums")
-        if (sums is not None or b"checksum" in known) and (
-            b"%08x" % zlib.crc32(known[b"lrbench"]) != known.get(b"checksum")
-            or list(sums or ()) != schema.names
-        ):
-            raise ValueError("what it says of itself has changed")
-        table = file.read(list(names), use_threads=False)
-    if sums is not None:
-        for name in names:
-            if _checksum(table[name]) != sums[name]:
-                raise ValueError(f"{name} has changed")
-    return about, table
-
-
-@contextlib.contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    """Turn whatever goes wrong while a part is decoded into `DamagedPart`; damaged bytes can mislead any decoder."""
-    try:
-        yield
-    except (StoreError, _Foreign):
-        raise
-    except OSError as error:
-        # Of damage, Arrow says so without a number of the system's.
-        if error.errno not in {None, errno.EIO}:
-            raise StoreError(f"{path}: cannot be read: {error.strerror or error}") from error
-        raise DamagedPart(path, _line(error)) from error
-    except Exception as error:
-        raise DamagedPart(path, _line(error)) from error
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__
-
-
-def _checksum(column: pa.ChunkedArray) -> int:
-    """Return the CRC-32 of the values of a column: texts, numbers, or lists of numbers; missing values count as they are."""
-    values, lengths = column.combine_chunks(), ""
-    if pa.types.is_list(values.type):
-        each = pc.list_value_length(values).to_numpy(zero_copy_only=False)
-        lengths = f"{each.min(initial=0)} {each.max(initial=0)}"
-        values = values.flatten()
-    kind = f"{values.type} {len(column)} {lengths}".encode()
-    data = (
-        part_index.ids(column) if pa.types.is_string(values.type) else values.to_numpy(zero_copy_only=False)
-    )
-    return zlib.crc32(np.ascontiguousarray(data).data.cast("B") if len(data) else b"", zlib.crc32(kind))
-
-
-def _matrix(column: pa.ChunkedArray) -> Float[np.ndarray, "run evaluation"]:
-    """Return a column of lists, all of one length, as a matrix."""
-    values = column.combine_chunks().flatten().to_numpy(zero_copy_only=False)
-    return values.reshape(len(column), -1)
-
-
-def _lists(values: Float[np.ndarray, "run evaluation"]) -> pa.Array:
-    """Return a matrix as an Arrow list per row."""
-    runs, evaluations = values.shape
-    offsets = np.arange(0, (runs + 1) * evaluations, evaluations, dtype=np.int32)
-    return pa.ListArray.from_arrays(offsets, pa.array(np.ascontiguousarray(values).reshape(-1)))
 
 
 def _flush(path: Path) -> None:

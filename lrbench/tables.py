@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, groupby
 from pathlib import Path
@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from jaxtyping import Float, Int
 
-from lrbench import analysis, sheet
+from lrbench import analysis, inside, sheet
 from lrbench.analysis import Thresholds, judge, measure, steps_to_target
 from lrbench.analysis.finders import LOSS, RANGE_TEST
 from lrbench.analysis.objective import best_final, losses
@@ -22,7 +22,9 @@ from lrbench.analysis.outcomes import median_line
 from lrbench.analysis.rates import best_rates
 from lrbench.blocks import Blocks, Dealing
 from lrbench.grid import Grid
-from lrbench.store import Holding, Part, Store
+from lrbench.part_file import Part
+from lrbench.record import Failure
+from lrbench.store import Holding, Store
 
 BATCH_ROWS = 500_000
 """Parts are taken together up to so many rows of curves: reducing a small one alone costs ten times what reading it does."""
@@ -45,6 +47,7 @@ def build(
     thresholds: Thresholds,
     objectives: Mapping[str, str],
     target: float | None = None,
+    check: Callable[[], None] = lambda: None,
 ) -> None:
     """Make every table of a results folder from its parts.
 
@@ -54,15 +57,20 @@ def build(
         thresholds: of the verdicts.
         objectives: problem name → `valid_loss` or `train_loss`.
         target: the loss of `steps_to_target`; left out, what the median optimizer's best rate reaches.
+        check: called between the tables; what it raises ends the making.
     """
     holdings = store.holdings(grid.run_ids, stopped=grid.race)
     batches = list(_batches(grid, holdings, objectives))
     with store.scratch("runs.arrow") as path:
         blocks = _read(store, grid, batches, path)
+        check()
         whole = _Whole.of(grid, blocks, thresholds, objectives, target)
+        check()
         reached = _steps_to_target(store, grid, batches, whole.target)
+        check()
         sensitivity, tests = _write(store, grid, blocks, whole, reached, thresholds, objectives)
         store.write_table("sensitivity", sensitivity)
+        check()
         compared = analysis.compare(
             sensitivity,
             (whole.initial - whole.least)[grid.indices(whole.lines)[0]],
@@ -72,7 +80,9 @@ def build(
             objectives,
         )
         store.write_table("comparison", compared)
+        check()
     store.write_table("ranking", analysis.ranking(sensitivity, thresholds))
+    check()
     _write_finders(store, grid, holdings, tests)
 
 
@@ -89,20 +99,16 @@ def _write_finders(store: Store, grid: Grid, holdings: Sequence[Holding], runs: 
     if mine:
         store.write_table("finders", analysis.finders(runs, pa.concat_tables(mine).to_pandas()))
     else:
-        _remove(store, "finders")  # of range tests that are not in the grid any more
+        store.remove_table("finders")  # of range tests that are not in the grid any more
 
 
 def write_failures(store: Store, failures: Sequence[Mapping[str, Any]]) -> None:
     """Write a row for each pack that failed; where none did, there is no such table."""
     if failures:
-        store.write_table("failures", pd.DataFrame(failures))
+        names = list(Failure.model_fields)
+        store.write_table("failures", pd.DataFrame(failures, columns=names))
     else:
-        _remove(store, "failures")
-
-
-def _remove(store: Store, name: str) -> None:
-    for kind in ("csv", "parquet"):
-        (store.folder / f"{name}.{kind}").unlink(missing_ok=True)
+        store.remove_table("failures")
 
 
 def surfaces(grid: Grid, found: Mapping[int, tuple[np.ndarray, np.ndarray, np.ndarray]]) -> pd.DataFrame:
@@ -281,7 +287,7 @@ def _steps_to_target(
 ) -> Int[np.ndarray, " run"]:
     """Return the first evaluated step at which each run of the grid meets the target of its problem; -1 for none."""
     reached = np.full(len(grid), -1, dtype=np.int32)
-    with pq.ParquetFile(store.folder / "curves.parquet") as curves:
+    with inside.opened(store.folder, "curves.parquet") as file, pq.ParquetFile(file) as curves:
         first = 0
         for batch in batches:
             groups = range(first, first := first + -(-batch.rows // sheet.ROW_GROUP))

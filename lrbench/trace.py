@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
+from lrbench import inside
 from lrbench.pipeline import Listener
 
 FOLDER = "profile"
@@ -21,7 +22,8 @@ class Traced(Listener):
     """
 
     def __init__(self, inner: Listener, folder: Path) -> None:
-        """Pass on to `inner`, and trace into a results folder."""
+        """Pass on to `inner`, and trace into a results folder, which must have no links where traces are."""
+        inside.refuse_links(folder, FOLDER)
         self._inner, self._folder = inner, folder / FOLDER
         self._clock: threading.Timer | None = None
         self._lock = threading.Lock()
@@ -54,6 +56,10 @@ class Traced(Listener):
             self._stop()
             self._clock.join()
         self._inner.end()
+
+    def stopping(self) -> bool:
+        """Pass it on."""
+        return self._inner.stopping()
 
     def _start(self) -> None:
         import jax

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lrbench import costs, grid, identity, part_index
+from lrbench import costs, grid, identity
 from lrbench.errors import LaunchError
 from lrbench.grid import Pack
 from lrbench.objects import Objects
-from lrbench.store import Part, Store, part_bytes
+from lrbench.part_file import Part, part_bytes
+from lrbench.store import Store
 from lrbench.study import Study
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ class Work:
 
     def look(self, pack: Pack) -> Outcome | None:
         """Return the outcome of a pack whose part lies in the results folder, whoever made it; `None` if there is none."""
-        there = (self.folder / part_index.place(pack.pack_id)).exists()
+        there = Store(self.folder).has_part(pack.pack_id)
         return Outcome(pack, {}, process="another") if there else None
 
     def costs(self, packs: Sequence[Pack]) -> list[float]:
@@ -144,6 +145,11 @@ class Work:
         """Tell a person something, if this process is the one that is watched."""
         if self.bench is not None and self.bench.listener is not None:
             self.bench.listener.say(text)
+
+    def check(self) -> None:
+        """Raise `KeyboardInterrupt` if this process is to end; called again and again while others train."""
+        if self.bench is not None and self.bench.listener is not None:
+            self.bench.listener.check()
 
     def failed(self, pack: Pack, error: BaseException) -> Outcome:
         """Return the outcome of a pack that could not be worked on."""
@@ -190,6 +196,10 @@ class Bench:
         say = self.listener.say if self.listener else _keep_quiet
         return checkpoints.Folder(self.store.folder, pack.pack_id, every, say) if every else None
 
+    def stopping(self) -> bool:
+        """Return whether this process is to end."""
+        return self.listener is not None and self.listener.stopping()
+
     def train(self, pack: Pack, run_ids: np.ndarray, keeper: Folder | None = None) -> Part:
         """Train a pack; return its part."""
         engine, listener = self.engine, self.listener
@@ -199,7 +209,7 @@ class Bench:
                 f"{engine.grid.problems[program.problem].name} × {engine.optimizer_name(program)}"
             )
         progress = listener.advance if listener else None
-        curves = engine.run(pack, self.lanes_per_pack[pack.program], progress, keeper)
+        curves = engine.run(pack, self.lanes_per_pack[pack.program], progress, keeper, self.stopping)
         return Part(
             pack.pack_id,
             run_ids,

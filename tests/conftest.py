@@ -15,10 +15,14 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 # Programs of tests are compiled far longer than they run: XLA's older and quicker way of making code for fused operations
 # halves that. JAX_DISABLE_MOST_OPTIMIZATIONS=0 XLA_FLAGS= tests programs as users run them.
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
-os.environ.setdefault(
-    "XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
-)
-# ruff: noqa: E402 -- what follows starts JAX, which reads the environment above
+# ruff: noqa: E402 -- what follows starts JAX, which reads the environment set here
+from tests import xla_flags
+
+if "XLA_FLAGS" not in os.environ:
+    # jaxlib 0.12 has the newer way alone.
+    os.environ["XLA_FLAGS"] = xla_flags.known(
+        "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
+    )
 
 import jax
 import pytest

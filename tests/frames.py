@@ -104,10 +104,10 @@ def results(runs: pd.DataFrame, train: np.ndarray, *, valid: bool = True) -> Res
         "thresholds": analysis.Thresholds().asdict(),
         "versions": {"lrbench": "0.1", "jax": "0.10"},
         "devices": ["cpu"],
-        "runs": len(runs),
+        "runs": {"total": len(runs), "done": len(runs), "left": 0},
         "schedules": [
-            {"label": "constant", "step": [0, 50, 100], "shape": [1.0, 1.0, 1.0]},
-            {"label": "cosine", "step": [0, 50, 100], "shape": [1.0, 0.5, 0.0]},
+            {"name": "constant", "label": "constant", "step": [0, 50, 100], "shape": [1.0, 1.0, 1.0]},
+            {"name": "cosine", "label": "cosine", "step": [0, 50, 100], "shape": [1.0, 0.5, 0.0]},
             {
                 "label": "reduce_on_plateau(patience=1)",
                 "name": "constant",  # the schedule that these runs have

@@ -298,6 +298,33 @@ def test_sensitivity_by_hand() -> None:
     assert np.isnan(row["best_learning_rate_low"])
 
 
+def test_a_stopped_run_is_no_sign_of_divergence() -> None:
+    """At 10 the run is seen to diverge; where a race stopped it above ℓ₀, it might have come down."""
+    final, rates = [0.8, 0.04, 0.0, 0.4, 3.0], [1e-3, 1e-2, 1e-1, 1.0, 10.0]
+    for status, cliff, said in (("diverged", 1.0, "; above 1 it diverges; "), ("stopped", NAN, "")):
+        runs = analysis.judge(runs_of(final, learning_rate=rates, status=["ok"] * 4 + [status]))
+        row = analysis.sensitivity(runs)
+        np.testing.assert_equal(row["max_stable_learning_rate"].item(), cliff)
+        np.testing.assert_equal(row["cliff_decades"].item(), np.log10(cliff / 0.1))
+        assert row["best_learning_rate"].item() == 0.1
+        answer = analysis.best(row)["answer"].item()
+        assert (said in answer) if said else ("diverges" not in answer)
+
+
+def test_a_stopped_run_below_others_that_diverge_leaves_the_cliff_open() -> None:
+    """Of three seeds one is stopped: 1 is the last stable rate or 10 is, whose fate one seed decides."""
+    runs = runs_of(
+        [0.0, 0.0, 0.0, 0.4, 3.0, NAN, 3.0, NAN, NAN],
+        learning_rate=[1.0] * 3 + [10.0] * 3 + [100.0] * 3,
+        seed=[0, 1, 2] * 3,
+        status=["ok"] * 4 + ["stopped", "nonfinite", "stopped", "nonfinite", "nonfinite"],
+    )
+    row = analysis.sensitivity(analysis.judge(runs)).iloc[0]
+    assert np.isnan([row[f"max_stable_learning_rate{end}"] for end in ("", "_low", "_high")]).all()
+    runs.loc[4, "status"] = "diverged"
+    assert analysis.sensitivity(analysis.judge(runs)).iloc[0]["max_stable_learning_rate"] == 1.0
+
+
 def test_all_good_rates_make_the_whole_range_and_a_gap_ends_the_band() -> None:
     assert line([0.0] * 4)["tolerance_decades"] == pytest.approx(3.0)
     row = line([0.0, 0.01, 0.5, 0.01])
@@ -507,5 +534,7 @@ def test_a_stopped_run_counts_as_if_it_had_stayed_where_it_was() -> None:
     )
     judged = analysis.judge(runs)
     assert judged["verdict"].tolist() == ["slow", "diverged", "good"]
-    assert analysis.sensitivity(judged)["max_stable_learning_rate"].tolist() == [1.0]
+    row = analysis.sensitivity(judged).iloc[0]
+    assert row["best_learning_rate"] == 1.0
+    assert np.isnan(row["max_stable_learning_rate"])  # 10 was stopped, not seen to diverge to the end
     assert analysis.summary(judged)["diverged_fraction"].tolist() == [0.0, 1.0, 0.0]

@@ -106,6 +106,22 @@ def test_the_table_is_aligned_and_the_csv_is_exact(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["speed.csv"]
 
 
+def test_a_number_of_numpy_is_saved_as_a_number(tmp_path: Path) -> None:
+    row = table.compare("P1", "a share", np.float64(1) / 3, "of 1", "a peer", np.float64(3))
+    with table.write_csv("speed", [row], tmp_path).open(encoding="utf-8", newline="") as file:
+        (saved,) = csv.DictReader(file)
+    assert (saved["value"], saved["peer_value"]) == ("0.3333333333333333", "3.0")
+
+
+def test_no_published_table_has_the_name_of_a_type_in_a_cell() -> None:
+    published = sorted((table.ROOT / "results").rglob("*.csv"))
+    assert published
+    for path in published:
+        with path.open(encoding="utf-8", newline="") as file:
+            cells = [cell for row in csv.reader(file) for cell in row]
+        assert not [cell for cell in cells if re.search(r"\bnp\.|\b(float|int|bool)\d*_?\(", cell)], path.name
+
+
 def test_a_peer_has_a_process_and_an_environment_of_its_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -20,8 +20,9 @@ import lrbench.places
 from lrbench import analysis, blocks, part_index, pipeline, sheet, tables
 from lrbench.analysis import Thresholds
 from lrbench.grid import Grid, of_study
+from lrbench.part_file import Part
 from lrbench.places import Places
-from lrbench.store import Part, Store
+from lrbench.store import Store
 from lrbench.study import read
 
 OBJECTIVES = {"quadratic": "train_loss", "house_prices": "valid_loss", "digits_mlp": "valid_loss"}

@@ -16,6 +16,7 @@ from lrbench.engine import lane, seeds
 from lrbench.problems._problem import Problem
 from lrbench.schedules._shape import tabulate
 from tests import examples
+from tests.golden import entries
 
 ENTRIES = [(kind, name) for kind in catalog.ROOMS for name in catalog.names(kind)]
 STEPS = 40
@@ -112,6 +113,7 @@ def test_a_problem_trains(name: str) -> None:
     losses = np.asarray(jax.jit(train)(key))
     low = problem.optimum or 0.0
     assert losses[-1] - low < 0.9 * (losses[0] - low)
+    entries.check("problem", name, losses[[0, 5, 20]], rtol=1e-3)
     if problem.optimum is not None:
         assert (losses >= problem.optimum - 1e-4 * max(1.0, abs(problem.optimum))).all()
 
@@ -153,6 +155,8 @@ def test_schedule(name: str, steps: int) -> None:
     assert shape.max() <= 1 + 1e-12
     if steps >= STEPS:
         assert shape.max() == pytest.approx(1, abs=1e-3)
+    if steps == STEPS:
+        entries.check("schedule", name, shape[::3], rtol=1e-5)
 
 
 @pytest.mark.parametrize("name", catalog.names("probe"))

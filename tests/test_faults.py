@@ -31,15 +31,15 @@ import optax
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-import tomli_w
 
 import lrbench as lb
 from lrbench import checkpoints, cli, lock, pipeline, store
 from lrbench.engine.pack import Curves, Engine
 from lrbench.errors import LrbenchError, StoreError, StudyError
 from lrbench.grid import Grid, of_study
+from lrbench.part_file import DamagedPart
 from lrbench.plan import plan
-from lrbench.store import DamagedPart, Store
+from lrbench.store import Store
 from lrbench.study import read
 
 # ---- half a pack ----
@@ -260,34 +260,6 @@ def folder(_undisturbed: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def expected(_undisturbed: Path) -> dict[str, bytes]:
     return _tables(_undisturbed)
-
-
-def test_sigterm_is_ctrl_c(tmp_path: Path, expected: dict[str, bytes], capsys: Any, monkeypatch: Any) -> None:
-    """After the first pack: its part is there, the exit code is 130, one line says how to go on."""
-    (tmp_path / "small.toml").write_text(tomli_w.dumps(SMALL))
-    monkeypatch.setattr(sys, "argv", ["lrbench", "run", "small.toml", "--out", "out", "-q", "--no-report"])
-    write, before = Store.write_part, signal.getsignal(signal.SIGTERM)
-
-    def end(self: Store, part: Any) -> Path:
-        path = write(self, part)
-        os.kill(os.getpid(), signal.SIGTERM)
-        return path
-
-    try:
-        monkeypatch.setattr(Store, "write_part", end)
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        monkeypatch.setattr(Store, "write_part", write)
-        assert ended.value.code == cli.INTERRUPTED
-        (line,) = capsys.readouterr().err.splitlines()
-        assert line.endswith("interrupted; finished packs are saved; the same command goes on from there")
-        assert len(_parts(Path("out"))) == 1
-        with pytest.raises(SystemExit) as done:
-            cli.main()
-        assert done.value.code == cli.DONE
-    finally:
-        signal.signal(signal.SIGTERM, before)
-    assert _tables(Path("out")) == expected
 
 
 HOLD = """

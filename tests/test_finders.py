@@ -15,7 +15,17 @@ from hypothesis.extra.numpy import arrays
 import lrbench as lb
 from lrbench import cli, range_test
 from lrbench.analysis import finders, regret, regret_summary, suggestions
-from lrbench.analysis.finders import RULES, minimum, slide, smooth, steep, suggest, sweep, valley
+from lrbench.analysis.finders import (
+    RULES,
+    fastai_sweep,
+    minimum,
+    slide,
+    smooth,
+    steep,
+    suggest,
+    sweep,
+    valley,
+)
 from lrbench.engine.pack import Engine
 from lrbench.errors import StudyError
 from lrbench.grid import of_study
@@ -66,12 +76,85 @@ def test_minimum_is_a_tenth_of_the_rate_of_the_least_loss() -> None:
     assert none.reason == "the loss falls up to the last rate; try larger ones"
 
 
-def test_valley_is_the_middle_of_the_longest_fall() -> None:
+def test_valley_is_half_a_third_after_the_first_third_of_the_longest_fall() -> None:
     rate = np.logspace(-9, 0, 10)
     #                     1e-9              1e-6          1e-4                1e0
     loss = np.array([5.0, 9.0, 10.0, 8.0, 7.0, 7.5, 6.0, 4.0, 9.0, 9.5])
-    # 10 (1e-7), 8, 7, 6, 4 (1e-2); the 7.5 between is stepped over
-    assert valley(rate, loss).rate == pytest.approx(10**-4.5)
+    # 10, 8, 7, 6, 4 (step 7); the 7.5 between is stepped over. So L = 5, and 7 − 5 + ⌊5/3⌋ + ⌊5/6⌋ = 3.
+    assert valley(rate, loss).rate == pytest.approx(1e-6)
+    assert valley(rate, -np.arange(10.0)).rate == pytest.approx(1e-6)  # 9 − 10 + 3 + 1
+    assert valley(rate, np.arange(10.0)).rate == pytest.approx(1e-9)  # no fall: 0 − 1 + 0 + 0
+    # Of two equally long falls the first to end counts: 3, 2, 1 and not 2.5, 1.5, 0.5.
+    assert valley(rate, np.array([3.0, 9, 2, 9, 1, 9, 2.5, 9, 1.5, 9.0])).rate == pytest.approx(1e-7)
+
+
+def _published_valley(rate: np.ndarray, loss: np.ndarray) -> float:
+    """fastai's rule, from its description, one step at a time; NaN where its cuts leave nothing.
+
+    Each step's loss goes into an average that keeps 0.98 of what it was and is corrected for its start at 0. A step at
+    which that is over 4 times the least so far is the last. Of the steps taken, the first tenth of those planned and the
+    last five are left out, then all from the first NaN on. Each step has the length of the longest falling series that
+    ends at it; the stretch is as many steps as the greatest length, up to the first step that has it, and a third and
+    half a third of it are passed.
+    """
+    average, seen = 0.0, []
+    for number, each in enumerate(loss, 1):
+        average = 0.98 * average + 0.02 * each
+        seen.append(average / (1 - 0.98**number))
+        if seen[-1] > 4 * np.nanmin(seen):
+            break
+    kept = np.array(seen)[len(loss) // 10 : -5]
+    bad = np.flatnonzero(np.isnan(kept))
+    kept = kept[: bad[0]] if len(bad) else kept
+    if not len(kept):
+        return np.nan
+    lengths: list[int] = []
+    for at, value in enumerate(kept):
+        lengths.append(1 + max((lengths[j] for j in range(at) if kept[j] > value), default=0))
+    longest = max(lengths)
+    start = lengths.index(longest) - longest
+    return float(rate[len(loss) // 10 :][max(0, start + int(longest / 3) + int(longest / 3 / 2))])
+
+
+def _like_a_range_test(random: np.random.Generator, steps: int) -> np.ndarray:
+    """Losses that stay, fall and rise over log η, with noise; some explode, some break off."""
+    place = np.linspace(0, 1, steps)
+    fall, width, rise = random.uniform(0.2, 0.8), random.uniform(0.01, 0.2), random.uniform(0.3, 1.5)
+    loss = 1 + 2 / (1 + np.exp((place - fall) / width)) + np.exp(np.minimum((place - rise) / 0.03, 50))
+    loss = loss * np.exp(random.normal(0, random.choice([0.0, 0.02, 0.3]), steps))
+    if random.random() < 0.3:
+        loss[random.integers(steps // 2, steps) :] = np.nan
+    return loss
+
+
+@pytest.mark.parametrize("steps", [30, 100, 137, 200])
+def test_valley_equals_the_published_rule(steps: int) -> None:
+    random, spoke = np.random.default_rng(steps), 0
+    rate = np.logspace(-7, 1, steps)
+    for _ in range(60):
+        loss = _like_a_range_test(random, steps)
+        said = suggest(sweep(rate, loss))["valley"]
+        if not said.reason:
+            spoke += 1
+            assert said.rate == _published_valley(rate, loss)
+    assert spoke > 40
+
+
+@pytest.mark.parametrize(
+    ("loss", "end"),
+    [
+        (np.r_[np.linspace(9, 1, 60), np.full(40, 1e6)], 56),  # step 60 is the last of 61, of which 5 go
+        (np.linspace(9, 1, 100), 95),
+        (np.r_[np.linspace(9, 1, 60), np.full(40, np.nan)], 60),  # the five that go are NaN
+        (np.r_[np.linspace(9, 1, 98), np.full(2, np.nan)], 95),
+    ],
+)
+def test_valley_looks_at_what_fastai_cuts_a_sweep_to(loss: np.ndarray, end: int) -> None:
+    rate = np.logspace(-7, 1, 100)
+    found = fastai_sweep(rate, loss)
+    assert (found.begin, found.end) == (10, end)
+    said = suggest(sweep(rate, loss))["valley"].rate
+    assert said == _published_valley(rate, loss) == rate[9 + (end - 10) // 3 + (end - 10) // 6]
 
 
 def test_slide_stops_where_the_slopes_at_both_ends_agree() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lrbench import grid
+from lrbench import catalog, grid
+from lrbench.choice import Choice
 from lrbench.study import read
 
 
@@ -155,4 +157,29 @@ def test_packs_hold_every_run_that_is_left_once(
 
 
 FIRST = [b"fdcd002a1ac9245b22a5", b"74804b05306c395d12e5"]
-LAST = b"5cf61c9a83b9433aaa79"
+LAST = b"7f4b724130f0a710aac7"  # of the second revision of digits_mlp
+
+
+def test_a_revision_and_a_parameter_that_came_later_in_the_identity(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first revision and a later parameter at its default leave the identity as it was; anything else changes it."""
+    (tmp_path / "optimizers").mkdir()
+    file = tmp_path / "optimizers" / "mine.py"
+    monkeypatch.setattr(catalog, "HERE", tmp_path)
+
+    def identity(declared: str, parameters: str, chosen: dict[str, Any]) -> str:
+        file.write_text(f'{declared}\ndef mine(learning_rate, *, {parameters}):\n    """Step."""\n')
+        (entry,) = catalog._entries("optimizer", file)
+        (variant,) = grid._variants("optimizer", [Choice(entry, chosen)])
+        return variant.identity
+
+    first = identity("", "beta: float = 0.5", {})
+    later = "beta: float = 0.5, order: str = 'a'"
+    assert first == '["mine",{"beta":0.5},""]'
+    assert identity("@history(revision=1)", "beta: float = 0.5", {}) == first
+    assert identity("@catalog.history(revision=2)", "beta: float = 0.5", {}) == '["mine",{"beta":0.5},"",2]'
+    assert identity("@history(added=('order',))", later, {}) == first
+    assert identity("@history(added=('order',))", later, {"order": ("a",)}) == first
+    assert identity("@history(added=('order',))", later, {"order": ("b",)}) != first
+    assert identity("", later, {}) != first

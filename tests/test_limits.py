@@ -17,6 +17,7 @@ import lrbench as lb
 from lrbench import catalog, machine, parts
 from lrbench.analysis import ranks
 from lrbench.errors import DataError, LaunchError, StoreError, StudyError, escaped
+from lrbench.interrupt import Interrupt
 from lrbench.launchers import slurm
 from lrbench.progress import Bar, Plain
 from lrbench.store import Store
@@ -274,11 +275,13 @@ def test_a_folder_in_place_of_a_table(name: str, tmp_path: Path) -> None:
     store = Store(tmp_path)
     store.write_manifest({})
     (tmp_path / f"{name}.parquet").mkdir()
-    said = f"{tmp_path}/{name}.parquet: is a folder and no table; remove it, and `lrbench report {tmp_path}` makes it anew"
+    path = f"{tmp_path}/{name}.parquet"
     with pytest.raises(StoreError) as caught:
         getattr(lb.load(tmp_path), name)
-    assert str(caught.value) == said
-    assert refused("query", str(tmp_path), "SELECT 1") == said
+    assert str(caught.value) == (
+        f"{path}: is a folder and no table; remove it, and `lrbench report {tmp_path}` makes it anew"
+    )
+    assert refused("query", str(tmp_path), "SELECT 1") == f"{path}: is not a regular file; remove it"
     with pytest.raises(StoreError, match=rf"{name}\.parquet: cannot be written: Is a directory"):
         store.write_table(name, pd.DataFrame({"x": [1]}))
 
@@ -291,9 +294,9 @@ def test_no_control_character_of_a_name_reaches_the_terminal(
     assert escaped(name).isprintable()
     assert char not in aligned([{name: name}])
     written = io.StringIO()
-    Plain(written).say(name)
+    Plain(Interrupt(), written).say(name)
     assert written.getvalue() == escaped(name) + "\n"
-    Bar().say(name)
+    Bar(Interrupt()).say(name)
     assert char not in capsys.readouterr().err
     Store(tmp_path).write_manifest({})
     Store(tmp_path).write_table("runs", pd.DataFrame({name: [name]}))

@@ -14,7 +14,8 @@ import lrbench as lb
 from lrbench import pipeline
 from lrbench.errors import StoreError
 from lrbench.grid import of_study
-from lrbench.store import MANIFEST, SCHEMA_VERSION, Store
+from lrbench.record import SCHEMA_VERSION
+from lrbench.store import MANIFEST, Store
 from lrbench.study import read
 from tests.test_docs import lrbench
 

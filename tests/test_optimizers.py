@@ -21,6 +21,7 @@ import pytest
 import lrbench as lb
 from lrbench import catalog
 from lrbench.engine import lane, made, seeds
+from tests.golden import entries
 
 STEPS = 6
 SHAPES = np.array([[1.0, 0.5, 0.25, 0.75, 1.0, 0.5], [0.0, 0.5, 1.0, 0.75, 0.5, 0.25]])
@@ -235,6 +236,8 @@ def test_lanes_equal_optax_by_hand(name: str) -> None:
             .any(axis=(1, *range(2, leaf.ndim)))
             .all()
         )
+    sums = [[leaf[1].sum(), (leaf[1] ** 2).sum()] for leaf in map(np.asarray, lanes.params.values())]
+    entries.check("optimizer", name, np.ravel(sums), rtol=1e-6)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -135,6 +135,31 @@ def test_noise_scale_of_a_known_distribution(train: Callable[..., Any]) -> None:
     assert curves.curves["gradient_noise_scale"][0, 0] == pytest.approx(8 / 32, rel=0.3)
 
 
+def test_what_is_measured_on_the_sample_does_not_move_while_the_parameters_do_not(
+    train: Callable[..., Any],
+) -> None:
+    """The groups of examples and the noise of a loss are those of every evaluation, of which only the minibatch is new."""
+    drawn = np.random.default_rng(0).normal(size=(80, 3))
+
+    def loss(w: Any, x: Any, key: jax.Array) -> jax.Array:
+        hidden = jnp.tanh(x * w[None]) * jax.random.bernoulli(key, 0.5, x.shape)
+        return jnp.mean(jnp.square(hidden.sum(1) - x[:, 0]))
+
+    dropout = lb.problem(
+        name="dropout", init=lambda key: jax.random.normal(key, (3,)), loss=loss, train=drawn, batch_size=16
+    )
+    probes = ["gradient_noise_scale", "sharpness", "gradient_norm"]
+    _, (curves,) = train(
+        {**STUDY, "problem": [dropout], "seeds": 2, "learning_rate": {"values": [1e-30]}, "probes": probes}
+    )
+    for name in probes[:2]:
+        first, *others = curves.curves[name].T
+        for other in others:
+            np.testing.assert_array_equal(first, other)
+        assert first[0] != first[1]  # another seed, another start
+    assert len(set(curves.curves["gradient_norm"][0].tolist())) == 3
+
+
 def test_layers_have_a_column_each_and_tables_hold_them(tmp_path: Path) -> None:
     """Two problems of other layers: a column for each, missing where the problem has none."""
     results = lb.sweep(
@@ -182,7 +207,7 @@ def test_every_problem_has_a_hessian(name: str, form: str) -> None:
     params, state = problem.parted(problem.init(key))
     batch = jax.tree.map(lambda leaf: jnp.asarray(leaf[:2]), problem.data.train)
     loss = lambda w, examples: problem.training_loss(w, state, examples, key)[0]  # noqa: E731
-    view = View(params, params, params, jnp.ones(()), loss, batch, batch)
+    view = View(params, params, params, jnp.ones(()), loss, loss, batch, batch)
     found = jax.eval_shape(lambda: (sharpness(view), gradient_noise_scale(view)))
     assert [each.shape for each in found] == [(), ()]
 

@@ -195,7 +195,9 @@ def test_own_code_needs_trust_and_is_in_the_identity(tmp_path: Path) -> None:
         read(file)
     before = of_study(read(file, trust=True)).run_ids
     assert (of_study(read(file, trust=True)).run_ids == before).all()
-    code.write_text(code.read_text() + "# changed\n")
+    code.write_text(code.read_text() + "# a comment\n")
+    assert (of_study(read(file, trust=True)).run_ids == before).all()
+    code.write_text(code.read_text().replace("sgd(learning_rate)", "adam(learning_rate)"))
     assert not (of_study(read(file, trust=True)).run_ids == before).any()
     for wrong, message in {
         "mine.py:bst": "unknown function 'bst'; allowed: best; did you mean 'best'?",

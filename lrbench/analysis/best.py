@@ -22,7 +22,7 @@ def best(sensitivity: pd.DataFrame, thresholds: Thresholds | None = None) -> pd.
     Returns:
         problem, optimizer, schedule (labels), `use` (best rate) with its bootstrap interval `use_low`,
         `use_high`, the good band `from`, `to`, `cliff` (the largest stable rate; missing if no larger rate
-        was tried), `loss`, and `answer`, a sentence.
+        was tried, or a race stopped runs of larger rates before they were seen to diverge), `loss`, and `answer`, a sentence.
 
     Example:
         >>> table = pd.DataFrame({"problem": ["a"], "optimizer": "adam", "schedule": "constant",

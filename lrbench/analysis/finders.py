@@ -21,8 +21,12 @@ WEIGHT = 0.05
 """Of the newest loss in the smoothed one."""
 STOP = 4.0
 """The sweep ends where the smoothed loss exceeds so many times the least so far."""
-LEFT_OUT = 0.1
-"""The share of the sweep, at its start, in which the smoothed loss has averaged too little to be looked at."""
+LEFT_OUT = 10
+"""One step in so many, at the start, in which the smoothed loss has averaged too little to be looked at."""
+FASTAI_WEIGHT = 0.02
+"""The weight of `valley`, which is fastai's rule: its loss is smoothed by β = 0.98."""
+FASTAI_CUT = 5
+"""The last steps that fastai leaves out, of those up to the one at which its sweep stops."""
 FEWEST = 10
 """The fewest steps that a rule looks at."""
 ROUNDING = 1e-6
@@ -37,10 +41,11 @@ class Sweep(NamedTuple):
     """One range test."""
 
     rate: Floats  # [step] η, rising
-    loss: Floats  # [step] the minibatch's loss, NaN once it is not finite
+    loss: Floats  # [step] the minibatch's loss
     smoothed: Floats  # [step] s
+    stop: int  # the first step at which s exceeds STOP times the least so far or is not finite; how many there are, if none
     begin: int  # the first step that the rules look at
-    end: int  # the first step after those: where s exceeds STOP times the least so far or is not finite
+    end: int  # the first step after those
 
     @property
     def seen(self) -> tuple[Floats, Floats]:
@@ -90,14 +95,42 @@ def sweep(rate: Floats, loss: Floats) -> Sweep:
 
     Example:
         >>> sweep(np.logspace(-3, 0, 40), np.r_[np.full(30, 1.0), np.full(10, 1e4)])[3:]
-        (4, 30)
+        (30, 4, 30)
     """
-    loss = np.where(np.isfinite(loss), loss, np.nan)
-    smoothed = smooth(loss)
+    smoothed, stop = _stopped(loss, WEIGHT)
+    return Sweep(rate, loss, smoothed, stop, len(loss) // LEFT_OUT, stop)
+
+
+def fastai_sweep(rate: Floats, loss: Floats) -> Sweep:
+    """Smooth and cut a range test as fastai's `lr_find` does, for `valley`.
+
+    Its smoothed loss remembers longer. Of the steps up to and with the one that exceeds b + 3|b|, the last 5 are left out;
+    a loss that is NaN does not stop fastai's sweep, which is cut there afterwards.
+
+    Args:
+        rate: [step], rising.
+        loss: [step] of the minibatches.
+
+    Example:
+        >>> fastai_sweep(np.logspace(-3, 0, 40), np.r_[np.full(30, 1.0), np.full(10, 1e4)])[3:]
+        (30, 4, 26)
+
+    Source: fastai 2, callback.schedule: LRFinder, lr_find.
+    """
+    smoothed, stop = _stopped(loss, FASTAI_WEIGHT)
+    steps = len(loss)
+    finite = stop < steps and bool(np.isfinite(smoothed[stop]))
+    end = (stop + 1 if finite else steps) - FASTAI_CUT
+    begin = steps // LEFT_OUT
+    return Sweep(rate, loss, smoothed, stop, begin, max(begin, min(end, stop)))
+
+
+def _stopped(loss: Floats, weight: float) -> tuple[Floats, int]:
+    """The smoothed loss, and the first step at which it explodes; the number of steps, if it never does."""
+    smoothed = smooth(np.where(np.isfinite(loss), loss, np.nan), weight)
     least = np.fmin.accumulate(smoothed)
     over = ~(smoothed <= least + (STOP - 1) * np.abs(least))
-    end = int(over.argmax()) if over.any() else len(loss)
-    return Sweep(rate, loss, smoothed, round(LEFT_OUT * len(loss)), end)
+    return smoothed, int(over.argmax()) if over.any() else len(loss)
 
 
 def steep(rate: Floats, loss: Floats) -> Suggestion:
@@ -114,13 +147,17 @@ def minimum(rate: Floats, loss: Floats) -> Suggestion:
 
 
 def valley(rate: Floats, loss: Floats) -> Suggestion:
-    """The middle, over log η, of the longest falling stretch.
+    """The middle of the longest fall, as fastai's rule has it: half of a third after the first third of so many steps.
 
-    That is the longest series of steps, not all of them next to each other, of which each has a lower loss than the one
-    before; of equally long ones the first to be complete.
+    Formula: η at step e − L + ⌊L/3⌋ + ⌊L/6⌋, where L is the length of the longest series of steps, not all of them next to
+    each other, of which each has a lower loss than the one before, and e the first step at which so long a one ends. The
+    stretch that is parted is thus that of the L steps up to e, wherever the series begins.
+
+    Source: fastai 2, callback.schedule: valley.
     """
-    first, last = _longest_fall(loss)
-    return Suggestion(float(np.sqrt(rate[first] * rate[last])))
+    length, last = _longest_fall(loss)
+    # With L = 2 from the first step on, that is −1, where fastai takes the last rate of all.
+    return Suggestion(float(rate[max(0, last - length + length // 3 + length // 6)]))
 
 
 def slide(rate: Floats, loss: Floats) -> Suggestion:
@@ -141,7 +178,7 @@ def slide(rate: Floats, loss: Floats) -> Suggestion:
 RULES: Mapping[str, Callable[[Floats, Floats], Suggestion]] = {
     rule.__name__: rule for rule in (steep, minimum, valley, slide)
 }
-"""Each takes the rates and the smoothed losses that it is to look at."""
+"""Each takes the rates and the smoothed losses that it is to look at: those of `sweep`, and `valley` of `fastai_sweep`."""
 
 
 def suggest(found: Sweep) -> dict[str, Suggestion]:
@@ -151,10 +188,14 @@ def suggest(found: Sweep) -> dict[str, Suggestion]:
         >>> rate = np.logspace(-4, 0, 200)
         >>> found = suggest(sweep(rate, 1 / (1 + 100 * rate) + rate))
         >>> {rule: f"{suggestion.rate:.1g}" for rule, suggestion in found.items()}
-        {'steep': '0.02', 'minimum': '0.02', 'valley': '0.007', 'slide': '0.005'}
+        {'steep': '0.02', 'minimum': '0.02', 'valley': '0.009', 'slide': '0.005'}
     """
-    reason = _unfit(found)
-    return {name: _none(reason) if reason else rule(*found.seen) for name, rule in RULES.items()}
+    looked = dict.fromkeys(RULES, found) | {valley.__name__: fastai_sweep(found.rate, found.loss)}
+    reasons = {name: _unfit(each) for name, each in looked.items()}
+    return {
+        name: _none(reasons[name]) if reasons[name] else rule(*looked[name].seen)
+        for name, rule in RULES.items()
+    }
 
 
 def _unfit(found: Sweep) -> str:
@@ -163,29 +204,26 @@ def _unfit(found: Sweep) -> str:
     steps = len(found.rate)
     if not (np.diff(found.rate) > 0).all():
         return "the rate does not rise"
-    if len(rate) < FEWEST and found.end == steps:
+    if len(rate) < FEWEST and found.stop == steps:
         return f"{steps} steps are too few"
     if len(rate) < FEWEST:
-        return f"the loss explodes after {found.end} of {steps} steps; try smaller rates"
+        return f"the loss explodes after {found.stop} of {steps} steps; try smaller rates"
     falls = loss.min() < loss[0] - ROUNDING * abs(loss[0])
     return "" if falls else "the loss never falls"
 
 
 def _longest_fall(loss: Floats) -> tuple[int, int]:
-    """The first and the last place of the longest strictly falling subsequence, by patience sorting."""
+    """The length of the longest strictly falling subsequence, and the first place at which one ends, by patience sorting."""
     tails: list[float] = []  # the least −ℓ that a subsequence of each length ends with
-    starts: list[int] = []  # where that subsequence begins
-    first = last = 0
+    last = 0
     for place, value in enumerate((-loss).tolist()):
         length = bisect_left(tails, value)
-        start = starts[length - 1] if length else place
         if length == len(tails):
             tails.append(value)
-            starts.append(start)
-            first, last = start, place
+            last = place
         else:
-            tails[length], starts[length] = value, start
-    return first, last
+            tails[length] = value
+    return len(tails), last
 
 
 def sweeps(runs: pd.DataFrame, curves: pd.DataFrame) -> Iterator[tuple[int, Sweep]]:

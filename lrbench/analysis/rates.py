@@ -20,13 +20,14 @@ class Lines(NamedTuple):
     rate: Floats  # [line, rate] ascending
     loss: Floats  # [line, rate, seed] min(ℓ(T), ℓ₀); ℓ₀ where the final loss is not finite
     ok: Floats  # [line, rate, seed] 1 if the run trained, else 0
+    unknown: Floats  # [line, rate, seed] 1 if a race stopped the run before it was seen to train, else 0
     steps: Floats  # [line, rate, seed] steps to the target; infinite if it was never met
     initial: Floats  # [line] median ℓ₀ over the runs
 
     def cut(self, here: slice) -> Lines:
         """Some of the lines."""
-        loss, ok, steps = self.loss[here], self.ok[here], self.steps[here]
-        return Lines(self.line[here], self.rate[here], loss, ok, steps, self.initial[here])
+        cut: list[Any] = [each[here] for each in self]
+        return Lines(*cut)
 
 
 def lines(runs: pd.DataFrame, objectives: Objectives = None) -> Iterator[Lines]:
@@ -34,6 +35,7 @@ def lines(runs: pd.DataFrame, objectives: Objectives = None) -> Iterator[Lines]:
     initial, final = losses(runs, objectives)
     clipped = np.fmin(final, initial)
     fine = trained(runs).astype(np.float64)
+    stopped = (runs["status"] == "stopped").to_numpy(dtype=np.float64) * (1 - fine)
     reached = _steps(runs)
     rates = runs["learning_rate"].to_numpy(dtype=np.float64)
     code, first = group(runs, part_columns(runs, *PARTS))
@@ -51,8 +53,10 @@ def lines(runs: pd.DataFrame, objectives: Objectives = None) -> Iterator[Lines]:
         rate[place, at_rate[mine]] = rates[mine]
         cells = place, at_rate[mine], at_seed[mine]
         size = len(line), rate_size, seed_size
-        loss, ok, steps = (_filled(size, cells, values[mine]) for values in (clipped, fine, reached))
-        yield Lines(line, rate, loss, ok, steps, start[line])
+        loss, ok, unknown, steps = (
+            _filled(size, cells, values[mine]) for values in (clipped, fine, stopped, reached)
+        )
+        yield Lines(line, rate, loss, ok, unknown, steps, start[line])
 
 
 class Cube(NamedTuple):

@@ -57,8 +57,9 @@ def sensitivity(
     tolerance_decades: log₁₀ length of all good rates, each standing for the part of [a, b] nearest to it:
     inside an even grid one step (one good rate alone: one step), at either end half a step, so that all rates
     make log₁₀(b/a);
-    max_stable_learning_rate: the largest η with at least half the seeds ok; cliff_decades = log₁₀ of it over
-    η*; learning_rate_sensitivity = mean over the grid of ℓ(η) − ℓ*, also normalised by (ℓ₀ − ℓ*);
+    max_stable_learning_rate: the largest η with at least half the seeds ok, missing where a race stopped runs of a
+    larger one that might have trained; cliff_decades = log₁₀ of it over η*;
+    learning_rate_sensitivity = mean over the grid of ℓ(η) − ℓ*, also normalised by (ℓ₀ − ℓ*);
     best_gap = (ℓ(η*) − ℓ*)/(ℓ₀ − ℓ*): η* is itself good if this is at most ε (else the good band is missing
     and tolerance_decades is 0). steps_to_target: median over seeds at η*, NaN if that is never. Where no rate is
     stable all of these are NaN.
@@ -114,6 +115,10 @@ def _describe(some: Lines, star: Floats, limits: Thresholds) -> dict[str, npt.ND
     best, span = out["best_learning_rate"], some.initial - star
     unit = np.where(span > 0, span, np.nan)
     out["good_low"], out["good_high"] = _band(some.rate, loss <= _bar(some, star, limits)[:, None], best)
+    out |= _intervals(some, star, limits)
+    unknown = _cliff_unknown(some, out["max_stable_learning_rate"], limits)
+    for name in ("max_stable_learning_rate", *_ends("max_stable_learning_rate")):
+        out[name] = np.where(unknown, np.nan, out[name])
     out["cliff_decades"] = np.log10(out["max_stable_learning_rate"] / best)
     out["learning_rate_sensitivity_normalised"] = out["learning_rate_sensitivity"] / unit
     out["best_gap"] = (out["best_loss"] - star) / unit
@@ -121,10 +126,15 @@ def _describe(some: Lines, star: Floats, limits: Thresholds) -> dict[str, npt.ND
     for name, size in zip(("rates", "seeds"), some.loss.shape[1:], strict=True):
         out[name] = np.full(len(star), size)
     out["best_at_edge"] = (best == out["rate_low"]) | (best == out["rate_high"])
-    out |= _intervals(some, star, limits)
     for name in ("steps_to_target", *_ends("steps_to_target")):  # never is missing in tables
         out[name] = np.where(np.isfinite(out[name]), out[name], np.nan)
     return out
+
+
+def _cliff_unknown(some: Lines, largest: Floats, limits: Thresholds) -> npt.NDArray[np.bool_]:
+    """Whether a rate above the largest stable one [line] would be stable, had all runs trained that a race stopped."""
+    possible = stable_rates(some.ok + some.unknown, limits.stable)
+    return np.asarray(np.any(possible & (some.rate > largest[:, None]), axis=1))
 
 
 def _bar(some: Lines, star: Floats, limits: Thresholds) -> Floats:

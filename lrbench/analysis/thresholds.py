@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,6 +31,12 @@ class Thresholds:
     confidence: float = 0.95
     profile_ratio: float = 4.0
     resamples: int = 1000
+
+    @classmethod
+    def of(cls, found: Mapping[str, float | int]) -> Thresholds:
+        """Return those that a manifest has; what it lacks is as it is today, and what is not known here is left out."""
+        known = {field.name for field in dataclasses.fields(cls)}
+        return cls(**{name: value for name, value in found.items() if name in known})  # type: ignore[arg-type]
 
     def asdict(self) -> dict[str, float | int]:
         """The thresholds as plain data, for the manifest."""

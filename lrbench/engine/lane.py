@@ -133,7 +133,7 @@ def evaluate(
         watch = plateau.watch(hyper.plateau, state.plateau, found[problem.objective], count)
         state = state._replace(plateau=watch)
         found[plateau.SCALE] = watch.scale
-    found |= _probed(recipe, hyper, factor, state, count, batch, jax.random.fold_in(noise, count))
+    found |= _probed(recipe, hyper, factor, state, count, batch, (jax.random.fold_in(noise, count), key))
     finite = jnp.isfinite(found["train_loss"]) & jnp.isfinite(optax.tree.norm(state.params))
     bad = jnp.where((state.bad_step < 0) & ~finite, count, state.bad_step)
     found = {name: jnp.where(bad < 0, value, jnp.nan) for name, value in found.items()}
@@ -146,14 +146,20 @@ def pick(data: Any, examples: Int[Array | np.ndarray, " example"]) -> Batch:
 
 
 def _probed(
-    recipe: Recipe, hyper: Hyper, factor: Array, state: State, count: Array, batch: Batch, key: Array
+    recipe: Recipe,
+    hyper: Hyper,
+    factor: Array,
+    state: State,
+    count: Array,
+    batch: Batch,
+    noise: tuple[Array, Array],
 ) -> dict[str, Array]:
-    """Return what the probes say of the step that comes next."""
-    _, update, _, gradient, _ = _next(recipe, hyper, factor, state, count, batch, key)
+    """Return what the probes say of the step that comes next; `noise` is its key, and that of evaluations."""
+    _, update, _, gradient, _ = _next(recipe, hyper, factor, state, count, batch, noise[0])
     problem, factor = recipe.problem, _factor(factor, state)
     rates = {name: rate * factor for name, rate in hyper.learning_rates.items()}
     model, examples = (state.params, state.model), (batch, sample(problem.data.train))
-    seen = probing.view(problem, model, (gradient, update), rates, examples, key)
+    seen = probing.view(problem, model, (gradient, update), rates, examples, noise)
     return probing.measure(recipe.probes, seen)
 
 
@@ -167,8 +173,9 @@ def _next(
     names = needs.asked(recipe.optimizer)
     if len(hyper.learning_rates) > 1:
         names = tuple(name for name in names if name in needs.BY_PART)
-    more = _more(recipe.problem, names, state, count, batch, key, loss, gradient)
-    update, after = optimizer.update(gradient, state.optimizer, state.params, **more)
+    seen = recipe.problem.scaled(gradient)
+    more = _more(recipe.problem, names, state, count, batch, key, loss, seen)
+    update, after = optimizer.update(seen, state.optimizer, state.params, **more)
     return loss, update, after, gradient, model
 
 
@@ -199,7 +206,7 @@ def _more(
         def loss_of(params: Params, example: Batch) -> Array:
             return problem.training_loss(params, state.model, example, key)[0]
 
-        each: Any = jax.vmap(jax.grad(loss_of), (None, 0))
+        each: Any = jax.vmap(lambda *given: problem.scaled(jax.grad(loss_of)(*given)), (None, 0))
         if not jax.tree.leaves(batch):
             return jax.tree.map(lambda leaf: leaf[None], gradient)
         return each(state.params, single)
@@ -209,7 +216,7 @@ def _more(
         "grad": lambda: gradient,
         "value_fn": lambda: value,
         "obj_fn": lambda: value,
-        "grad_fn": lambda: lambda params, _: jax.grad(value)(params),
+        "grad_fn": lambda: lambda params, _: problem.scaled(jax.grad(value)(params)),
         "example_grads": example_gradients,
         "step": lambda: count,
         "key": lambda: jax.random.fold_in(key, _OPTIMIZER),

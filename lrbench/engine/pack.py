@@ -25,6 +25,8 @@ from lrbench.grid import Grid, Pack, Program
 from lrbench.problems._problem import Problem
 from lrbench.study import Study
 
+WORTH_KEEPING = 5.0
+"""Seconds of training since the last snapshot that are worth one where training is ended."""
 Progress = Callable[[int, int], None]
 """Called with how many runs moved on, and by how many steps."""
 
@@ -156,6 +158,7 @@ class Engine:
         lanes_per_pack: int,
         progress: Progress | None = None,
         keeper: Keeper | None = None,
+        stopping: Callable[[], bool] = lambda: False,
     ) -> Curves:
         """Train the runs of a pack, all at once or, where memory is short, some at a time.
 
@@ -164,8 +167,10 @@ class Engine:
             lanes_per_pack: the most runs of a pack of its program.
             progress: told after every segment, and before the first one of a move by 0 steps.
             keeper: keeps the pack half done, and gives what it kept of it before.
+            stopping: asked after every segment whether training is to end there; a pack that is whole is returned.
 
         Raises:
+            KeyboardInterrupt: if training ended early; what was trained is kept, if that is worth it.
             ProblemError: if a user's function raises or returns something unfit, or one run alone does not fit.
         """
         program = self.grid.programs[pack.program]
@@ -173,7 +178,7 @@ class Engine:
         pieces: list[Curves] = []
         done = 0
         while done < len(pack.runs):
-            piece = _Piece(keeper, done, key)
+            piece = _Piece(keeper, done, key, stopping)
             kept = piece.load(self.programs.room(program, lanes_per_pack))
             if kept is not None and kept.runs < len(pack.runs) - done:
                 self.programs.limit(program, kept.runs)
@@ -271,6 +276,7 @@ class Engine:
                 rows.append(lanes.values(pending))
                 pending = None
                 piece.save(Snapshot(len(runs), seconds, lanes.snapshot(), rows))
+            piece.check(whole=stop == self.grid.steps)
         if pending is not None:
             rows.append(lanes.values(pending))
         return rows
@@ -295,10 +301,10 @@ class Engine:
     def _race(self, program: Program, runs: Int[np.ndarray, " run"]) -> Race:
         """Return a race of the lines that the runs make: all but the learning rate equal."""
         places = list(self.grid.indices(runs))
-        rates = self.grid.rates(runs)[""]
+        rates, row = self.grid.rates(runs)[""], places[2]
         del places[3]
         _, line = np.unique(np.stack(places), axis=1, return_inverse=True)
-        return Race(line.reshape(-1), rates, self.grid.steps)
+        return Race(line.reshape(-1), rates, row, self.made.schedules)
 
     def _place(
         self, program: Program, runs: Int[np.ndarray, " run"], compiled: batch.Compiled
@@ -343,6 +349,7 @@ class _Piece:
     keeper: Keeper | None
     start: int
     key: Mapping[str, Any]
+    stopping: Callable[[], bool]
     last: bool = True
     kept_at: float = 0.0
 
@@ -359,10 +366,16 @@ class _Piece:
         if self.keeper is None or whole:
             return self.keeper is not None and not self.last
         now = seconds["train"] + seconds["evaluate"]
-        if now - self.kept_at < self.keeper.every:
+        every = min(self.keeper.every, WORTH_KEEPING) if self.stopping() else self.keeper.every
+        if now - self.kept_at < every:
             return False
         self.kept_at = now
         return True
+
+    def check(self, *, whole: bool) -> None:
+        """Raise `KeyboardInterrupt` if training is to end after this segment, unless it ends the pack."""
+        if self.stopping() and not (whole and self.last):
+            raise KeyboardInterrupt
 
     def save(self, snapshot: Snapshot) -> None:
         """Keep a snapshot."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import jax
@@ -22,7 +23,7 @@ def view(
     step: tuple[Params, Params],
     rates: Mapping[str, Float[Array, ""]],
     examples: tuple[Batch, Batch],
-    key: Array,
+    noise: tuple[Array, Array],
 ) -> View:
     """Return what probes see of a run.
 
@@ -32,18 +33,19 @@ def view(
         step: (gradient, update) that come next.
         rates: learning rates of that step; "" is that of all parameters that have none of their own.
         examples: (the next minibatch, the sample of evaluations).
-        key: of the noise of that step.
+        noise: keys of the loss: (of that step, of evaluations).
     """
     params, state = model
 
-    def loss(params: Params, batch: Batch) -> Array:
+    def loss(key: Array, params: Params, batch: Batch) -> Array:
         return problem.training_loss(params, state, batch, key)[0]
 
     each: Any = rates[""]
     if len(rates) > 1:
         names = jax.tree.broadcast(problem.rates, params)
         each = jax.tree.map(lambda name: rates.get(name, rates[""]), names)
-    return View(params, *step, each, loss, *examples)
+    next_loss, sample_loss = (partial(loss, key) for key in noise)
+    return View(params, *step, each, next_loss, sample_loss, *examples)
 
 
 def measure(probes: Probes, seen: View) -> dict[str, Float[Array, ""]]:
@@ -74,7 +76,7 @@ def gradients(
 
     def work(chosen: Probes) -> float:
         def seen(model: Any, gradient: Params, update: Params) -> dict[str, Array]:
-            return measure(chosen, view(problem, model, (gradient, update), rates, examples, key))
+            return measure(chosen, view(problem, model, (gradient, update), rates, examples, (key, key)))
 
         return cost.flops(seen, model, model[0], model[0])
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lrbench import catalog
-from lrbench.errors import StudyError
+from lrbench import catalog, inside
+from lrbench.errors import StudyError, path_of
 from lrbench.pipeline import Finished, Listener, execute
 from lrbench.results import Results
 from lrbench.store import Store
@@ -58,20 +58,21 @@ class Bench:
         Raises:
             Unfinished: if some of its packs failed.
         """
-        finished = execute(
-            study, self.folder / study["name"], devices=self.devices, report=False, listener=self.listener
-        )
+        folder = inside.path(self.folder, study["name"])
+        finished = execute(study, folder, devices=self.devices, report=False, listener=self.listener)
         if finished.failures:
             raise Unfinished(finished)
         return finished.results
 
     def write_table(self, name: str, frame: pd.DataFrame) -> tuple[Path, ...]:
         """Write a table as CSV and Parquet, and return the paths."""
+        self.listener.check()
         Store(self.folder).write_table(name, frame)
         return tuple(self.folder / f"{name}.{kind}" for kind in ("csv", "parquet"))
 
     def write_picture(self, name: str, figure: Figure) -> tuple[Path, ...]:
         """Write a picture as PNG and SVG, and return the paths."""
+        self.listener.check()
         return Store(self.folder).write_picture(name, figure)
 
 
@@ -98,7 +99,7 @@ def perform(
     """
     entry = catalog.get("experiment", name)
     given = _given(entry, overrides)
-    folder = Path(out) if out is not None else Path("results") / name
+    folder = path_of(out) if out is not None else Path("results") / name
     answer: Answer = entry.load()(Bench(folder, devices, listener or Listener()), **given)
     return answer
 

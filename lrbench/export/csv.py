@@ -21,7 +21,7 @@ def csv(results: Results, folder: Path) -> str:
     """
     names = tables(results.folder)
     for name in names:
-        with pq.ParquetFile(results.folder / f"{name}.parquet") as file:
+        with results.tables.open(f"{name}.parquet") as table, pq.ParquetFile(table) as file:
             written = spreadsheet.plain(file.schema_arrow.empty_table()).schema
             options = pyarrow.csv.WriteOptions(quoting_style="needed")
             with pyarrow.csv.CSVWriter(folder / f"{name}.csv", written, write_options=options) as sink:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from lrbench.work import Outcome, Work
 
 
-def local(packs: Sequence[Pack], work: Work) -> Iterator[Outcome]:
+def local(packs: Sequence[Pack], work: Work) -> Generator[Outcome, None, None]:
     """Execute packs one after another, over all devices of this process; programs compile ahead of them."""
     work.prepare(packs)
-    return map(work, packs)
+    yield from map(work, packs)

@@ -6,9 +6,11 @@ import contextlib
 import heapq
 import itertools
 import os
+import signal
 import socket
+import threading
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +25,10 @@ AHEAD = 2
 """How many packs a process has at most: the one that it trains, and those that wait for it."""
 
 
+PAUSE = 0.5
+"""Seconds between two looks whether to go on waiting."""
+
+
 def ray(
     packs: Sequence[Pack],
     work: Work,
@@ -32,7 +38,7 @@ def ray(
     gpus_per_pack: int | None = None,
     max_retries: int = 3,
     parts: Address = "returned",
-) -> Iterator[Outcome]:
+) -> Generator[Outcome, None, None]:
     """Execute packs as tasks of a Ray cluster, on as many processes as it has room for.
 
     A pack whose process or node dies is done again elsewhere. A pack whose training raises is not; it is a failure of
@@ -111,7 +117,8 @@ def _map(
         }
         if not pending:
             return
-        ray.wait(list(pending), num_returns=1)
+        while not ray.wait(list(pending), num_returns=1, timeout=PAUSE)[0]:
+            work.check()
         done, _ = ray.wait(list(pending), num_returns=len(pending), timeout=0)
         for reference in done:
             pack = pending.pop(reference)
@@ -128,7 +135,7 @@ def _connect(ray: Any, address: str) -> None:
     if asked not in {"auto", "local"}:
         _knock(asked)
     quiet = {"log_to_driver": False, "logging_level": "error"}
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _same_handler():
         # JAX warns of any fork; these go on to exec at once, and need no lock that JAX may hold.
         warnings.filterwarnings("ignore", r"os\.fork\(\) was called", RuntimeWarning)
         try:
@@ -156,6 +163,17 @@ def _on_loopback(ray: Any) -> Iterator[None]:
         yield
     finally:
         constants.ENABLE_RAY_CLUSTER = before
+
+
+@contextlib.contextmanager
+def _same_handler() -> Iterator[None]:
+    """Leave SIGTERM as it is: Ray has it end Python with an exit code of its own."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if before is not None and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)
 
 
 def _knock(address: str) -> None:

@@ -8,25 +8,30 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import time
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lrbench import inside
 from lrbench.errors import LaunchError
 from lrbench.launchers import Word
-from lrbench.store import Store
+from lrbench.part_index import PACK_ID
+from lrbench.store import JOBS_LINKS, Store
 
 if TYPE_CHECKING:
     from lrbench.grid import Pack
     from lrbench.work import Outcome, Work
 
 FOLDER, RECORD = "jobs", "submitted.json"
+_JOB = re.compile(r"[0-9]{1,20}(_[0-9]{1,20})?")
+_LONGEST = 2**28
 _FIRST_POLL, _LAST_POLL = 0.5, 20.0
 _REQUEUES = 1000
 """How often a job may be put back when its time is over; it goes on from the parts that are there."""
@@ -45,7 +50,8 @@ class Share:
         for pack in self.packs:
             if error := self.work(pack).error:
                 errors[pack.pack_id] = error
-                Store(self.work.folder / FOLDER).write_text(f"{_this_job()}.errors.json", json.dumps(errors))
+                name = f"{FOLDER}/{_this_job()}.errors.json"
+                Store(self.work.folder).write_text(name, json.dumps(errors))
 
     def checkpoint(self) -> Any:
         """Return what is submitted when Slurm takes the job's time away."""
@@ -66,7 +72,7 @@ def slurm(
     cpus: int = 0,
     memory: Word = "",
     detach: bool = False,
-) -> Iterator[Outcome]:
+) -> Generator[Outcome, None, None]:
     """Execute packs in an array of Slurm jobs, balanced by what they are estimated to cost.
 
     The results folder must be one that all nodes see. A job that is preempted, or whose time is over, is put back into the
@@ -83,7 +89,6 @@ def slurm(
         memory: of a job, such as `8GB`; the cluster's default, left out.
         detach: submit, and wait for nothing.
     """
-    folder = work.folder / FOLDER
     alive = states() or {}
     before = {job: names for job, names in submitted(work.folder).items() if job in alive}
     there = {name for names in before.values() for name in names}
@@ -91,8 +96,8 @@ def slurm(
     asked = {"partition": partition, "account": account, "gres": gres, "cpus_per_task": cpus, "mem": memory}
     given = {key: value for key, value in asked.items() if value}
     each = [Share(work, tuple(new[n] for n in share)) for share in shares(work.costs(new), jobs)]
-    made = _submit(folder, each, minutes, given)
-    Store(folder).write_text(RECORD, json.dumps(before | made))
+    made = _submit(work.folder, each, minutes, given)
+    Store(work.folder).write_text(f"{FOLDER}/{RECORD}", json.dumps(before | made))
     if before:
         work.say(f"{len(before):,} jobs of an earlier command are still there; they are waited for")
     if made:
@@ -116,12 +121,27 @@ def shares(costs: Sequence[float], jobs: int) -> list[range]:
 
 
 def submitted(results: Path) -> dict[str, list[str]]:
-    """Return the jobs that were submitted last for a results folder, and the names of their packs."""
+    """Return the jobs that were submitted last for a results folder, and the names of their packs.
+
+    Raises:
+        StoreError: if there is a link where that is written down.
+    """
+    return {
+        job: names
+        for job, names in _read(results, RECORD).items()
+        if _JOB.fullmatch(job)
+        and isinstance(names, list)
+        and all(isinstance(name, str) and PACK_ID.fullmatch(name) for name in names)
+    }
+
+
+def _read(results: Path, name: str) -> dict[str, Any]:
+    """Return what a file of `jobs/` says; nothing, if it is not there or is damaged."""
     try:
-        found: dict[str, list[str]] = json.loads((results / FOLDER / RECORD).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        found = json.loads(inside.read(results, f"{FOLDER}/{name}", _LONGEST))
+    except (OSError, ValueError, RecursionError):
         return {}
-    return found
+    return found if isinstance(found, dict) else {}
 
 
 def states() -> dict[str, str] | None:
@@ -135,7 +155,7 @@ def states() -> dict[str, str] | None:
     return dict(line.split(maxsplit=1) for line in found.stdout.splitlines() if line.strip())
 
 
-def _submit(folder: Path, each: list[Share], minutes: int, given: dict[str, Any]) -> dict[str, list[str]]:
+def _submit(results: Path, each: list[Share], minutes: int, given: dict[str, Any]) -> dict[str, list[str]]:
     """Submit an array of jobs; return the names of their packs by job."""
     if not each:
         return {}
@@ -149,6 +169,8 @@ def _submit(folder: Path, each: list[Share], minutes: int, given: dict[str, Any]
             raise LaunchError(
                 f"--launcher slurm: there is no {command} here; start it where jobs can be submitted"
             )
+    inside.refuse_links(results, FOLDER, but=JOBS_LINKS)
+    folder = results / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     executor = submitit.SlurmExecutor(folder, max_num_timeout=_REQUEUES)
     name = f"lrbench-{each[0].work.study.name}"
@@ -176,21 +198,29 @@ def _wait(packs: Sequence[Pack], work: Work, jobs: dict[str, list[str]]) -> Iter
             if outcome := work.look(pack):
                 yield outcome
             elif job in ended:  # for a whole pause, in which a shared disk shows what was written last
-                yield work.failed(pack, _reason(work.folder / FOLDER, job, pack.pack_id))
+                yield work.failed(pack, _reason(work.folder, job, pack.pack_id))
             else:
                 left.append(pack)
         if found is not None:
             ended = {job for job in jobs if job not in found}
         pause = pause if len(left) < len(waiting) else min(1.2 * pause, _LAST_POLL)
         if waiting := left:
-            time.sleep(pause)
+            _sleep(pause, work)
 
 
-def _reason(folder: Path, job: str, pack_id: str) -> Exception:
-    try:
-        return LaunchError(json.loads((folder / f"{job}.errors.json").read_text(encoding="utf-8"))[pack_id])
-    except (OSError, ValueError, KeyError):
-        return LaunchError(f"job {job} ended before it; its log is {folder / job}_0_log.err")
+def _sleep(seconds: float, work: Work) -> None:
+    """Sleep, unless the command is to end meanwhile."""
+    while seconds > 0:
+        work.check()
+        time.sleep(min(_FIRST_POLL, seconds))
+        seconds -= _FIRST_POLL
+
+
+def _reason(results: Path, job: str, pack_id: str) -> Exception:
+    said = _read(results, f"{job}.errors.json").get(pack_id)
+    return LaunchError(
+        str(said or f"job {job} ended before it; its log is {results / FOLDER / job}_0_log.err")
+    )
 
 
 def _arrays(jobs: dict[str, list[str]]) -> list[str]:

@@ -22,7 +22,8 @@ class View:
         gradient: g, of the next minibatch's loss.
         update: Δw, what the optimizer adds to the parameters next.
         learning_rates: of the next step: one for all parameters, or a rate for each array of them.
-        loss: (parameters, examples) → training loss.
+        loss: (parameters, examples) → training loss, with the noise of the next step.
+        sample_loss: the same with the noise of evaluations, which is that of every evaluation, so that curves compare.
         batch: the examples of the next minibatch.
         sample: the fixed training examples that `train_loss` is the mean over.
     """
@@ -32,6 +33,7 @@ class View:
     update: PyTree[Array]
     learning_rates: PyTree[Array]
     loss: Callable[[Any, Any], Float[Array, ""]]
+    sample_loss: Callable[[Any, Any], Float[Array, ""]]
     batch: Any
     sample: Any
 
@@ -44,6 +46,6 @@ class View:
         """Return the Hessian of the loss on the sample times a direction."""
 
         def slope(params: Any) -> Any:
-            return jax.grad(self.loss)(params, self.sample)
+            return jax.grad(self.sample_loss)(params, self.sample)
 
         return jax.jvp(slope, (self.parameters,), (direction,))[1]

@@ -36,12 +36,12 @@ def gradient_noise_scale(view: View) -> Float[Array, ""]:
     small = leaves[0].shape[0] // groups
     if groups < 2:
         return jnp.full_like(optax.tree.norm(view.parameters), jnp.nan)
-    # Drawn once and for all: neighbours in a data set may be alike.
+    # Drawn, because neighbours in a data set may be alike; from a constant, so that every run and evaluation has the same groups.
     drawn = np.random.Generator(np.random.PCG64(0)).permutation(leaves[0].shape[0])[: groups * small]
     parts = jax.tree.map(lambda leaf: leaf[drawn.reshape(groups, small)], view.sample)
 
     def add(total: Any, part: Any) -> tuple[Any, Array]:
-        gradient = jax.grad(view.loss)(view.parameters, part)
+        gradient = jax.grad(view.sample_loss)(view.parameters, part)
         return optax.tree.add(total, gradient), optax.tree.norm(gradient, squared=True)
 
     total, squares = lax.scan(add, optax.tree.zeros_like(view.parameters), parts)

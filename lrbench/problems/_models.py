@@ -111,7 +111,7 @@ def classifier(
     """Return a fully connected softmax classifier of flat inputs as a problem."""
     positive(hidden=hidden)
     sizes = [parts.train[0].shape[1], *hidden, labels]
-    init, apply = scaled(dense_stack(sizes, gain), sizes, parametrisation)
+    init, apply, factors = scaled(dense_stack(sizes, gain), sizes, parametrisation)
 
     def predict(params: Params, batch: Batch) -> Array:
         scores: Array = apply(params, batch[0]).T
@@ -121,7 +121,16 @@ def classifier(
         del key
         return cross_entropy(apply(params, batch[0]), batch[1])
 
-    return Problem(name, init, loss, parts.data, predict, {"accuracy": accuracy}, batch_size)
+    return Problem(
+        name,
+        init,
+        loss,
+        parts.data,
+        predict,
+        {"accuracy": accuracy},
+        batch_size,
+        gradient_factors=factors,
+    )
 
 
 def regression(name: str, parts: Split, hidden: Sequence[int], batch_size: int | None) -> Problem:

@@ -16,8 +16,10 @@ BASE = 64
 """The width at which all parametrisations are the same."""
 
 
-def scaled(stack: tuple[Any, Any], sizes: Sequence[int], parametrisation: Parametrisation) -> tuple[Any, Any]:
-    """Return the (init, apply) of a dense stack, whose layers then learn at one rate whatever their width.
+def scaled(
+    stack: tuple[Any, Any], sizes: Sequence[int], parametrisation: Parametrisation
+) -> tuple[Any, Any, Any]:
+    """Return (init, apply, gradient factors) of a dense stack, whose layers then learn at one rate whatever their width.
 
     A weight is W = m·w, of which w is trained: with gradient descent, W then learns at m² times the rate, with Adam and
     all whose step does not grow with the gradient, at m times. muP asks of hidden layers and of the output other rates
@@ -29,25 +31,31 @@ def scaled(stack: tuple[Any, Any], sizes: Sequence[int], parametrisation: Parame
     | hidden weights | 1 | 1 | 1/r |
     | output weights | 1/√r | 1/r | 1/r |
 
+    The gradient of W falls as 1/r in all layers but the output's, and that of w is m times as large. Adam divides by the
+    gradient's size, but adds ε to it, which would thus count for more the wider the network is. So with mup_adam the
+    optimizer sees the gradient of w times r/m, or 1/m at the output: beside it, ε has the weight that it has at width 64,
+    as if it were ε/r for W.
+
     Args:
         stack: (init, apply), as `dense_stack` makes them.
         sizes: inputs, hidden widths, outputs.
         parametrisation: `standard` returns the stack as it is.
 
-    Source: Yang et al., Tensor Programs V, arXiv:2203.03466, table 3.
+    Source: Yang et al., Tensor Programs V, arXiv:2203.03466, table 3; for ε: Everett et al., arXiv:2407.05872.
     """
     if parametrisation == "standard":
-        return stack
+        return *stack, None
     init, apply = stack
     power = 0.5 if parametrisation == "mup_sgd" else 1.0
     last = len(sizes) - 2
-    factors, starts = [], []
+    factors, starts, seen = [], [], []
     for layer in range(last + 1):
         into = sizes[layer] / BASE if layer else 1.0
         out = sizes[layer + 1] / BASE if layer < last else 1.0
         weight, start, bias = _rates(parametrisation, layer, last, into, out)
         factors.append({"weight": weight**power, "bias": bias**power})
         starts.append({"weight": start, "bias": 1.0})
+        seen.append({name: out / factor for name, factor in factors[-1].items()})
 
     def begin(key: Array) -> Params:
         return jax.tree.map(lambda leaf, start, factor: leaf * (start / factor), init(key), starts, factors)
@@ -55,7 +63,7 @@ def scaled(stack: tuple[Any, Any], sizes: Sequence[int], parametrisation: Parame
     def applied(params: Params, inputs: Float[Array, "example feature"]) -> Float[Array, "output example"]:
         return apply(jax.tree.map(lambda leaf, factor: leaf * factor, params, factors), inputs)
 
-    return begin, applied
+    return begin, applied, seen if parametrisation == "mup_adam" else None
 
 
 def _rates(

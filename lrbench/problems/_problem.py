@@ -88,6 +88,9 @@ class Problem:
             `init` then returns (parameters, state), and every function takes that pair for the parameters.
         box: for an objective whose parameters are one array of two numbers w, the ranges of w₁ and w₂ in which runs start
             and pictures are drawn; `None` says that there is no such picture.
+        gradient_factors: what the gradient is multiplied by before the optimizer sees it: a pytree of the parameters'
+            structure; `None` is 1. Probes see the gradient itself.
+        version: what stands for the code of the functions, where that cannot be hashed; raise it whenever they change.
     """
 
     name: str
@@ -103,6 +106,8 @@ class Problem:
     evaluate: Loss | None = None
     stateful: bool = False
     box: Box | None = None
+    gradient_factors: PyTree[float] | None = None
+    version: str = ""
 
     def __post_init__(self) -> None:
         """Check the batch size and that metrics have something to measure."""
@@ -149,6 +154,12 @@ class Problem:
             raise ProblemError("stateful = True: loss must return two things, (loss, state)")
         return found
 
+    def scaled(self, gradient: Params) -> Params:
+        """Return a gradient as the optimizer sees it."""
+        if self.gradient_factors is None:
+            return gradient
+        return jax.tree.map(lambda leaf, factor: leaf * factor, gradient, self.gradient_factors)
+
     def evaluation_loss(self, params: Params, state: Any, batch: Batch, key: Array) -> Array:
         """Return the loss that evaluations report."""
         if self.evaluate is None:
@@ -171,6 +182,7 @@ def problem(
     evaluate: Loss | None = None,
     stateful: bool = False,
     box: Box | None = None,
+    version: str = "",
 ) -> Problem:
     """Make a problem from any functions and arrays.
 
@@ -188,6 +200,7 @@ def problem(
         evaluate: (parameters, batch, key) → scalar: the loss without dropout and the like, for evaluations.
         stateful: whether there is a state, such as running averages; (parameters, state) then stands for the parameters.
         box: ranges of the two coordinates of an objective that pictures can show.
+        version: what stands for the code of the functions, where that cannot be hashed.
 
     Raises:
         ProblemError: if the pieces do not fit together.
@@ -210,6 +223,7 @@ def problem(
         evaluate=evaluate,
         stateful=stateful,
         box=box,
+        version=version,
     )
 
 

@@ -86,7 +86,7 @@ def report(results: Tables) -> str:
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {"rate": _rate, "loss": _loss, "decades": _decades, "share": _share, "raw": _raw}
     template = environment.from_string(room.joinpath("template.html.jinja").read_text("utf-8"))
-    thresholds = _thresholds(results.manifest)
+    thresholds = Thresholds.of(results.manifest.get("thresholds", {}))
     data = page_data(results)
     return template.render(
         title=_title(results),
@@ -122,11 +122,6 @@ def _title(results: Tables) -> str:
     study = results.manifest.get("study")
     name = study.get("name") if isinstance(study, Mapping) else study
     return str(name or next(iter(results.runs.get("study", [])), "study"))
-
-
-def _thresholds(manifest: Mapping[str, Any]) -> Thresholds:
-    known = Thresholds().asdict()
-    return Thresholds(**{k: v for k, v in dict(manifest.get("thresholds", {})).items() if k in known})
 
 
 def _facts(results: Tables) -> list[tuple[str, str]]:

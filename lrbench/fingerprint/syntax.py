@@ -1,0 +1,130 @@
+"""What a function's source says, as text without layout, comments and docstrings: the same under every Python."""
+
+from __future__ import annotations
+
+import ast
+import linecache
+import types
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any, TypeAlias
+
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+_WITH_DOCSTRING = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Module)
+_LAYOUT = frozenset({"type_comment", "kind", "ctx"})
+"""Fields of syntax that say how something was written, or follow from where it stands."""
+
+Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+
+
+@dataclass(frozen=True)
+class _File:
+    """A parsed file: its functions by first line, and the code objects that it compiles to."""
+
+    functions: Mapping[int, list[Function]] = field(default_factory=dict)
+    codes: frozenset[types.CodeType] = frozenset()
+
+
+def of_code(code: types.CodeType, names: dict[str, Any]) -> str | None:
+    r"""Return the syntax of a function as canonical text.
+
+    Args:
+        code: of the function.
+        names: its globals, which know how the source of a module in an archive is read.
+
+    Returns:
+        The text; None where there is no source, or the source is not what the code was compiled from: a file that
+        was changed after its import, or a function that was compiled in another way.
+
+    >>> function = next(iter(_parsed("def f(x):\n    return x  # the same").functions[1]))
+    >>> text(function) == text(ast.parse("def f( x ): return x").body[0])
+    True
+    """
+    linecache.checkcache(code.co_filename)
+    lines = linecache.getlines(code.co_filename, names)
+    file = _parsed("".join(lines))
+    if code not in file.codes:
+        return None
+    here = [node for node in file.functions.get(code.co_firstlineno, ()) if _is_of(node, code)]
+    return text(here[0]) if len(here) == 1 else None
+
+
+def text(node: Any) -> str:
+    """Return a piece of syntax as canonical text; what stands for nothing is left out, so that every Python agrees."""
+    if isinstance(node, ast.Constant):
+        value = hex(node.value) if type(node.value) is int else repr(node.value)
+        return f"{type(node.value).__name__} {value}"
+    if isinstance(node, ast.JoinedStr):
+        return f"JoinedStr({_joined(node)})"
+    if isinstance(node, ast.AST):
+        fields = (
+            (name, _without_docstring(node) if name == "body" else value)
+            for name, value in ast.iter_fields(node)
+            if name not in _LAYOUT and value is not None and value != []
+        )
+        return f"{type(node).__name__}({','.join(f'{name}={text(value)}' for name, value in fields)})"
+    if isinstance(node, list):
+        return f"[{','.join(map(text, node))}]"
+    return repr(node)
+
+
+def _joined(node: ast.JoinedStr) -> str:
+    """Return the pieces of a formatted string; how its constant text is cut differs between versions of Python."""
+    pieces: list[str] = []
+    constant = ""
+    for value in node.values:
+        if isinstance(value, ast.Constant):
+            constant += str(value.value)
+        else:
+            pieces += [repr(constant), text(value)]
+            constant = ""
+    return ",".join([*pieces, repr(constant)])
+
+
+def _without_docstring(node: ast.AST) -> Any:
+    body = node.body  # type: ignore[attr-defined]  # the caller asks for a node that has one
+    if isinstance(node, _WITH_DOCSTRING) and ast.get_docstring(node, clean=False) is not None:
+        return body[1:]
+    return body
+
+
+@lru_cache(maxsize=256)
+def _parsed(source: str) -> _File:
+    try:
+        tree = ast.parse(source)
+        compiled = compile(source, "", "exec", dont_inherit=True)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return _File()
+    functions: dict[int, list[Function]] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, _FUNCTIONS):
+            decorators = [] if isinstance(node, ast.Lambda) else node.decorator_list
+            first = min(each.lineno for each in (node, *decorators))
+            functions.setdefault(first, []).append(node)
+    return _File(functions, frozenset(_codes(compiled)))
+
+
+def _codes(code: types.CodeType) -> Iterator[types.CodeType]:
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from _codes(constant)
+
+
+def _is_of(node: Function, code: types.CodeType) -> bool:
+    """Return whether a function that begins on the line of a code object is that code's."""
+    if not isinstance(node, ast.Lambda):
+        return node.name == code.co_name
+    if code.co_name != "<lambda>":
+        return False
+    # Several lambdas may stand on one line: the instructions of each lie within its body, and not within an inner one's.
+    body = node.body
+    begin = body.lineno, body.col_offset
+    end = body.end_lineno or 0, body.end_col_offset or 0
+    spans = [
+        ((line, column), (end_line, end_column))
+        for line, end_line, column, end_column in code.co_positions()
+        if None not in (line, end_line, column, end_column) and end_column
+    ]
+    return bool(spans) and min(span[0] for span in spans) == begin and max(span[1] for span in spans) == end

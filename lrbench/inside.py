@@ -1,0 +1,156 @@
+"""The files of a results folder: nothing is read, written or removed through a link in it.
+
+The folder itself may be a link, because the user named it; what is in it may come from anybody. So every name below it
+goes through `path`, which refuses links, and every file that is read is opened by `opened`, which does not follow one.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+from collections.abc import Iterator
+from fnmatch import fnmatch
+from io import BufferedReader
+from pathlib import Path, PurePath
+
+from lrbench.errors import StoreError
+
+
+def path(folder: Path, name: str | PurePath) -> Path:
+    """Return the path of something in a results folder, whether or not it is there.
+
+    Args:
+        folder: the results folder, which may be a link.
+        name: relative to it.
+
+    Raises:
+        StoreError: if the name leads out of the folder, or it or a folder above it is a link.
+
+    Example:
+        >>> path(Path("results"), "plots/curves.png").as_posix()
+        'results/plots/curves.png'
+        >>> path(Path("results"), "../x")
+        Traceback (most recent call last):
+        lrbench.errors.StoreError: results: '../x': is no name of a file inside the folder
+    """
+    given = PurePath(name)
+    if given.is_absolute() or ".." in given.parts or "\0" in str(name):
+        raise StoreError(f"{folder}: {str(name)!r}: is no name of a file inside the folder")
+    at = os.fspath(folder)
+    for part in given.parts:
+        at = os.path.join(at, part)  # noqa: PTH118 -- a Path for each of a million parts takes time
+        try:
+            mode = os.lstat(at).st_mode
+        except (FileNotFoundError, NotADirectoryError):
+            break
+        except OSError as error:
+            raise StoreError(f"{at}: cannot be read: {error.strerror or error}") from error
+        if stat.S_ISLNK(mode):
+            raise link(at)
+    return Path(folder, given)
+
+
+def link(at: str | os.PathLike[str]) -> StoreError:
+    """Return what is said of a link in a results folder."""
+    return StoreError(
+        f"{os.fspath(at)}: is a symbolic link, and nothing in a results folder is read or written through one; remove it, or "
+        "put what it points to in its place"
+    )
+
+
+def there(folder: Path, name: str | PurePath) -> bool:
+    """Return whether there is something of that name; of a link, that it is refused."""
+    return os.path.lexists(path(folder, name))
+
+
+def opened(folder: Path, name: str | PurePath) -> BufferedReader:
+    """Open a file of a results folder for reading.
+
+    Raises:
+        StoreError: if it is a link, a folder, a pipe or a device.
+        OSError: if it is not there, or cannot be opened.
+    """
+    found = path(folder, name)
+    # A pipe that nobody writes to would wait for ever.
+    handle = os.open(found, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise StoreError(f"{found}: is not a regular file; remove it")
+        return os.fdopen(handle, "rb")
+    except BaseException:
+        os.close(handle)
+        raise
+
+
+def read(folder: Path, name: str | PurePath, most: int) -> bytes:
+    """Return what is in a file of at most so many bytes.
+
+    Raises:
+        StoreError: if it is larger, or as of `opened`.
+        OSError: as of `opened`.
+    """
+    with opened(folder, name) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > most:
+            raise StoreError(
+                f"{path(folder, name)}: has {size:,} bytes; lrbench writes none of over {most:,}"
+            )
+        return file.read()
+
+
+def names(folder: Path, name: str | PurePath) -> list[str]:
+    """Return the names in a folder inside a results folder; none, if it is not there.
+
+    Raises:
+        StoreError: if it is a link, or cannot be read.
+    """
+    found = path(folder, name)
+    try:
+        return sorted(each.name for each in found.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise StoreError(f"{found}: cannot be read: {error.strerror or error}") from error
+
+
+def refuse_links(folder: Path, name: str | PurePath, but: str = "") -> None:
+    """Refuse a folder that a library works in, whatever it opens there, if there is a link in it at any depth.
+
+    Args:
+        folder: the results folder.
+        name: of the folder in it.
+        but: a pattern of names that may be links.
+
+    Raises:
+        StoreError: naming the link.
+    """
+    for each in _links(path(folder, name)):
+        if not fnmatch(each.name, but):
+            raise link(each)
+
+
+def _links(place: Path) -> Iterator[Path]:
+    for at, folders, files in os.walk(place):
+        for name in (*folders, *files):
+            if os.path.islink(os.path.join(at, name)):  # noqa: PTH114, PTH118 -- as in path
+                yield Path(at, name)
+
+
+def remove(folder: Path, name: str | PurePath) -> None:
+    """Remove a file, if it is there.
+
+    Raises:
+        StoreError: if it or a folder above it is a link.
+        OSError: if it cannot be removed.
+    """
+    path(folder, name).unlink(missing_ok=True)
+
+
+def remove_tree(folder: Path, name: str | PurePath) -> None:
+    """Remove a folder and what is in it, as far as that can be removed; links in it go, and not what they point to.
+
+    Raises:
+        StoreError: if it or a folder above it is a link.
+    """
+    shutil.rmtree(path(folder, name), ignore_errors=True)

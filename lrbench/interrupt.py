@@ -1,0 +1,90 @@
+"""Ctrl-C and SIGTERM on the command line: work that saves ends where nothing is lost, and all ends within two seconds.
+
+A handler that raises can raise anywhere: in a callback of the garbage collector, which swallows it, or in the middle of
+an import. And Python runs handlers between two instructions of its main thread, so never while XLA computes. The
+handlers here do nothing; what counts is that Python writes the number of every signal into a pipe, which a thread reads.
+
+This module is imported before all others, so it imports little.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import select
+import signal
+import threading
+import time
+
+CODE = 130
+PATIENCE = 1.2
+"""Seconds between the first signal and the end of the process, for work that saves."""
+SIGNALS = signal.SIGINT, signal.SIGTERM
+LINE = "lrbench: interrupted; finished packs are saved; the same command goes on from there"
+_CLEAR = "\x1b[?25h\r\x1b[K"
+"""Shows a terminal's cursor, and takes the place of a progress bar."""
+
+
+class Interrupt:
+    """Whether the user wants the command to end; a command that asks has `PATIENCE` seconds, any other ends at once.
+
+    A second signal ends either at once.
+    """
+
+    def __init__(self) -> None:
+        """Signals do what they always do."""
+        self._came = threading.Event()
+        self._asked = False
+        self._ending = threading.Lock()
+
+    def catch(self) -> None:
+        """From here on take the signals, also where a shell has its background jobs ignore them."""
+        read, write = os.pipe()
+        os.set_blocking(write, False)
+        signal.set_wakeup_fd(write, warn_on_full_buffer=False)
+        for number in SIGNALS:
+            signal.signal(number, _nothing)
+        threading.Thread(target=self._watch, args=(read,), name="interrupt", daemon=True).start()
+        # Registered first and so called last: modules are torn down after it, and Python would forget the handlers.
+        atexit.register(_ignore)
+
+    def stopping(self) -> bool:
+        """Return whether a signal came; who asks is given time to save from then on."""
+        self._asked = True
+        return self._came.is_set()
+
+    def end(self) -> None:
+        """End the process with one line, whatever its threads are doing; what they were writing has no name yet."""
+        self._ending.acquire()  # for good: of two that come here, the first ends the process
+        try:
+            text = f"{_CLEAR if os.isatty(2) else ''}{LINE}\n"
+            os.write(2, text.encode())
+        finally:
+            os._exit(CODE)
+
+    def _watch(self, pipe: int) -> None:
+        """Wait for a signal, give the work its time, and end the process."""
+        _wait(pipe, None)
+        self._came.set()
+        if self._asked:
+            _wait(pipe, PATIENCE)
+        self.end()
+
+
+def _wait(pipe: int, seconds: float | None) -> None:
+    """Wait for one of the signals, at most so long."""
+    until = None if seconds is None else time.monotonic() + seconds
+    while True:
+        left = None if until is None else max(0.0, until - time.monotonic())
+        if not select.select([pipe], [], [], left)[0] or os.read(pipe, 1)[0] in SIGNALS:
+            return
+
+
+def _nothing(*_: object) -> None:
+    """Take a signal."""
+
+
+def _ignore() -> None:
+    """Let no signal disturb the end of Python: the command is done."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
