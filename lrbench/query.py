@@ -57,13 +57,18 @@ def shown(opened: Tables, sql: str, timeout: float = TIMEOUT) -> str:
 
     The arguments and errors are those of `query`.
     """
-    with machine.bounded(), _selected(opened, sql, timeout) as found:
+    with _selected(opened, sql, timeout, alone=True) as found:
         return text(found.fetch_df_chunk())
 
 
 @contextlib.contextmanager
-def _selected(opened: Tables, sql: str, timeout: float) -> Iterator[Any]:
-    """Give a connection that has begun to execute a statement, and makes rows as they are fetched."""
+def _selected(opened: Tables, sql: str, timeout: float, *, alone: bool = False) -> Iterator[Any]:
+    """Give a connection that has begun to execute a statement, and makes rows as they are fetched.
+
+    Args:
+        opened, sql, timeout: as of `query`.
+        alone: whether the process does nothing else meanwhile, so that the system may bound its memory.
+    """
     try:
         import duckdb
     except ImportError as error:
@@ -87,13 +92,14 @@ def _selected(opened: Tables, sql: str, timeout: float) -> Iterator[Any]:
             statements = connection.extract_statements(sql)
             if len(statements) != 1:
                 raise DataError(f"query: {sql!r}: must be one statement, such as SELECT * FROM runs LIMIT 5")
-            connection.execute(statements[0])
-            yield connection
+            with machine.bounded() if alone else contextlib.nullcontext():
+                connection.execute(statements[0])
+                yield connection
         except duckdb.InterruptException as error:
             raise DataError(
                 f"query: took more than {timeout:g} seconds; ask for less, or give it more by --timeout SECONDS"
             ) from error
-        except duckdb.OutOfMemoryException as error:
+        except (duckdb.OutOfMemoryException, MemoryError) as error:
             raise DataError(
                 f"query: needs more than the {limits['memory_limit']} of memory that it may take; ask for less"
             ) from error

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lrbench import catalog, inside
-from lrbench.errors import StudyError
+from lrbench.errors import StudyError, path_of
 from lrbench.pipeline import Finished, Listener, execute
 from lrbench.results import Results
 from lrbench.store import Store
@@ -99,7 +99,7 @@ def perform(
     """
     entry = catalog.get("experiment", name)
     given = _given(entry, overrides)
-    folder = Path(out) if out is not None else Path("results") / name
+    folder = path_of(out) if out is not None else Path("results") / name
     answer: Answer = entry.load()(Bench(folder, devices, listener or Listener()), **given)
     return answer
 
