@@ -26,7 +26,8 @@ class Lines(NamedTuple):
 
     def cut(self, here: slice) -> Lines:
         """Some of the lines."""
-        return Lines(*(each[here] for each in self))
+        loss, ok, unknown, steps = self.loss[here], self.ok[here], self.unknown[here], self.steps[here]
+        return Lines(self.line[here], self.rate[here], loss, ok, unknown, steps, self.initial[here])
 
 
 def lines(runs: pd.DataFrame, objectives: Objectives = None) -> Iterator[Lines]:
@@ -52,8 +53,10 @@ def lines(runs: pd.DataFrame, objectives: Objectives = None) -> Iterator[Lines]:
         rate[place, at_rate[mine]] = rates[mine]
         cells = place, at_rate[mine], at_seed[mine]
         size = len(line), rate_size, seed_size
-        found = (_filled(size, cells, values[mine]) for values in (clipped, fine, stopped, reached))
-        yield Lines(line, rate, *found, start[line])
+        loss, ok, unknown, steps = (
+            _filled(size, cells, values[mine]) for values in (clipped, fine, stopped, reached)
+        )
+        yield Lines(line, rate, loss, ok, unknown, steps, start[line])
 
 
 class Cube(NamedTuple):
