@@ -31,7 +31,7 @@ def _stopped(race: Race, losses: list[list[float]], at: list[int]) -> list[list[
 
 
 def test_a_slow_run_is_stopped_at_its_third_lost_evaluation() -> None:
-    """Run 0 falls by 0.1 in 10 steps: at four times that pace 50 steps bring 2, and it would end above 7."""
+    """Run 0 falls by 0.1 in 10 steps: at twice that pace 50 steps bring 1, and it would end above 8."""
     losses = [
         [10.0, 10.0, 10.0, 10.0, 10.0],
         [9.9, 5.0, 2.0, 1.0, 2.0],
@@ -46,8 +46,8 @@ def test_a_slow_run_is_stopped_at_its_third_lost_evaluation() -> None:
 
 
 def test_a_run_whose_pace_still_reaches_goes_on() -> None:
-    """Run 0 falls by 0.5 in 10 steps: four times that pace for 50 steps more takes 10, all that is left."""
-    losses = [[10.0 - 0.5 * number, *([5.0, 2.0, 1.0, 2.0] if number else [10.0] * 4)] for number in range(6)]
+    """Run 0 falls by 0.6 in 10 steps: twice that pace for 50 steps more takes 6, and leaves 1 of 10, which is good."""
+    losses = [[10.0 - 0.6 * number, *([5.0, 2.0, 1.0, 2.0] if number else [10.0] * 4)] for number in range(6)]
     assert not any(row[0] for row in _stopped(_race(), losses, [0, 10, 20, 30, 40, 50]))
 
 

@@ -26,8 +26,8 @@ class Lines(NamedTuple):
 
     def cut(self, here: slice) -> Lines:
         """Some of the lines."""
-        cut: list[Any] = [each[here] for each in self]
-        return Lines(*cut)
+        loss, ok, unknown, steps = self.loss[here], self.ok[here], self.unknown[here], self.steps[here]
+        return Lines(self.line[here], self.rate[here], loss, ok, unknown, steps, self.initial[here])
 
 
 def lines(runs: pd.DataFrame, objectives: Objectives = None) -> Iterator[Lines]:

@@ -134,7 +134,7 @@ def _describe(some: Lines, star: Floats, limits: Thresholds) -> dict[str, npt.ND
 def _cliff_unknown(some: Lines, largest: Floats, limits: Thresholds) -> npt.NDArray[np.bool_]:
     """Whether a rate above the largest stable one [line] would be stable, had all runs trained that a race stopped."""
     possible = stable_rates(some.ok + some.unknown, limits.stable)
-    return np.asarray(np.any(possible & (some.rate > largest[:, None]), axis=1))
+    return np.any(possible & (some.rate > largest[:, None]), axis=1)
 
 
 def _bar(some: Lines, star: Floats, limits: Thresholds) -> Floats:

@@ -44,8 +44,8 @@ def view(
     if len(rates) > 1:
         names = jax.tree.broadcast(problem.rates, params)
         each = jax.tree.map(lambda name: rates.get(name, rates[""]), names)
-    next_loss, sample_loss = (partial(loss, key) for key in noise)
-    return View(params, *step, each, next_loss, sample_loss, *examples)
+    of_step, of_sample = (partial(loss, key) for key in noise)
+    return View(params, *step, each, of_step, of_sample, *examples)
 
 
 def measure(probes: Probes, seen: View) -> dict[str, Float[Array, ""]]:

@@ -25,7 +25,7 @@ START = 0.25
 """The share of the steps before which no run is stopped."""
 PATIENCE = 3
 """Evaluations in a row at which a run must look lost."""
-HOPE = 4.0
+HOPE = 2.0
 """How many times its own pace a run is granted."""
 BAR = 0.1
 """ε: twice the share within which a run is good, because good is measured against all seeds, and one may be easier."""
