@@ -55,12 +55,12 @@ def _one_by_one(value: Any, looped: set[str]) -> Any:
     What has no others is returned itself, so that XLA goes on to see that it is the same. `looped` gets the names of those
     that were of many matrices.
     """
-    if isinstance(value, core.ClosedJaxpr):
-        inner = _one_by_one(value.jaxpr, looped)
-        return value if inner is value.jaxpr else value.replace(jaxpr=inner)
     if isinstance(value, core.Jaxpr):
         equations = [_equation(equation, looped) for equation in value.eqns]
         return value.replace(eqns=equations) if _differ(equations, value.eqns) else value
+    if isinstance(value, core.ClosedJaxpr):  # from JAX 0.12 on, a `Jaxpr` itself
+        inner = _one_by_one(value.jaxpr, looped)
+        return value if inner is value.jaxpr else value.replace(jaxpr=inner)
     if isinstance(value, tuple | list):
         each = [_one_by_one(one, looped) for one in value]
         if not _differ(each, value):
