@@ -164,7 +164,7 @@ def _execute(wanted: Study, whole: Grid, store: Store, how: _How, listener: List
     seconds: dict[str, float] = {}
     # What the manifest says of problems and schedules belongs to its grid: another grid is described anew.
     if not held.all() or not manifests.describes(manifest, whole) or store.tables.lacks(SURFACES):
-        engine = _describe(wanted, whole, store, manifest, how.devices)
+        engine = _describe(wanted, whole, store, manifest, how.devices, listener.say)
         seconds["starting"] = time.perf_counter() - began
     outcomes: list[Outcome] = []
     traced: Traced | None = None
@@ -207,13 +207,18 @@ def _execute(wanted: Study, whole: Grid, store: Store, how: _How, listener: List
 
 
 def _describe(
-    wanted: Study, whole: Grid, store: Store, manifest: dict[str, Any], devices: int | None
+    wanted: Study,
+    whole: Grid,
+    store: Store,
+    manifest: dict[str, Any],
+    devices: int | None,
+    say: Callable[[str], None],
 ) -> Engine:
     """Start an engine, write down what it says of a study, add it to the manifest, and return the engine."""
     from lrbench import tables
     from lrbench.engine.pack import Engine  # the first import of JAX
 
-    engine = Engine(wanted, whole, devices)
+    engine = Engine(wanted, whole, devices, say)
     manifest |= manifests.describe(engine, whole, manifest)
     store.write_manifest(manifest)
     if surfaces := engine.surfaces():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import platform
+import sys
 import time
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
@@ -193,7 +194,7 @@ class Bench:
         from lrbench import checkpoints
 
         every = self.engine.study.checkpoint_every
-        say = self.listener.say if self.listener else _keep_quiet
+        say = self.engine.say
         return checkpoints.Folder(self.store.folder, pack.pack_id, every, say) if every else None
 
     def stopping(self) -> bool:
@@ -205,9 +206,7 @@ class Bench:
         engine, listener = self.engine, self.listener
         if listener is not None and not self.compile(pack):
             program = engine.grid.programs[pack.program]
-            listener.compiling(
-                f"{engine.grid.problems[program.problem].name} × {engine.optimizer_name(program)}"
-            )
+            listener.compiling(engine.name(program))
         progress = listener.advance if listener else None
         curves = engine.run(pack, self.lanes_per_pack[pack.program], progress, keeper, self.stopping)
         return Part(
@@ -224,8 +223,10 @@ class Bench:
         )
 
 
-def _keep_quiet(text: str) -> None:
-    """Tell nobody."""
+def _log(text: str) -> None:
+    """Write a line where a job's log is."""
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
 
 
 _kept: dict[str, Bench] = {}
@@ -237,6 +238,6 @@ def _bench(work: Work) -> Bench:
         from lrbench.engine.pack import Engine  # the first import of JAX
 
         _kept.clear()  # an engine before gives its memory back
-        engine = Engine(work.study, grid.of_study(work.study), work.devices)
+        engine = Engine(work.study, grid.of_study(work.study), work.devices, _log)
         _kept[work.token] = Bench(engine, Store(work.folder), work.lanes_per_pack)
     return _kept[work.token]

@@ -10,10 +10,11 @@ import os
 import re
 import runpy
 import shlex
+import signal
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -36,6 +37,12 @@ PAGES = {
 
 # Sets a machine up, or belongs to the Makefile: it must be real, but is not run here.
 SETUP = ("make", "pip", ".")
+# All else of the README is run as it is written. These are not: what is run instead, or nothing, and why.
+NOT_AS_WRITTEN = {
+    "make run": ".venv/bin/lrbench run quickstart 2> progress",  # what it ends with; it sets up the environment that runs this test
+    "make test": "",  # runs this test
+    "pip install .": "",  # would put another lrbench, and others of its packages, in place of those that are tested
+}
 FRAGMENT = {
     "name": "x",
     "steps": 1,
@@ -96,8 +103,11 @@ def _lrbench(words: list[str]) -> tuple[int, str]:
 
 
 def execute(command: str) -> tuple[int, str]:
-    """Run one line of a shell block."""
+    """Run one line of a shell block; what sets a machine up is only compared with the Makefile and pyproject.toml."""
     words = shlex.split(command)
+    if words[0] in SETUP:
+        is_real(command)
+        return 0, ""
     if words[0] != "lrbench":
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # where lrbench is
         shell = {"env": {**os.environ, "PATH": path}, "capture_output": True, "text": True}
@@ -108,6 +118,52 @@ def execute(command: str) -> tuple[int, str]:
     if file:
         Path(file).write_text(output)
     return code, output
+
+
+class Terminal:
+    """A terminal in the folder of a clone whose `.venv` is the environment that runs the tests; JAX is as a reader has it."""
+
+    SECONDS = 300
+    """A command that takes longer hangs, and is killed: the longest takes 40 on two cores of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        (folder / ".venv").symlink_to(sys.prefix)
+        ours = ("JAX_NUM_CPU_DEVICES", "JAX_DISABLE_MOST_OPTIMIZATIONS", "XLA_FLAGS")
+        self._environment = {name: value for name, value in os.environ.items() if name not in ours}
+        self._environment["PYTHONPATH"] = f"{ROOT}{os.pathsep}{folder}"
+        self._folder = folder
+        self._before: list[str] = []
+
+    def type(self, command: str) -> tuple[int, str]:
+        """Run a command; return its exit code and what is seen."""
+        if command in NOT_AS_WRITTEN:
+            is_real(command)
+        command = NOT_AS_WRITTEN.get(command, command)
+        if command.startswith(". "):  # the shell itself changes
+            self._before.append(command)
+        process = subprocess.Popen(
+            ["bash", "-c", "\n".join((*self._before, command))],
+            cwd=self._folder,
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        try:
+            seen, _ = process.communicate(timeout=self.SECONDS)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            pytest.fail(f"{command}: not done after {self.SECONDS} s\n{process.communicate()[0]}")
+        return process.returncode, seen
+
+    def python(self, text: str) -> str:
+        """Run a program; return what it prints."""
+        (self._folder / "typed.py").write_text(text)
+        code, seen = self.type("python typed.py 2> progress")
+        assert code == 0, (self._folder / "progress").read_text()
+        return seen
 
 
 def is_real(command: str) -> None:
@@ -143,7 +199,17 @@ def shape(text: str) -> list[str]:
     return sorted(" ".join(re.sub(r"[\d.,e-]*\d", "#", line).split()) for line in answers.splitlines())
 
 
-def run_block(block: Block, names: dict[str, object], printed: str) -> str:
+def run_python(text: str, names: dict[str, object]) -> str:
+    """Run a program in this process, with the names that those before it left; return what it prints."""
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        exec(compile(text, "<docs>", "exec"), names)
+    return out.getvalue()
+
+
+def run_block(
+    block: Block, printed: str, command: Callable[[str], tuple[int, str]], python: Callable[[str], str]
+) -> str:
     """Do what a reader would do with a block, `printed` being what the one before it printed; return what this prints."""
     output = ""
     if block.title:
@@ -151,18 +217,13 @@ def run_block(block: Block, names: dict[str, object], printed: str) -> str:
         if block.language == "toml":
             parts.read(block.title, trust=True)
     elif block.language in {"sh", "console"}:
-        for command, shown in commands(block):
-            if shlex.split(command)[0] in SETUP:
-                is_real(command)
-                continue
-            code, output = execute(command)
-            assert code == (2 if shown.startswith("lrbench: ") else 0), f"{command}\n{output}"
-            assert matches(shown, output) or block.language == "sh", f"{command}\n{output}"
+        for line, shown in commands(block):
+            code, found = command(line)
+            assert code == (2 if shown.startswith("lrbench: ") else 0), f"{line}\n{found}"
+            assert matches(shown, found) or block.language == "sh", f"{line}\n{found}"
+            output = found or output
     elif block.language == "python":
-        out = io.StringIO()
-        with contextlib.redirect_stdout(out):
-            exec(compile(block.text, "<docs>", "exec"), names)
-        output = out.getvalue()
+        output = python(block.text)
     elif block.language == "toml":
         read(FRAGMENT | tomllib.loads(block.text))
     elif block.language == "output":
@@ -194,12 +255,31 @@ def test_every_block_runs(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyP
     jax.config.update("jax_numpy_rank_promotion", "allow")  # a reader has the default
     try:
         for block in blocks(page):
-            printed = run_block(block, names, printed)
+            printed = run_block(block, printed, execute, functools.partial(run_python, names=names))
     finally:
         jax.config.update("jax_numpy_rank_promotion", "raise")
         names.clear()
         gc.collect()
         sys.modules.pop("mine", None)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3000)  # a command that hangs is killed long before
+def test_the_readme_is_typed_as_it_is_written(tmp_path: Path) -> None:
+    """Every command in a process of its own, with as many devices as the machine has cores, and XLA as a reader has it."""
+    terminal = Terminal(tmp_path)
+    printed = ""
+    for block in blocks("README.md"):
+        printed = run_block(block, printed, terminal.type, terminal.python)
+
+
+def test_what_the_readme_has_and_is_not_typed() -> None:
+    typed = {command for block in blocks("README.md") for command, _ in commands(block)}
+    assert set(NOT_AS_WRITTEN) <= typed
+    assert {command for command in typed if command.split()[0] in SETUP} == {
+        *NOT_AS_WRITTEN,
+        ". .venv/bin/activate",
+    }
 
 
 def test_the_readme_shows_what_quickstart_prints() -> None:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import os
-import subprocess
-import sys
 import warnings
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -263,13 +260,6 @@ def test_state_keeps_its_types(name: str) -> None:
                 assert not jnp.issubdtype(old.dtype, jnp.floating) or old.dtype == dtype
                 # The state is made of zeros at first, on the host.
                 np.zeros(old.shape, old.dtype)
-
-
-@pytest.mark.slow
-def test_decompositions_on_several_devices_do_not_block_each_other() -> None:
-    code = "import lrbench as lb; lb.sweep('digits_mlp', optimizers='galore', learning_rates=[0.01, 0.1], seeds=1, steps=4)"
-    environment = os.environ | {"JAX_NUM_CPU_DEVICES": "2", "PYTHONPATH": str(Path(__file__).parents[1])}
-    subprocess.run([sys.executable, "-c", code], env=environment, check=True, timeout=100)
 
 
 def _unbiased(decay: float) -> np.ndarray:

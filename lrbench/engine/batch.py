@@ -19,7 +19,7 @@ from jax import lax
 from jax.sharding import Mesh, NamedSharding
 from jaxtyping import Array, Bool, Float, Int, UInt32
 
-from lrbench.engine import capacity, devices, lane, seeds
+from lrbench.engine import capacity, decompositions, devices, lane, seeds
 from lrbench.engine.lane import Hyper, Recipe, State
 from lrbench.engine.plateau import Table
 from lrbench.problems._problem import Data
@@ -76,7 +76,10 @@ class Call(NamedTuple):
 
 @dataclass(frozen=True)
 class Compiled:
-    """A program, compiled for packs of a size; `needed_bytes` is what it takes of each device's memory."""
+    """A program, compiled for packs of a size; `needed_bytes` is what it takes of each device's memory.
+
+    `looped` are the decompositions that go from one matrix to the next.
+    """
 
     recipe: Recipe
     initial: seeds.Initial
@@ -89,6 +92,7 @@ class Compiled:
     schedules: Table
     needed_bytes: int
     compile_seconds: float
+    looped: tuple[str, ...]
 
 
 class Pending(NamedTuple):
@@ -157,10 +161,11 @@ def compile_program(
         check_vma=False,  # the number of chunks differs between devices, which it cannot express
     )
     began = time.perf_counter()
-    execute = jax.jit(mapped, donate_argnums=0).lower(*arguments).compile()
+    platform = mesh.devices.flat[0].platform
+    execute, looped = decompositions.compile_program(mapped, *arguments, platform=platform, donate=(0,))
     took = time.perf_counter() - began
     needed = capacity.needed_bytes(execute)
-    return Compiled(recipe, initial, numeric, size, mesh, execute, state, data, table, needed, took)
+    return Compiled(recipe, initial, numeric, size, mesh, execute, state, data, table, needed, took, looped)
 
 
 def arrange(seed: Int[np.ndarray, " run"], mesh_size: int, size: Size) -> Layout:

@@ -20,6 +20,7 @@ from lrbench.engine.made import Made
 from lrbench.engine.programs import Programs
 from lrbench.engine.race import Race
 from lrbench.engine.surface import Surface, surface
+from lrbench.engine.watch import Watch
 from lrbench.errors import LrbenchError
 from lrbench.grid import Grid, Pack, Program
 from lrbench.problems._problem import Problem
@@ -60,6 +61,12 @@ class Curves:
 class Engine:
     """Everything that packs of one study share on this machine: devices, problems, compiled programs.
 
+    Args:
+        study: what is trained.
+        grid: its runs.
+        count: how many devices are used; all, left out.
+        say: takes what a person should read while packs are trained.
+
     Raises:
         StudyError, ProblemError: if the study names parameters that a problem, optimizer or schedule refuses.
     """
@@ -67,8 +74,11 @@ class Engine:
     study: Study
     grid: Grid
     count: int | None = None
+    say: Callable[[str], None] = field(default=lambda text: None, repr=False)
     made: Made = field(init=False)
+    watch: Watch = field(init=False)
     programs: Programs = field(init=False)
+    _said: set[str] = field(init=False, default_factory=set, repr=False)
 
     def __post_init__(self) -> None:
         """Start the devices and make every problem and schedule, so that mistakes show before any training."""
@@ -79,7 +89,10 @@ class Engine:
             self.made = Made(self.study, self.grid, self.mesh)
         except LrbenchError as error:
             raise type(error)(f"{self.study.where}: {error}") from error
-        self.programs = Programs(self.made)
+        alone = " with --devices 1" if self.mesh.size > 1 else ""
+        advice = f"if it does not end, stop it (Ctrl-C): finished packs are saved, and the same command{alone} goes on"
+        self.watch = Watch(self.say, advice)
+        self.programs = Programs(self.made, watch=self.watch)
 
     @property
     def problems(self) -> list[Problem]:
@@ -94,6 +107,10 @@ class Engine:
     def optimizer_name(self, program: Program) -> str:
         """Return the name of a program's optimizer."""
         return self.grid.optimizers[program.optimizers[0]].name
+
+    def name(self, program: Program) -> str:
+        """Return what a person calls a program."""
+        return f"{self.grid.problems[program.problem].name} × {self.optimizer_name(program)}"
 
     def describe(self, program: Program) -> dict[str, Any]:
         """Return what the manifest and `lrbench plan` say of a program."""
@@ -173,6 +190,12 @@ class Engine:
             KeyboardInterrupt: if training ended early; what was trained is kept, if that is worth it.
             ProblemError: if a user's function raises or returns something unfit, or one run alone does not fit.
         """
+        with self.watch.pack(f"{self.name(self.grid.programs[pack.program])} (pack {pack.pack_id})"):
+            return self._in_pieces(pack, lanes_per_pack, progress, keeper)
+
+    def _in_pieces(
+        self, pack: Pack, lanes_per_pack: int, progress: Progress | None, keeper: Keeper | None
+    ) -> Curves:
         program = self.grid.programs[pack.program]
         key = checkpoint.key(self.study, self.grid, pack) if keeper else {}
         pieces: list[Curves] = []
@@ -207,6 +230,7 @@ class Engine:
         began = time.perf_counter()
         compiled = self.programs.get(program, lanes_per_pack)
         seconds = {"compile": time.perf_counter() - began, "train": 0.0, "evaluate": 0.0}
+        self._tell_of_loops(compiled)
         with self.made.precision():
             lanes = self._place(program, runs, compiled)
             rows = self._segments(program, runs, lanes, seconds, progress, piece, kept)
@@ -229,6 +253,15 @@ class Engine:
             lanes.saved_by_stopping,
         )
 
+    def _tell_of_loops(self, compiled: batch.Compiled) -> None:
+        """Say once which decompositions of the user's code go from one matrix to the next."""
+        if new := set(compiled.looped) - self._said:
+            self._said |= new
+            self.say(
+                f"{', '.join(sorted(new))}: computed for one matrix after another, as jaxlib on a CPU may wait for ever "
+                "for many at once; the numbers are the same"
+            )
+
     def _segments(
         self,
         program: Program,
@@ -249,9 +282,15 @@ class Engine:
                 progress(len(runs), 0)
                 progress(len(runs), int(ends[len(rows) - 1]))
         pending: batch.Pending | None = None
-        for start, stop in zip([0, *ends][len(rows) :], ends[len(rows) :], strict=False):
+        spans = zip([0, *ends][len(rows) :], ends[len(rows) :], strict=False)
+        for evaluations, (start, stop) in enumerate(spans, len(rows)):
             began = time.perf_counter()
-            with jax.profiler.TraceAnnotation(f"train to step {stop}"):
+            with (
+                jax.profiler.TraceAnnotation(f"train to step {stop}"),
+                self.watch.call(
+                    f"training to step {stop:,}", self._pace(program, runs, seconds, start) * (stop - start)
+                ),
+            ):
                 training = lanes.train(int(start), int(stop))
                 found = lanes.evaluate(int(stop))
                 lanes.prepare(int(stop))
@@ -260,7 +299,14 @@ class Engine:
                 jax.block_until_ready(training)
             trained = time.perf_counter()
             pending = found
-            with jax.profiler.TraceAnnotation(f"evaluate at step {stop}"):
+            with (
+                jax.profiler.TraceAnnotation(f"evaluate at step {stop}"),
+                # The first evaluation has only the training before it to be compared with.
+                self.watch.call(
+                    f"evaluating at step {stop:,}",
+                    max(trained - began, seconds["evaluate"] / max(1, evaluations)),
+                ),
+            ):
                 lanes.settle()
             if race is not None:
                 losses = lanes.values(found)[self.made.problem(program).objective]
@@ -280,6 +326,13 @@ class Engine:
         if pending is not None:
             rows.append(lanes.values(pending))
         return rows
+
+    def _pace(
+        self, program: Program, runs: Int[np.ndarray, " run"], seconds: Mapping[str, float], start: int
+    ) -> float:
+        """Return the seconds that a step of these runs was timed at: in this pack so far, or before."""
+        known = self.programs.pace(program) * len(runs)
+        return max(known, seconds["train"] / start) if start else known
 
     def _resume(
         self,

@@ -18,6 +18,7 @@ from lrbench.engine import batch, capacity
 from lrbench.engine.capacity import Capacity
 from lrbench.engine.lane import Hyper
 from lrbench.engine.made import Made
+from lrbench.engine.watch import Watch
 from lrbench.errors import LrbenchError, ProblemError
 from lrbench.grid import Program
 
@@ -37,14 +38,16 @@ class _Cut(NamedTuple):
 class Programs:
     """Compiles programs, decides how they are cut, and makes room where memory is short."""
 
-    def __init__(self, made: Made, memory: capacity.Memory | None = None) -> None:
+    def __init__(self, made: Made, memory: capacity.Memory | None = None, *, watch: Watch) -> None:
         """Nothing is compiled yet."""
         self._made = made
+        self._watch = watch
         self._memory = memory or capacity.Memory()
         self._compiler = ThreadPoolExecutor(1, thread_name_prefix="compile")
         self.compiled: dict[tuple[int, _Cut], Future[batch.Compiled]] = {}
         self._chosen: dict[int, Capacity] = {}
         self._decided: set[int] = set()
+        self._pace: dict[int, float] = {}
         self._room: dict[int, int] = {}
         self._turn = threading.Lock()
         """Held by whoever compiles or times, so that the one does not disturb the other."""
@@ -59,6 +62,11 @@ class Programs:
         """Return how many lanes of a program are vmapped together in this grid."""
         chosen = self.capacity(program)
         return self._lanes(program, chosen.lanes_per_chunk, chosen.how == "set")
+
+    def pace(self, program: Program) -> float:
+        """Return the seconds of one run's step, all devices at work, as it was timed now or before; 0 if it never was."""
+        known = self.capacity(program).seconds_per_step
+        return self._pace.get(program.number, 0.0) if math.isnan(known) else known
 
     def room(self, program: Program, lanes_per_pack: int) -> int:
         """Return how many runs of a pack are on the devices at once."""
@@ -145,7 +153,7 @@ class Programs:
         self._decided.add(program.number)
         pace = chosen.seconds_per_step
         if math.isnan(pace):
-            pace = self._seconds_per_step(compiled)
+            pace = self._pace[program.number] = self._seconds_per_step(compiled)
         ahead = len(program.runs) * self._made.grid.steps * pace
         return ahead > capacity.WORTH_MEASURING * max(compiled.compile_seconds, capacity.COMPILE_SECONDS)
 
@@ -196,7 +204,8 @@ class Programs:
             steps = 1
             while True:
                 began = time.perf_counter()
-                jax.block_until_ready(lanes.train(0, steps))
+                with self._watch.call(f"timing {steps} steps of a chunk", 0.0):
+                    jax.block_until_ready(lanes.train(0, steps))
                 spent = time.perf_counter() - began
                 if spent >= PROBE_SECONDS / 4 or steps == size.segment:
                     break
@@ -204,7 +213,8 @@ class Programs:
             times: list[float] = [spent]
             while sum(times) < PROBE_SECONDS and len(times) < 5:
                 began = time.perf_counter()
-                jax.block_until_ready(lanes.train(0, steps))
+                with self._watch.call(f"timing {steps} steps of a chunk", 0.0):
+                    jax.block_until_ready(lanes.train(0, steps))
                 times.append(time.perf_counter() - began)
         return min(times) / steps / runs
 

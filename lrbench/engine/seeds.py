@@ -14,7 +14,7 @@ import jax
 import numpy as np
 from jaxtyping import Int, UInt32
 
-from lrbench.engine import devices
+from lrbench.engine import decompositions, devices
 from lrbench.problems._problem import Problem
 
 _INIT, _NOISE, _ORDER = range(3)
@@ -25,8 +25,16 @@ class Initial:
 
     def __init__(self, problem: Problem) -> None:
         """Nothing is computed until a seed is asked for."""
-        self._init = jax.jit(lambda data: jax.tree.map(jax.numpy.asarray, problem.init(key(data))))
+        self._problem = problem
         self._known: dict[int, Any] = {}
+
+    @cached_property
+    def _init(self) -> Any:
+        def drawn(data: jax.Array) -> Any:
+            return jax.tree.map(jax.numpy.asarray, self._problem.init(key(data)))
+
+        platform = jax.default_backend()
+        return decompositions.compile_program(drawn, _words(0, _INIT), platform=platform)[0]
 
     @cached_property
     def shapes(self) -> Any:

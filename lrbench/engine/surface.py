@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from lrbench.engine import seeds
+from lrbench.engine import decompositions, seeds
 from lrbench.problems._problem import Problem
 
 POINTS = 81
@@ -39,5 +39,7 @@ def surface(problem: Problem) -> Surface:
         return problem.evaluation_loss(at, state, data, key)
 
     points = jnp.asarray(np.stack(np.meshgrid(first, second), axis=-1).reshape(-1, 2), flat[0].dtype)
-    found = jax.jit(jax.vmap(loss))(points)
+    platform = jax.default_backend()
+    each, _ = decompositions.compile_program(jax.vmap(loss), points, platform=platform)
+    found = each(points)
     return Surface(first, second, np.asarray(found, np.float64).reshape(POINTS, POINTS))

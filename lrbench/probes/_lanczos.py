@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jax.flatten_util import ravel_pytree
+from jax.scipy.linalg import eigh_tridiagonal
 from jaxtyping import Array, Float, PyTree
 
 ITERATIONS = 24
@@ -59,8 +60,15 @@ def largest(
     unit = start / jnp.sqrt(jnp.sum(jnp.square(start)))
     begin = unit, jnp.zeros_like(unit), zero, zero - 1, zero, jnp.bool_(True)
     _, (rows, beside) = lax.scan(iterate, begin, None, iterations)
-    matrix = jnp.diag(rows) + jnp.diag(beside[:-1], 1) + jnp.diag(beside[:-1], -1)
-    finite = jnp.isfinite(matrix).all()
-    # Where a number is not finite, LAPACK might not come to an end.
-    found = jnp.linalg.eigvalsh(jnp.where(finite, matrix, 0))[-1]
-    return jnp.where(finite, found, jnp.nan)
+    finite = jnp.isfinite(rows).all() & jnp.isfinite(beside).all()
+    last = iterations - 1, iterations - 1
+    # By bisection, in XLA itself: LAPACK's solvers of a batch of matrices share a pool of threads with the program that
+    # calls them, and may wait for one another.
+    found = eigh_tridiagonal(
+        jnp.where(finite, rows, 0),
+        jnp.where(finite, beside[:-1], 0),
+        eigvals_only=True,
+        select="i",
+        select_range=last,
+    )
+    return jnp.where(finite, found[0], jnp.nan)
