@@ -45,7 +45,7 @@ def query(opened: Tables, sql: str) -> pd.DataFrame:
         raise DataError("query needs DuckDB; get it with: pip install 'lrbench[query]'") from error
     names = tables(opened.folder)
     with contextlib.ExitStack() as stack:
-        files = {name: stack.enter_context(_open(opened, name)) for name in names}
+        files = {name: stack.enter_context(opened.open(f"{name}.parquet")) for name in names}
         connection = stack.enter_context(duckdb.connect(":memory:", config=_CLOSED))
         for name, file in files.items():
             connection.register(name, _dataset(file, opened.folder / f"{name}.parquet"))
@@ -106,14 +106,6 @@ def _cell(value: Any) -> str:
         return ""
     written = f"{value:.6g}" if isinstance(value, float) else " ".join(str(value).split())
     return written if len(written) <= MOST_CHARACTERS else written[: MOST_CHARACTERS - 1] + "…"
-
-
-def _open(opened: Tables, name: str) -> BufferedReader:
-    path = opened.folder / f"{name}.parquet"
-    try:
-        return opened.open(path.name)
-    except OSError as error:
-        raise StoreError(f"{path}: cannot be read: {error.strerror or error}") from error
 
 
 def _dataset(file: BufferedReader, path: Path) -> pyarrow.dataset.Dataset:
