@@ -51,8 +51,9 @@ def _slurm() -> Iterator[Any]:
 def _sbatch(monkeypatch: pytest.MonkeyPatch) -> None:
     """A command that takes jobs, and does nothing with them."""
     Path("bin").mkdir()
-    Path("bin/sbatch").write_text("#!/bin/sh\necho Submitted batch job 1\n")
-    Path("bin/sbatch").chmod(0o755)
+    for name in ("sbatch", "srun"):  # submitit looks for srun too
+        Path("bin", name).write_text("#!/bin/sh\necho Submitted batch job 1\n")
+        Path("bin", name).chmod(0o755)
     monkeypatch.setenv("PATH", f"{Path('bin').resolve()}{os.pathsep}{os.environ['PATH']}")
 
 
