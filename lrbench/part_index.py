@@ -80,10 +80,10 @@ def stamps(results: Path) -> Stamps:
     """Return the size and the time of change of every part of a results folder, by its folder and its name.
 
     Raises:
-        StoreError: if a part or a folder of parts is a link, or cannot be read.
+        StoreError: if a part or a folder of parts is a link, or cannot be read: its parts would be trained again.
     """
     parts = inside.path(results, "parts")
-    if not parts.is_dir():
+    if not os.path.lexists(parts):
         return {}
     found, folders = _stamps(parts)
     return {parts: found} | {parts / name: _stamps(parts / name)[0] for name in folders}
@@ -164,7 +164,9 @@ def _stamps(folder: Path) -> tuple[dict[str, Stamp], list[str]]:
     except FileNotFoundError:
         return {}, []
     except OSError as error:
-        raise StoreError(f"{folder}: cannot be read: {error.strerror or error}") from error
+        raise StoreError(
+            f"{folder}: cannot be read: {error.strerror}; make a folder of it that you may read, or start anew with --fresh"
+        ) from error
     return found, folders
 
 

@@ -386,6 +386,12 @@ def test_a_mutated_manifest_is_one_line(folder: Path) -> None:
     check(folder, [*[text for text in some if text not in fit], fit[0], *RAW])
 
 
+def test_parts_that_are_no_folder_are_one_line(folder: Path) -> None:
+    shutil.rmtree(folder / "parts")
+    (folder / "parts").touch()
+    assert all(refused(*do(command)) for command in ("status", "report", "run"))
+
+
 @pytest.mark.parametrize("key", ["grid", "problems", "thresholds", "objectives", "schedules", "study"])
 def test_a_manifest_may_lack_a_key(folder: Path, key: str) -> None:
     manifest = json.loads((folder / MANIFEST).read_text())
