@@ -84,6 +84,8 @@ def stamps(results: Path) -> Stamps:
             be trained again.
     """
     parts = inside.path(results, "parts")
+    if not os.path.lexists(parts):
+        return {}
     found, folders = _stamps(parts)
     return {parts: found} | {parts / name: _stamps(parts / name)[0] for name in folders}
 

@@ -80,7 +80,7 @@ def _selected(opened: Tables, sql: str, timeout: float, *, alone: bool = False) 
     names = tables(opened.folder)
     limits: dict[str, Any] = {"memory_limit": f"{machine.memory().free // 2**21}MiB"}
     with contextlib.ExitStack() as stack:
-        files = {name: stack.enter_context(_open(opened, name)) for name in names}
+        files = {name: stack.enter_context(opened.open(f"{name}.parquet")) for name in names}
         connection = stack.enter_context(duckdb.connect(":memory:", config=_CLOSED | limits))
         for name, file in files.items():
             connection.register(name, _dataset(file, opened.folder / f"{name}.parquet"))
@@ -157,14 +157,6 @@ def _cell(value: Any) -> str:
         f"{value:.6g}" if isinstance(value, float) else " ".join(str(value)[: 10 * MOST_CHARACTERS].split())
     )
     return written if len(written) <= MOST_CHARACTERS else written[: MOST_CHARACTERS - 1] + "…"
-
-
-def _open(opened: Tables, name: str) -> BufferedReader:
-    path = opened.folder / f"{name}.parquet"
-    try:
-        return opened.open(path.name)
-    except OSError as error:
-        raise StoreError(f"{path}: cannot be read: {error.strerror or error}") from error
 
 
 def _dataset(file: BufferedReader, path: Path) -> pyarrow.dataset.Dataset:

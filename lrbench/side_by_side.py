@@ -141,6 +141,10 @@ def _objectives(first: Results, other: Results) -> dict[str, str]:
 def _keyed(results: Results, folder: int) -> pd.DataFrame:
     """The runs with what their line is, all parameters included, whether the study set them or not."""
     runs = results.runs
+    if "grid" not in results.manifest:
+        raise StoreError(
+            f"{results.folder}: its manifest.json names no grid; `lrbench run` with its study writes it anew"
+        )
     grid = Grid.from_dict(results.manifest["grid"])
     number = pd.Index(grid.run_ids.astype(str)).get_indexer(pd.Index(runs["run_id"]))
     kinds = zip((grid.problems, grid.optimizers, grid.schedules), grid.indices(number), strict=False)

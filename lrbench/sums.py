@@ -68,9 +68,17 @@ class Tables:
 
         Raises:
             ChangedTable: if it is not what was written.
-            StoreError: if it is a link or no file.
-            OSError: if it is not there, or cannot be read.
+            StoreError: if it is a link or no file, or cannot be read.
+            FileNotFoundError: if it is not there.
         """
+        try:
+            return self._open(name)
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise StoreError(f"{self.folder / name}: cannot be read: {error.strerror or error}") from error
+
+    def _open(self, name: str) -> BufferedReader:
         file = inside.opened(self.folder, name)
         try:
             while changed := self._changed(file, name):

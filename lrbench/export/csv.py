@@ -8,6 +8,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from lrbench import spreadsheet
+from lrbench.errors import StoreError
 from lrbench.query import tables
 from lrbench.results import Results
 
@@ -18,13 +19,25 @@ def csv(results: Results, folder: Path) -> str:
     Args:
         results: of any number of runs; a table is never in memory as a whole.
         folder: gets `<table>.csv` for each.
+
+    Raises:
+        StoreError: if a table cannot be read.
     """
     names = tables(results.folder)
     for name in names:
-        with results.tables.open(f"{name}.parquet") as table, pq.ParquetFile(table) as file:
-            written = spreadsheet.plain(file.schema_arrow.empty_table()).schema
-            options = pyarrow.csv.WriteOptions(quoting_style="needed")
-            with pyarrow.csv.CSVWriter(folder / f"{name}.csv", written, write_options=options) as sink:
-                for batch in file.iter_batches():
-                    sink.write(spreadsheet.plain(batch))
+        try:
+            _write(results, name, folder)
+        except ValueError as error:  # what Arrow says of damage
+            raise StoreError(
+                f"{results.folder / name}.parquet: cannot be read ({error}); `lrbench report {results.folder}` makes it anew"
+            ) from error
     return f"{len(names)} tables: {', '.join(names)}"
+
+
+def _write(results: Results, name: str, folder: Path) -> None:
+    with results.tables.open(f"{name}.parquet") as table, pq.ParquetFile(table) as file:
+        written = spreadsheet.plain(file.schema_arrow.empty_table()).schema
+        options = pyarrow.csv.WriteOptions(quoting_style="needed")
+        with pyarrow.csv.CSVWriter(folder / f"{name}.csv", written, write_options=options) as sink:
+            for batch in file.iter_batches():
+                sink.write(spreadsheet.plain(batch))
