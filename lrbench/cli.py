@@ -100,7 +100,7 @@ def run(
         fresh=fresh,
         report=not no_report,
         profile=profile,
-        listener=listener(quiet, context.obj),
+        listener=listener(quiet, context.ensure_object(Interrupt)),
     )
     _print_answer(done.results.folder)
     _print_written(done.results.folder, pictures=not no_report)
@@ -133,7 +133,7 @@ def find(
         devices=_count(devices),
         overrides=overrides or (),
         trust=trust,
-        listener=listener(quiet, context.obj),
+        listener=listener(quiet, context.ensure_object(Interrupt)),
     )
     if not done.results.finders.empty:
         _print(text(done.results))
@@ -192,7 +192,7 @@ def report(context: typer.Context, folder: Folder) -> None:
     from lrbench.progress import listener
     from lrbench.store import Store
 
-    rebuild(Store(folder), listener=listener(False, context.obj))
+    rebuild(Store(folder), listener=listener(False, context.ensure_object(Interrupt)))
     _print_written(folder, pictures=True)
 
 
@@ -252,7 +252,7 @@ def experiment(
             out,
             overrides=overrides or (),
             devices=_count(devices),
-            listener=listener(quiet, context.obj),
+            listener=listener(quiet, context.ensure_object(Interrupt)),
         )
     except Unfinished as error:
         _print_failures(error.finished)
@@ -302,7 +302,7 @@ def main(interrupt: Interrupt | None = None) -> None:
     """
     try:
         _check_arguments()
-        code = app(standalone_mode=False, obj=interrupt or Interrupt())
+        code = app(standalone_mode=False, obj=interrupt)
     except _UsageError as error:
         if not sys.argv[1:]:
             error.show()

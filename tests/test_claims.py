@@ -311,7 +311,7 @@ def lrbench(*words: str) -> tuple[int, str, str]:
 
 def test_a_study_of_parts_from_end_to_end(monkeypatch: pytest.MonkeyPatch) -> None:
     # The plots of each part are those of any study, which other tests draw.
-    monkeypatch.setattr(pipeline, "write_pictures", lambda results: [])
+    monkeypatch.setattr(pipeline, "write_pictures", lambda results, check: [])
     Path("small.toml").write_text(STUDY)
     code, out, err = lrbench("run", "small.toml", "--out", "here", "--no-report")
     assert code == 0, err

@@ -249,7 +249,7 @@ def test_every_block_runs(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyP
     """A page is one session, in one folder, from its first block to its last."""
     monkeypatch.syspath_prepend(tmp_path)
     # Drawing takes seconds for each study, and other tests draw every plot and page.
-    monkeypatch.setattr(pipeline, "write_pictures", lambda results: [])
+    monkeypatch.setattr(pipeline, "write_pictures", lambda results, check: [])
     names: dict[str, object] = {"__name__": "__docs__"}
     printed = ""
     jax.config.update("jax_numpy_rank_promotion", "allow")  # a reader has the default

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import jax
@@ -190,18 +191,20 @@ class Engine:
             KeyboardInterrupt: if training ended early; what was trained is kept, if that is worth it.
             ProblemError: if a user's function raises or returns something unfit, or one run alone does not fit.
         """
+        key = checkpoint.key(self.study, self.grid, pack) if keeper else {}
+        begin = partial(_Piece, keeper, key=key, stopping=stopping)
         with self.watch.pack(f"{self.name(self.grid.programs[pack.program])} (pack {pack.pack_id})"):
-            return self._in_pieces(pack, lanes_per_pack, progress, keeper)
+            return self._in_pieces(pack, lanes_per_pack, progress, begin)
 
     def _in_pieces(
-        self, pack: Pack, lanes_per_pack: int, progress: Progress | None, keeper: Keeper | None
+        self, pack: Pack, lanes_per_pack: int, progress: Progress | None, begin: Callable[[int], _Piece]
     ) -> Curves:
+        """Train a pack piece by piece; `begin` gives the piece that starts at a run of it."""
         program = self.grid.programs[pack.program]
-        key = checkpoint.key(self.study, self.grid, pack) if keeper else {}
         pieces: list[Curves] = []
         done = 0
         while done < len(pack.runs):
-            piece = _Piece(keeper, done, key, stopping)
+            piece = begin(done)
             kept = piece.load(self.programs.room(program, lanes_per_pack))
             if kept is not None and kept.runs < len(pack.runs) - done:
                 self.programs.limit(program, kept.runs)
