@@ -147,6 +147,11 @@ def _keyed(results: Results, folder: int) -> pd.DataFrame:
         )
     grid = Grid.from_dict(results.manifest["grid"])
     number = pd.Index(grid.run_ids.astype(str)).get_indexer(pd.Index(runs["run_id"]))
+    if (number < 0).any():
+        raise StoreError(
+            f"{results.folder}: the runs of its tables are not those of its manifest.json; `lrbench run` with its study makes "
+            "both anew"
+        )
     kinds = zip((grid.problems, grid.optimizers, grid.schedules), grid.indices(number), strict=False)
     keys = [np.array([_key(variant) for variant in variants], dtype=object)[at] for variants, at in kinds]
     kept = runs[["run_id", "problem", "learning_rate", "seed", "status", *_LOSSES]]

@@ -146,7 +146,6 @@ class TestCluster:
     ) -> None:
         import tomli_w
 
-        many = many | {"launcher": {"ray": {"address": cluster.address}}}
         (tmp_path / "many.toml").write_text(tomli_w.dumps(many))
         out = _folder(tmp_path / "out", lanes=1)
         command = [
@@ -157,6 +156,8 @@ class TestCluster:
             "many.toml",
             "--launcher",
             "ray",
+            "--set",
+            f"launcher.ray.address={cluster.address}",
             "--out",
             str(out),
         ]
