@@ -23,11 +23,12 @@ import numpy as np
 
 from benchmarks.pictures import save
 from benchmarks.table import FOLDER, ROOT, Row, clean_environment, compare, is_quick, publish, show
-from lrbench import study, tables
+from lrbench import tables
 from lrbench.analysis import Thresholds
-from lrbench.grid import Grid, of_study
 from lrbench.part_file import Part
 from lrbench.store import Store
+from lrbench.study import spec
+from lrbench.study.grid import Grid, of_study
 
 if TYPE_CHECKING:
     from lrbench.engine.pack import Curves
@@ -65,7 +66,7 @@ def measure(quick: bool) -> Costs:
     steps = 20 if quick else 100
     asked = {"name": "model", "steps": steps, "seeds": 2, "problem": "digits_mlp", "optimizer": "adam"}
     rates = {"min": 1e-5, "max": 1.0, "num": 64 if quick else LANES // 2}
-    wanted = study.check({**asked, "learning_rate": rates}, "model", trust=False)
+    wanted = spec.check({**asked, "learning_rate": rates}, "model", trust=False)
     grid = of_study(wanted)
     engine = Engine(wanted, grid)
     (pack,) = grid.packs([LANES])
@@ -76,7 +77,7 @@ def measure(quick: bool) -> Costs:
     sizes = []
     for packs in (2, 4) if quick else (20, 80):
         changes = {"seeds": SEEDS, "learning_rate": rates | {"num": packs * runs // SEEDS}}
-        sizes.append(_tables(of_study(study.check(asked | changes, "model", trust=False)), curves))
+        sizes.append(_tables(of_study(spec.check(asked | changes, "model", trust=False)), curves))
     (few, _, less), (many, writing, more) = sizes
     code = "import jax, lrbench.engine.pack; jax.devices()"
     environment = clean_environment(PYTHONPATH=str(ROOT))

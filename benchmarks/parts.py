@@ -21,11 +21,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from benchmarks.table import Row, compare, is_quick, publish, show
-from lrbench import manifest, study, tables
+from lrbench import manifest, tables
 from lrbench.analysis import Thresholds
-from lrbench.grid import Grid, of_study
 from lrbench.part_file import Part
 from lrbench.store import Store
+from lrbench.study import spec
+from lrbench.study.grid import Grid, of_study
 
 FLUSHED = 1_000
 SEEDS, RATES = 5, 100
@@ -74,7 +75,7 @@ def grid(size: Size) -> Grid:
         "optimizer": {"name": "sgd", "momentum": [place / optimizers for place in range(optimizers)]},
         "learning_rate": {"min": 1e-5, "max": 10.0, "num": RATES},
     }
-    return of_study(study.check(asked, "parts", trust=False))
+    return of_study(spec.check(asked, "parts", trust=False))
 
 
 def write(store: Store, whole: Grid, size: Size) -> float:

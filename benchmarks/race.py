@@ -34,7 +34,7 @@ class Outcome(NamedTuple):
 
 def studies(quick: bool) -> dict[str, dict[str, Any]]:
     """The studies by what they are called in the table."""
-    text = (ROOT / "lrbench" / "studies" / "quickstart.toml").read_text(encoding="utf-8")
+    text = (ROOT / "lrbench" / "study" / "built_in" / "quickstart.toml").read_text(encoding="utf-8")
     quickstart = tomllib.loads(text)
     if quick:
         quickstart |= {"steps": 60, "evaluate_every": 10}

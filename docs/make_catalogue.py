@@ -7,8 +7,8 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
-from lrbench import catalog
-from lrbench.catalog import REQUIRED, Entry, Parameter
+from lrbench.study import catalog
+from lrbench.study.catalog import REQUIRED, Entry, Parameter
 
 PAGE = Path(__file__).with_name("catalogue.md")
 _HEAD = """\
@@ -94,7 +94,7 @@ def _toml(value: object) -> str:
 def _studies() -> Iterator[str]:
     yield "## Studies\n\n`lrbench list studies NAME` prints the file of a built-in study, ready to be copied and changed.\n"
     for name in catalog.names("study"):
-        text = (catalog.HERE / "studies" / f"{name}.toml").read_text(encoding="utf-8")
+        text = (catalog.STUDIES / f"{name}.toml").read_text(encoding="utf-8")
         first = text.split("\n", 1)[0]
         about = first.removeprefix("# ") if first.startswith("# ") else str(tomllib.loads(text)["name"])
         yield f"- `{name}`: {about}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import lrbench as lb
-from lrbench import study
+from lrbench.study import spec
 
 PICTURE = Path(__file__).parent / "images" / "schedules.png"
 
@@ -14,7 +14,7 @@ if __name__ == "__main__":
     results = lb.sweep(
         "digits_softmax",
         optimizers="sgd",
-        schedules=study.read("schedules").table(Path())["schedule"],
+        schedules=spec.read("schedules").table(Path())["schedule"],
         learning_rates=[3.0, 10.0, 30.0],
         seeds=4,
         steps=400,

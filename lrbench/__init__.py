@@ -13,29 +13,29 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lrbench import problems
-    from lrbench.choice import Optimizer, Schedule
     from lrbench.errors import LrbenchError
-    from lrbench.learning_rates import logspace
-    from lrbench.needs import asks, evaluated_at
     from lrbench.pipeline import run, sweep
     from lrbench.problems import Data, Problem, problem
     from lrbench.range_test import find
     from lrbench.results import Results, load
     from lrbench.side_by_side import compare
+    from lrbench.study.choice import Optimizer, Schedule
+    from lrbench.study.learning_rates import logspace
+    from lrbench.study.requires import asks, evaluated_at
 
 _PLACES = {
     "Data": "problems",
     "LrbenchError": "errors",
-    "Optimizer": "choice",
+    "Optimizer": "study.choice",
     "Problem": "problems",
     "Results": "results",
-    "Schedule": "choice",
-    "asks": "needs",
+    "Schedule": "study.choice",
+    "asks": "study.requires",
     "compare": "side_by_side",
-    "evaluated_at": "needs",
+    "evaluated_at": "study.requires",
     "find": "range_test",
     "load": "results",
-    "logspace": "learning_rates",
+    "logspace": "study.learning_rates",
     "problem": "problems",
     "problems": "problems",
     "run": "pipeline",

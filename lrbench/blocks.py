@@ -19,7 +19,7 @@ import pandas as pd
 import pyarrow as pa
 from jaxtyping import Bool, Int
 
-from lrbench.grid import Grid
+from lrbench.study.grid import Grid
 
 BLOCK_RUNS = 250_000
 """The most runs of a block, unless a line alone has more."""

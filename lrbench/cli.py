@@ -158,8 +158,8 @@ def plan(
     ] = None,
 ) -> None:
     """Print programs, packs, bytes per lane and an estimate of the time, before anything is run."""
-    from lrbench.parts import read
     from lrbench.plan import plan as made
+    from lrbench.study.parts import read
 
     _print(made(read(study, overrides or (), trust=trust), _count(devices), launcher, nodes))
 

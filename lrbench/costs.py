@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from lrbench.engine.pack import Engine
-    from lrbench.grid import Pack
+    from lrbench.study.grid import Pack
 
 STEP_SECONDS = 3e-6
 """What a step of a small model costs beside its matrix products."""

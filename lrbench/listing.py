@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 import tomllib
 
-from lrbench import catalog
-from lrbench.catalog import REQUIRED, Entry, Parameter
 from lrbench.errors import StudyError
+from lrbench.study import catalog
+from lrbench.study.catalog import REQUIRED, Entry, Parameter
 
 _STUDY = "study"
 _GIVEN = dict.fromkeys(("problem", "optimizer", "schedule"), " (a list of values is an axis of the grid)") | {
@@ -36,7 +36,7 @@ def listing(kind: str | None = None, name: str | None = None) -> str:
     if name is None:
         return _names(singular)
     if singular == _STUDY:
-        from lrbench.study import find
+        from lrbench.study.spec import find
 
         return find(name).read_text(encoding="utf-8").rstrip()
     return _entry(catalog.get(singular, name))
@@ -51,7 +51,7 @@ def _names(kind: str) -> str:
 
 def _summary(kind: str, name: str) -> str:
     if kind == _STUDY:
-        text = (catalog.HERE / "studies" / f"{name}.toml").read_text(encoding="utf-8")
+        text = (catalog.STUDIES / f"{name}.toml").read_text(encoding="utf-8")
         table = tomllib.loads(text)
         first = text.split("\n", 1)[0].removeprefix("# ")
         return first if text.startswith("# ") else str(table["name"])

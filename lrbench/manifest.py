@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lrbench import catalog, machine
-from lrbench.grid import Grid, Pack, Variant
+from lrbench import machine
 from lrbench.store import Store
+from lrbench.study import catalog
+from lrbench.study.grid import Grid, Pack, Variant
 
 if TYPE_CHECKING:
     from lrbench.engine.pack import Engine

@@ -15,16 +15,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lrbench import catalog, grid, inside, lock, parts, several, study
+from lrbench import inside, lock, several
 from lrbench import manifest as manifests
 from lrbench.errors import StoreError, StudyError
-from lrbench.grid import Grid, Pack
 from lrbench.objects import Objects
 from lrbench.part_file import DamagedPart
-from lrbench.parts import Parts
 from lrbench.results import MOST_ROWS, MOST_RUNS, Results, remove_pictures, too_many, write_pictures
 from lrbench.store import MANIFEST, Store
-from lrbench.study import Study
+from lrbench.study import catalog, grid, parts, spec
+from lrbench.study.grid import Grid, Pack
+from lrbench.study.parts import Parts
+from lrbench.study.spec import Study
 from lrbench.sums import SURFACES
 from lrbench.work import Bench, Outcome, Work, this_process
 
@@ -390,7 +391,7 @@ def sweep(
         "learning_rate": axes.pop("") | axes,
         **more,
     }
-    checked = study.check(table, "sweep", trust=True)
+    checked = spec.check(table, "sweep", trust=True)
     if out is not None:
         return run(checked, out, report=report)
     place = tempfile.mkdtemp(prefix="lrbench-")

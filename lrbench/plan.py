@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lrbench import catalog, costs, grid
+from lrbench import costs
 from lrbench.costs import Cost
 from lrbench.errors import StudyError
-from lrbench.grid import Grid, Program
-from lrbench.parts import Parts
-from lrbench.study import Study
+from lrbench.study import catalog, grid
+from lrbench.study.grid import Grid, Program
+from lrbench.study.parts import Parts
+from lrbench.study.spec import Study
 from lrbench.tabulate import aligned
 
 if TYPE_CHECKING:

@@ -8,13 +8,14 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lrbench import pipeline, study
+from lrbench import pipeline
 from lrbench.analysis import label, rate_text, suggestions
 from lrbench.analysis.finders import LOSS, RANGE_TEST
 from lrbench.errors import StudyError
 from lrbench.pipeline import Finished, Listener
 from lrbench.results import Results, write_plot
-from lrbench.study import Study
+from lrbench.study import spec
+from lrbench.study.spec import Study
 from lrbench.tabulate import aligned
 
 LONGEST_NAME = 64
@@ -31,7 +32,7 @@ def find(
 
     >>> study = {"name": "line", "steps": 100, "seeds": 1, "problem": "house_prices", "optimizer": "sgd",
     ...          "learning_rate": {"min": 1e-3, "max": 10, "num": 5}}
-    >>> results = find(study, "results/line_find")  # doctest: +SKIP
+    >>> results = find(spec, "results/line_find")  # doctest: +SKIP
     >>> results.finders[["rule", "suggestion"]]  # doctest: +SKIP
     """
     return execute(asked, out, **more).results
@@ -59,7 +60,7 @@ def execute(
     Raises:
         StudyError: if the study has one rate alone, or named rates; and all that a run raises.
     """
-    wanted = study.read(asked, overrides, trust=trust)
+    wanted = spec.read(asked, overrides, trust=trust)
     try:
         tests = of_study(wanted)
     except StudyError as error:
@@ -95,7 +96,7 @@ def of_study(wanted: Study) -> Study:
         "objective": wanted.objective,
         **keys(rates[0], rates[-1]),
     }
-    return study.check(table, wanted.name, trust=True)
+    return spec.check(table, wanted.name, trust=True)
 
 
 def keys(low: float, high: float) -> dict[str, Any]:

@@ -15,9 +15,9 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from lrbench.errors import StoreError
-from lrbench.learning_rates import LARGEST as LARGEST_RATE
-from lrbench.learning_rates import LONGEST_AXIS, MOST_RUNS, SMALLEST
-from lrbench.study import MOST_EVALUATIONS, MOST_VARIANTS
+from lrbench.study.learning_rates import LARGEST as LARGEST_RATE
+from lrbench.study.learning_rates import LONGEST_AXIS, MOST_RUNS, SMALLEST
+from lrbench.study.spec import MOST_EVALUATIONS, MOST_VARIANTS
 
 SCHEMA_VERSION = 1
 LARGEST = 2**28

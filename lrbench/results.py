@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import pyarrow.parquet as pq
 
-from lrbench import catalog, inside
+from lrbench import inside
 from lrbench.errors import StoreError, path_of
 from lrbench.store import JOBS_LINKS, MANIFEST, Store
+from lrbench.study import catalog
 from lrbench.sums import Tables
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from typing import Any
 from lrbench import inside
 from lrbench import manifest as manifests
 from lrbench.errors import StoreError
-from lrbench.parts import Parts
 from lrbench.results import Results
 from lrbench.store import Store
+from lrbench.study.parts import Parts
 
 
 def check_folder(store: Store, wanted: Parts) -> None:

@@ -18,8 +18,8 @@ from lrbench.analysis.objective import best_final, losses
 from lrbench.analysis.paired import differences
 from lrbench.analysis.rates import cubes
 from lrbench.errors import StoreError
-from lrbench.grid import Grid, Variant
 from lrbench.results import Results, load
+from lrbench.study.grid import Grid, Variant
 from lrbench.tabulate import aligned
 
 CLOSE = 1e-3

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lrbench import grid, study
+from lrbench.study import grid, spec
 from lrbench.tabulate import aligned
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ def _engine(runs: int, steps: int) -> Engine:
         "optimizer": ["adam"],
         "learning_rate": {"min": 1e-4, "max": 1e-1, "num": runs},
     }
-    checked = study.read(table)
+    checked = spec.read(table)
     return Engine(checked, grid.of_study(checked))
 
 

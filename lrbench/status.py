@@ -10,10 +10,10 @@ import numpy as np
 
 from lrbench import inside, several
 from lrbench.errors import StoreError
-from lrbench.grid import Grid
 from lrbench.launchers import slurm
 from lrbench.plan import duration
 from lrbench.store import Store
+from lrbench.study.grid import Grid
 
 LATELY = 3600.0
 """The pace is that of the parts written in so many seconds before the last one."""

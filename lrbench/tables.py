@@ -21,10 +21,10 @@ from lrbench.analysis.objective import best_final, losses
 from lrbench.analysis.outcomes import median_line
 from lrbench.analysis.rates import best_rates
 from lrbench.blocks import Blocks, Dealing
-from lrbench.grid import Grid
 from lrbench.part_file import Part
 from lrbench.record import Failure
 from lrbench.store import Holding, Store
+from lrbench.study.grid import Grid
 
 BATCH_ROWS = 500_000
 """Parts are taken together up to so many rows of curves: reducing a small one alone costs ten times what reading it does."""

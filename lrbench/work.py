@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lrbench import costs, grid, identity
+from lrbench import costs
 from lrbench.errors import LaunchError
-from lrbench.grid import Pack
 from lrbench.objects import Objects
 from lrbench.part_file import Part, part_bytes
 from lrbench.store import Store
-from lrbench.study import Study
+from lrbench.study import grid, run_id
+from lrbench.study.grid import Pack
+from lrbench.study.spec import Study
 
 if TYPE_CHECKING:
     from lrbench.checkpoints import Folder
@@ -177,7 +178,7 @@ class Bench:
             LaunchError: if they are not those that the pack was made of.
         """
         run_ids: np.ndarray = self.engine.grid.run_ids[pack.runs]
-        if identity.pack_id(run_ids) != pack.pack_id:
+        if run_id.pack_id(run_ids) != pack.pack_id:
             raise LaunchError(
                 f"the code or data of {self.engine.study.name} on {platform.node()} differ from those where the study was "
                 "started; give every machine the same files and the same lrbench"

@@ -29,8 +29,8 @@ import pytest
 from hypothesis import settings
 
 from lrbench.engine.pack import Curves, Engine
-from lrbench.grid import of_study
-from lrbench.study import read
+from lrbench.study.grid import of_study
+from lrbench.study.spec import read
 
 # A shared machine stalls now and then; a slow example is no failure.
 settings.register_profile("lrbench", deadline=None)

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from lrbench import catalog
 from lrbench.problems._problem import Problem
+from lrbench.study import catalog
 
 _SMALL: dict[str, dict[str, Any]] = {
     "char_lstm": {"context": 8, "width": 8},

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lrbench import fingerprint
+from lrbench.study import fingerprint
 
 
 @dataclass(frozen=True)

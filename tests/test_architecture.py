@@ -60,7 +60,7 @@ def test_light_things_load_neither_jax_nor_pandas(code: str, tmp_path: Path) -> 
     "code",
     [
         "import lrbench.results, lrbench.tables, lrbench.analysis, lrbench.report",
-        "from lrbench import study, grid; grid.of_study(study.read('quickstart')).run_ids",
+        "from lrbench.study import grid, spec; grid.of_study(spec.read('quickstart')).run_ids",
     ],
 )
 def test_the_data_wing_and_the_grid_load_no_jax(code: str, tmp_path: Path) -> None:

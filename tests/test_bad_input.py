@@ -14,7 +14,7 @@ import pytest
 import lrbench as lb
 from lrbench.errors import DataError, ProblemError, StudyError
 from lrbench.problems import _tables
-from lrbench.study import read
+from lrbench.study.spec import read
 
 STUDY = """
 name = "x"

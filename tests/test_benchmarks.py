@@ -20,8 +20,8 @@ from benchmarks import gpu, overhead, pictures, process, race, scaling, table, t
 from benchmarks.peers import common
 from benchmarks.peers.jax_forms import jax_forms
 from benchmarks.peers.lrbench_engine import lrbench_engine
-from lrbench.grid import of_study
-from lrbench.study import read
+from lrbench.study.grid import of_study
+from lrbench.study.spec import read
 
 BESIDE = "other work took 4% of the cores"
 

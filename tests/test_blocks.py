@@ -19,11 +19,11 @@ from hypothesis import strategies as st
 import lrbench.places
 from lrbench import analysis, blocks, part_index, pipeline, sheet, tables
 from lrbench.analysis import Thresholds
-from lrbench.grid import Grid, of_study
 from lrbench.part_file import Part
 from lrbench.places import Places
 from lrbench.store import Store
-from lrbench.study import read
+from lrbench.study.grid import Grid, of_study
+from lrbench.study.spec import read
 
 OBJECTIVES = {"quadratic": "train_loss", "house_prices": "valid_loss", "digits_mlp": "valid_loss"}
 METRICS = ([], ["valid_loss", "valid_r2"], ["valid_loss", "valid_accuracy"], ["valid_loss", "valid_f1"])

@@ -17,8 +17,8 @@ from lrbench.engine import batch, capacity
 from lrbench.engine.capacity import Capacity, Memory
 from lrbench.engine.pack import Engine
 from lrbench.errors import ProblemError
-from lrbench.grid import of_study
-from lrbench.study import read
+from lrbench.study.grid import of_study
+from lrbench.study.spec import read
 
 
 @given(start=st.sampled_from([1, 2, 8, 64]), best=st.integers(-3, 9), most=st.sampled_from([64, 1024]))

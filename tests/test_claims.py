@@ -15,11 +15,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lrbench import claims, cli, parts, pipeline
+from lrbench import claims, cli, pipeline
 from lrbench.claims import basics, events, training
 from lrbench.claims.evidence import Evidence, Finding, NotMeasured, Part
 from lrbench.errors import StoreError, StudyError
 from lrbench.results import load
+from lrbench.study import parts
 from tests import frames
 
 RATES = [float(rate) for rate in np.logspace(-5, 1, 13)]

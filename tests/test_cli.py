@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from lrbench import catalog, cli
+from lrbench import cli
+from lrbench.study import catalog
 
 SMALL = [
     "--set",

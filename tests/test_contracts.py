@@ -11,10 +11,10 @@ import numpy as np
 import optax
 import pytest
 
-from lrbench import catalog
 from lrbench.engine import lane, seeds
 from lrbench.problems._problem import Problem
 from lrbench.schedules._shape import tabulate
+from lrbench.study import catalog
 from tests import examples
 from tests.golden import entries
 

@@ -13,8 +13,8 @@ ROOT = Path(__file__).parents[1]
 CODE = """
 import jax, numpy as np
 from lrbench.engine.pack import Engine
-from lrbench.grid import of_study
-from lrbench.study import read
+from lrbench.study.grid import of_study
+from lrbench.study.spec import read
 
 assert jax.local_device_count() == 8
 for rates, seeds, deterministic in [(3, 1, False), (7, 3, False), (7, 3, True)]:

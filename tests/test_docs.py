@@ -24,11 +24,12 @@ import pandas as pd
 import pytest
 
 import lrbench as lb
-from lrbench import catalog, cli, parts, pipeline
+from lrbench import cli, pipeline
 from lrbench.analysis import Thresholds, label
-from lrbench.grid import of_study
-from lrbench.learning_rates import LearningRates
-from lrbench.study import Study, read
+from lrbench.study import catalog, parts
+from lrbench.study.grid import of_study
+from lrbench.study.learning_rates import LearningRates
+from lrbench.study.spec import Study, read
 
 ROOT = Path(__file__).parents[1]
 PAGES = {

@@ -15,8 +15,8 @@ import lrbench as lb
 from lrbench.engine import batch, seeds
 from lrbench.engine.pack import Engine
 from lrbench.errors import LaunchError, ProblemError, StudyError
-from lrbench.grid import of_study
-from lrbench.study import read
+from lrbench.study.grid import of_study
+from lrbench.study.spec import read
 
 SMALL = {
     "name": "small",

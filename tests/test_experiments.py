@@ -11,11 +11,11 @@ from matplotlib.figure import Figure
 from typer.testing import CliRunner
 
 import lrbench as lb
-from lrbench import catalog, cli
-from lrbench import study as study_
+from lrbench import cli
 from lrbench.errors import StudyError
 from lrbench.experiments import _bench
 from lrbench.experiments._bench import Answer, Bench, Unfinished, perform
+from lrbench.study import catalog, spec
 from tests import examples
 
 STUDY = {
@@ -114,7 +114,7 @@ def test_runs_that_fail_are_exit_code_3(monkeypatch: pytest.MonkeyPatch) -> None
 
     def broken(study: object, *given: object, **more: object) -> object:
         vector = lb.problem(name="vector", init=lambda key: 0.0, loss=lambda w, b, k: [w, w])
-        study = study_.check({**STUDY, "problem": vector}, "study", trust=True)
+        study = spec.check({**STUDY, "problem": vector}, "study", trust=True)
         return execute(study, *given, **more)  # type: ignore[arg-type]
 
     monkeypatch.setattr(_bench, "execute", broken)

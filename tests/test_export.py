@@ -15,10 +15,11 @@ import pyarrow.csv
 import pytest
 
 import lrbench as lb
-from lrbench import catalog, cli
+from lrbench import cli
 from lrbench.errors import DataError, StoreError, StudyError
 from lrbench.export import _runs
 from lrbench.store import Store
+from lrbench.study import catalog
 from tests import frames
 
 HOSTILE = "=1+1|a/../b"

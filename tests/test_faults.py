@@ -36,11 +36,11 @@ import lrbench as lb
 from lrbench import checkpoints, cli, lock, pipeline, store
 from lrbench.engine.pack import Curves, Engine
 from lrbench.errors import LrbenchError, StoreError, StudyError
-from lrbench.grid import Grid, of_study
 from lrbench.part_file import DamagedPart
 from lrbench.plan import plan
 from lrbench.store import Store
-from lrbench.study import read
+from lrbench.study.grid import Grid, of_study
+from lrbench.study.spec import read
 
 # ---- half a pack ----
 

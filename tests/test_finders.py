@@ -28,10 +28,10 @@ from lrbench.analysis.finders import (
 )
 from lrbench.engine.pack import Engine
 from lrbench.errors import StudyError
-from lrbench.grid import of_study
 from lrbench.pipeline import rebuild
 from lrbench.store import Store
-from lrbench.study import check
+from lrbench.study.grid import of_study
+from lrbench.study.spec import check
 from tests import frames
 
 RATES = np.logspace(-4, 1, 101)  # 20 to a decade

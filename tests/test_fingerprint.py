@@ -18,10 +18,10 @@ import optax
 import pytest
 
 import lrbench as lb
-from lrbench import fingerprint
 from lrbench.errors import LrbenchError
-from lrbench.grid import of_study
-from lrbench.study import read
+from lrbench.study import fingerprint
+from lrbench.study.grid import of_study
+from lrbench.study.spec import read
 from tests import kinds_of_code
 from tests.kinds_of_code import KINDS
 

@@ -19,10 +19,11 @@ import pytest
 import tomli_w
 
 import lrbench as lb
-from lrbench import catalog, cli, pipeline, sums
+from lrbench import cli, pipeline, sums
 from lrbench.errors import StoreError
 from lrbench.results import Results
 from lrbench.store import MANIFEST, Store
+from lrbench.study import catalog
 
 STUDY = {"name": "foreign", "steps": 4, "seeds": 2, "problem": ["quadratic"], "optimizer": ["sgd", "adam"]}
 STUDY |= {"learning_rate": {"values": [0.1, 1.0]}, "probes": [], "lanes_per_chunk": 2}

@@ -20,10 +20,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lrbench.errors import DataError, StudyError
-from lrbench.grid import of_study
-from lrbench.learning_rates import LONGEST_AXIS, MOST_RUNS
 from lrbench.problems import _tables
-from lrbench.study import DEEPEST, MOST_EVALUATIONS, MOST_VARIANTS, read
+from lrbench.study.grid import of_study
+from lrbench.study.learning_rates import LONGEST_AXIS, MOST_RUNS
+from lrbench.study.spec import DEEPEST, MOST_EVALUATIONS, MOST_VARIANTS, read
 
 FACTOR = float(os.environ.get("LRBENCH_FUZZ", "1"))
 """How many times the usual number of mutations; they are the same ones in every run."""

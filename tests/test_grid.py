@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lrbench import catalog, grid
-from lrbench.choice import Choice
-from lrbench.study import read
+from lrbench.study import catalog, grid
+from lrbench.study.choice import Choice
+from lrbench.study.spec import read
 
 
 def _grid(**changes: Any) -> grid.Grid:
@@ -51,7 +51,7 @@ def test_run_ids_do_not_hang_on_the_rest_of_the_study() -> None:
 
 
 def test_run_ids_are_the_same_in_another_process() -> None:
-    code = "from lrbench import grid, study;print(grid.of_study(study.read('quickstart')).run_ids[7])"
+    code = "from lrbench.study import grid, spec;print(grid.of_study(spec.read('quickstart')).run_ids[7])"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == str(grid.of_study(read("quickstart")).run_ids[7])
 
@@ -67,7 +67,7 @@ def test_an_order_of_named_rates_is_no_identity() -> None:
 
 
 def test_a_million_runs_have_a_million_run_ids() -> None:
-    from lrbench.identity import pack_id, run_ids
+    from lrbench.study.run_id import pack_id, run_ids
 
     rates = {"": [0.1, 0.2], "output": np.geomspace(1e-3, 1, 1000).tolist()}
     ids = run_ids([["p"], ["a", "b"], ["s"]], rates, range(250), "")

@@ -24,9 +24,9 @@ from jax.sharding import NamedSharding as Sharding
 import lrbench as lb
 from lrbench.engine import batch, decompositions, watch
 from lrbench.engine.pack import Engine
-from lrbench.grid import of_study
 from lrbench.optimizers.layerwise import galore
-from lrbench.study import read
+from lrbench.study.grid import of_study
+from lrbench.study.spec import read
 
 ROOT = Path(__file__).parents[1]
 

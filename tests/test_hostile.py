@@ -16,10 +16,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from lrbench import machine, toml
+from lrbench import machine
 from lrbench.errors import DataError, StudyError
 from lrbench.problems import _files, _tables, _text
-from lrbench.study import read
+from lrbench.study import toml
+from lrbench.study.spec import read
 from tests.test_limits import STUDY, TABLE, refused
 
 

@@ -14,14 +14,15 @@ import pandas as pd
 import pytest
 
 import lrbench as lb
-from lrbench import catalog, machine, parts
+from lrbench import machine
 from lrbench.analysis import ranks
 from lrbench.errors import DataError, LaunchError, StoreError, StudyError, escaped
 from lrbench.interrupt import Interrupt
 from lrbench.launchers import slurm
 from lrbench.progress import Bar, Plain
 from lrbench.store import Store
-from lrbench.study import read
+from lrbench.study import catalog, parts
+from lrbench.study.spec import read
 from lrbench.tabulate import aligned
 from tests.test_docs import lrbench
 

@@ -13,10 +13,10 @@ import pytest
 import lrbench as lb
 from lrbench import pipeline
 from lrbench.errors import StoreError
-from lrbench.grid import of_study
 from lrbench.record import SCHEMA_VERSION
 from lrbench.store import MANIFEST, Store
-from lrbench.study import read
+from lrbench.study.grid import of_study
+from lrbench.study.spec import read
 from tests.test_docs import lrbench
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -16,8 +16,8 @@ import optax
 import pytest
 
 import lrbench as lb
-from lrbench import catalog
 from lrbench.engine import lane, made, seeds
+from lrbench.study import catalog
 from tests.golden import entries
 
 STEPS = 6

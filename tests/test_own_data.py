@@ -12,9 +12,9 @@ import pytest
 
 from lrbench import pipeline
 from lrbench.errors import DataError, StoreError, StudyError
-from lrbench.grid import of_study
 from lrbench.problems import _tables, own_data
-from lrbench.study import read
+from lrbench.study.grid import of_study
+from lrbench.study.spec import read
 from tests.test_docs import lrbench
 
 HOUSES = "area,city,garden,price\n" + "".join(

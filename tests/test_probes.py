@@ -15,16 +15,16 @@ import pytest
 from jax.flatten_util import ravel_pytree
 
 import lrbench as lb
-from lrbench import catalog
 from lrbench.engine import lane, seeds
 from lrbench.engine.pack import Engine
-from lrbench.grid import of_study
 from lrbench.plan import plan
 from lrbench.probes._view import View
 from lrbench.probes.curvature import sharpness
 from lrbench.probes.noise import gradient_noise_scale
 from lrbench.problems._problem import Problem
-from lrbench.study import read
+from lrbench.study import catalog
+from lrbench.study.grid import of_study
+from lrbench.study.spec import read
 from tests import examples
 
 EXPENSIVE = ["sharpness", "stability", "gradient_noise_scale", "gradient_cosine"]

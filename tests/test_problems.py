@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 
 import lrbench as lb
-from lrbench import catalog, parts
 from lrbench.errors import LrbenchError
 from lrbench.problems import (
     _attention,
@@ -29,7 +28,8 @@ from lrbench.problems import (
     surfaces,
     text,
 )
-from lrbench.study import read
+from lrbench.study import catalog, parts
+from lrbench.study.spec import read
 from tests import examples
 
 KEY = jax.random.key(0)

@@ -17,12 +17,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import lrbench as lb
-from lrbench import catalog
 from lrbench.engine import plateau
-from lrbench.grid import of_study
 from lrbench.schedules._plateau import Plateau
 from lrbench.schedules._shape import check, tabulate
-from lrbench.study import read
+from lrbench.study import catalog
+from lrbench.study.grid import of_study
+from lrbench.study.spec import read
 
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "torch_schedules.json").read_text())
 STEPS = GOLDEN["steps"]

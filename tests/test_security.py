@@ -15,13 +15,14 @@ import pyarrow.csv
 import pytest
 
 import lrbench as lb
-from lrbench import catalog, pipeline, spreadsheet
+from lrbench import pipeline, spreadsheet
 from lrbench.errors import DataError, StoreError, StudyError
 from lrbench.experiments import _bench
-from lrbench.grid import of_study
 from lrbench.problems import _tables
 from lrbench.store import Store
-from lrbench.study import read
+from lrbench.study import catalog
+from lrbench.study.grid import of_study
+from lrbench.study.spec import read
 from tests import frames
 from tests.test_report import Page, page_of
 

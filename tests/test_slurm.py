@@ -24,7 +24,7 @@ from lrbench.launchers import ray, slurm
 from lrbench.pipeline import Listener, execute
 from lrbench.plan import plan
 from lrbench.store import Store
-from lrbench.study import read
+from lrbench.study.spec import read
 
 ROOT = Path(__file__).parents[1]
 STUDY = {

@@ -16,10 +16,10 @@ import lrbench.store
 from lrbench import part_index, pipeline, sheet, tables
 from lrbench.analysis import Thresholds
 from lrbench.errors import StoreError
-from lrbench.grid import of_study
 from lrbench.part_file import Part
 from lrbench.store import Store
-from lrbench.study import read
+from lrbench.study.grid import of_study
+from lrbench.study.spec import read
 
 GOLDEN = Path(__file__).parent / "golden" / "quadratic_runs.csv"
 

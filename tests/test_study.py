@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 import lrbench as lb
-from lrbench import catalog, fingerprint, parts
 from lrbench.errors import StudyError
-from lrbench.learning_rates import LearningRates, logspace
-from lrbench.study import read
+from lrbench.study import catalog, fingerprint, parts
+from lrbench.study.learning_rates import LearningRates, logspace
+from lrbench.study.spec import read
 
 TOML = """
 name = "digits"
@@ -140,7 +140,7 @@ def test_named_rates(path: Path) -> None:
     ],
 )
 def test_a_mistake_is_one_line(path: Path, override: str, message: str) -> None:
-    from lrbench.grid import of_study
+    from lrbench.study.grid import of_study
 
     with pytest.raises(StudyError) as caught:
         of_study(read(path, [override]))
@@ -183,7 +183,7 @@ def test_built_in_studies_are_valid(name: str, tmp_path: Path, monkeypatch: pyte
 
 
 def test_own_code_needs_trust_and_is_in_the_identity(tmp_path: Path) -> None:
-    from lrbench.grid import of_study
+    from lrbench.study.grid import of_study
 
     code = tmp_path / "mine.py"
     code.write_text(

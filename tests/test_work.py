@@ -15,14 +15,15 @@ import numpy as np
 import pytest
 
 import lrbench as lb
-from lrbench import costs, grid
+from lrbench import costs
 from lrbench.costs import Cost
 from lrbench.engine.pack import Engine
 from lrbench.errors import StudyError
-from lrbench.grid import Pack
 from lrbench.pipeline import Listener, execute
 from lrbench.store import Store
-from lrbench.study import read
+from lrbench.study import grid
+from lrbench.study.grid import Pack
+from lrbench.study.spec import read
 from lrbench.work import Outcome, Work
 
 CODE = """\

@@ -18,8 +18,8 @@ import numpy as np
 from benchmarks import workloads
 from benchmarks.peers import common
 from lrbench.engine.pack import Curves, Engine
-from lrbench.grid import of_study
-from lrbench.study import read
+from lrbench.study.grid import of_study
+from lrbench.study.spec import read
 
 
 def lrbench_engine(study: str = "", repeats: int = 5, devices: int = 0, warm_up: int = 1) -> common.Timing:

@@ -11,8 +11,8 @@ import numpy as np
 import optax
 
 from lrbench import machine
-from lrbench.grid import Grid, Pack
-from lrbench.study import Study
+from lrbench.study.grid import Grid, Pack
+from lrbench.study.spec import Study
 
 
 class Snapshot(NamedTuple):

@@ -13,10 +13,10 @@ import optax
 from jax import lax
 from jaxtyping import Array, Float, Int, PyTree
 
-from lrbench import needs
 from lrbench.engine import plateau, probing
 from lrbench.engine.plateau import Rule, Watch
 from lrbench.problems._problem import Batch, Params, Problem
+from lrbench.study import requires
 
 TRAIN_SAMPLE = 1024
 """The most training examples that an evaluation looks at."""
@@ -32,8 +32,8 @@ class Recipe:
 
     Args:
         problem: the model, its data and its loss.
-        optimizer: (learning rate, numeric hyper-parameters) → optax transformation; what it declares by `needs.asks`
-            and `needs.evaluated_at` is done.
+        optimizer: (learning rate, numeric hyper-parameters) → optax transformation; what it declares by `requires.asks`
+            and `requires.evaluated_at` is done.
         probes: name → function of a `View`, which gives a scalar or a mapping part → scalar.
     """
 
@@ -118,7 +118,7 @@ def evaluate(
     """
     problem = recipe.problem
     key = jax.random.fold_in(noise, 0)  # the same noise at every evaluation, so that curves compare
-    where = needs.evaluation(recipe.optimizer)
+    where = requires.evaluation(recipe.optimizer)
     seen = state if where is None else state._replace(params=where(state.optimizer, state.params))
     examples = sample(problem.data.train)
 
@@ -170,9 +170,9 @@ def _next(
     graded = jax.value_and_grad(recipe.problem.training_loss, has_aux=True)
     (loss, model), gradient = graded(state.params, state.model, batch, key)
     optimizer = optax.with_extra_args_support(_optimizer(recipe, hyper, _factor(factor, state)))
-    names = needs.asked(recipe.optimizer)
+    names = requires.asked(recipe.optimizer)
     if len(hyper.learning_rates) > 1:
-        names = tuple(name for name in names if name in needs.BY_PART)
+        names = tuple(name for name in names if name in requires.BY_PART)
     seen = recipe.problem.scaled(gradient)
     more = _more(recipe.problem, names, state, count, batch, key, loss, seen)
     update, after = optimizer.update(seen, state.optimizer, state.params, **more)
@@ -194,7 +194,7 @@ def _more(
     loss: Array,
     gradient: Params,
 ) -> dict[str, Any]:
-    """Return the extra arguments of those names; `needs.OFFERED` says what they are."""
+    """Return the extra arguments of those names; `requires.OFFERED` says what they are."""
 
     def value(params: Params) -> Array:
         return problem.training_loss(params, state.model, batch, key)[0]

@@ -12,16 +12,16 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from lrbench import catalog, needs
 from lrbench.engine import capacity, devices, lane, plateau, probing, seeds
 from lrbench.engine.lane import Recipe
 from lrbench.errors import LrbenchError, ProblemError, StudyError
-from lrbench.grid import Grid, Program, Variant
 from lrbench.optimizers import _options
 from lrbench.problems._problem import Problem
 from lrbench.schedules import _shape
 from lrbench.schedules._plateau import Plateau
-from lrbench.study import Study
+from lrbench.study import catalog, requires
+from lrbench.study.grid import Grid, Program, Variant
+from lrbench.study.spec import Study
 
 
 class Made:
@@ -199,7 +199,7 @@ class Made:
                 "GradientTransformation"
             )
         for name in self.grid.named_rates:
-            if whole := needs.whole(entry.load()):
+            if whole := requires.whole(entry.load()):
                 raise StudyError(
                     f"learning_rate.{name}: {variant.name} needs {whole}, and so one learning rate for all parameters"
                 )
@@ -236,7 +236,7 @@ class _Optimizer:
 def _optimizer(entry: catalog.Entry, static: Mapping[str, Any]) -> _Optimizer:
     make = entry.load()
     options = {name: getattr(_options, name) for name in entry.options}
-    return _Optimizer(make, static, options, needs.asked(make), needs.evaluation(make))
+    return _Optimizer(make, static, options, requires.asked(make), requires.evaluation(make))
 
 
 def _made(kind: str, variant: Variant, make: Callable[[], Any]) -> Any:

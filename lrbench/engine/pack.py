@@ -23,9 +23,9 @@ from lrbench.engine.race import Race
 from lrbench.engine.surface import Surface, surface
 from lrbench.engine.watch import Watch
 from lrbench.errors import LrbenchError
-from lrbench.grid import Grid, Pack, Program
 from lrbench.problems._problem import Problem
-from lrbench.study import Study
+from lrbench.study.grid import Grid, Pack, Program
+from lrbench.study.spec import Study
 
 WORTH_KEEPING = 5.0
 """Seconds of training since the last snapshot that are worth one where training is ended."""

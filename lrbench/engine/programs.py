@@ -20,7 +20,7 @@ from lrbench.engine.lane import Hyper
 from lrbench.engine.made import Made
 from lrbench.engine.watch import Watch
 from lrbench.errors import LrbenchError, ProblemError
-from lrbench.grid import Program
+from lrbench.study.grid import Program
 
 PROBE_SECONDS = 0.2
 """How long a chunk size is timed, after one call that warms it up."""

@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lrbench import catalog, inside
+from lrbench import inside
 from lrbench.errors import StudyError, path_of
 from lrbench.pipeline import Finished, Listener, execute
 from lrbench.results import Results
 from lrbench.store import Store
-from lrbench.study import assign
+from lrbench.study import catalog
+from lrbench.study.spec import assign
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -13,8 +13,8 @@ from matplotlib.lines import Line2D
 from lrbench import range_test
 from lrbench.analysis import Thresholds, regret, regret_summary
 from lrbench.experiments._bench import Answer, Bench
-from lrbench.learning_rates import logspace
 from lrbench.plots import base
+from lrbench.study.learning_rates import logspace
 from lrbench.tabulate import aligned
 
 MORE = {"sgd": {"momentum": [0.0, 0.9]}}

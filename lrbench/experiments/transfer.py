@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from lrbench import catalog
 from lrbench.errors import StudyError
 from lrbench.experiments._bench import Answer, Bench
+from lrbench.study import catalog
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

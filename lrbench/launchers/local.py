@@ -6,7 +6,7 @@ from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from lrbench.grid import Pack
+    from lrbench.study.grid import Pack
     from lrbench.work import Outcome, Work
 
 

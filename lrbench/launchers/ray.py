@@ -18,7 +18,7 @@ from lrbench.errors import LaunchError
 from lrbench.launchers import Address
 
 if TYPE_CHECKING:
-    from lrbench.grid import Pack
+    from lrbench.study.grid import Pack
     from lrbench.work import Outcome, Work
 
 AHEAD = 2

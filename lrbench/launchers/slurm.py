@@ -26,7 +26,7 @@ from lrbench.part_index import PACK_ID
 from lrbench.store import JOBS_LINKS, Store
 
 if TYPE_CHECKING:
-    from lrbench.grid import Pack
+    from lrbench.study.grid import Pack
     from lrbench.work import Outcome, Work
 
 FOLDER, RECORD = "jobs", "submitted.json"

@@ -8,7 +8,7 @@ from typing import Any
 import jax.numpy as jnp
 import optax
 
-from lrbench import catalog, needs
+from lrbench.study import catalog, requires
 
 
 def base_of(name: str) -> Callable[..., Any]:
@@ -20,7 +20,7 @@ def base_of(name: str) -> Callable[..., Any]:
     """
     entry = catalog.get("optimizer", name)
     make = entry.load()
-    if "base" in entry.parameters or needs.asked(make) != needs.BY_DEFAULT or needs.evaluation(make):
+    if "base" in entry.parameters or requires.asked(make) != requires.BY_DEFAULT or requires.evaluation(make):
         raise ValueError(
             f"base = {name!r}: must be an optimizer that needs the gradient alone, such as sgd or adam"
         )

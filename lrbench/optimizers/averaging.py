@@ -8,8 +8,8 @@ import jax
 import optax
 from jaxtyping import Array, PyTree
 
-from lrbench.needs import evaluated_at
 from lrbench.optimizers._wrap import base_of
+from lrbench.study.requires import evaluated_at
 
 
 @evaluated_at(optax.contrib.schedule_free_eval_params)

@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Int
 
-from lrbench.needs import asks
 from lrbench.optimizers._wrap import base_of, counted
+from lrbench.study.requires import asks
 
 
 @asks("value")

@@ -8,11 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from lrbench.catalog import history
 from lrbench.errors import ProblemError
 from lrbench.problems import _data
 from lrbench.problems._models import classifier, dense_stack, positive
 from lrbench.problems._problem import Batch, Data, Params, Problem
+from lrbench.study.catalog import history
 
 
 @history(revision=2)  # muP corrects Adam's ε

@@ -5,10 +5,10 @@ from itertools import pairwise
 
 import optax
 
-from lrbench.catalog import Part
-from lrbench.choice import choose
 from lrbench.schedules._plateau import Plateau
 from lrbench.schedules._shape import require
+from lrbench.study.catalog import Part
+from lrbench.study.choice import choose
 
 
 def join(

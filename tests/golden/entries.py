@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lrbench import catalog
+from lrbench.study import catalog
 
 PATH = Path(__file__).with_suffix(".csv")
 COLUMNS = ["kind", "name", "revision", "parameters", "values"]

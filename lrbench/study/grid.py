@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from lrbench import identity
-from lrbench.catalog import Entry
-from lrbench.choice import Choice
 from lrbench.errors import StoreError, StudyError
-from lrbench.study import Study
+from lrbench.study import run_id
+from lrbench.study.catalog import Entry
+from lrbench.study.choice import Choice
+from lrbench.study.spec import Study
 
 
 @dataclass(frozen=True)
@@ -159,7 +159,7 @@ class Grid:
     @cached_property
     def run_ids(self) -> np.ndarray:
         """The identity of every run, as a hash that is the same on every machine, in every order: bytes [run]."""
-        return identity.run_ids(
+        return run_id.run_ids(
             [
                 [variant.identity for variant in kind]
                 for kind in (self.problems, self.optimizers, self.schedules)
@@ -225,7 +225,7 @@ class Grid:
                 runs = program.runs[start : start + capacity]
                 runs = runs if left is None else runs[left[runs]]
                 if len(runs):
-                    yield Pack(identity.pack_id(self.run_ids[runs]), program.number, runs)
+                    yield Pack(run_id.pack_id(self.run_ids[runs]), program.number, runs)
 
     def asdict(self) -> dict[str, Any]:
         """Return the grid as plain data, from which `from_dict` makes it again without the study's code."""

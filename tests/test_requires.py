@@ -12,12 +12,12 @@ import optax
 import pytest
 
 import lrbench as lb
-from lrbench import catalog, needs
 from lrbench.engine import lane
 from lrbench.engine.pack import Engine
 from lrbench.errors import StudyError
-from lrbench.grid import of_study
-from lrbench.study import read
+from lrbench.study import catalog, requires
+from lrbench.study.grid import of_study
+from lrbench.study.spec import read
 
 START = jnp.array([3.0, 4.0])
 BOWL = lb.problem(
@@ -193,14 +193,16 @@ def test_noise_of_optimizers_is_shared_by_the_runs_of_a_seed(train: Callable[...
 def test_what_a_lane_gives_is_what_is_offered() -> None:
     params, key = START, jax.random.key(0)
     state = lane.State(params, (), jnp.int32(-1))
-    more = lane._more(BOWL, tuple(needs.OFFERED), state, jnp.int32(3), None, key, jnp.float32(12.5), params)
-    assert set(more) == set(needs.OFFERED)
+    more = lane._more(
+        BOWL, tuple(requires.OFFERED), state, jnp.int32(3), None, key, jnp.float32(12.5), params
+    )
+    assert set(more) == set(requires.OFFERED)
     assert more["step"] == 3
     np.testing.assert_array_equal(more["example_grads"], params[None])
     assert more["value_fn"](2 * params) == more["obj_fn"](2 * params) == 50.0
     np.testing.assert_array_equal(more["grad_fn"](2 * params, 0), 2 * params)
     with pytest.raises(StudyError, match=r"unknown argument of update 'values'.*did you mean 'value'"):
-        needs.asks("values")
+        requires.asks("values")
 
 
 @pytest.mark.parametrize(

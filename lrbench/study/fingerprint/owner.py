@@ -18,7 +18,7 @@ from typing import Any
 def _homes() -> tuple[str, ...]:
     """Return the folders of the standard library, of installed distributions, and of lrbench."""
     paths = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
-    paths += [*site.getsitepackages(), site.getusersitepackages(), str(Path(__file__).parents[1])]
+    paths += [*site.getsitepackages(), site.getusersitepackages(), str(Path(__file__).parents[2])]
     return tuple({f"{Path(path).resolve()}{os.sep}" for path in paths if path})
 
 

@@ -8,7 +8,7 @@ import weakref
 from dataclasses import fields
 from typing import Any
 
-from lrbench.fingerprint.owner import is_own
+from lrbench.study.fingerprint.owner import is_own
 
 
 def array(thing: Any) -> tuple[str, Any] | None:

@@ -9,7 +9,7 @@ import types
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-from lrbench.fingerprint.owner import is_own
+from lrbench.study.fingerprint.owner import is_own
 
 _BESIDE = frozenset({"__dict__", "__weakref__", "_abc_impl", "__annotate__", "__annotate_func__"})
 """What every class holds, whatever it does."""

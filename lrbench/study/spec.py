@@ -22,11 +22,11 @@ from pydantic import (
     model_validator,
 )
 
-from lrbench import catalog, toml
-from lrbench.choice import Choice, choose
 from lrbench.errors import LrbenchError, StudyError
-from lrbench.learning_rates import LARGEST, LONGEST_AXIS, MOST_RUNS, SMALLEST, LearningRates
-from lrbench.toml import DEEPEST
+from lrbench.study import catalog, toml
+from lrbench.study.choice import Choice, choose
+from lrbench.study.learning_rates import LARGEST, LONGEST_AXIS, MOST_RUNS, SMALLEST, LearningRates
+from lrbench.study.toml import DEEPEST
 
 MOST_EVALUATIONS = 1_000_000
 """The most evaluations of one run; each is a value of every curve."""
@@ -238,7 +238,7 @@ def load(study: str | os.PathLike[str]) -> tuple[dict[str, Any], Path]:
     except ValueError as error:
         raise StudyError(f"{path}: not valid TOML: {error}") from error
     # The paths in a built-in study are those that --set gave it, which start where the user is.
-    built_in = path.parent == catalog.HERE / "studies"
+    built_in = path.parent == catalog.STUDIES
     return table, Path() if built_in else path.parent
 
 
@@ -249,7 +249,7 @@ def find(study: str | os.PathLike[str]) -> Path:
         if path.is_file():
             return path
     if str(study) in catalog.names("study"):
-        return catalog.HERE / "studies" / f"{study}.toml"
+        return catalog.STUDIES / f"{study}.toml"
     if os.path.isdir(path):  # noqa: PTH112 -- Path.is_dir raises where a name is too long
         raise StudyError(
             f"{study}: is a folder; give a study file or one of: {', '.join(catalog.names('study'))}"

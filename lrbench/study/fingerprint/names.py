@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePath
 from typing import Any
 
-from lrbench.fingerprint.owner import in_a_home, is_own
+from lrbench.study.fingerprint.owner import in_a_home, is_own
 
 _LOAD_GLOBAL = {"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"}
 _LOAD_ATTRIBUTE = {"LOAD_ATTR", "LOAD_METHOD"}

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from lrbench import study
-from lrbench.catalog import unknown
 from lrbench.errors import StudyError
-from lrbench.study import Study
+from lrbench.study import spec
+from lrbench.study.catalog import unknown
+from lrbench.study.spec import Study
 
 Page = Literal["claims"]
 _OWN = ("name", "page", "part")
@@ -62,31 +62,29 @@ def read(
     if isinstance(asked, Mapping):
         table, where, folder = copy.deepcopy(dict(asked)), "study", Path()
     else:
-        (table, folder), where = study.load(asked), str(asked)
+        (table, folder), where = spec.load(asked), str(asked)
     if "part" not in table:
-        return study.read(asked, overrides, trust=trust)
+        return spec.read(asked, overrides, trust=trust)
     for text in overrides:
         _override(table, text)
     _check(table, where)
     studies = {}
     for name, part in table["part"].items():
         own = [text.removeprefix(f"part.{name}.") for text in overrides]
-        study.shorten(part, own)
+        spec.shorten(part, own)
         given = {"name": f"{table['name']}-{name}", **part}
-        said = None if isinstance(asked, Mapping) else study.launchers(own)
-        studies[name] = study.check(
-            given, f"{where}: part.{name}", trust=trust, folder=folder, commanded=said
-        )
+        said = None if isinstance(asked, Mapping) else spec.launchers(own)
+        studies[name] = spec.check(given, f"{where}: part.{name}", trust=trust, folder=folder, commanded=said)
     return Parts(table["name"], table["page"], studies)
 
 
 def _override(table: dict[str, Any], text: str) -> None:
     """Set a key of one part (`part.NAME.key=value`), or of every part."""
     if re.split(r"[.=]", text.strip(), maxsplit=1)[0].strip() in _OWN:
-        study.assign(table, text)
+        spec.assign(table, text)
     elif isinstance(table["part"], dict):
         for part in table["part"].values():
-            study.assign(part, text)
+            spec.assign(part, text)
 
 
 def _check(table: Mapping[str, Any], where: str) -> None:

@@ -17,10 +17,10 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path, PurePath
 from typing import Any
 
-from lrbench.fingerprint import library, syntax
-from lrbench.fingerprint.members import fields_of, is_cache, members
-from lrbench.fingerprint.names import globals_of
-from lrbench.fingerprint.owner import is_function_of_a_module, is_named, is_own
+from lrbench.study.fingerprint import library, syntax
+from lrbench.study.fingerprint.members import fields_of, is_cache, members
+from lrbench.study.fingerprint.names import globals_of
+from lrbench.study.fingerprint.owner import is_function_of_a_module, is_named, is_own
 
 _DIGEST = 10
 _LONGEST_WAY = 5

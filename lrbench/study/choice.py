@@ -16,9 +16,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from lrbench import catalog, fingerprint
 from lrbench.errors import StudyError
-from lrbench.fingerprint.owner import module_name
+from lrbench.study import catalog, fingerprint
+from lrbench.study.fingerprint.owner import module_name
 
 LONGEST_NAME = 100
 """The most characters of the name of a problem, optimizer or schedule of the user's own."""

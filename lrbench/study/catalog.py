@@ -21,7 +21,9 @@ from typing import Annotated, Any, Literal, TypeVar, Union
 
 from lrbench.errors import StudyError
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[1]
+STUDIES = Path(__file__).parent / "built_in"
+"""Where the files of the built-in studies lie."""
 
 ROOMS: Mapping[str, str] = {
     "problem": "problems",
@@ -168,7 +170,7 @@ def names(kind: str) -> list[str]:
     True
     """
     if kind == "study":
-        return sorted(path.stem for path in (HERE / "studies").glob("*.toml"))
+        return sorted(path.stem for path in STUDIES.glob("*.toml"))
     return sorted(_room(_known_kind(kind)))
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from lrbench.catalog import unknown
 from lrbench.errors import StudyError
+from lrbench.study.catalog import unknown
 
 OFFERED: Mapping[str, str] = {
     "value": "the minibatch's loss at the parameters",

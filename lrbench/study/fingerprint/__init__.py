@@ -7,6 +7,6 @@ objects is in `walk`, whose a thing is in `owner`, what a function names in `nam
 to JAX and Flax in `library`. Nothing here imports NumPy or JAX.
 """
 
-from lrbench.fingerprint.walk import Unhashable, of_file, of_object
+from lrbench.study.fingerprint.walk import Unhashable, of_file, of_object
 
 __all__ = ["Unhashable", "of_file", "of_object"]
