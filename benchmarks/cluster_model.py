@@ -23,10 +23,10 @@ import numpy as np
 
 from benchmarks.pictures import save
 from benchmarks.table import FOLDER, ROOT, Row, clean_environment, compare, is_quick, publish, show
-from lrbench import tables
 from lrbench.analysis import Thresholds
-from lrbench.part_file import Part
-from lrbench.store import Store
+from lrbench.results.folder import Store
+from lrbench.results.part import Part
+from lrbench.results.tables import build
 from lrbench.study import spec
 from lrbench.study.grid import Grid, of_study
 
@@ -97,7 +97,7 @@ def _tables(grid: Grid, curves: Curves) -> tuple[int, float, float]:
         for each in packs:
             store.write_part(_part(each.pack_id, grid.run_ids[each.runs], grid.evaluations, curves))
         writing = (time.perf_counter() - began) / len(packs)
-        making = _seconds(lambda: tables.build(store, grid, Thresholds(), {"digits_mlp": "valid_loss"}))
+        making = _seconds(lambda: build.build(store, grid, Thresholds(), {"digits_mlp": "valid_loss"}))
     return len(packs) * runs, writing, making
 
 

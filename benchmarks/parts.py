@@ -21,10 +21,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from benchmarks.table import Row, compare, is_quick, publish, show
-from lrbench import manifest, tables
+from lrbench import manifest
 from lrbench.analysis import Thresholds
-from lrbench.part_file import Part
-from lrbench.store import Store
+from lrbench.results.folder import Store
+from lrbench.results.part import Part
+from lrbench.results.tables import build
 from lrbench.study import spec
 from lrbench.study.grid import Grid, of_study
 
@@ -124,7 +125,7 @@ def measure(size: Size) -> dict[str, float]:
             "list": again.part_files,
             "held, first": lambda: Store(place).held(whole.run_ids, stopped=False),
             "held, again": partial(again.held, whole.run_ids, stopped=False),
-            "tables": lambda: tables.build(again, whole, Thresholds(), {"quadratic": "train_loss"}),
+            "tables": lambda: build.build(again, whole, Thresholds(), {"quadratic": "train_loss"}),
             "account": lambda: manifest.account(again, whole),
         }
         for name, do in steps.items():

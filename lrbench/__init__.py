@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from lrbench.pipeline import run, sweep
     from lrbench.problems import Data, Problem, problem
     from lrbench.range_test import find
-    from lrbench.results import Results, load
-    from lrbench.side_by_side import compare
+    from lrbench.results.compare import compare
+    from lrbench.results.results import Results, load
     from lrbench.study.choice import Optimizer, Schedule
     from lrbench.study.learning_rates import logspace
     from lrbench.study.requires import asks, evaluated_at
@@ -28,13 +28,13 @@ _PLACES = {
     "LrbenchError": "errors",
     "Optimizer": "study.choice",
     "Problem": "problems",
-    "Results": "results",
+    "Results": "results.results",
     "Schedule": "study.choice",
     "asks": "study.requires",
-    "compare": "side_by_side",
+    "compare": "results.compare",
     "evaluated_at": "study.requires",
     "find": "range_test",
-    "load": "results",
+    "load": "results.results",
     "logspace": "study.learning_rates",
     "problem": "problems",
     "problems": "problems",

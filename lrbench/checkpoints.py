@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from lrbench import inside
 from lrbench.engine.checkpoint import Snapshot
-from lrbench.store import CHECKPOINTS
+from lrbench.results import inside
+from lrbench.results.folder import CHECKPOINTS
 
 _NAME = re.compile("[0-9]{1,12}-[0-9]{1,12}")
 

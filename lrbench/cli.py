@@ -190,7 +190,7 @@ def report(context: typer.Context, folder: Folder) -> None:
     """Make every table, plot and the report of a folder anew from its parts."""
     from lrbench.pipeline import rebuild
     from lrbench.progress import listener
-    from lrbench.store import Store
+    from lrbench.results.folder import Store
 
     rebuild(Store(folder), listener=listener(False, context.ensure_object(Interrupt)))
     _print_written(folder, pictures=True)
@@ -211,8 +211,8 @@ def query(
     ] = 60.0,
 ) -> None:
     """Print what a statement of SQL selects from the tables: runs, curves, summary, sensitivity, ..."""
-    from lrbench.query import shown
-    from lrbench.results import load
+    from lrbench.results.query import shown
+    from lrbench.results.results import load
 
     _print(shown(load(folder).tables, sql, timeout))
 
@@ -224,7 +224,7 @@ def export(
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="A new or empty folder [DIR/NAME].")] = None,
 ) -> None:
     """Write the results for another tool."""
-    from lrbench.results import load
+    from lrbench.results.results import load
 
     _print(load(folder).export(to, out))
     _print(str(out if out is not None else folder / to))
@@ -268,8 +268,8 @@ def compare(
     folders: Annotated[list[Path], typer.Argument(metavar="DIR DIR...", help="Two results folders or more.")],
 ) -> None:
     """Print two or more results side by side: best rates, losses, and whether they differ, paired by seed."""
-    from lrbench.side_by_side import as_text
-    from lrbench.side_by_side import compare as made
+    from lrbench.results.compare import as_text
+    from lrbench.results.compare import compare as made
 
     _print(as_text(made(*folders)))
 
@@ -336,7 +336,7 @@ def _count(devices: str) -> int | None:
 
 
 def _print_answer(folder: Path) -> None:
-    from lrbench.results import load
+    from lrbench.results.results import load
 
     results = load(folder)
     if results.parts:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lrbench import machine
-from lrbench.store import Store
+from lrbench.results.folder import Store
 from lrbench.study import catalog
 from lrbench.study.grid import Grid, Pack, Variant
 

@@ -15,18 +15,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lrbench import inside, lock, several
 from lrbench import manifest as manifests
+from lrbench import several
 from lrbench.errors import StoreError, StudyError
-from lrbench.objects import Objects
-from lrbench.part_file import DamagedPart
-from lrbench.results import MOST_ROWS, MOST_RUNS, Results, remove_pictures, too_many, write_pictures
-from lrbench.store import MANIFEST, Store
+from lrbench.results import inside, lock
+from lrbench.results.folder import MANIFEST, Store
+from lrbench.results.object_store import Objects
+from lrbench.results.part import DamagedPart
+from lrbench.results.results import MOST_ROWS, MOST_RUNS, Results, remove_pictures, too_many, write_pictures
+from lrbench.results.sums import SURFACES
 from lrbench.study import catalog, grid, parts, spec
 from lrbench.study.grid import Grid, Pack
 from lrbench.study.parts import Parts
 from lrbench.study.spec import Study
-from lrbench.sums import SURFACES
 from lrbench.work import Bench, Outcome, Work, this_process
 
 if TYPE_CHECKING:
@@ -216,15 +217,15 @@ def _describe(
     say: Callable[[str], None],
 ) -> Engine:
     """Start an engine, write down what it says of a study, add it to the manifest, and return the engine."""
-    from lrbench import tables
     from lrbench.engine.pack import Engine  # the first import of JAX
+    from lrbench.results.tables import build
 
     engine = Engine(wanted, whole, devices, say)
     manifest |= manifests.describe(engine, whole, manifest)
     store.write_manifest(manifest)
     if surfaces := engine.surfaces():
         store.forget_sums(manifest, SURFACES)
-        store.write_table("surfaces", tables.surfaces(whole, surfaces), csv=False)
+        store.write_table("surfaces", build.surfaces(whole, surfaces), csv=False)
         store.write_manifest(manifest)
     return engine
 
@@ -308,19 +309,19 @@ def _rebuild(
     listener: Listener,
 ) -> Results:
     """Write everything that is made from the parts of a folder."""
-    from lrbench import tables
     from lrbench.analysis import Thresholds
+    from lrbench.results.tables import build
 
     thresholds = Thresholds()
     objectives = manifests.objectives(manifest)
     manifest |= {"thresholds": thresholds.asdict(), "objectives": objectives}
     store.forget_sums(manifest)
     began = time.perf_counter()
-    tables.build(store, whole, thresholds, objectives, manifest.get("target"), listener.check)
+    build.build(store, whole, thresholds, objectives, manifest.get("target"), listener.check)
     seconds["tables"] = time.perf_counter() - began
     if failures is not None:
         manifest["failures"] = [manifests.failure(whole, failed.pack, failed.error) for failed in failures]
-    tables.write_failures(store, manifest.get("failures", ()))
+    build.write_failures(store, manifest.get("failures", ()))
     manifest |= manifests.account(store, whole)
     store.write_manifest(manifest)
     results = Results(store.folder)

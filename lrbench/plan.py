@@ -10,11 +10,11 @@ import numpy as np
 from lrbench import costs
 from lrbench.costs import Cost
 from lrbench.errors import StudyError
+from lrbench.results.tabulate import aligned
 from lrbench.study import catalog, grid
 from lrbench.study.grid import Grid, Program
 from lrbench.study.parts import Parts
 from lrbench.study.spec import Study
-from lrbench.tabulate import aligned
 
 if TYPE_CHECKING:
     from lrbench.engine.pack import Engine

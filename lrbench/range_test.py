@@ -13,10 +13,10 @@ from lrbench.analysis import label, rate_text, suggestions
 from lrbench.analysis.finders import LOSS, RANGE_TEST
 from lrbench.errors import StudyError
 from lrbench.pipeline import Finished, Listener
-from lrbench.results import Results, write_plot
+from lrbench.results.results import Results, write_plot
+from lrbench.results.tabulate import aligned
 from lrbench.study import spec
 from lrbench.study.spec import Study
-from lrbench.tabulate import aligned
 
 LONGEST_NAME = 64
 

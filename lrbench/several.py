@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from lrbench import inside
 from lrbench import manifest as manifests
 from lrbench.errors import StoreError
-from lrbench.results import Results
-from lrbench.store import Store
+from lrbench.results import inside
+from lrbench.results.folder import Store
+from lrbench.results.results import Results
 from lrbench.study.parts import Parts
 
 

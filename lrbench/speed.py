@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from lrbench.results.tabulate import aligned
 from lrbench.study import grid, spec
-from lrbench.tabulate import aligned
 
 if TYPE_CHECKING:
     from lrbench.engine.pack import Engine

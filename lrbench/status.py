@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from lrbench import inside, several
+from lrbench import several
 from lrbench.errors import StoreError
 from lrbench.launchers import slurm
 from lrbench.plan import duration
-from lrbench.store import Store
+from lrbench.results import inside
+from lrbench.results.folder import Store
 from lrbench.study.grid import Grid
 
 LATELY = 3600.0

@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
-from lrbench import inside
 from lrbench.pipeline import Listener
+from lrbench.results import inside
 
 FOLDER = "profile"
 """Where a results folder holds traces."""

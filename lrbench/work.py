@@ -17,9 +17,9 @@ import numpy as np
 
 from lrbench import costs
 from lrbench.errors import LaunchError
-from lrbench.objects import Objects
-from lrbench.part_file import Part, part_bytes
-from lrbench.store import Store
+from lrbench.results.folder import Store
+from lrbench.results.object_store import Objects
+from lrbench.results.part import Part, part_bytes
 from lrbench.study import grid, run_id
 from lrbench.study.grid import Pack
 from lrbench.study.spec import Study

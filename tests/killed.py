@@ -19,7 +19,7 @@ import lrbench.analysis
 import lrbench.checkpoints
 import lrbench.engine.pack
 import lrbench.pipeline
-import lrbench.tables  # noqa: F401
+import lrbench.results.tables.build  # noqa: F401
 from lrbench import cli
 
 _SYNC = os.fsync

@@ -16,12 +16,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import lrbench.places
-from lrbench import analysis, blocks, part_index, pipeline, sheet, tables
+import lrbench.results.places
+from lrbench import analysis, pipeline
 from lrbench.analysis import Thresholds
-from lrbench.part_file import Part
-from lrbench.places import Places
-from lrbench.store import Store
+from lrbench.results import part_index
+from lrbench.results.folder import Store
+from lrbench.results.part import Part
+from lrbench.results.places import Places
+from lrbench.results.tables import blocks, sheet
+from lrbench.results.tables import build
 from lrbench.study.grid import Grid, of_study
 from lrbench.study.spec import read
 
@@ -71,7 +74,7 @@ def _parts(store: Store, whole: Grid) -> None:
 
 
 def _built(store: Store, whole: Grid) -> dict[str, bytes]:
-    tables.build(store, whole, Thresholds(), OBJECTIVES)
+    build.build(store, whole, Thresholds(), OBJECTIVES)
     assert not list(store.folder.glob(f"{part_index.NEW}*"))
     return {path.name: path.read_bytes() for path in store.folder.iterdir() if path.is_file()}
 
@@ -208,7 +211,7 @@ def test_places_are_those_of_a_dictionary(ids: list[bytes]) -> None:
 
 
 def test_runs_of_one_hash_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lrbench.places, "_keys", lambda ids, _: np.zeros(len(ids), np.uint64))
+    monkeypatch.setattr(lrbench.results.places, "_keys", lambda ids, _: np.zeros(len(ids), np.uint64))
     grid = np.array([b"a", b"b", b"c"])
     assert Places(grid).of(np.array([b"c", b"d", b"a"])).tolist() == [2, 3, 0]
 
@@ -265,7 +268,7 @@ def test_more_runs_than_pictures_hold_have_none(tmp_path: Path, monkeypatch: pyt
     older = [tmp_path / "report.html", tmp_path / "plots" / "curves.png"]
     for path in older:
         path.write_text("of fewer runs")
-    monkeypatch.setattr("lrbench.results.MOST_ROWS", len(found.curves) - 1)
+    monkeypatch.setattr("lrbench.results.results.MOST_ROWS", len(found.curves) - 1)
     listener = _Said()
     pipeline.rebuild(Store(tmp_path), listener=listener)
     assert listener.lines == [

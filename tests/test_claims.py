@@ -19,7 +19,7 @@ from lrbench import claims, cli, pipeline
 from lrbench.claims import basics, events, training
 from lrbench.claims.evidence import Evidence, Finding, NotMeasured, Part
 from lrbench.errors import StoreError, StudyError
-from lrbench.results import load
+from lrbench.results.results import load
 from lrbench.study import parts
 from tests import frames
 

@@ -21,7 +21,7 @@ from lrbench.analysis.ranking import field
 from lrbench.analysis.rates import Cube
 from lrbench.analysis.tuning_budget import least_of
 from lrbench.errors import StoreError
-from lrbench.side_by_side import as_text, compare
+from lrbench.results.compare import as_text, compare
 from tests.test_analysis import NAN, runs_of
 
 
@@ -391,7 +391,7 @@ def test_tables_are_made_anew_and_old_folders_say_how(folders: list[Path], tmp_p
     ):
         lb.load(results.folder).ranking.head()
     from lrbench.pipeline import rebuild
-    from lrbench.store import Store
+    from lrbench.results.folder import Store
 
     again = rebuild(Store(results.folder), report=False)
     for name in names:

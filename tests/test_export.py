@@ -18,7 +18,7 @@ import lrbench as lb
 from lrbench import cli
 from lrbench.errors import DataError, StoreError, StudyError
 from lrbench.export import _runs
-from lrbench.store import Store
+from lrbench.results.folder import Store
 from lrbench.study import catalog
 from tests import frames
 

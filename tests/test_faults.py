@@ -33,12 +33,14 @@ import pyarrow.parquet as pq
 import pytest
 
 import lrbench as lb
-from lrbench import checkpoints, cli, lock, pipeline, store
+from lrbench import checkpoints, cli, pipeline
 from lrbench.engine.pack import Curves, Engine
 from lrbench.errors import LrbenchError, StoreError, StudyError
-from lrbench.part_file import DamagedPart
 from lrbench.plan import plan
-from lrbench.store import Store
+from lrbench.results import folder as store
+from lrbench.results import lock
+from lrbench.results.folder import Store
+from lrbench.results.part import DamagedPart
 from lrbench.study.grid import Grid, of_study
 from lrbench.study.spec import read
 
@@ -265,7 +267,7 @@ def expected(_undisturbed: Path) -> dict[str, bytes]:
 HOLD = """
 import sys, time
 from pathlib import Path
-from lrbench import lock
+from lrbench.results import lock
 with lock.holding(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(100)

@@ -29,7 +29,7 @@ from lrbench.analysis.finders import (
 from lrbench.engine.pack import Engine
 from lrbench.errors import StudyError
 from lrbench.pipeline import rebuild
-from lrbench.store import Store
+from lrbench.results.folder import Store
 from lrbench.study.grid import of_study
 from lrbench.study.spec import check
 from tests import frames

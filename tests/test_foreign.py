@@ -19,10 +19,11 @@ import pytest
 import tomli_w
 
 import lrbench as lb
-from lrbench import cli, pipeline, sums
+from lrbench import cli, pipeline
 from lrbench.errors import StoreError
-from lrbench.results import Results
-from lrbench.store import MANIFEST, Store
+from lrbench.results import sums
+from lrbench.results.folder import MANIFEST, Store
+from lrbench.results.results import Results
 from lrbench.study import catalog
 
 STUDY = {"name": "foreign", "steps": 4, "seeds": 2, "problem": ["quadratic"], "optimizer": ["sgd", "adam"]}

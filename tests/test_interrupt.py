@@ -22,11 +22,12 @@ import numpy as np
 import pytest
 import tomli_w
 
-from lrbench import cli, interrupt, pipeline, results
+from lrbench import cli, interrupt, pipeline
 from lrbench.__main__ import main
 from lrbench.engine import batch, pack
 from lrbench.launchers import slurm
-from lrbench.store import Store
+from lrbench.results import results
+from lrbench.results.folder import Store
 
 ROOT = Path(__file__).parents[1]
 SMALL = {"name": "small", "steps": 8, "seeds": 1, "problem": ["quadratic"], "optimizer": ["sgd", "adam"]}

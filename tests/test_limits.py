@@ -20,10 +20,10 @@ from lrbench.errors import DataError, LaunchError, StoreError, StudyError, escap
 from lrbench.interrupt import Interrupt
 from lrbench.launchers import slurm
 from lrbench.progress import Bar, Plain
-from lrbench.store import Store
+from lrbench.results.folder import Store
+from lrbench.results.tabulate import aligned
 from lrbench.study import catalog, parts
 from lrbench.study.spec import read
-from lrbench.tabulate import aligned
 from tests.test_docs import lrbench
 
 STUDY = """

@@ -21,7 +21,7 @@ from lrbench.doctor import Cache, Device, Facts, doctor, problems, text
 from lrbench.engine import plain, products
 from lrbench.machine import Memory
 from lrbench.pipeline import Listener, execute
-from lrbench.tabulate import aligned
+from lrbench.results.tabulate import aligned
 
 GIB = 1024**3
 WELL = Facts(

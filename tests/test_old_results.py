@@ -13,8 +13,8 @@ import pytest
 import lrbench as lb
 from lrbench import pipeline
 from lrbench.errors import StoreError
-from lrbench.record import SCHEMA_VERSION
-from lrbench.store import MANIFEST, Store
+from lrbench.results.folder import MANIFEST, Store
+from lrbench.results.record import SCHEMA_VERSION
 from lrbench.study.grid import of_study
 from lrbench.study.spec import read
 from tests.test_docs import lrbench

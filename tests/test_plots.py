@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from lrbench.pipeline import run
 from lrbench.plots import base
-from lrbench.results import write_plot
+from lrbench.results.results import write_plot
 from tests import frames
 
 NAMES = ["loss_vs_learning_rate", "curves", "heatmap", "schedules"]

@@ -17,7 +17,7 @@ import pytest
 from lrbench.errors import LaunchError, StoreError
 from lrbench.launchers import ray as launcher
 from lrbench.pipeline import Finished, Listener, execute
-from lrbench.store import Store
+from lrbench.results.folder import Store
 
 ROOT = Path(__file__).parents[1]
 # A bowl that hangs for ever on the node whose id stands beside it, and says on how many devices it is otherwise.

@@ -15,11 +15,12 @@ import pyarrow.csv
 import pytest
 
 import lrbench as lb
-from lrbench import pipeline, spreadsheet
+from lrbench import pipeline
 from lrbench.errors import DataError, StoreError, StudyError
 from lrbench.experiments import _bench
 from lrbench.problems import _tables
-from lrbench.store import Store
+from lrbench.results.folder import Store
+from lrbench.results.tables import spreadsheet
 from lrbench.study import catalog
 from lrbench.study.grid import of_study
 from lrbench.study.spec import read

@@ -23,7 +23,7 @@ from lrbench.errors import LaunchError, StudyError
 from lrbench.launchers import ray, slurm
 from lrbench.pipeline import Listener, execute
 from lrbench.plan import plan
-from lrbench.store import Store
+from lrbench.results.folder import Store
 from lrbench.study.spec import read
 
 ROOT = Path(__file__).parents[1]

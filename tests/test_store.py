@@ -12,12 +12,15 @@ import pandas as pd
 import pytest
 
 import lrbench as lb
-import lrbench.store
-from lrbench import part_index, pipeline, sheet, tables
+import lrbench.results.folder
+from lrbench import pipeline
 from lrbench.analysis import Thresholds
 from lrbench.errors import StoreError
-from lrbench.part_file import Part
-from lrbench.store import Store
+from lrbench.results import part_index
+from lrbench.results.folder import Store
+from lrbench.results.part import Part
+from lrbench.results.tables import build
+from lrbench.results.tables import sheet
 from lrbench.study.grid import of_study
 from lrbench.study.spec import read
 
@@ -109,9 +112,11 @@ def test_an_index_of_parts_is_never_believed_over_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened: list[str] = []
-    glance = lrbench.store._glance
+    glance = lrbench.results.folder._glance
     monkeypatch.setattr(part_index, "WORTH_INDEXING", 2)
-    monkeypatch.setattr(lrbench.store, "_glance", lambda path: opened.append(path.stem) or glance(path))
+    monkeypatch.setattr(
+        lrbench.results.folder, "_glance", lambda path: opened.append(path.stem) or glance(path)
+    )
     store = Store(tmp_path)
     ids = np.array([b"r1", b"r2", b"r3", b"r4444"])
 
@@ -151,13 +156,13 @@ def test_a_part_that_another_process_moves_meanwhile_is_none(
 ) -> None:
     store, ids = Store(tmp_path), np.array([b"r1", b"r2"])
     paths = [store.write_part(_part(f"aa{i}", [f"r{i}"], 1.0)) for i in (1, 2)]
-    glance = lrbench.store._glance
+    glance = lrbench.results.folder._glance
 
     def late(path: Path) -> Any:
         paths[0].unlink(missing_ok=True)
         return glance(path)
 
-    monkeypatch.setattr(lrbench.store, "_glance", late)
+    monkeypatch.setattr(lrbench.results.folder, "_glance", late)
     assert store.held(ids, stopped=False).tolist() == [False, True]
 
 
@@ -180,13 +185,13 @@ def test_small_parts_are_taken_together_and_the_tables_are_the_same(
     objectives = {"quadratic": "train_loss", "house_prices": "valid_loss"}
 
     def built() -> list[pd.DataFrame]:
-        tables.build(store, whole, Thresholds(), objectives)
+        build.build(store, whole, Thresholds(), objectives)
         return [pd.read_parquet(tmp_path / f"{name}.parquet") for name in ("runs", "curves", "sensitivity")]
 
     together = built()
     assert together[0]["pack_id"].nunique() == len(together[0]) == len(whole)
     assert together[0]["steps_to_target"].notna().any()
-    monkeypatch.setattr(tables, "BATCH_ROWS", 1)
+    monkeypatch.setattr(build, "BATCH_ROWS", 1)
     monkeypatch.setattr(sheet, "ROW_GROUP", 2)
     for one, other in zip(together, built(), strict=True):
         pd.testing.assert_frame_equal(one, other)
@@ -437,5 +442,5 @@ def test_curves_too_long_for_csv_leave_no_older_csv(tmp_path: Path, monkeypatch:
 
 def test_tables_of_no_parts(tmp_path: Path) -> None:
     grid = of_study(read(_study(tmp_path)))
-    tables.build(Store(tmp_path), grid, Thresholds(), {"quadratic": "train_loss"})
+    build.build(Store(tmp_path), grid, Thresholds(), {"quadratic": "train_loss"})
     assert len(pd.read_csv(tmp_path / "runs.csv")) == 0

@@ -20,7 +20,7 @@ from lrbench.costs import Cost
 from lrbench.engine.pack import Engine
 from lrbench.errors import StudyError
 from lrbench.pipeline import Listener, execute
-from lrbench.store import Store
+from lrbench.results.folder import Store
 from lrbench.study import grid
 from lrbench.study.grid import Pack
 from lrbench.study.spec import read

@@ -14,7 +14,7 @@ import pandas as pd
 from lrbench.claims.evidence import NOWHERE, Finding, Part
 from lrbench.claims.limits import LIMITS
 from lrbench.errors import DataError
-from lrbench.results import Results
+from lrbench.results.results import Results
 
 _CURVES = ("train_loss", "valid_loss")
 _HEADER, _FOOTER = 12, 4  # length and its checksum, before a record; the record's checksum, after it

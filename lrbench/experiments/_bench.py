@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lrbench import inside
 from lrbench.errors import StudyError, path_of
 from lrbench.pipeline import Finished, Listener, execute
-from lrbench.results import Results
-from lrbench.store import Store
+from lrbench.results import inside
+from lrbench.results.folder import Store
+from lrbench.results.results import Results
 from lrbench.study import catalog
 from lrbench.study.spec import assign
 

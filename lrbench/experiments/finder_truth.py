@@ -14,8 +14,8 @@ from lrbench import range_test
 from lrbench.analysis import Thresholds, regret, regret_summary
 from lrbench.experiments._bench import Answer, Bench
 from lrbench.plots import base
+from lrbench.results.tabulate import aligned
 from lrbench.study.learning_rates import logspace
-from lrbench.tabulate import aligned
 
 MORE = {"sgd": {"momentum": [0.0, 0.9]}}
 """What is set of an optimizer beside its learning rate."""

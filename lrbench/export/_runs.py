@@ -11,7 +11,7 @@ import pandas as pd
 
 from lrbench.analysis.groups import point_columns
 from lrbench.errors import StoreError
-from lrbench.results import Results
+from lrbench.results.results import Results
 
 MOST_RUNS = 1000
 """The most runs that are exported one by one; tools that draw a line for each are of no use beyond."""

@@ -7,10 +7,10 @@ from pathlib import Path
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from lrbench import spreadsheet
 from lrbench.errors import StoreError
-from lrbench.query import tables
-from lrbench.results import Results
+from lrbench.results.query import tables
+from lrbench.results.results import Results
+from lrbench.results.tables import spreadsheet
 
 
 def csv(results: Results, folder: Path) -> str:

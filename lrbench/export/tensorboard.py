@@ -7,7 +7,7 @@ from typing import Any
 
 from lrbench.errors import DataError
 from lrbench.export._runs import Run, runs
-from lrbench.results import Results
+from lrbench.results.results import Results
 
 
 def tensorboard(results: Results, folder: Path) -> str:

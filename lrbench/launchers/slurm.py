@@ -19,11 +19,11 @@ from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lrbench import inside
 from lrbench.errors import LaunchError
 from lrbench.launchers import Word
-from lrbench.part_index import PACK_ID
-from lrbench.store import JOBS_LINKS, Store
+from lrbench.results import inside
+from lrbench.results.folder import JOBS_LINKS, Store
+from lrbench.results.part_index import PACK_ID
 
 if TYPE_CHECKING:
     from lrbench.study.grid import Pack

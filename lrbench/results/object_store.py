@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from lrbench.errors import StoreError
-from lrbench.part_file import holds
+from lrbench.results.part import holds
 
 _WITHOUT_FOLDERS = {"gcs", "s3"}
 """File systems whose folders are parts of names; Arrow would make an empty object for each."""

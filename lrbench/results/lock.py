@@ -15,8 +15,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from lrbench import inside
 from lrbench.errors import StoreError
+from lrbench.results import inside
 
 LOCK, HOLDER = ".lock", ".holder.json"
 _ABANDONED = 3600.0

@@ -20,9 +20,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from jaxtyping import Float, Int
 
-from lrbench import part_index
 from lrbench.errors import StoreError
-from lrbench.part_index import Glance
+from lrbench.results import part_index
+from lrbench.results.part_index import Glance
 
 _SCALARS = ("run_id", "diverged_step", "stopped_step", "parameters")
 

@@ -12,10 +12,11 @@ from typing import Any
 import pandas as pd
 import pyarrow.dataset
 
-from lrbench import inside, machine
+from lrbench import machine
 from lrbench.errors import DataError, StoreError
-from lrbench.sums import Tables
-from lrbench.tabulate import aligned
+from lrbench.results import inside
+from lrbench.results.sums import Tables
+from lrbench.results.tabulate import aligned
 
 MOST_ROWS = 100
 """The most rows that are printed."""

@@ -18,9 +18,9 @@ from lrbench.analysis.objective import best_final, losses
 from lrbench.analysis.paired import differences
 from lrbench.analysis.rates import cubes
 from lrbench.errors import StoreError
-from lrbench.results import Results, load
+from lrbench.results.results import Results, load
+from lrbench.results.tabulate import aligned
 from lrbench.study.grid import Grid, Variant
-from lrbench.tabulate import aligned
 
 CLOSE = 1e-3
 """Relative difference of two losses up to which a run counts as the same on another machine."""

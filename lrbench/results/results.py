@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import pyarrow.parquet as pq
 
-from lrbench import inside
 from lrbench.errors import StoreError, path_of
-from lrbench.store import JOBS_LINKS, MANIFEST, Store
+from lrbench.results import inside
+from lrbench.results.folder import JOBS_LINKS, MANIFEST, Store
+from lrbench.results.sums import Tables
 from lrbench.study import catalog
-from lrbench.sums import Tables
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -125,7 +125,7 @@ class Results:
         Raises:
             DataError: if DuckDB is not there, refuses the statement, or needs more time or memory than there is.
         """
-        from lrbench.query import query
+        from lrbench.results.query import query
 
         return query(self.tables, sql, timeout)
 
@@ -155,7 +155,7 @@ class Results:
 
     def compare(self, *others: Results | str | os.PathLike[str]) -> pd.DataFrame:
         """Return the lines that these results and others have, side by side: see `lrbench.compare`."""
-        from lrbench.side_by_side import compare
+        from lrbench.results.compare import compare
 
         return compare(self, *others)
 

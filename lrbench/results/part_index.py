@@ -21,8 +21,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lrbench import inside
 from lrbench.errors import StoreError
+from lrbench.results import inside
 
 PACK_ID = re.compile("[0-9a-f]{16}")
 """What the name of a pack looks like."""

@@ -14,16 +14,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from jaxtyping import Float, Int
 
-from lrbench import analysis, inside, sheet
+from lrbench import analysis
 from lrbench.analysis import Thresholds, judge, measure, steps_to_target
 from lrbench.analysis.finders import LOSS, RANGE_TEST
 from lrbench.analysis.objective import best_final, losses
 from lrbench.analysis.outcomes import median_line
 from lrbench.analysis.rates import best_rates
-from lrbench.blocks import Blocks, Dealing
-from lrbench.part_file import Part
-from lrbench.record import Failure
-from lrbench.store import Holding, Store
+from lrbench.results import inside
+from lrbench.results.folder import Holding, Store
+from lrbench.results.part import Part
+from lrbench.results.record import Failure
+from lrbench.results.tables import sheet
+from lrbench.results.tables.blocks import Blocks, Dealing
 from lrbench.study.grid import Grid
 
 BATCH_ROWS = 500_000

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from lrbench import spreadsheet
+from lrbench.results.tables import spreadsheet
 
 CSV_ROWS = 1_000_000
 """The most rows of a table that are also written as CSV."""

@@ -10,8 +10,8 @@ from io import BufferedReader
 from pathlib import Path
 from typing import TypedDict
 
-from lrbench import inside
 from lrbench.errors import StoreError
+from lrbench.results import inside
 
 SURFACES = "surfaces.parquet"
 """The one table that is not made from the parts."""

@@ -23,12 +23,13 @@ import pandas as pd
 import pyarrow as pa
 from jaxtyping import Bool, Int
 
-from lrbench import inside, lock, part_file, part_index, record, sums
 from lrbench.errors import StoreError, path_of
-from lrbench.part_file import DamagedPart, Foreign, Part
-from lrbench.part_index import NEW, PACK_ID, Glance, Stamps
-from lrbench.places import Places
-from lrbench.sheet import Sheet
+from lrbench.results import inside, lock, part_index, record, sums
+from lrbench.results import part as part_file
+from lrbench.results.part import DamagedPart, Foreign, Part
+from lrbench.results.part_index import NEW, PACK_ID, Glance, Stamps
+from lrbench.results.places import Places
+from lrbench.results.tables.sheet import Sheet
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
