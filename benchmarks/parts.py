@@ -21,8 +21,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from benchmarks.table import Row, compare, is_quick, publish, show
-from lrbench import manifest
 from lrbench.analysis import Thresholds
+from lrbench.execution import manifest
 from lrbench.results.folder import Store
 from lrbench.results.part import Part
 from lrbench.results.tables import build

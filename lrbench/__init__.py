@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lrbench import problems
     from lrbench.errors import LrbenchError
-    from lrbench.pipeline import run, sweep
+    from lrbench.execution.execute import run
+    from lrbench.execution.find import find
+    from lrbench.execution.sweep import sweep
     from lrbench.problems import Data, Problem, problem
-    from lrbench.range_test import find
     from lrbench.results.compare import compare
     from lrbench.results.results import Results, load
     from lrbench.study.choice import Optimizer, Schedule
@@ -33,13 +34,13 @@ _PLACES = {
     "asks": "study.requires",
     "compare": "results.compare",
     "evaluated_at": "study.requires",
-    "find": "range_test",
+    "find": "execution.find",
     "load": "results.results",
     "logspace": "study.learning_rates",
     "problem": "problems",
     "problems": "problems",
-    "run": "pipeline",
-    "sweep": "pipeline",
+    "run": "execution.execute",
+    "sweep": "execution.sweep",
 }
 
 __all__ = [

@@ -1,6 +1,6 @@
 """`lrbench` and `python -m lrbench`: the command line."""
 
-from lrbench.interrupt import Interrupt
+from lrbench.cli.interrupt import Interrupt
 
 
 def main() -> None:
@@ -8,7 +8,7 @@ def main() -> None:
     interrupt = Interrupt()
     interrupt.catch()
     try:
-        from lrbench import cli
+        from lrbench.cli import commands as cli
 
         cli.main(interrupt)
     except KeyboardInterrupt:

@@ -16,11 +16,11 @@ import jax  # noqa: F401
 import scipy.stats  # noqa: F401
 
 import lrbench.analysis
-import lrbench.checkpoints
 import lrbench.engine.pack
-import lrbench.pipeline
+import lrbench.execution.checkpoints
+import lrbench.execution.execute
 import lrbench.results.tables.build  # noqa: F401
-from lrbench import cli
+from lrbench.cli import commands as cli
 
 _SYNC = os.fsync
 

@@ -46,9 +46,9 @@ def test_import_contracts() -> None:
     "code",
     [
         "import lrbench",
-        "import lrbench.cli",
-        "from lrbench.listing import listing; listing()",
-        "from lrbench.listing import listing; listing('optimizer', 'adam')",
+        "import lrbench.cli.commands",
+        "from lrbench.cli.listing import listing; listing()",
+        "from lrbench.cli.listing import listing; listing('optimizer', 'adam')",
     ],
 )
 def test_light_things_load_neither_jax_nor_pandas(code: str, tmp_path: Path) -> None:

@@ -17,14 +17,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import lrbench.results.places
-from lrbench import analysis, pipeline
+from lrbench import analysis
 from lrbench.analysis import Thresholds
+from lrbench.execution.execute import run
+from lrbench.execution.listener import Listener
+from lrbench.execution.rebuild import rebuild
 from lrbench.results import part_index
 from lrbench.results.folder import Store
 from lrbench.results.part import Part
 from lrbench.results.places import Places
-from lrbench.results.tables import blocks, sheet
-from lrbench.results.tables import build
+from lrbench.results.tables import blocks, build, sheet
 from lrbench.study.grid import Grid, of_study
 from lrbench.study.spec import read
 
@@ -252,7 +254,7 @@ def test_mend_tells_of_damage_that_was_seen_before(tmp_path: Path) -> None:
 # --- plots and report -----------------------------------------------------------------------------
 
 
-class _Said(pipeline.Listener):
+class _Said(Listener):
     def __init__(self) -> None:
         self.lines: list[str] = []
 
@@ -263,14 +265,14 @@ class _Said(pipeline.Listener):
 def test_more_runs_than_pictures_hold_have_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     study = {"name": "few", "steps": 4, "seeds": 1, "problem": "quadratic", "optimizer": "sgd"}
     study |= {"learning_rate": {"values": [0.1, 1.0]}}
-    found = pipeline.run(study, tmp_path, report=False)
+    found = run(study, tmp_path, report=False)
     (tmp_path / "plots").mkdir()
     older = [tmp_path / "report.html", tmp_path / "plots" / "curves.png"]
     for path in older:
         path.write_text("of fewer runs")
     monkeypatch.setattr("lrbench.results.results.MOST_ROWS", len(found.curves) - 1)
     listener = _Said()
-    pipeline.rebuild(Store(tmp_path), listener=listener)
+    rebuild(Store(tmp_path), listener=listener)
     assert listener.lines == [
         f"{tmp_path}: plots and the report are made of at most 1,000,000 runs and 20,000,000 rows of curves; the tables "
         "are there, for `lrbench best` and `lrbench query`"

@@ -15,9 +15,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lrbench import claims, cli, pipeline
+from lrbench import claims
 from lrbench.claims import basics, events, training
 from lrbench.claims.evidence import Evidence, Finding, NotMeasured, Part
+from lrbench.cli import commands as cli
 from lrbench.errors import StoreError, StudyError
 from lrbench.results.results import load
 from lrbench.study import parts
@@ -312,7 +313,7 @@ def lrbench(*words: str) -> tuple[int, str, str]:
 
 def test_a_study_of_parts_from_end_to_end(monkeypatch: pytest.MonkeyPatch) -> None:
     # The plots of each part are those of any study, which other tests draw.
-    monkeypatch.setattr(pipeline, "write_pictures", lambda results, check: [])
+    monkeypatch.setattr("lrbench.execution.rebuild.write_pictures", lambda results, check: [])
     Path("small.toml").write_text(STUDY)
     code, out, err = lrbench("run", "small.toml", "--out", "here", "--no-report")
     assert code == 0, err

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from lrbench import cli
+from lrbench.cli import commands as cli
 from lrbench.study import catalog
 
 SMALL = [
@@ -218,7 +218,7 @@ def test_a_failed_pack_is_exit_code_3(tmp_path: Path) -> None:
 
 
 def test_list_names_everything() -> None:
-    from lrbench.listing import listing
+    from lrbench.cli.listing import listing
 
     text = listing()
     for kind in catalog.ROOMS:

@@ -14,12 +14,13 @@ import pytest
 from scipy import stats
 
 import lrbench as lb
-from lrbench import analysis, cli
+from lrbench import analysis
 from lrbench.analysis import paired, ranks
 from lrbench.analysis.comparison import answer, pair_names
 from lrbench.analysis.ranking import field
 from lrbench.analysis.rates import Cube
 from lrbench.analysis.tuning_budget import least_of
+from lrbench.cli import commands as cli
 from lrbench.errors import StoreError
 from lrbench.results.compare import as_text, compare
 from tests.test_analysis import NAN, runs_of
@@ -390,7 +391,7 @@ def test_tables_are_made_anew_and_old_folders_say_how(folders: list[Path], tmp_p
         StoreError, match=r"ranking\.parquet: not there; `lrbench report .*` makes it from the parts"
     ):
         lb.load(results.folder).ranking.head()
-    from lrbench.pipeline import rebuild
+    from lrbench.execution.rebuild import rebuild
     from lrbench.results.folder import Store
 
     again = rebuild(Store(results.folder), report=False)

@@ -24,8 +24,8 @@ import pandas as pd
 import pytest
 
 import lrbench as lb
-from lrbench import cli, pipeline
 from lrbench.analysis import Thresholds, label
+from lrbench.cli import commands as cli
 from lrbench.study import catalog, parts
 from lrbench.study.grid import of_study
 from lrbench.study.learning_rates import LearningRates
@@ -250,7 +250,7 @@ def test_every_block_runs(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyP
     """A page is one session, in one folder, from its first block to its last."""
     monkeypatch.syspath_prepend(tmp_path)
     # Drawing takes seconds for each study, and other tests draw every plot and page.
-    monkeypatch.setattr(pipeline, "write_pictures", lambda results, check: [])
+    monkeypatch.setattr("lrbench.execution.rebuild.write_pictures", lambda results, check: [])
     names: dict[str, object] = {"__name__": "__docs__"}
     printed = ""
     jax.config.update("jax_numpy_rank_promotion", "allow")  # a reader has the default

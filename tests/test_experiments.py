@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from typer.testing import CliRunner
 
 import lrbench as lb
-from lrbench import cli
+from lrbench.cli import commands as cli
 from lrbench.errors import StudyError
 from lrbench.experiments import _bench
 from lrbench.experiments._bench import Answer, Bench, Unfinished, perform

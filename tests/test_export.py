@@ -15,7 +15,7 @@ import pyarrow.csv
 import pytest
 
 import lrbench as lb
-from lrbench import cli
+from lrbench.cli import commands as cli
 from lrbench.errors import DataError, StoreError, StudyError
 from lrbench.export import _runs
 from lrbench.results.folder import Store

@@ -33,10 +33,14 @@ import pyarrow.parquet as pq
 import pytest
 
 import lrbench as lb
-from lrbench import checkpoints, cli, pipeline
+from lrbench.cli import commands as cli
 from lrbench.engine.pack import Curves, Engine
 from lrbench.errors import LrbenchError, StoreError, StudyError
-from lrbench.plan import plan
+from lrbench.execution import checkpoints
+from lrbench.execution.execute import Finished, execute
+from lrbench.execution.listener import Listener
+from lrbench.execution.plan import plan
+from lrbench.execution.rebuild import rebuild
 from lrbench.results import folder as store
 from lrbench.results import lock
 from lrbench.results.folder import Store
@@ -233,7 +237,7 @@ SMALL = {"name": "small", "steps": 8, "seeds": 1, "problem": ["quadratic"], "opt
 SMALL |= {"learning_rate": {"values": [0.1, 1.0]}, "probes": [], "lanes_per_chunk": 2}
 
 
-class _Ear(pipeline.Listener):
+class _Ear(Listener):
     def __init__(self) -> None:
         self.lines: list[str] = []
 
@@ -241,8 +245,8 @@ class _Ear(pipeline.Listener):
         self.lines.append(text)
 
 
-def _run(folder: Path, ear: pipeline.Listener | None = None, **changes: Any) -> pipeline.Finished:
-    return pipeline.execute({**SMALL, **changes}, folder, report=False, listener=ear, trust=True)
+def _run(folder: Path, ear: Listener | None = None, **changes: Any) -> Finished:
+    return execute({**SMALL, **changes}, folder, report=False, listener=ear, trust=True)
 
 
 @pytest.fixture(scope="module")
@@ -285,7 +289,7 @@ def test_a_second_process_is_told_who_holds_the_folder(folder: Path) -> None:
         with pytest.raises(StoreError, match=who):
             _run(folder)
         with pytest.raises(StoreError, match=who):
-            pipeline.rebuild(Store(folder), report=False)
+            rebuild(Store(folder), report=False)
         (folder / lock.HOLDER).write_text("{")
         with pytest.raises(StoreError, match="out: another process works on it; "):
             _run(folder)
@@ -310,7 +314,7 @@ def test_a_read_only_folder_can_be_read(folder: Path, monkeypatch: pytest.Monkey
         return opened(path, flags, *more, **named)
 
     monkeypatch.setattr(os, "open", refuse)
-    for command in (_run, lambda folder: pipeline.rebuild(Store(folder))):
+    for command in (_run, lambda folder: rebuild(Store(folder))):
         with pytest.raises(
             StoreError, match=r"out: cannot be written: Read-only file system; choose another"
         ):
@@ -346,7 +350,7 @@ def test_a_full_disk_costs_what_is_not_written(
         assert not _parts(folder)
     else:
         with pytest.raises(StoreError, match=said):
-            pipeline.execute(SMALL, folder, report=file == "plot")
+            execute(SMALL, folder, report=file == "plot")
         assert len(_parts(folder)) == 2
     assert not list(folder.rglob(".new-*"))
     (folder / "room").touch()
@@ -435,7 +439,7 @@ def test_every_flipped_bit_of_a_part_is_noticed_or_harmless(folder: Path) -> Non
 def test_report_tells_of_a_damaged_part(folder: Path) -> None:
     path, ear = _parts(folder)[0], _Ear()
     path.write_bytes(_flip(path.read_bytes()))
-    results = pipeline.rebuild(Store(folder), report=False, listener=ear)
+    results = rebuild(Store(folder), report=False, listener=ear)
     assert len(ear.lines) == 1
     assert results.manifest["runs"] == {"total": 4, "done": 2, "left": 2}
 
@@ -548,7 +552,7 @@ def test_a_failure_stays_in_its_packs(tmp_path: Path, monkeypatch: pytest.Monkey
     said = dict(zip(failed["problem"] + " " + failed["optimizer"], failed["error"], strict=True))
     assert said["_own(size=3) sgd"] == "StudyError: problem.1: _own: RuntimeError: too large"
     assert "must return an optax GradientTransformation" in said["quadratic _no_transformation"]
-    kept = pipeline.rebuild(Store(tmp_path / "out"), report=False)
+    kept = rebuild(Store(tmp_path / "out"), report=False)
     assert kept.manifest["failures"] == done.results.manifest["failures"]
     assert (tmp_path / "out" / "failures.csv").exists()
     tried: list[str] = []

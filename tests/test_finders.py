@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 import lrbench as lb
-from lrbench import cli, range_test
 from lrbench.analysis import finders, regret, regret_summary, suggestions
 from lrbench.analysis.finders import (
     RULES,
@@ -26,9 +25,11 @@ from lrbench.analysis.finders import (
     sweep,
     valley,
 )
+from lrbench.cli import commands as cli
 from lrbench.engine.pack import Engine
 from lrbench.errors import StudyError
-from lrbench.pipeline import rebuild
+from lrbench.execution import find as range_test
+from lrbench.execution.rebuild import rebuild
 from lrbench.results.folder import Store
 from lrbench.study.grid import of_study
 from lrbench.study.spec import check

@@ -19,8 +19,10 @@ import pytest
 import tomli_w
 
 import lrbench as lb
-from lrbench import cli, pipeline
+from lrbench.cli import commands as cli
 from lrbench.errors import StoreError
+from lrbench.execution.execute import execute
+from lrbench.execution.rebuild import rebuild
 from lrbench.results import sums
 from lrbench.results.folder import MANIFEST, Store
 from lrbench.results.results import Results
@@ -35,7 +37,7 @@ TABLES = ("runs", "curves", "summary", "sensitivity", "comparison", "ranking", "
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished study."""
     folder = tmp_path_factory.mktemp("foreign") / "made"
-    pipeline.execute(STUDY, folder, report=False)
+    execute(STUDY, folder, report=False)
     return folder
 
 
@@ -496,7 +498,7 @@ def test_tables_that_were_cut_short_are_read_and_made_anew(
     with monkeypatch.context() as patch:
         patch.setattr(Store, "table", crash)
         with pytest.raises(KeyboardInterrupt):
-            pipeline.execute(asked, folder, report=False)
+            execute(asked, folder, report=False)
     assert [do(command)[0] for command in ("best", "query")] == [0, 0]
     assert do("report")[0] == 0
     assert len(lb.load(folder).runs) == 12
@@ -505,7 +507,7 @@ def test_tables_that_were_cut_short_are_read_and_made_anew(
 def test_a_table_that_is_made_anew_meanwhile_is_read(folder: Path) -> None:
     """What was opened before has the sums of then; the table and the sums of now belong together."""
     opened = lb.load(folder)
-    pipeline.execute({**STUDY, "seeds": 1}, folder, report=False)
+    execute({**STUDY, "seeds": 1}, folder, report=False)
     assert len(opened.runs) == 4
     flip(folder / "curves.parquet")
     with pytest.raises(StoreError, match=r"curves\.parquet: is not what lrbench wrote"):
@@ -516,12 +518,12 @@ def test_surfaces_come_from_the_study_alone(tmp_path: Path) -> None:
     """A table that no part holds: report leaves it out, and says what makes it anew."""
     asked = {**STUDY, "problem": "rosenbrock", "optimizer": "sgd", "seeds": 1}
     folder = tmp_path / "out"
-    pipeline.execute(asked, folder, report=False)
+    execute(asked, folder, report=False)
     before = (folder / "surfaces.parquet").read_bytes()
     flip(folder / "surfaces.parquet")
     with pytest.raises(StoreError, match="`lrbench run` with its study makes it anew"):
         lb.load(folder)
-    assert pipeline.rebuild(Store(folder), report=False).surfaces.empty
-    assert pipeline.execute(asked, folder, report=False).trained == 0
+    assert rebuild(Store(folder), report=False).surfaces.empty
+    assert execute(asked, folder, report=False).trained == 0
     assert (folder / "surfaces.parquet").read_bytes() == before
     assert not lb.load(folder).surfaces.empty

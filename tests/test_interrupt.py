@@ -22,9 +22,12 @@ import numpy as np
 import pytest
 import tomli_w
 
-from lrbench import cli, interrupt, pipeline
 from lrbench.__main__ import main
+from lrbench.cli import commands as cli
+from lrbench.cli import interrupt
 from lrbench.engine import batch, pack
+from lrbench.execution.execute import execute
+from lrbench.execution.listener import Listener
 from lrbench.launchers import slurm
 from lrbench.results import results
 from lrbench.results.folder import Store
@@ -45,7 +48,7 @@ def _parts(folder: Path) -> list[Path]:
 @pytest.fixture(scope="module")
 def expected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     folder = tmp_path_factory.mktemp("undisturbed") / "out"
-    pipeline.execute(SMALL, folder, report=False)
+    execute(SMALL, folder, report=False)
     return _tables(folder)
 
 
@@ -174,15 +177,15 @@ def test_from_python_an_interrupt_goes_through(tmp_path: Path, expected: dict[st
     """No handler is installed; the folder is sound, and nobody works on it any more."""
     before = [signal.getsignal(number) for number in interrupt.SIGNALS]
 
-    class Impatient(pipeline.Listener):
+    class Impatient(Listener):
         def advance(self, runs: int, steps: int) -> None:
             if steps:
                 raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        pipeline.execute(SMALL, tmp_path / "out", report=False, listener=Impatient())
+        execute(SMALL, tmp_path / "out", report=False, listener=Impatient())
     assert [signal.getsignal(number) for number in interrupt.SIGNALS] == before
-    pipeline.execute(SMALL, tmp_path / "out", report=False)
+    execute(SMALL, tmp_path / "out", report=False)
     assert _tables(tmp_path / "out") == expected
 
 
@@ -190,7 +193,7 @@ def test_from_python_an_interrupt_goes_through(tmp_path: Path, expected: dict[st
 
 BUSY = """
 import hashlib, os, sys
-from lrbench import interrupt
+from lrbench.cli import interrupt
 interrupt.PATIENCE = float(sys.argv[1])
 asked = interrupt.Interrupt()
 asked.catch()
@@ -224,7 +227,7 @@ def test_a_busy_process_ends_at_once(words: list[str], numbers: list[int]) -> No
 
 LATE = """
 import os, signal
-from lrbench.interrupt import Interrupt
+from lrbench.cli.interrupt import Interrupt
 Interrupt().catch()
 class Late:
     def __del__(self, kill=os.kill, pid=os.getpid(), numbers=(signal.SIGINT, signal.SIGTERM)):

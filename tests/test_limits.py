@@ -16,10 +16,10 @@ import pytest
 import lrbench as lb
 from lrbench import machine
 from lrbench.analysis import ranks
+from lrbench.cli.interrupt import Interrupt
+from lrbench.cli.progress import Bar, Plain
 from lrbench.errors import DataError, LaunchError, StoreError, StudyError, escaped
-from lrbench.interrupt import Interrupt
 from lrbench.launchers import slurm
-from lrbench.progress import Bar, Plain
 from lrbench.results.folder import Store
 from lrbench.results.tabulate import aligned
 from lrbench.study import catalog, parts

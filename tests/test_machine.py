@@ -16,11 +16,14 @@ import numpy as np
 import pytest
 
 import lrbench
-from lrbench import machine, speed, trace
-from lrbench.doctor import Cache, Device, Facts, doctor, problems, text
+from lrbench import machine
+from lrbench.cli import speed
+from lrbench.cli.doctor import Cache, Device, Facts, doctor, problems, text
 from lrbench.engine import plain, products
+from lrbench.execution import trace
+from lrbench.execution.execute import execute
+from lrbench.execution.listener import Listener
 from lrbench.machine import Memory
-from lrbench.pipeline import Listener, execute
 from lrbench.results.tabulate import aligned
 
 GIB = 1024**3
@@ -155,7 +158,7 @@ def test_doctor_works_where_jax_does_not(tmp_path: Path) -> None:
     (tmp_path / "jax.py").write_text("raise ImportError('libfoo.so is\\nmissing')")
     (tmp_path / "cache").write_text("a file where a folder should be")
     code = f"import os, sys; os.environ['XDG_CACHE_HOME'] = {str(tmp_path / 'cache')!r}; sys.argv = ['lrbench', 'doctor']\n"
-    code += f"sys.path.insert(0, {str(tmp_path)!r})\nfrom lrbench.cli import main; main()"
+    code += f"sys.path.insert(0, {str(tmp_path)!r})\nfrom lrbench.cli.commands import main; main()"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     *_, broken, data, xla = done.stdout.splitlines()

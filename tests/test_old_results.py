@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 import lrbench as lb
-from lrbench import pipeline
 from lrbench.errors import StoreError
+from lrbench.execution.execute import execute
+from lrbench.execution.rebuild import rebuild
 from lrbench.results.folder import MANIFEST, Store
 from lrbench.results.record import SCHEMA_VERSION
 from lrbench.study.grid import of_study
@@ -36,7 +37,7 @@ def test_every_schema_has_a_folder_here() -> None:
 def test_a_folder_of_schema_1_is_read(folder: Path) -> None:
     study = read(folder / "study.toml")
     assert Store(folder).held(of_study(study).run_ids, stopped=False).all()
-    results = pipeline.rebuild(Store(folder), report=False)
+    results = rebuild(Store(folder), report=False)
     assert results.manifest["runs"] == {"total": 24, "done": 24, "left": 0}
     assert lb.load(folder).runs["run_id"].is_unique
     quadratic = results.runs[results.runs["problem"] == "quadratic"]
@@ -51,10 +52,10 @@ def test_a_folder_of_schema_1_is_read(folder: Path) -> None:
 def test_a_folder_of_schema_1_goes_on(folder: Path) -> None:
     """Nothing is trained anew: identities, and the parts, are those of then."""
     held = {path.name: path.read_bytes() for path in (folder / "parts").rglob("*.parquet")}
-    done = pipeline.execute(folder / "study.toml", folder, report=False)
+    done = execute(folder / "study.toml", folder, report=False)
     assert done.trained == 0
     more = ["seeds=3", "problem=quadratic"]
-    done = pipeline.execute(folder / "study.toml", folder, overrides=more, report=False)
+    done = execute(folder / "study.toml", folder, overrides=more, report=False)
     assert (done.trained, len(done.results.runs)) == (6, 18)
     now = {path.name: path.read_bytes() for path in (folder / "parts").rglob("*.parquet")}
     assert held.items() < now.items()
@@ -97,8 +98,8 @@ def test_a_schema_that_is_not_known_is_one_line(folder: Path, version: Any, mess
 def test_a_manifest_that_is_damaged_is_one_line(folder: Path, text: str) -> None:
     (folder / MANIFEST).write_text(text)
     for act in (
-        lambda: pipeline.rebuild(Store(folder)),
-        lambda: pipeline.execute(folder / "study.toml", folder),
+        lambda: rebuild(Store(folder)),
+        lambda: execute(folder / "study.toml", folder),
     ):
         with pytest.raises(StoreError, match=r"manifest\.json.* start anew with --fresh"):
             act()

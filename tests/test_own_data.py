@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from lrbench import pipeline
 from lrbench.errors import DataError, StoreError, StudyError
+from lrbench.execution.execute import run
 from lrbench.problems import _tables, own_data
 from lrbench.study.grid import of_study
 from lrbench.study.spec import read
@@ -227,13 +227,13 @@ def test_a_run_is_known_by_what_is_in_its_file_not_by_where_it_is() -> None:
 
 def test_a_changed_file_is_noticed_and_the_folder_remembers_where_it_is() -> None:
     write("houses.csv", HOUSES)
-    results = pipeline.run(study("houses.csv"), "out", report=False)
+    results = run(study("houses.csv"), "out", report=False)
     assert results.runs["problem_data"].tolist() == ["houses.csv"]
     assert read("out/study.toml").problem[0].axes["data"] == ("../houses.csv",)
     assert of_study(read("out/study.toml")).run_ids[0] == of_study(read(study("houses.csv"))).run_ids[0]
     write("houses.csv", HOUSES + "1,Ulm,true,7\n")
     with pytest.raises(StoreError, match=r"the file houses\.csv of problem tabular_linear has changed since"):
-        pipeline.run(study("houses.csv"), "out", report=False)
+        run(study("houses.csv"), "out", report=False)
 
 
 @pytest.mark.parametrize(("path", "what"), [("nope.csv", "no such file"), (".", "is a folder")])

@@ -13,7 +13,7 @@ import pytest
 from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure
 
-from lrbench.pipeline import run
+from lrbench.execution.execute import run
 from lrbench.plots import base
 from lrbench.results.results import write_plot
 from tests import frames

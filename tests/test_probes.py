@@ -17,7 +17,7 @@ from jax.flatten_util import ravel_pytree
 import lrbench as lb
 from lrbench.engine import lane, seeds
 from lrbench.engine.pack import Engine
-from lrbench.plan import plan
+from lrbench.execution.plan import plan
 from lrbench.probes._view import View
 from lrbench.probes.curvature import sharpness
 from lrbench.probes.noise import gradient_noise_scale

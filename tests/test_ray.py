@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 
 from lrbench.errors import LaunchError, StoreError
+from lrbench.execution.execute import Finished, execute
+from lrbench.execution.listener import Listener
 from lrbench.launchers import ray as launcher
-from lrbench.pipeline import Finished, Listener, execute
 from lrbench.results.folder import Store
 
 ROOT = Path(__file__).parents[1]

@@ -15,8 +15,8 @@ import pyarrow.csv
 import pytest
 
 import lrbench as lb
-from lrbench import pipeline
 from lrbench.errors import DataError, StoreError, StudyError
+from lrbench.execution.execute import run
 from lrbench.experiments import _bench
 from lrbench.problems import _tables
 from lrbench.results.folder import Store
@@ -56,7 +56,7 @@ REFERENCES = [
     "../mine.py:evil",
     "mine:evil",
     "os:system",
-    "lrbench.cli:main",
+    "lrbench.cli.commands:main",
     ":evil",
 ]
 PLACES: dict[str, Any] = {
@@ -145,9 +145,7 @@ def test_hostile_names_are_texts_in_every_file() -> None:
         for name in HOSTILE[:4]
     ]
     out = Path("inside", "folder")
-    results = pipeline.run(
-        STUDY | {"problem": problems, "optimizer": optimizer}, out, report=False, trust=True
-    )
+    results = run(STUDY | {"problem": problems, "optimizer": optimizer}, out, report=False, trust=True)
     assert set(results.runs["problem"]) == set(HOSTILE[:4])
     assert [path.name for path in Path("inside").iterdir()] == ["folder"]
     assert {path.name for path in Path().iterdir()} == {"inside"}

@@ -18,11 +18,12 @@ from filelock import FileLock
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lrbench import status
 from lrbench.errors import LaunchError, StudyError
+from lrbench.execution import status
+from lrbench.execution.execute import execute
+from lrbench.execution.listener import Listener
+from lrbench.execution.plan import plan
 from lrbench.launchers import ray, slurm
-from lrbench.pipeline import Listener, execute
-from lrbench.plan import plan
 from lrbench.results.folder import Store
 from lrbench.study.spec import read
 

@@ -13,14 +13,14 @@ import pytest
 
 import lrbench as lb
 import lrbench.results.folder
-from lrbench import pipeline
 from lrbench.analysis import Thresholds
 from lrbench.errors import StoreError
+from lrbench.execution.execute import execute, run
+from lrbench.execution.rebuild import rebuild
 from lrbench.results import part_index
 from lrbench.results.folder import Store
 from lrbench.results.part import Part
-from lrbench.results.tables import build
-from lrbench.results.tables import sheet
+from lrbench.results.tables import build, sheet
 from lrbench.study.grid import of_study
 from lrbench.study.spec import read
 
@@ -66,7 +66,7 @@ def test_a_race_is_finished_without_it(tmp_path: Path, table: dict[str, Any]) ->
     """The same study with race = false trains what was stopped, and nothing else, and then equals one that never raced."""
     table |= {"steps": 200, "evaluate_every": 10, "learning_rate": {"min": 1e-4, "max": 1.9, "num": 12}}
     table["lanes_per_chunk"] = 1
-    raced = pipeline.execute({**table, "race": True}, tmp_path / "raced", report=False)
+    raced = execute({**table, "race": True}, tmp_path / "raced", report=False)
     runs = raced.results.runs
     stopped = runs["status"] == "stopped"
     assert 0 < stopped.sum() < len(runs)
@@ -74,10 +74,10 @@ def test_a_race_is_finished_without_it(tmp_path: Path, table: dict[str, Any]) ->
     assert np.isfinite(runs["final_train_loss"][stopped]).all()
     lane_steps = raced.results.manifest["lane_steps"]
     assert 0 < lane_steps["stopped"] <= lane_steps["saved"] < lane_steps["total"]
-    assert pipeline.execute({**table, "race": True}, tmp_path / "raced", report=False).trained == 0
-    finished = pipeline.execute(table, tmp_path / "raced", report=False)
+    assert execute({**table, "race": True}, tmp_path / "raced", report=False).trained == 0
+    finished = execute(table, tmp_path / "raced", report=False)
     assert finished.trained == stopped.sum()
-    never = pipeline.execute(table, tmp_path / "never", report=False).results
+    never = execute(table, tmp_path / "never", report=False).results
     left = finished.results.runs.drop(columns="pack_id")
     pd.testing.assert_frame_equal(left, never.runs.drop(columns="pack_id"), rtol=1e-5)
     pd.testing.assert_frame_equal(finished.results.sensitivity, never.sensitivity, rtol=1e-5)
@@ -316,7 +316,7 @@ def test_rebuilding_gives_the_same_tables(results: lb.Results) -> None:
     before = {name: (results.folder / name).read_bytes() for name in names}
     for name in names:
         (results.folder / name).unlink()
-    pipeline.rebuild(Store(results.folder), report=False)
+    rebuild(Store(results.folder), report=False)
     assert {name: (results.folder / name).read_bytes() for name in names} == before
 
 
@@ -356,32 +356,32 @@ def _study(tmp_path: Path, **changes: Any) -> dict[str, Any]:
 
 
 def test_a_study_goes_on_and_grows(tmp_path: Path) -> None:
-    first = pipeline.execute(_study(tmp_path), tmp_path / "out", report=False)
+    first = execute(_study(tmp_path), tmp_path / "out", report=False)
     assert first.trained == 4
-    again = pipeline.execute(_study(tmp_path), tmp_path / "out", report=False)
+    again = execute(_study(tmp_path), tmp_path / "out", report=False)
     assert again.trained == 0
     grown = {"learning_rate": {"values": [0.1, 0.5, 1.0]}, "seeds": 3, "optimizer": ["sgd", "adam"]}
-    more = pipeline.execute(_study(tmp_path, **grown), tmp_path / "out", report=False)
+    more = execute(_study(tmp_path, **grown), tmp_path / "out", report=False)
     assert more.trained == 18 - 4
     assert len(more.results.runs) == 18
-    whole = pipeline.execute(_study(tmp_path, **grown), tmp_path / "anew", report=False)
+    whole = execute(_study(tmp_path, **grown), tmp_path / "anew", report=False)
     compared = [name for name in COLUMNS if name in whole.results.runs and name != "pack_id"]
     pd.testing.assert_frame_equal(more.results.runs[compared], whole.results.runs[compared], rtol=1e-5)
     for part in (tmp_path / "out" / "parts").rglob("*.parquet"):
         part.unlink()
         break
-    mended = pipeline.execute(_study(tmp_path, **grown), tmp_path / "out", report=False)
+    mended = execute(_study(tmp_path, **grown), tmp_path / "out", report=False)
     assert mended.trained > 0
     assert len(mended.results.runs) == 18
-    smaller = pipeline.execute(_study(tmp_path), tmp_path / "out", report=False)
+    smaller = execute(_study(tmp_path), tmp_path / "out", report=False)
     assert smaller.trained == 0
     assert len(smaller.results.runs) == 4
 
 
 def test_a_study_of_fewer_problems_and_schedules_needs_no_training(tmp_path: Path) -> None:
     both = {"problem": ["quadratic", "house_prices"], "schedule": ["constant", "cosine"]}
-    pipeline.execute(_study(tmp_path, **both), tmp_path / "out", report=False)
-    fewer = pipeline.execute(_study(tmp_path, problem=["house_prices"]), tmp_path / "out", report=False)
+    execute(_study(tmp_path, **both), tmp_path / "out", report=False)
+    fewer = execute(_study(tmp_path, problem=["house_prices"]), tmp_path / "out", report=False)
     assert fewer.trained == 0
     assert len(fewer.results.runs) == 4
     assert fewer.results.manifest["objectives"] == {"house_prices": "valid_loss"}
@@ -389,17 +389,17 @@ def test_a_study_of_fewer_problems_and_schedules_needs_no_training(tmp_path: Pat
 
 
 def test_folders_of_others_are_refused(tmp_path: Path) -> None:
-    pipeline.execute(_study(tmp_path), tmp_path / "out", report=False)
+    execute(_study(tmp_path), tmp_path / "out", report=False)
     with pytest.raises(StoreError, match="holds the study 'go_on', not 'else'"):
-        pipeline.execute(_study(tmp_path, name="else"), tmp_path / "out")
+        execute(_study(tmp_path, name="else"), tmp_path / "out")
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").write_text("")
     with pytest.raises(StoreError, match="holds other files and no study"):
-        pipeline.execute(_study(tmp_path), tmp_path / "mine")
+        execute(_study(tmp_path), tmp_path / "mine")
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="is a file"):
-        pipeline.execute(_study(tmp_path), tmp_path / "file")
-    fresh = pipeline.execute(_study(tmp_path, name="else"), tmp_path / "out", fresh=True, report=False)
+        execute(_study(tmp_path), tmp_path / "file")
+    fresh = execute(_study(tmp_path, name="else"), tmp_path / "out", fresh=True, report=False)
     assert fresh.trained == 4
     assert len(list(tmp_path.glob("out.before-*/parts/*/*.parquet"))) == 1
 
@@ -410,13 +410,13 @@ def test_changed_code_is_refused(tmp_path: Path) -> None:
     def best(rate: float) -> Any:
         return optax.sgd(rate)
 
-    pipeline.execute(_study(tmp_path, optimizer=[best]), tmp_path / "out", report=False, trust=True)
+    execute(_study(tmp_path, optimizer=[best]), tmp_path / "out", report=False, trust=True)
 
     def best(rate: float) -> Any:  # type: ignore[no-redef]
         return optax.adam(rate)
 
     with pytest.raises(StoreError, match="the code of optimizer best has changed"):
-        pipeline.execute(_study(tmp_path, optimizer=[best]), tmp_path / "out", report=False, trust=True)
+        execute(_study(tmp_path, optimizer=[best]), tmp_path / "out", report=False, trust=True)
 
 
 def test_a_pack_that_fails_leaves_the_others(tmp_path: Path) -> None:
@@ -424,7 +424,7 @@ def test_a_pack_that_fails_leaves_the_others(tmp_path: Path) -> None:
 
     broken = lb.problem(name="broken", init=lambda key: jnp.ones(2), loss=lambda w, b, k: w)
     study = _study(tmp_path, problem=["quadratic", broken])
-    done = pipeline.execute(study, tmp_path / "out", report=False, trust=True)
+    done = execute(study, tmp_path / "out", report=False, trust=True)
     assert [failed.error.partition(":")[0] for failed in done.failures] == ["ProblemError"]
     assert done.trained == 4
     assert done.results.manifest["runs"] == {"total": 8, "done": 4, "left": 4}
@@ -432,10 +432,10 @@ def test_a_pack_that_fails_leaves_the_others(tmp_path: Path) -> None:
 
 
 def test_curves_too_long_for_csv_leave_no_older_csv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    results = pipeline.run(_study(tmp_path), tmp_path / "out", report=False)
+    results = run(_study(tmp_path), tmp_path / "out", report=False)
     assert (results.folder / "curves.csv").exists()
     monkeypatch.setattr(sheet, "CSV_ROWS", len(results.curves) - 1)
-    again = pipeline.rebuild(Store(results.folder), report=False)
+    again = rebuild(Store(results.folder), report=False)
     assert not (results.folder / "curves.csv").exists()
     assert again.curves.equals(results.curves)
 

@@ -15,16 +15,17 @@ import numpy as np
 import pytest
 
 import lrbench as lb
-from lrbench import costs
-from lrbench.costs import Cost
 from lrbench.engine.pack import Engine
 from lrbench.errors import StudyError
-from lrbench.pipeline import Listener, execute
+from lrbench.execution import costs
+from lrbench.execution.costs import Cost
+from lrbench.execution.execute import execute
+from lrbench.execution.listener import Listener
+from lrbench.execution.work import Outcome, Work
 from lrbench.results.folder import Store
 from lrbench.study import grid
 from lrbench.study.grid import Pack
 from lrbench.study.spec import read
-from lrbench.work import Outcome, Work
 
 CODE = """\
 import jax.numpy as jnp

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lrbench.errors import StudyError, path_of
-from lrbench.pipeline import Finished, Listener, execute
+from lrbench.execution.execute import Finished, execute
+from lrbench.execution.listener import Listener
 from lrbench.results import inside
 from lrbench.results.folder import Store
 from lrbench.results.results import Results

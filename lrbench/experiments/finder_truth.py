@@ -10,8 +10,8 @@ from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from lrbench import range_test
 from lrbench.analysis import Thresholds, regret, regret_summary
+from lrbench.execution import find as range_test
 from lrbench.experiments._bench import Answer, Bench
 from lrbench.plots import base
 from lrbench.results.tabulate import aligned

@@ -6,8 +6,8 @@ from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from lrbench.execution.work import Outcome, Work
     from lrbench.study.grid import Pack
-    from lrbench.work import Outcome, Work
 
 
 def local(packs: Sequence[Pack], work: Work) -> Generator[Outcome, None, None]:

@@ -18,8 +18,8 @@ from lrbench.errors import LaunchError
 from lrbench.launchers import Address
 
 if TYPE_CHECKING:
+    from lrbench.execution.work import Outcome, Work
     from lrbench.study.grid import Pack
-    from lrbench.work import Outcome, Work
 
 AHEAD = 2
 """How many packs a process has at most: the one that it trains, and those that wait for it."""

@@ -26,8 +26,8 @@ from lrbench.results.folder import JOBS_LINKS, Store
 from lrbench.results.part_index import PACK_ID
 
 if TYPE_CHECKING:
+    from lrbench.execution.work import Outcome, Work
     from lrbench.study.grid import Pack
-    from lrbench.work import Outcome, Work
 
 FOLDER, RECORD = "jobs", "submitted.json"
 _JOB = re.compile(r"[0-9]{1,20}(_[0-9]{1,20})?")

@@ -11,7 +11,7 @@ import jax
 from jaxtyping import Array, Float
 
 from lrbench.errors import ProblemError
-from lrbench.metrics import accuracy
+from lrbench.metrics.accuracy import accuracy
 from lrbench.problems import _convolutions
 from lrbench.problems._convolutions import Convolution, Images
 from lrbench.problems._data import Split

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from lrbench.errors import ProblemError
-from lrbench.metrics import accuracy
+from lrbench.metrics.accuracy import accuracy
 from lrbench.problems._data import Split
 from lrbench.problems._mup import Parametrisation, scaled
 from lrbench.problems._problem import Batch, Params, Problem

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Array
 
 from lrbench.errors import ProblemError
-from lrbench.metrics import accuracy
+from lrbench.metrics.accuracy import accuracy
 from lrbench.problems._attention import Transformer
 from lrbench.problems._data import Split
 from lrbench.problems._models import cross_entropy, dense

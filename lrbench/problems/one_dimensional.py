@@ -5,7 +5,7 @@ from __future__ import annotations
 import jax
 from jaxtyping import Array
 
-from lrbench.metrics import accuracy
+from lrbench.metrics.accuracy import accuracy
 from lrbench.problems import _cnn, _mnist1d, _recurrent
 from lrbench.problems._data import split
 from lrbench.problems._models import classifier, cross_entropy, dense, positive, weights

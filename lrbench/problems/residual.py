@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from lrbench.errors import ProblemError
-from lrbench.metrics import accuracy
+from lrbench.metrics.accuracy import accuracy
 from lrbench.problems import _convolutions, _data
 from lrbench.problems._convolutions import Convolution
 from lrbench.problems._models import cross_entropy, dense, positive, weights

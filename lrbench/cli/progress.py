@@ -6,9 +6,9 @@ import sys
 import time
 from typing import TextIO
 
+from lrbench.cli.interrupt import Interrupt
 from lrbench.errors import escaped
-from lrbench.interrupt import Interrupt
-from lrbench.pipeline import Listener
+from lrbench.execution.listener import Listener
 
 _PLAIN_SECONDS = 10.0
 

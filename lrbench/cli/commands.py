@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from lrbench.cli.interrupt import CODE, Interrupt
 from lrbench.errors import LrbenchError, escaped, one_line
-from lrbench.interrupt import CODE, Interrupt
 
 if TYPE_CHECKING:
-    from lrbench.pipeline import Finished
+    from lrbench.execution.execute import Finished
 
 DONE, BUG, MISTAKE, FAILED, INTERRUPTED = 0, 1, 2, 3, CODE
 
@@ -85,8 +85,8 @@ def run(
     ] = False,
 ) -> None:
     """Train a study and print the answer; what its folder already holds is not trained again."""
-    from lrbench.pipeline import execute
-    from lrbench.progress import listener
+    from lrbench.cli.progress import listener
+    from lrbench.execution.execute import execute
 
     if detach and launcher != "slurm":
         raise LrbenchError(f"--detach: goes with --launcher slurm alone, not with --launcher {launcher}")
@@ -124,10 +124,10 @@ def find(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the suggestions alone.")] = False,
 ) -> None:
     """Sweep the learning rate as finders do, and print what four rules suggest."""
-    from lrbench.progress import listener
-    from lrbench.range_test import execute, text
+    from lrbench.cli.progress import listener
+    from lrbench.execution.find import execute_tests, text
 
-    done = execute(
+    done = execute_tests(
         study,
         out,
         devices=_count(devices),
@@ -158,7 +158,7 @@ def plan(
     ] = None,
 ) -> None:
     """Print programs, packs, bytes per lane and an estimate of the time, before anything is run."""
-    from lrbench.plan import plan as made
+    from lrbench.execution.plan import plan as made
     from lrbench.study.parts import read
 
     _print(made(read(study, overrides or (), trust=trust), _count(devices), launcher, nodes))
@@ -167,7 +167,7 @@ def plan(
 @app.command()
 def status(folder: Folder) -> None:
     """Print how far a study is: runs done and left, its jobs, and its pace; from any machine that sees the folder."""
-    from lrbench.status import status as made
+    from lrbench.execution.status import status as made
 
     _print(made(folder))
 
@@ -180,7 +180,7 @@ def list_(
     name: Annotated[str | None, typer.Argument(metavar="[NAME]]", help="One of that kind.")] = None,
 ) -> None:
     """List what can be named: problems, optimizers, schedules, probes, plots, launchers, exporters, experiments, studies, ..."""
-    from lrbench.listing import listing
+    from lrbench.cli.listing import listing
 
     _print(listing(kind, name))
 
@@ -188,8 +188,8 @@ def list_(
 @app.command()
 def report(context: typer.Context, folder: Folder) -> None:
     """Make every table, plot and the report of a folder anew from its parts."""
-    from lrbench.pipeline import rebuild
-    from lrbench.progress import listener
+    from lrbench.cli.progress import listener
+    from lrbench.execution.rebuild import rebuild
     from lrbench.results.folder import Store
 
     rebuild(Store(folder), listener=listener(False, context.ensure_object(Interrupt)))
@@ -243,8 +243,8 @@ def experiment(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the answer alone.")] = False,
 ) -> None:
     """Do an experiment: studies with a picture and an answer of their own."""
+    from lrbench.cli.progress import listener
     from lrbench.experiments._bench import Unfinished, perform
-    from lrbench.progress import listener
 
     try:
         answer = perform(
@@ -277,7 +277,7 @@ def compare(
 @app.command()
 def doctor() -> None:
     """Print what this machine has, what is missing, and how to get it."""
-    from lrbench.doctor import doctor as made
+    from lrbench.cli.doctor import doctor as made
 
     _print(made())
 
@@ -285,7 +285,7 @@ def doctor() -> None:
 @app.command()
 def speed() -> None:
     """Measure how many model-steps per second this machine trains."""
-    from lrbench.speed import speed as made
+    from lrbench.cli.speed import speed as made
 
     _print("training the same network in four ways; this takes about half a minute", err=True)
     _print(made())

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lrbench import costs
-from lrbench.costs import Cost
 from lrbench.errors import StudyError
+from lrbench.execution import costs
+from lrbench.execution.costs import Cost
 from lrbench.results.tabulate import aligned
 from lrbench.study import catalog, grid
 from lrbench.study.grid import Grid, Program

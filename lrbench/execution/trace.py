@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
-from lrbench.pipeline import Listener
+from lrbench.execution.listener import Listener
 from lrbench.results import inside
 
 FOLDER = "profile"

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lrbench import costs
 from lrbench.errors import LaunchError
+from lrbench.execution import costs
 from lrbench.results.folder import Store
 from lrbench.results.object_store import Objects
 from lrbench.results.part import Part, part_bytes
@@ -25,9 +25,9 @@ from lrbench.study.grid import Pack
 from lrbench.study.spec import Study
 
 if TYPE_CHECKING:
-    from lrbench.checkpoints import Folder
     from lrbench.engine.pack import Engine
-    from lrbench.pipeline import Listener
+    from lrbench.execution.checkpoints import Folder
+    from lrbench.execution.listener import Listener
 
 
 def this_process() -> str:
@@ -192,7 +192,7 @@ class Bench:
 
     def keeper(self, pack: Pack) -> Folder | None:
         """Return what keeps a pack half done, if the study asks for it."""
-        from lrbench import checkpoints
+        from lrbench.execution import checkpoints
 
         every = self.engine.study.checkpoint_every
         say = self.engine.say

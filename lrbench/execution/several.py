@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from lrbench import manifest as manifests
 from lrbench.errors import StoreError
+from lrbench.execution import manifest as manifests
 from lrbench.results import inside
 from lrbench.results.folder import Store
 from lrbench.results.results import Results

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from lrbench import several
 from lrbench.errors import StoreError
+from lrbench.execution import several
+from lrbench.execution.plan import duration
 from lrbench.launchers import slurm
-from lrbench.plan import duration
 from lrbench.results import inside
 from lrbench.results.folder import Store
 from lrbench.study.grid import Grid

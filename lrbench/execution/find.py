@@ -8,11 +8,11 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lrbench import pipeline
 from lrbench.analysis import label, rate_text, suggestions
 from lrbench.analysis.finders import LOSS, RANGE_TEST
 from lrbench.errors import StudyError
-from lrbench.pipeline import Finished, Listener
+from lrbench.execution.execute import Finished, execute
+from lrbench.execution.listener import Listener
 from lrbench.results.results import Results, write_plot
 from lrbench.results.tabulate import aligned
 from lrbench.study import spec
@@ -28,17 +28,17 @@ def find(
 ) -> Results:
     """Sweep a study's learning rates as finders do, and return the results; `results.finders` has the suggestions.
 
-    The arguments are those of `execute`.
+    The arguments are those of `execute_tests`.
 
     >>> study = {"name": "line", "steps": 100, "seeds": 1, "problem": "house_prices", "optimizer": "sgd",
     ...          "learning_rate": {"min": 1e-3, "max": 10, "num": 5}}
-    >>> results = find(spec, "results/line_find")  # doctest: +SKIP
+    >>> results = find(study, "results/line_find")  # doctest: +SKIP
     >>> results.finders[["rule", "suggestion"]]  # doctest: +SKIP
     """
-    return execute(asked, out, **more).results
+    return execute_tests(asked, out, **more).results
 
 
-def execute(
+def execute_tests(
     asked: str | os.PathLike[str] | Mapping[str, Any],
     out: str | os.PathLike[str] | None = None,
     *,
@@ -66,7 +66,7 @@ def execute(
     except StudyError as error:
         raise StudyError(f"{wanted.where}: {error}") from error
     listener = listener or Listener()
-    done = pipeline.execute(tests, out, devices=devices, report=False, listener=listener)
+    done = execute(tests, out, devices=devices, report=False, listener=listener)
     listener.check()
     write_plot(done.results, RANGE_TEST)
     return done

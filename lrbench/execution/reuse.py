@@ -1,0 +1,82 @@
+"""Whether a results folder may be used for a study: what it holds must be of that study, trained by the code that it is now."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lrbench.errors import StoreError
+from lrbench.execution.listener import Listener
+from lrbench.results import lock
+from lrbench.results.folder import MANIFEST, Store
+from lrbench.study.grid import Grid
+
+
+def prepare(store: Store, fresh: bool, listener: Listener) -> None:
+    """Refuse to write among files that are no study's; set aside what is there where that is wanted."""
+    if store.folder.exists() and not store.folder.is_dir():
+        raise StoreError(f"{store.folder}: is a file; choose another --out")
+    known = os.path.lexists(store.folder / MANIFEST) or bool(store.part_files())
+    if not known and any(store.folder.glob("[!.]*")):
+        raise StoreError(f"{store.folder}: holds other files and no study; choose another --out")
+    if fresh:
+        if store.folder.is_symlink():
+            raise StoreError(
+                f"{store.folder}: is a symbolic link, which --fresh would leave leading nowhere; give the folder itself, "
+                f"{store.folder.resolve()}, or choose another --out"
+            )
+        with lock.holding(store.folder):
+            if aside := store.set_aside():
+                listener.say(f"what {store.folder} held is now in {aside}")
+
+
+def check(store: Store, whole: Grid) -> dict[str, Any]:
+    """Return the folder's manifest, and refuse a folder of another study."""
+    manifest = store.manifest
+    name = manifest.get("study", whole.name)
+    if name != whole.name or "parts" in manifest:
+        raise StoreError(
+            f"{store.folder}: holds the study {name!r}, not {whole.name!r}; choose another --out, or --fresh"
+        )
+    before, now = _trained_sources(store, manifest) if "grid" in manifest else {}, _sources(whole)
+    changed = sorted(what for what in before.keys() & now.keys() if before[what] != now[what])
+    if changed:
+        raise StoreError(
+            f"{store.folder}: {', '.join(changed)} has changed since its runs were trained; "
+            "choose another --out, or --fresh"
+        )
+    return manifest
+
+
+def _trained_sources(store: Store, manifest: Mapping[str, Any]) -> dict[str, str]:
+    """Return the hash of what runs of a folder were trained with; code that only ever failed may be mended."""
+    before = Grid.from_dict(manifest["grid"])
+    if not _sources(before):
+        return {}
+    held = np.flatnonzero(store.held(before.run_ids, stopped=True))
+    problems, optimizers, schedules = (np.unique(places) for places in before.indices(held)[:3])
+    return _sources(
+        replace(
+            before,
+            problems=tuple(before.problems[number] for number in problems),
+            optimizers=tuple(before.optimizers[number] for number in optimizers),
+            schedules=tuple(before.schedules[number] for number in schedules),
+        )
+    )
+
+
+def _sources(whole: Grid) -> dict[str, str]:
+    """Return the hash of every code and file of the user's, by what it is."""
+    variants = {"problem": whole.problems, "optimizer": whole.optimizers, "schedule": whole.schedules}
+    each = [(kind, v) for kind, found in variants.items() for v in found]
+    code = {f"the code of {kind} {v.name}": v.source for kind, v in each if v.source}
+    return code | {
+        f"the file {Path(v.params[name]).name} of {kind} {v.name}": found
+        for kind, v in each
+        for name, found in v.files.items()
+    }

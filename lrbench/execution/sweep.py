@@ -1,0 +1,77 @@
+"""A study from Python: the arguments of one call instead of a file."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import weakref
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from lrbench.errors import StudyError
+from lrbench.execution.execute import execute, run
+from lrbench.results.results import Results
+from lrbench.study import spec
+
+
+def sweep(
+    problems: Any,
+    *,
+    optimizers: Any = "adam",
+    learning_rates: Any,
+    schedules: Any = "constant",
+    seeds: Any = 3,
+    steps: int = 1000,
+    out: str | os.PathLike[str] | None = None,
+    report: bool = False,
+    **more: Any,
+) -> Results:
+    """Train a grid of runs from Python.
+
+    Args:
+        problems: names, `Problem` objects, or tables such as `{"name": "digits_mlp", "hidden": [[64], [128]]}`.
+        optimizers: names, `Optimizer(...)`, or functions learning rate → optax transformation.
+        learning_rates: the rates, such as `logspace(1e-5, 10, 100)`; or a dict of rates by name, where `""` are those of
+            all parameters that have no rate of their own, such as `{"": [0.1, 1], "output": [0.01, 0.1]}`.
+        schedules: names, `Schedule(...)`, or functions steps → optax schedule of peak 1, or optax schedules.
+        seeds: a count, or a list.
+        steps: optimizer steps of every run.
+        out: results folder; left out, a temporary one that lives as long as the results do.
+        report: whether plots and the report are written too.
+        **more: any other key of a study: name, evaluate_every, precision, objective, target, probes.
+
+    Raises:
+        StudyError: naming the key that is wrong.
+
+    >>> results = sweep("quadratic", optimizers="sgd", learning_rates=[1.0, 3.0], seeds=1, steps=20)
+    >>> list(results.runs["verdict"])
+    ['good', 'diverged']
+    """
+    named = dict(learning_rates) if isinstance(learning_rates, Mapping) else {"": learning_rates}
+    if "" not in named:
+        raise StudyError(f'sweep: learning_rates = {named!r}: needs the rates of the name "" as well')
+    axes = {
+        name: {"values": np.asarray(rates, dtype=float).reshape(-1).tolist()} for name, rates in named.items()
+    }
+    table = {
+        "name": "sweep",
+        "steps": steps,
+        "seeds": seeds if isinstance(seeds, int) else [int(seed) for seed in seeds],
+        "problem": problems,
+        "optimizer": optimizers,
+        "schedule": schedules,
+        "learning_rate": axes.pop("") | axes,
+        **more,
+    }
+    checked = spec.check(table, "sweep", trust=True)
+    if out is not None:
+        return run(checked, out, report=report)
+    place = tempfile.mkdtemp(prefix="lrbench-")
+    finished = execute(checked, place, report=report)
+    weakref.finalize(finished.results, shutil.rmtree, place, ignore_errors=True)
+    if finished.failures:
+        raise StudyError(f"sweep: {finished.failures[0].error}")
+    return finished.results
