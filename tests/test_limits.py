@@ -180,6 +180,21 @@ def test_all_packs_fail_with_a_report(study: Path) -> None:
     assert Path("out/report.html").exists()
 
 
+@pytest.mark.parametrize(
+    ("problem", "need"),
+    [
+        ('{name = "quadratic", dimension = 1000000000000}', "3,725.3 GiB"),
+        ('{name = "digits_mlp", hidden = [[2000000000]]}', "558.8 GiB"),
+    ],
+)
+def test_parameters_that_have_no_room_are_not_drawn(study: Path, problem: str, need: str) -> None:
+    study.write_text(STUDY.replace('"quadratic"', problem))
+    code, said = lrbench(["run", str(study)])
+    assert code == 3
+    assert f"its parameters need {need} of memory" in said
+    assert need in refused("plan", str(study))
+
+
 def test_jobs_that_are_detached_the_first_time_are_no_failure(
     study: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
