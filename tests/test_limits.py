@@ -6,6 +6,7 @@ import io
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -350,6 +351,23 @@ def test_a_question_has_a_time_limit(folder: str) -> None:
         assert "must be from 0, which is never, to" in refused(
             "query", folder, "FROM runs", "--timeout", wrong
         )
+
+
+def test_a_call_that_duckdb_does_not_interrupt_ends_in_time(folder: str) -> None:
+    one_call = "SELECT list_sort(range(100000000))[1]"
+    began = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-m", "lrbench", "query", folder, one_call, "--timeout", "0.1"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert done.returncode == 2
+    assert done.stderr == (
+        "lrbench: query: took more than 0.1 seconds; ask for less, or give it more by --timeout SECONDS\n"
+    )
+    assert time.monotonic() - began < 12
 
 
 def test_rows_are_made_as_they_are_shown(folder: str) -> None:
