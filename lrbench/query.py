@@ -60,7 +60,10 @@ def shown(opened: Tables, sql: str, timeout: float = TIMEOUT) -> str:
     The arguments and errors are those of `query`; `lrbench.cli.query` ends the process where DuckDB does not end in time.
     """
     with _selected(opened, sql, timeout, alone=True) as found:
-        return text(found.fetch_df_chunk())
+        chunks = [found.fetch_df_chunk()]
+        while len(chunks[-1]) and sum(map(len, chunks)) <= MOST_ROWS:  # a chunk may have a single row
+            chunks.append(found.fetch_df_chunk())
+        return text(pd.concat([chunk for chunk in chunks if len(chunk)] or chunks[:1], ignore_index=True))
 
 
 def too_long(timeout: float) -> DataError:

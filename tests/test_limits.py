@@ -377,6 +377,16 @@ def test_rows_are_made_as_they_are_shown(folder: str) -> None:
     assert len(said.splitlines()) == 102
 
 
+def test_rows_that_come_in_several_chunks_are_all_shown(folder: str) -> None:
+    each = "SELECT 0 AS i UNION ALL SELECT 1000 UNION ALL SELECT 2000"
+    code, said = lrbench(["query", folder, each])
+    assert code == 0
+    assert [line.strip() for line in said.splitlines()] == ["i", "0", "1000", "2000"]
+    code, said = lrbench(["query", folder, "SELECT i FROM range(300000) t(i) WHERE i % 1000 = 0"])
+    assert len(said.splitlines()) == 102
+    assert "... and more rows" in said
+
+
 def test_a_question_has_a_limit_of_memory_and_writes_nothing(
     folder: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
