@@ -6,6 +6,7 @@ import io
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -181,6 +182,21 @@ def test_all_packs_fail_with_a_report(study: Path) -> None:
     assert Path("out/report.html").exists()
 
 
+@pytest.mark.parametrize(
+    ("problem", "need"),
+    [
+        ('{name = "quadratic", dimension = 1000000000000}', "3,725.3 GiB"),
+        ('{name = "digits_mlp", hidden = [[2000000000]]}', "558.8 GiB"),
+    ],
+)
+def test_parameters_that_have_no_room_are_not_drawn(study: Path, problem: str, need: str) -> None:
+    study.write_text(STUDY.replace('"quadratic"', problem))
+    code, said = lrbench(["run", str(study)])
+    assert code == 3
+    assert f"its parameters need {need} of memory" in said
+    assert need in refused("plan", str(study))
+
+
 def test_jobs_that_are_detached_the_first_time_are_no_failure(
     study: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -338,11 +354,38 @@ def test_a_question_has_a_time_limit(folder: str) -> None:
         )
 
 
+def test_a_call_that_duckdb_does_not_interrupt_ends_in_time(folder: str) -> None:
+    one_call = "SELECT list_sort(range(100000000))[1]"
+    began = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-m", "lrbench", "query", folder, one_call, "--timeout", "0.1"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert done.returncode == 2
+    assert done.stderr == (
+        "lrbench: query: took more than 0.1 seconds; ask for less, or give it more by --timeout SECONDS\n"
+    )
+    assert time.monotonic() - began < 12
+
+
 def test_rows_are_made_as_they_are_shown(folder: str) -> None:
     code, said = lrbench(["query", folder, "SELECT * FROM range(1000000000000)"])
     assert code == 0
     assert said.splitlines()[-1] == "... and more rows; LIMIT and OFFSET choose which 100 are shown"
     assert len(said.splitlines()) == 102
+
+
+def test_rows_that_come_in_several_chunks_are_all_shown(folder: str) -> None:
+    each = "SELECT 0 AS i UNION ALL SELECT 1000 UNION ALL SELECT 2000"
+    code, said = lrbench(["query", folder, each])
+    assert code == 0
+    assert [line.strip() for line in said.splitlines()] == ["i", "0", "1000", "2000"]
+    code, said = lrbench(["query", folder, "SELECT i FROM range(300000) t(i) WHERE i % 1000 = 0"])
+    assert len(said.splitlines()) == 102
+    assert "... and more rows" in said
 
 
 def test_a_question_has_a_limit_of_memory_and_writes_nothing(

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
 import sys
+import threading
+from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -214,7 +218,10 @@ def query(
     from lrbench.results.query import shown
     from lrbench.results.results import load
 
-    _print(shown(load(folder).tables, sql, timeout))
+    tables = load(folder).tables
+    with _ended(timeout):
+        said = shown(tables, sql, timeout)
+    _print(said)
 
 
 @app.command()
@@ -333,6 +340,25 @@ def _count(devices: str) -> int | None:
     if not re.fullmatch("0*[1-9][0-9]{0,8}", devices):
         raise LrbenchError(f"--devices {devices}: must be a number from 1 up, or all")
     return int(devices)
+
+
+@contextlib.contextmanager
+def _ended(timeout: float) -> Iterator[None]:
+    """End the process where a statement goes on after its time: DuckDB is interrupted between the calls of functions alone."""
+    from lrbench.query import PATIENCE, too_long
+
+    def end() -> None:
+        os.write(2, f"lrbench: {too_long(timeout)}\n".encode())
+        os._exit(MISTAKE)
+
+    timer = threading.Timer(timeout + PATIENCE, end)
+    timer.daemon = True
+    if 0 < timeout < threading.TIMEOUT_MAX - PATIENCE:
+        timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _print_answer(folder: Path) -> None:

@@ -6,6 +6,7 @@ would double the time it takes to compile.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import cached_property, lru_cache
 from typing import Any
@@ -14,7 +15,9 @@ import jax
 import numpy as np
 from jaxtyping import Int, UInt32
 
+from lrbench import machine
 from lrbench.engine import decompositions, devices
+from lrbench.errors import ProblemError
 from lrbench.problems._problem import Problem
 
 _INIT, _NOISE, _ORDER = range(3)
@@ -33,8 +36,18 @@ class Initial:
         def drawn(data: jax.Array) -> Any:
             return jax.tree.map(jax.numpy.asarray, self._problem.init(key(data)))
 
+        self._check_size(jax.eval_shape(drawn, _words(0, _INIT)))
         platform = jax.default_backend()
         return decompositions.compile_program(drawn, _words(0, _INIT), platform=platform)[0]
+
+    def _check_size(self, parameters: Any) -> None:
+        """Refuse parameters that have no room in memory; XLA would take it all, or end the process, before it says so."""
+        needed = sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(parameters))
+        if needed > (free := machine.memory().free):
+            raise ProblemError(
+                f"{self._problem.name}: its parameters need {needed / 2**30:,.1f} GiB of memory, and {free / 2**30:,.1f} GiB "
+                "are free; make it smaller"
+            )
 
     @cached_property
     def shapes(self) -> Any:

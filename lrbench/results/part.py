@@ -24,6 +24,8 @@ from lrbench.errors import StoreError
 from lrbench.results import part_index
 from lrbench.results.part_index import Glance
 
+LARGEST_STEP = 2**53
+"""The largest step and the most parameters that a part may name: a table holds them exactly."""
 _SCALARS = ("run_id", "diverged_step", "stopped_step", "parameters")
 
 
@@ -122,7 +124,10 @@ def glance(file: Any, path: Path) -> Glance:
         stopped = table["stopped_step"].is_valid().to_numpy()
         about["evaluations"] = len(about["step"])
         known = part_index.checked({name: about[name] for name in part_index.ABOUT})
-        return Glance(path.name, known, curves, part_index.ids(table["run_id"]), stopped)
+        run_ids = part_index.ids(table["run_id"])
+        if len(np.unique(run_ids)) < len(run_ids):
+            raise ValueError("holds a run twice")
+        return Glance(path.name, known, curves, run_ids, stopped)
 
 
 def read_columns(
@@ -137,7 +142,32 @@ def read_columns(
         about, table = _open(file, [*_SCALARS, *curves])
         columns = {name: table[name].to_numpy() for name in _SCALARS[1:]}
         columns |= {name: _matrix(table[name]) for name in curves}
-        return np.array(about["step"], np.int64), part_index.ids(table["run_id"]), columns
+        step, run_ids = np.array(about["step"], np.int64), part_index.ids(table["run_id"])
+        _check(step, run_ids, columns)
+        return step, run_ids, columns
+
+
+def _check(step: np.ndarray, run_ids: np.ndarray, columns: Mapping[str, np.ndarray]) -> None:
+    """Refuse what no training gives, whoever wrote it with its checksums.
+
+    Raises:
+        ValueError: naming the column.
+    """
+    if (
+        step.ndim != 1
+        or not len(step)
+        or np.any(np.diff(step) <= 0)
+        or np.any((step < 0) | (step > LARGEST_STEP))
+    ):
+        raise ValueError("its evaluations are no ascending steps")
+    for name, values in columns.items():
+        if name not in _SCALARS:
+            sound = values.shape == (len(run_ids), len(step))
+        else:
+            numbers = values.astype(np.float64)
+            sound = not np.any((numbers < 0) | (numbers > LARGEST_STEP))  # missing is NaN
+        if not sound:
+            raise ValueError(f"{name} is not of its runs and evaluations")
 
 
 def _open(part: Any, names: Sequence[str]) -> tuple[dict[str, Any], pa.Table]:

@@ -33,6 +33,8 @@ WORTH_INDEXING = 8
 """A folder's index is written anew where so many of its parts are not in it: opening a part takes about 1 ms."""
 ABOUT = ("pack_id", "evaluations", "seconds", "saved_lane_steps", "stopped_lane_steps")
 """What the index keeps of what a part says of itself."""
+MOST_SECONDS, MOST_STEPS = 1e15, 10**14
+"""The most seconds that a part may say a pack took, and lane-steps that it saved: the manifest can hold all of them."""
 Stamp = tuple[int, int]
 Stamps = Mapping[Path, Mapping[str, Stamp]]
 
@@ -101,21 +103,25 @@ def glances(there: Stamps, look: Callable[[Path], Glance | None]) -> dict[Path, 
 
 
 def checked(about: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return what a part says of itself, under the names of `ABOUT`, if it is of the kinds that lrbench writes.
+    """Return what a part says of itself, under the names of `ABOUT`, if the manifest can hold it.
 
     Raises:
         ValueError: if it is not.
     """
-    seconds = about["seconds"]
+    seconds, pack_id = about["seconds"], about["pack_id"]
     numbers = [about[name] for name in ("evaluations", "saved_lane_steps", "stopped_lane_steps")]
     if not (
-        isinstance(about["pack_id"], str)
-        and isinstance(seconds, dict)
-        and all(isinstance(value, int | float) for value in seconds.values())
-        and all(isinstance(value, int) for value in numbers)
+        isinstance(seconds, dict)
+        and all(_is_name(name) for name in (pack_id, *seconds))
+        and all(isinstance(value, int | float) and 0 <= value <= MOST_SECONDS for value in seconds.values())
+        and all(isinstance(value, int) and 0 <= value <= MOST_STEPS for value in numbers)
     ):
-        raise ValueError("what it says of itself is of other kinds")
+        raise ValueError("what it says of itself is not what lrbench writes")
     return about
+
+
+def _is_name(text: Any) -> bool:
+    return isinstance(text, str) and 1 <= len(text) <= 100 and text.isprintable()
 
 
 def ids(column: pa.ChunkedArray) -> np.ndarray:

@@ -24,6 +24,8 @@ MOST_CHARACTERS = 60
 """The most characters of a printed cell."""
 TIMEOUT = 60.0
 """The seconds after which a statement is ended, where nothing else is asked for."""
+PATIENCE = 2.0
+"""The seconds more after which the process is ended, where it does nothing else: DuckDB finishes a call of a function first."""
 LONGEST = 10_000_000
 """The most seconds that can be asked for."""
 # The tables come through Arrow, so that SQL needs no file at all: what it names itself is not opened.
@@ -56,10 +58,20 @@ def query(opened: Tables, sql: str, timeout: float = TIMEOUT) -> pd.DataFrame:
 def shown(opened: Tables, sql: str, timeout: float = TIMEOUT) -> str:
     """Return the first rows of what a statement selects as text; no more rows are made than that takes.
 
-    The arguments and errors are those of `query`.
+    The arguments and errors are those of `query`; `lrbench.cli.query` ends the process where DuckDB does not end in time.
     """
     with _selected(opened, sql, timeout, alone=True) as found:
-        return text(found.fetch_df_chunk())
+        chunks = [found.fetch_df_chunk()]
+        while len(chunks[-1]) and sum(map(len, chunks)) <= MOST_ROWS:  # a chunk may have a single row
+            chunks.append(found.fetch_df_chunk())
+        return text(pd.concat([chunk for chunk in chunks if len(chunk)] or chunks[:1], ignore_index=True))
+
+
+def too_long(timeout: float) -> DataError:
+    """Return what is said of a statement that takes longer than it may."""
+    return DataError(
+        f"query: took more than {timeout:g} seconds; ask for less, or give it more by --timeout SECONDS"
+    )
 
 
 @contextlib.contextmanager
@@ -97,9 +109,7 @@ def _selected(opened: Tables, sql: str, timeout: float, *, alone: bool = False) 
                 connection.execute(statements[0])
                 yield connection
         except duckdb.InterruptException as error:
-            raise DataError(
-                f"query: took more than {timeout:g} seconds; ask for less, or give it more by --timeout SECONDS"
-            ) from error
+            raise too_long(timeout) from error
         except (duckdb.OutOfMemoryException, MemoryError) as error:
             raise DataError(
                 f"query: needs more than the {limits['memory_limit']} of memory that it may take; ask for less"
