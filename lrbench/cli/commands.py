@@ -345,7 +345,7 @@ def _count(devices: str) -> int | None:
 @contextlib.contextmanager
 def _ended(timeout: float) -> Iterator[None]:
     """End the process where a statement goes on after its time: DuckDB is interrupted between the calls of functions alone."""
-    from lrbench.query import PATIENCE, too_long
+    from lrbench.results.query import PATIENCE, too_long
 
     def end() -> None:
         os.write(2, f"lrbench: {too_long(timeout)}\n".encode())

@@ -17,6 +17,7 @@ import numpy as np
 
 from lrbench.errors import LaunchError
 from lrbench.execution import costs
+from lrbench.execution.listener import Listener
 from lrbench.results.folder import Store
 from lrbench.results.object_store import Objects
 from lrbench.results.part import Part, part_bytes
@@ -27,7 +28,6 @@ from lrbench.study.spec import Study
 if TYPE_CHECKING:
     from lrbench.engine.pack import Engine
     from lrbench.execution.checkpoints import Folder
-    from lrbench.execution.listener import Listener
 
 
 def this_process() -> str:
