@@ -67,6 +67,15 @@ def test_the_data_wing_and_the_grid_load_no_jax(code: str, tmp_path: Path) -> No
     assert not _modules_after(code, tmp_path) & {"jax", "jaxlib", "optax", "scipy"}
 
 
+@pytest.mark.parametrize(
+    "page", sorted((ROOT / "lrbench").glob("*/**/__init__.py")), ids=lambda p: p.parent.name
+)
+def test_a_folder_opens_with_a_page(page: Path) -> None:
+    """Who opens a folder is told what it is for, in 40 words or more."""
+    said = ast.get_docstring(ast.parse(page.read_text())) or ""
+    assert len(said.split()) >= 40
+
+
 def test_no_circles() -> None:
     """No module needs, to be imported, one that needs it: every module can be imported first."""
     folder = ROOT / "lrbench"

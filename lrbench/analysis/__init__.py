@@ -1,4 +1,10 @@
-"""Frame -> frame: verdicts, zones, summary, sensitivity, the answer, comparison and ranking. No JAX; opens on any laptop."""
+"""Frame in, frame out: what the runs of a study say, without JAX and without a file.
+
+`outcomes` judges every run and every rate by the `thresholds`; `summary` is over seeds, `sensitivity` over learning rates, with the exact
+intervals of `bootstrap`; `best` is the answer in words. `comparison` and `ranking` set lines side by side, `tuning_budget` says what random
+rates would have found, `finders` what a learning-rate finder suggests, and `regret` what following it costs. Everything may be tried on a
+frame made by hand; tables, plots, reports and experiments import it, and it imports none of them.
+"""
 
 from lrbench.analysis.best import best
 from lrbench.analysis.bootstrap import interval, iqm, resamples
