@@ -27,7 +27,18 @@ _DATA = ("data", "batch_size", "optimum", "rates", "stateful", "box", "gradient_
 """What a problem holds beside its code."""
 
 
-class Optimizer(dict[str, Any]):
+class _Chosen(dict[str, Any]):
+    """What a study file says of an entry: its name, or a function, and the values of its parameters."""
+
+    def __init__(
+        self, name: str | Callable[..., Any], *, version: str | None = None, **parameters: Any
+    ) -> None:
+        """Nothing is checked until a study holds it."""
+        versioned = {} if version is None else {"code_version": version}
+        super().__init__(name=name, **versioned, **parameters)
+
+
+class Optimizer(_Chosen):
     """An optimizer, by name or as a function, and the values of its parameters; a list is an axis of the grid.
 
     The `version` of a function of your own stands for its code, where that cannot be hashed.
@@ -36,14 +47,8 @@ class Optimizer(dict[str, Any]):
     {'name': 'adam', 'b2': [0.99, 0.999]}
     """
 
-    def __init__(
-        self, name: str | Callable[..., Any], *, version: str | None = None, **parameters: Any
-    ) -> None:
-        """Nothing is checked until a study holds it."""
-        super().__init__(name=name, **_versioned(version), **parameters)
 
-
-class Schedule(dict[str, Any]):
+class Schedule(_Chosen):
     """A schedule, by name or as a function, and the values of its parameters; a list is an axis of the grid.
 
     The `version` of a function of your own stands for its code, where that cannot be hashed.
@@ -51,16 +56,6 @@ class Schedule(dict[str, Any]):
     >>> Schedule("warmup_cosine", warmup=[0.05, 0.1])
     {'name': 'warmup_cosine', 'warmup': [0.05, 0.1]}
     """
-
-    def __init__(
-        self, name: str | Callable[..., Any], *, version: str | None = None, **parameters: Any
-    ) -> None:
-        """Nothing is checked until a study holds it."""
-        super().__init__(name=name, **_versioned(version), **parameters)
-
-
-def _versioned(version: str | None) -> dict[str, Any]:
-    return {} if version is None else {"code_version": version}
 
 
 @dataclass(frozen=True)
