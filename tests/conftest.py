@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from tests.helpers.paths import ROOT
+
 # Shared by all tests and kept between runs, so that data sets and compiled programs are made once.
-_CACHE = Path(__file__).parents[1] / ".pytest_cache" / "xdg"
+_CACHE = ROOT / ".pytest_cache" / "xdg"
 os.environ["XDG_CACHE_HOME"] = str(_CACHE)
 os.environ["JAX_NUM_CPU_DEVICES"] = "4"
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
@@ -16,7 +18,7 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 # halves that. JAX_DISABLE_MOST_OPTIMIZATIONS=0 XLA_FLAGS= tests programs as users run them.
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 # ruff: noqa: E402 -- what follows starts JAX, which reads the environment set here
-from tests import xla_flags
+from tests.helpers import xla_flags
 
 if "XLA_FLAGS" not in os.environ:
     # jaxlib 0.12 has the newer way alone.

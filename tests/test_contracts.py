@@ -1,4 +1,4 @@
-"""What every entry of the catalogue has to hold; a new entry is picked up by itself. Optimizers: test_optimizers.py."""
+"""What every entry of the catalogue has to hold; a new entry is picked up by itself. Optimizers: optimizers/test_optimizers.py."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from lrbench.engine import lane, seeds
 from lrbench.problems._problem import Problem
 from lrbench.schedules._shape import tabulate
 from lrbench.study import catalog
-from tests import examples
 from tests.golden import entries
+from tests.helpers import examples
 
 ENTRIES = [(kind, name) for kind in catalog.ROOMS for name in catalog.names(kind)]
 STEPS = 40

@@ -30,8 +30,9 @@ from lrbench.study import catalog, parts
 from lrbench.study.grid import of_study
 from lrbench.study.learning_rates import LearningRates
 from lrbench.study.spec import Study, read
+from tests.helpers.command import lrbench
+from tests.helpers.paths import ROOT
 
-ROOT = Path(__file__).parents[1]
 PAGES = {
     path.name: path for path in (ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*.md"))
 }
@@ -77,30 +78,6 @@ def commands(block: Block) -> Iterator[tuple[str, str]]:
         for part in re.split(r"^\$ ", block.text, flags=re.MULTILINE)[1:]:
             command, _, output = part.partition("\n")
             yield command, output
-
-
-@functools.cache
-def doctor() -> tuple[int, str]:
-    """Several pages begin with `lrbench doctor`, which takes seconds, and says the same in every folder."""
-    return _lrbench(["doctor"])
-
-
-def lrbench(words: list[str]) -> tuple[int, str]:
-    return doctor() if words == ["doctor"] else _lrbench(words)
-
-
-def _lrbench(words: list[str]) -> tuple[int, str]:
-    """Run the command line in this process, which has JAX already; return exit code and output."""
-    printed, before = io.StringIO(), sys.argv
-    sys.argv = ["lrbench", *words]
-    try:
-        with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
-            cli.main()
-    except SystemExit as done:
-        return int(done.code or 0), printed.getvalue()
-    finally:
-        sys.argv = before
-    return 0, printed.getvalue()
 
 
 def execute(command: str) -> tuple[int, str]:

@@ -9,9 +9,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests import xla_flags
+from tests.helpers import xla_flags
+from tests.helpers.paths import ROOT
 
-ROOT = Path(__file__).parents[1]
 FIND = ROOT / ".ci" / "newest-python"
 
 

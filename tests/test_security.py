@@ -24,10 +24,10 @@ from lrbench.results.tables import spreadsheet
 from lrbench.study import catalog
 from lrbench.study.grid import of_study
 from lrbench.study.spec import read
-from tests import frames
-from tests.test_report import Page, page_of
+from tests.helpers import frames
+from tests.helpers.page import Page, page_of
+from tests.helpers.paths import ROOT
 
-ROOT = Path(__file__).parents[1]
 SOURCES = sorted((ROOT / "lrbench").rglob("*.py"))
 STUDY = {
     "name": "safe",

@@ -3,7 +3,7 @@
 The same name with the same parameters must go on to train the same, or earlier results would be taken for new ones. Where a change is
 meant, raise the entry's revision, `@history(revision=2)`, and write its row; a row that is there is never written again:
 
-    LRBENCH_WRITE_GOLDEN=1 .venv/bin/python -m pytest -n 0 tests/test_contracts.py tests/test_optimizers.py
+    LRBENCH_WRITE_GOLDEN=1 .venv/bin/python -m pytest -n 0 tests/test_contracts.py tests/optimizers/test_optimizers.py
 """
 
 from __future__ import annotations

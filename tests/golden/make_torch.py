@@ -1,6 +1,6 @@
 """Writes torch.npz: weights that PyTorch's optimizers reach. `python tests/golden/make_torch.py`, where torch is installed.
 
-The model is the softmax regression of tests/test_optimizers.py, in float64: 27 weights after 1, 10 and 50 steps.
+The model is the softmax regression of tests/optimizers/test_optimizers.py, in float64: 27 weights after 1, 10 and 50 steps.
 """
 
 from __future__ import annotations

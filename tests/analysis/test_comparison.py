@@ -1,0 +1,400 @@
+"""Differences, ranks, profiles and budgets against cases computed by hand, and against scipy and scikit-posthocs."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+import lrbench as lb
+from lrbench import analysis
+from lrbench.analysis import paired, ranks
+from lrbench.analysis.comparison import answer, pair_names
+from lrbench.analysis.ranking import field
+from lrbench.analysis.rates import Cube
+from lrbench.analysis.tuning_budget import least_of
+from lrbench.cli import commands as cli
+from lrbench.errors import StoreError
+from lrbench.results.compare import as_text, compare
+from tests.helpers.frames import NAN, runs_of
+
+
+def two(a: list[list[float]], b: list[list[float]], **columns: Any) -> pd.DataFrame:
+    """Runs of the optimizers a and b, losses [rate][seed] each, at the rates 1, 2, …"""
+    frames = []
+    for name, loss in (("a", a), ("b", b)):
+        size = len(loss), len(loss[0])
+        rate, seed = (index.ravel() for index in np.indices(size))
+        flat = [value for row in loss for value in row]
+        frames.append(runs_of(flat, optimizer=name, learning_rate=rate + 1.0, seed=seed))
+    return pd.concat(frames, ignore_index=True).assign(**columns)
+
+
+# --- comparison -----------------------------------------------------------------------------------
+
+
+def test_a_difference_is_paired_by_seed() -> None:
+    # Seeds differ by more than the optimizers do: unpaired nothing would be seen.
+    row = analysis.comparison(two([[0.1, 0.5, 0.8]], [[0.12, 0.53, 0.81]])).iloc[0]
+    assert (row["optimizer"], row["other_optimizer"], row["seeds"]) == ("a", "b", 3)
+    assert row["difference"] == pytest.approx(-(0.02 + 0.03 + 0.01) / 3)
+    assert (row["difference_low"], row["difference_high"]) == pytest.approx((-0.03, -0.01))
+    assert row["answer"] == "a + constant is better: 0.01 to 0.03 lower; 3 seeds agree by chance 1 time in 4"
+    # ℓ₀ = 1, ℓ* = 0.5, the median of a's seeds
+    assert row["difference_normalised"] == pytest.approx(row["difference"] / 0.5)
+
+
+def test_each_line_is_at_its_best_rate_and_the_choice_is_made_anew_in_every_resample() -> None:
+    # a: over both seeds rate 2 (0.25 against 0.3), with seed 0 alone rate 1 (0.0), with seed 1 alone rate 2 (0.0).
+    row = analysis.comparison(two([[0.0, 0.6], [0.5, 0.0]], [[0.5, 0.5], [0.9, 0.9]])).iloc[0]
+    assert (row["learning_rate"], row["other_learning_rate"]) == (2, 1)
+    assert (row["loss"], row["other_loss"]) == (0.25, 0.5)
+    assert row["difference"] == pytest.approx(-0.25)  # the mean of 0 and −0.5
+    assert (row["difference_low"], row["difference_high"]) == (-0.5, -0.25)
+
+
+def test_rates_that_cannot_be_best_are_left_out_without_a_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(0)
+    final = np.where(random.random((2, 6, 4)) < 0.15, NAN, random.random((2, 6, 4)))
+    runs = analysis.judge(two(*final.tolist()))
+    found = analysis.comparison(runs)
+    monkeypatch.setattr(paired, "_able", lambda *tables: tables)
+    monkeypatch.setattr(paired, "_BLOCK", 1)
+    pd.testing.assert_frame_equal(found, analysis.comparison(runs))
+
+
+def test_only_seeds_of_both_count_and_rates_that_lack_one_do_not() -> None:
+    runs = two([[0.1, 0.2, 0.3]], [[0.2, 0.3, 0.9]])
+    row = analysis.comparison(runs.drop(index=5)).iloc[0]
+    assert (row["seeds"], row["difference"]) == (2, pytest.approx(-0.1))
+    runs = two([[0.3, 0.3], [0.0, 0.0]], [[0.5, 0.5], [0.9, 0.9]])
+    assert analysis.comparison(runs.drop(index=3)).iloc[0]["learning_rate"] == 1
+    apart = two([[0.1]], [[0.2]]).assign(seed=[0, 1])
+    assert analysis.comparison(apart).iloc[0]["answer"] == "no seed in common"
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "said"),
+    [
+        ([[0.1, 0.4]], [[0.2, 0.3]], "not told apart: −0.1 to 0.1"),
+        ([[0.1]], [[0.3]], "one seed: no interval; the difference is −0.2"),
+        ([[0.1, 0.1]], [[NAN, NAN]], "only a + constant trains"),
+        ([[NAN]], [[NAN]], "neither trains"),
+    ],
+)
+def test_the_answer_in_words(a: list[list[float]], b: list[list[float]], said: str) -> None:
+    row = analysis.comparison(two(a, b)).iloc[0]
+    assert row["answer"] == said
+    assert np.isnan(row["difference_low"]) == ("not told" not in said)
+
+
+def test_the_other_may_be_better_and_many_seeds_need_no_warning() -> None:
+    row = {"seeds": 6, "loss": 1.0, "other_loss": 1.1, "difference": 0.2}
+    assert answer("a", "b", row | {"difference_low": 0.012, "difference_high": 0.0314}) == (
+        "b is better: 0.012 to 0.0314 lower"
+    )
+
+
+def test_of_many_lines_the_best_meet_each_other_and_all_meet_the_best(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # The package shows the function of that name, not the module.
+    monkeypatch.setattr(sys.modules["lrbench.analysis.comparison"], "EACH_OTHER", 3)
+    table = analysis.comparison(
+        runs_of([0.5, 0.1, 0.3, 0.2, 0.4], optimizer=list("abcde"), learning_rate=0.1)
+    )
+    pairs = list(zip(table["optimizer"], table["other_optimizer"], strict=True))
+    assert pairs == [("b", "d"), ("b", "c"), ("d", "c"), ("b", "e"), ("b", "a")]
+
+
+def test_problems_and_parameters_are_told_apart() -> None:
+    runs = pd.concat(
+        [two([[0.1, 0.1]], [[0.2, 0.2]], problem=name).assign(optimizer="sgd") for name in "pq"]
+    ).assign(optimizer_momentum=[0.0, 0.0, 0.9, 0.9] * 2)
+    table = analysis.comparison(runs)
+    assert table["problem"].tolist() == ["p", "q"]
+    assert table["other_optimizer_momentum"].tolist() == [0.9, 0.9]
+    assert pair_names(table) == (["sgd(momentum=0) + constant"] * 2, ["sgd(momentum=0.9) + constant"] * 2)
+    assert analysis.comparison(runs_of([0.1])).empty
+    assert list(analysis.comparison(runs_of([0.1])).columns) == [
+        name for name in table.columns if "momentum" not in name
+    ]
+
+
+def test_an_interval_over_seeds_covers() -> None:
+    """Of two lines that are equal, ten seeds look apart about once in twenty; three as often as they agree by chance."""
+    first, other = np.arange(0, 1000, 2), np.arange(1, 1000, 2)
+    apart = {}
+    for seeds in (3, 10):
+        loss = 0.5 + 0.01 * np.random.default_rng(1).standard_normal((1000, 1, seeds))
+        cube = Cube(np.arange(1000), np.ones((1000, 1)), loss, np.ones_like(loss), 1.0)
+        found = paired.differences(cube, first, other, analysis.Thresholds(resamples=200))
+        apart[seeds] = np.mean((found["difference_low"] > 0) | (found["difference_high"] < 0))
+    assert 0.2 < apart[3] < 0.3
+    assert 0.03 < apart[10] < 0.13
+
+
+# --- ranks ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def score() -> np.ndarray:
+    """[line, problem] with ties and one that never trains."""
+    random = np.random.default_rng(3)
+    table = random.random((5, 9)).round(1) + np.arange(5)[:, None] * 0.2
+    table[4, 2] = np.inf
+    return table
+
+
+def test_ranks_are_those_of_scipy_and_posthocs(score: np.ndarray) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the libraries that we compare with
+        posthocs = pytest.importorskip("scikit_posthocs")
+        nemenyi = posthocs.posthoc_nemenyi_friedman(score.T).to_numpy()
+        finite = np.where(np.isfinite(score), score, 9.0)
+        holm = posthocs.posthoc_wilcoxon(list(finite), p_adjust="holm").to_numpy()
+    assert ranks.average_ranks(score) == pytest.approx(stats.rankdata(score, axis=0).mean(axis=1))
+    wanted = stats.friedmanchisquare(*stats.rankdata(score, axis=0))
+    assert ranks.friedman(score) == pytest.approx((wanted.statistic, wanted.pvalue))
+    rank = ranks.average_ranks(score)
+    apart = np.abs(rank[:, None] - rank) > ranks.critical_difference(*score.shape)
+    assert np.array_equal(apart, nemenyi < 0.05)
+    assert apart.any()
+    ours = ranks.wilcoxon_holm(finite)
+    off = ~np.eye(5, dtype=bool)
+    np.testing.assert_allclose(ours[off], holm[off])
+
+
+@pytest.mark.parametrize(("lines", "q"), [(2, 1.960), (3, 2.343), (5, 2.728), (10, 3.164)])
+def test_critical_differences_are_those_of_the_published_table(lines: int, q: float) -> None:
+    """Demšar (2006), table 5(a)."""
+    problems = 12
+    found = ranks.critical_difference(lines, problems) / np.sqrt(lines * (lines + 1) / (6 * problems))
+    assert found == pytest.approx(q, abs=1e-3)
+
+
+def test_too_few_to_test_is_missing_and_ties_are_no_difference() -> None:
+    assert np.isnan(ranks.friedman(np.ones((2, 5)))).all()
+    assert np.isnan(ranks.friedman(np.ones((3, 1)))).all()
+    assert ranks.friedman(np.ones((3, 5))) == (0.0, 1.0)
+    assert np.isnan(ranks.critical_difference(1, 5))
+    assert np.isnan(ranks.wilcoxon_holm(np.ones((2, 1)))).all()
+    assert (ranks.wilcoxon_holm(np.ones((3, 4))) == 1).all()
+
+
+def test_groups_are_the_longest_stretches() -> None:
+    same = np.abs(np.subtract.outer([1.0, 1.4, 1.9, 4.0], [1.0, 1.4, 1.9, 4.0])) <= 0.5
+    assert ranks.groups(same) == [range(2), range(1, 3), range(3, 4)]
+    assert ranks.group_texts(same) == ["1", "1 2", "2", "3"]
+    assert ranks.groups(np.ones((3, 3), dtype=bool)) == [range(3)]
+
+
+def test_the_profile_score_is_the_integral() -> None:
+    steps = np.array([[10.0, 30.0, np.inf, 0.0], [25.0, 10.0, np.inf, 50.0]])
+    ratio = ranks.ratios(steps)
+    assert ratio.tolist() == [[1.0, 3.0, np.inf, 1.0], [2.5, 1.0, np.inf, np.inf]]
+    tau = np.linspace(1, 4, 300_001)
+    area = np.trapezoid(ranks.share_within(ratio, tau), tau, axis=1) / 3
+    assert ranks.profile_score(ratio, 4.0) == pytest.approx(area, abs=1e-4)
+
+
+def sensitivity(gap: list[list[float]], steps: list[list[float]] | None = None) -> pd.DataFrame:
+    """A sensitivity table of lines × problems."""
+    lines, problems = len(gap), len(gap[0])
+    names = itertools.product("abcdefgh"[:lines], "pqrstuvw"[:problems])
+    table = pd.DataFrame(names, columns=pd.Index(["optimizer", "problem"])).assign(schedule="constant")
+    flat = np.array(gap).ravel()
+    reached = np.full(len(flat), 10.0) if steps is None else np.array(steps).ravel()
+    return table.assign(best_gap=flat, best_loss=flat, steps_to_target=reached)
+
+
+def test_ranking_by_hand() -> None:
+    table = sensitivity(
+        [[0.3, 0.2, 0.1], [0.0, 0.0, 0.0], [0.1, 0.2, NAN]], [[40, 40, 10], [10, 20, 20], [NAN, 80, NAN]]
+    )
+    found = analysis.ranking(table).set_index("optimizer")
+    assert found.index.tolist() == ["b", "a", "c"]
+    assert found["average_rank"].tolist() == pytest.approx([1, (3 + 2.5 + 2) / 3, (2 + 2.5 + 3) / 3])
+    assert found["mean_best_gap"].tolist() == pytest.approx([0, 0.2, (0.1 + 0.2 + 1) / 3])
+    assert found["targets_reached"].tolist() == [3, 3, 1]
+    # r: b 1, 1, 2; a 4, 2, 1; c ∞, 4, ∞
+    assert found["profile_score"].tolist() == pytest.approx([(3 + 3 + 2) / 9, (0 + 2 + 3) / 9, 0])
+    assert found["speedup"].tolist() == pytest.approx([(4 * 2 * 0.5) ** (1 / 3), 1, 0.5])
+    assert found["speedup_problems"].tolist() == [3, 3, 1]
+    assert set(found["reference"]) == {"a + constant"}
+    assert set(found["nemenyi_group"]) == {"1"}
+    assert set(found["wilcoxon_group"]) == {"1"}
+    assert found["problems"].tolist() == [3] * 3
+
+
+def test_ranking_tells_lines_apart_where_there_are_problems_enough() -> None:
+    random = np.random.default_rng(0)
+    gap = random.random((3, 8)) * 0.1 + np.array([[0.0], [0.2], [0.4]])
+    found = analysis.ranking(sensitivity(gap.tolist()))
+    assert found["friedman_p"].iloc[0] < 0.001
+    assert found["nemenyi_group"].tolist() == ["1", "1 2", "2"]
+    assert found["wilcoxon_group"].tolist() == ["1", "2", "3"]
+
+
+def test_one_problem_two_lines_and_a_line_that_is_missing() -> None:
+    one = analysis.ranking(sensitivity([[0.1], [0.2]]))
+    assert one["average_rank"].tolist() == [1, 2]
+    assert one[["friedman_p", "critical_difference", "nemenyi_group", "wilcoxon_group"]].isna().all(axis=None)
+    lacking = sensitivity([[0.1, 0.3], [0.2, 0.2]]).drop(index=3)
+    assert field(lacking).problems == ["p"]
+    assert analysis.ranking(lacking)["problems"].tolist() == [1, 1]
+    nothing = analysis.ranking(sensitivity([[0.1, 0.3], [0.2, 0.2]]).drop(index=[1, 2]))
+    assert nothing["problems"].tolist() == [0, 0]
+    assert list(nothing.columns) == list(one.columns)
+    assert len(analysis.ranking(sensitivity([[0.1, 0.2]]))) == 1
+
+
+def test_steps_to_target_at_the_best_rate() -> None:
+    runs = runs_of(
+        [0.0, 0.1, 0.1, 0.5, 0.5, 0.5], learning_rate=[1, 1, 1, 2, 2, 2], seed=[0, 1, 2] * 2, verdict="good"
+    )
+    runs["steps_to_target"] = pd.array([30, 10, None, 1, 1, 1], dtype="Int64")
+    row = analysis.sensitivity(runs).iloc[0]
+    assert (row["steps_to_target"], row["steps_to_target_low"]) == (30, 10)
+    assert np.isnan(row["steps_to_target_high"])  # with the third seed alone: never
+    runs["steps_to_target"] = pd.array([30, None, None, 1, 1, 1], dtype="Int64")
+    assert np.isnan(analysis.sensitivity(runs).iloc[0]["steps_to_target"])
+
+
+# --- tuning budget --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rates", [1, 4, 6])
+def test_expected_least_of_k_is_that_of_all_draws(rates: int) -> None:
+    loss = np.sort(np.random.default_rng(rates).random(rates))
+    found = least_of(rates) @ loss
+    for trials in range(1, rates + 1):
+        drawn = [min(some) for some in itertools.combinations(loss, trials)]
+        assert found[trials - 1] == pytest.approx(np.mean(drawn))
+
+
+def test_many_rates_end_at_a_hundred_trials() -> None:
+    chance = least_of(1000)
+    assert chance.shape == (100, 1000)
+    assert chance.sum(axis=1) == pytest.approx(1.0)
+
+
+def test_a_tuning_budget_starts_at_the_mean_and_ends_at_the_best() -> None:
+    runs = two([[0.2, 0.4], [0.6, 0.6], [NAN, NAN]], [[0.5, 0.5]])
+    table = analysis.tuning_budget(runs)
+    mine = table[table["optimizer"] == "a"]
+    assert mine["trials"].tolist() == [1, 2, 3]
+    assert mine["expected_loss"].tolist() == pytest.approx([(0.3 + 0.6 + 1.0) / 3, (0.3 * 2 + 0.6) / 3, 0.3])
+    assert mine["expected_gap"].tolist()[-1] == pytest.approx(0)
+    assert table["expected_gap"].iloc[-1] == pytest.approx((0.5 - 0.3) / 0.7)
+    assert analysis.tuning_budget(runs_of([NAN, NAN]))["expected_gap"].isna().all()
+
+
+# --- results, side by side ------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """The same optimizers: with momentum set or left at its default; more rates and steps; another schedule."""
+    place = tmp_path_factory.mktemp("compare")
+    asked: list[dict[str, Any]] = [
+        {"optimizers": lb.Optimizer("sgd", momentum=[0.0, 0.9]), "learning_rates": [0.01, 0.1]},
+        {"optimizers": "sgd", "learning_rates": [0.01, 0.1, 0.3], "steps": 40},
+        {"optimizers": "sgd", "learning_rates": [0.01, 0.1], "schedules": "cosine"},
+    ]
+    for number, more in enumerate(asked):
+        lb.sweep("house_prices", **{"seeds": 2, "steps": 20, "out": place / str(number), **more})
+    return [place / str(number) for number in range(3)]
+
+
+def test_results_are_compared_by_what_a_line_is_not_by_what_was_set(folders: list[Path]) -> None:
+    table = compare(*folders[:2])
+    assert table[["optimizer", "optimizer_momentum"]].to_numpy().tolist() == [["sgd", 0.0]]
+    row = table.iloc[0]
+    runs = [lb.load(folder).runs for folder in folders[:2]]
+    best = [
+        some[(some["learning_rate"] == rate) & (some.get("optimizer_momentum", 0.0) == 0.0)]
+        for some, rate in zip(runs, row[["learning_rate", "other_learning_rate"]], strict=True)
+    ]
+    mine, others = (some.sort_values("seed")["final_valid_loss"].to_numpy() for some in best)
+    assert row["difference"] == pytest.approx((mine - others).mean())
+    assert (row["seeds"], row["same_runs"]) == (2, 0)
+    assert str(folders[1]) in row["answer"] or "not told apart" in row["answer"]
+    pd.testing.assert_frame_equal(table, lb.load(folders[0]).compare(folders[1]))
+
+
+def test_the_same_runs_are_found_by_identity_and_changed_ones_are_counted(
+    folders: list[Path], tmp_path: Path
+) -> None:
+    same = lb.load(folders[0])
+    copy = same.save(tmp_path / "copy")
+    table = lb.compare(same, copy)
+    assert table["same_runs"].tolist() == [4, 4]
+    assert set(table["answer"]) == {"the same runs, with the same losses"}
+    runs = copy.runs
+    runs.loc[0, "final_valid_loss"] *= 1.1
+    changed = compare(same, copy)
+    assert changed["changed_runs"].tolist() == [1, 0]
+    text = as_text(compare(same, copy, folders[1]))
+    assert text.startswith(f"A: {folders[0]}\nB: {tmp_path / 'copy'}\nC: {folders[1]}\n\nhouse_prices\n")
+    assert text.count("\n") == 8
+
+
+@pytest.mark.parametrize(
+    ("which", "said"),
+    [
+        ([0], "compare: needs two results folders or more, not 1"),
+        ([0, 2], "no problem, optimizer and schedule in common; nothing to compare"),
+        ([0, 9], "is no results folder (it has no manifest.json); `lrbench run STUDY` makes one"),
+    ],
+)
+def test_what_cannot_be_compared_is_one_line(
+    folders: list[Path], which: list[int], said: str, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    given = [str(folders[0].parent / str(number)) for number in which]
+    with pytest.raises(StoreError) as raised:
+        compare(*given)
+    assert str(raised.value).endswith(said)
+    monkeypatch.setattr("sys.argv", ["lrbench", "compare", *given])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == cli.MISTAKE
+    assert capsys.readouterr().err == f"lrbench: {raised.value}\n"
+
+
+def test_compare_on_the_command_line(
+    folders: list[Path], monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.setattr("sys.argv", ["lrbench", "compare", *map(str, folders[:2])])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 0
+    heading, row = capsys.readouterr().out.splitlines()[-2:]
+    assert heading.split() == "optimizer schedule A B seeds same runs changed answer".split()
+    assert row.split()[:2] == ["sgd", "constant"]
+
+
+def test_tables_are_made_anew_and_old_folders_say_how(folders: list[Path], tmp_path: Path) -> None:
+    results = lb.load(folders[0]).save(tmp_path / "old")
+    names = ("comparison", "ranking", "tuning_budget")
+    before = {name: getattr(results, name) for name in names}
+    for name in names:
+        (results.folder / f"{name}.parquet").unlink()
+    with pytest.raises(
+        StoreError, match=r"ranking\.parquet: not there; `lrbench report .*` makes it from the parts"
+    ):
+        lb.load(results.folder).ranking.head()
+    from lrbench.execution.rebuild import rebuild
+    from lrbench.results.folder import Store
+
+    again = rebuild(Store(results.folder), report=False)
+    for name in names:
+        pd.testing.assert_frame_equal(getattr(again, name), before[name])
+        assert (again.folder / f"{name}.csv").exists()

@@ -1,0 +1,125 @@
+"""Experiments: what every one of them has to hold, and what a user may get wrong."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+from typer.testing import CliRunner
+
+import lrbench as lb
+from lrbench.cli import commands as cli
+from lrbench.errors import StudyError
+from lrbench.experiments import _bench
+from lrbench.experiments._bench import Answer, Bench, Unfinished, perform
+from lrbench.study import catalog, spec
+from tests.helpers import examples
+
+STUDY = {
+    "name": "bowl",
+    "steps": 4,
+    "seeds": 1,
+    "problem": "quadratic",
+    "optimizer": "sgd",
+    "learning_rate": {"values": [0.1, 0.2]},
+}
+
+
+def bowl(bench: Bench, *, steps: int = 4, rates: tuple[float, ...] = (0.1, 0.2)) -> Answer:
+    """Find the best of some rates on a bowl."""
+    results = bench.train(STUDY | {"steps": steps, "learning_rate": {"values": list(rates)}})
+    table = bench.write_table("bowl", results.runs[["learning_rate", "final_train_loss"]])
+    figure = Figure()
+    figure.add_subplot()
+    return Answer((f"{len(results.runs)} runs",), (*table, *bench.write_picture("bowl", figure)))
+
+
+@pytest.fixture
+def room(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The catalogue with `bowl` as its one experiment."""
+    entry, room = catalog.of_function("experiment", bowl), catalog._room
+    monkeypatch.setattr(
+        catalog, "_room", lambda kind: {"bowl": entry} if kind == "experiment" else room(kind)
+    )
+
+
+@pytest.mark.parametrize("name", catalog.names("experiment"))
+def test_experiment(name: str, tmp_path: Path) -> None:
+    """It answers, writes tables that agree and pictures; done again, it trains nothing and says the same."""
+    assert name in examples.EXPERIMENTS, "give it a tiny size"
+    entry = catalog.get("experiment", name)
+    assert "Source:" in entry.doc
+    tiny = examples.EXPERIMENTS[name]
+    answer = perform(name, tmp_path, overrides=tiny)
+    assert answer.lines
+    assert all("\n" not in line for line in answer.lines)
+    assert {path.suffix for path in answer.paths} == {".csv", ".parquet", ".png", ".svg"}
+    assert all(path.stat().st_size for path in answer.paths)
+    for path in answer.paths:
+        if path.suffix == ".csv":
+            with path.open(encoding="utf-8") as file:
+                header, *rows = csv.reader(file)
+            frame = pd.read_parquet(path.with_suffix(".parquet"))
+            assert header == list(frame.columns)
+            assert len(rows) == len(frame) > 0
+    parts = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("parts/*/*.parquet")}
+    assert parts
+    assert perform(name, tmp_path, overrides=tiny) == answer
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("parts/*/*.parquet")} == parts
+
+
+@pytest.mark.usefixtures("room")
+def test_the_command_prints_the_answer_and_what_was_written() -> None:
+    done = CliRunner().invoke(cli.app, ["experiment", "bowl", "--set", "rates=[0.1, 0.2, 0.3]", "-q"])
+    assert done.exit_code == 0, done.output
+    files = [f"results/bowl/bowl.{kind}" for kind in ("csv", "parquet", "png", "svg")]
+    assert done.output.splitlines() == ["3 runs", *files]
+    more = perform("bowl", overrides=["rates=[0.1, 0.2, 0.3, 0.4]"])
+    assert more.lines == ("4 runs",)
+    assert lb.load("results/bowl/bowl").manifest["runs"]["done"] == 4
+
+
+@pytest.mark.usefixtures("room")
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["stepz=3"], "unknown parameter of bowl 'stepz'; allowed: steps, rates; did you mean 'steps'?"),
+        (["steps=many"], "bowl: steps = 'many': must be a whole number"),
+        (["rates=0.1"], "bowl: rates = 0.1: must be a list of numbers"),
+        (["rates=[0.1, nan]"], "must be finite"),
+        (["rates=[]"], "bowl: rates = []: must hold at least one value"),
+        (["steps"], "--set 'steps': must be KEY=VALUE"),
+        (["steps=0"], "steps = 0: must be greater than or equal to 1"),
+    ],
+)
+def test_what_an_experiment_refuses(overrides: list[str], message: str) -> None:
+    with pytest.raises(StudyError) as caught:
+        perform("bowl", overrides=overrides)
+    assert message in str(caught.value)
+
+
+@pytest.mark.usefixtures("room")
+def test_an_unknown_experiment_names_the_nearest() -> None:
+    with pytest.raises(StudyError) as caught:
+        perform("bawl")
+    assert str(caught.value) == "unknown experiment 'bawl'; allowed: bowl; did you mean 'bowl'?"
+
+
+@pytest.mark.usefixtures("room")
+def test_runs_that_fail_are_exit_code_3(monkeypatch: pytest.MonkeyPatch) -> None:
+    execute = _bench.execute
+
+    def broken(study: object, *given: object, **more: object) -> object:
+        vector = lb.problem(name="vector", init=lambda key: 0.0, loss=lambda w, b, k: [w, w])
+        study = spec.check({**STUDY, "problem": vector}, "study", trust=True)
+        return execute(study, *given, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(_bench, "execute", broken)
+    with pytest.raises(Unfinished):
+        perform("bowl")
+    done = CliRunner().invoke(cli.app, ["experiment", "bowl", "-q"])
+    assert done.exit_code == cli.FAILED
+    assert "2 runs are left; the others are saved; the same command tries those again" in done.output

@@ -1,0 +1,236 @@
+"""Exporters and SQL: what other tools read of a results folder, and what a name or a statement cannot do."""
+
+from __future__ import annotations
+
+import builtins
+import struct
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow.csv
+import pytest
+
+import lrbench as lb
+from lrbench.cli import commands as cli
+from lrbench.errors import DataError, StoreError, StudyError
+from lrbench.export import _runs
+from lrbench.results.folder import Store
+from lrbench.study import catalog
+from tests.helpers import frames
+
+HOSTILE = "=1+1|a/../b"
+
+
+def folder_of(study: frames.Results, folder: Path) -> lb.Results:
+    """Write synthetic results as a run would."""
+    store = Store(folder)
+    for name in ("runs", "curves", "summary", "sensitivity"):
+        store.write_table(name, getattr(study, name))
+    store.write_manifest(study.manifest)
+    return lb.load(folder)
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> lb.Results:
+    """Three runs of a problem with a hostile name, one of them diverged, and one of another optimizer."""
+    study = frames.study(
+        rates=[0.1, 100.0],
+        seeds=1,
+        optimizers=(("sgd", 0.9, 0.1), ("@adam", float("nan"), 0.01)),
+        problems=(HOSTILE,),
+    )
+    return folder_of(study, tmp_path_factory.mktemp("results") / "study")
+
+
+def lrbench(*words: object, monkeypatch: pytest.MonkeyPatch) -> int:
+    monkeypatch.setattr("sys.argv", ["lrbench", *map(str, words)])
+    with pytest.raises(SystemExit) as caught:
+        cli.main()
+    return int(caught.value.code or 0)
+
+
+def without(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = builtins.__import__
+
+    def closed(module: str, *given: Any, **more: Any) -> Any:
+        if module == name:
+            raise ImportError(module)
+        return real(module, *given, **more)
+
+    monkeypatch.setattr(builtins, "__import__", closed)
+
+
+def test_csv_holds_every_table_and_no_formula(results: lb.Results, tmp_path: Path) -> None:
+    assert results.export("csv", tmp_path) == "4 tables: curves, runs, sensitivity, summary"
+    runs = pd.read_csv(tmp_path / "runs.csv")
+    assert set(runs["problem"]) == {f"'{HOSTILE}"}
+    assert set(runs["optimizer"]) == {"sgd", "'@adam"}
+    pd.testing.assert_series_equal(runs["final_train_loss"], results.runs["final_train_loss"])
+    curves = pd.read_csv(tmp_path / "curves.csv")
+    assert len(curves) == len(results.curves)
+    for path in tmp_path.iterdir():
+        table = pyarrow.csv.read_csv(path).to_pandas().select_dtypes(["object", "str"])
+        assert not any(str(text)[:1] in set("=+-@\t\r") for text in table.to_numpy().ravel())
+
+
+def test_tensorboard_reads_what_is_written(results: lb.Results, tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    said = results.export("tensorboard", tmp_path)
+    assert said == f"4 runs; look at them with: tensorboard --logdir {tmp_path}"
+    folders = {path.name.rpartition("-")[2]: path for path in tmp_path.iterdir()}
+    assert set(folders) == set(results.runs["run_id"])
+    for run_id, folder in folders.items():
+        assert len(list(folder.iterdir())) == 1
+        read = EventAccumulator(str(folder)).Reload()
+        rows = results.curves[results.curves["run_id"] == run_id].dropna(subset="valid_loss")
+        shown = read.Scalars("valid_loss")
+        assert [event.step for event in shown] == rows["step"].tolist()
+        assert [event.value for event in shown] == pytest.approx(rows["valid_loss"].tolist())
+        assert "hparams" in read.PluginTagToContent("hparams") or read.summary_metadata
+
+
+def _records(path: Path) -> Iterator[Any]:
+    """Read a .wandb file: a log of LevelDB's form after a header of 7 bytes, whose records are protocol buffers."""
+    from wandb.proto import wandb_internal_pb2
+
+    data, place, whole = path.read_bytes(), 7, b""
+    while place + 7 <= len(data):
+        if 32768 - place % 32768 < 7:
+            place += 32768 - place % 32768
+            continue
+        length, kind = struct.unpack_from("<HB", data, place + 4)
+        whole += data[place + 7 : place + 7 + length]
+        place += 7 + length
+        if kind in (1, 4):  # full, or the last piece
+            record = wandb_internal_pb2.Record()
+            record.ParseFromString(whole)
+            yield record
+            whole = b""
+
+
+def test_wandb_writes_offline_runs(results: lb.Results, tmp_path: Path) -> None:
+    """In a process of its own: wandb starts a service, and keeps it."""
+    pytest.importorskip("wandb", reason="wandb is not installed: its export is NOT tested")
+    code = f"import lrbench as lb; print(lb.load({str(results.folder)!r}).export('wandb', {str(tmp_path)!r}))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"4 runs; send them with: wandb sync {tmp_path}/wandb/offline-run-*\n"
+    files = list(tmp_path.glob("wandb/offline-run-*/run-*.wandb"))
+    assert {path.stem.removeprefix("run-") for path in files} == set(results.runs["run_id"])
+    path = files[0]
+    records = list(_records(path))
+    run = next(record.run for record in records if record.WhichOneof("record_type") == "run")
+    assert run.project == "synthetic"
+    assert {item.key: item.value_json for item in run.config.update}["problem"] == f'"{HOSTILE}"'
+    logged = [
+        {item.key or item.nested_key[0]: item.value_json for item in record.history.item}
+        for record in records
+        if record.WhichOneof("record_type") == "history"
+    ]
+    rows = results.curves[results.curves["run_id"] == run.run_id].dropna(subset="valid_loss")
+    assert [float(row["valid_loss"]) for row in logged if "valid_loss" in row] == pytest.approx(
+        rows["valid_loss"].tolist()
+    )
+    assert run.host == ""
+    assert not any(record.WhichOneof("record_type") in ("environment", "files") for record in records)
+
+
+@pytest.mark.parametrize(("name", "module"), [("tensorboard", "tensorboardX"), ("wandb", "wandb")])
+def test_a_missing_extra_says_how_to_get_it(
+    results: lb.Results, tmp_path: Path, name: str, module: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalog.get("exporter", name).load()
+    without(module, monkeypatch)
+    with pytest.raises(
+        DataError, match=rf"--to {name} needs {module}; get it with: pip install 'lrbench\[{name}\]'"
+    ):
+        results.export(name, tmp_path)
+
+
+def test_what_export_refuses(results: lb.Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(StudyError, match=r"unknown exporter 'tensorbord'; .* did you mean 'tensorboard'"):
+        results.export("tensorbord")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "mine.txt").touch()
+    with pytest.raises(StoreError, match="full: is there already; remove it, or choose another --out"):
+        results.export("csv", tmp_path / "full")
+    monkeypatch.setattr(_runs, "MOST_RUNS", 3)
+    with pytest.raises(StoreError) as caught:
+        results.export("tensorboard", tmp_path / "many")
+    assert str(caught.value) == (
+        f"{results.folder}: has 4 runs; TensorBoard gets from 1 to 3; `--to csv` takes any number"
+    )
+
+
+def test_names_of_runs_are_fit_for_files() -> None:
+    assert _runs._slug("../../etc/pass wd") == "_.._etc_pass_wd"
+    assert len(_runs._slug("x" * 500)) == _runs.LONGEST_NAME
+
+
+def test_query_selects_from_every_table(results: lb.Results) -> None:
+    pytest.importorskip("duckdb")
+    found = results.query(
+        "SELECT optimizer, count(*) AS n FROM runs JOIN curves USING (run_id) GROUP BY ALL ORDER BY ALL"
+    )
+    assert found["optimizer"].tolist() == ["@adam", "sgd"]
+    assert found["n"].tolist() == [22, 22]
+    assert len(results.query("FROM summary")) == len(results.summary)
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT * FROM read_csv('/etc/hostname')",
+        "SELECT * FROM '{folder}/curves.parquet'",
+        "COPY runs TO '{folder}/runs.parquet' (USE_TMP_FILE false)",
+        "COPY runs TO '{folder}/new.csv'",
+        "ATTACH '{folder}/new.db'",
+        "SET enable_external_access = true",
+        "INSTALL httpfs",
+        "SELECT * FROM glob('/*')",
+        "SELECT * FROM names",  # a variable of Python
+    ],
+)
+def test_sql_reaches_nothing_else(results: lb.Results, sql: str) -> None:
+    before = {path: path.stat().st_mtime_ns for path in results.folder.iterdir()}
+    with pytest.raises(DataError, match=r"^query: "):
+        results.query(sql.format(folder=results.folder))
+    assert {path: path.stat().st_mtime_ns for path in results.folder.iterdir()} == before
+
+
+def test_the_commands(
+    results: lb.Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def prints(*words: object) -> tuple[int, str, str]:
+        return lrbench(*words, monkeypatch=monkeypatch), *capsys.readouterr()
+
+    sql = "SELECT optimizer, seed, learning_rate FROM runs WHERE learning_rate < 1"
+    table = "optimizer  seed  learning_rate\nsgd           0            0.1\n@adam         0            0.1\n"
+    assert prints("query", results.folder, sql) == (0, table, "")
+    code, long, _ = prints("query", results.folder, "SELECT * FROM range(1000)")
+    assert code == 0
+    assert long.splitlines()[-1] == "... and more rows; LIMIT and OFFSET choose which 100 are shown"
+    assert prints("query", results.folder, "FROM runs LIMIT 0") == (0, "no rows\n", "")
+    for wrong, message in {
+        "FROM runz": 'Table with name runz does not exist! Did you mean "runs"?; tables: curves, runs, ',
+        "SELCT": 'Parser Error: syntax error at or near "SELCT"',
+        "": "must be one statement, such as SELECT * FROM runs LIMIT 5",
+        "SELECT 1; SELECT 2": "must be one statement",
+    }.items():
+        code, out, error = prints("query", results.folder, wrong)
+        assert (code, out, error.count("\n")) == (2, "", 1)
+        assert message in error
+    assert prints("query", tmp_path, "SELECT 1")[0] == 2
+    out = tmp_path / "tables"
+    said = "4 tables: curves, runs, sensitivity, summary\n"
+    assert prints("export", results.folder, "--to", "csv", "--out", out) == (0, f"{said}{out}\n", "")
+    code, _, error = prints("export", results.folder, "--to", "xls")
+    assert (code, error) == (2, "lrbench: unknown exporter 'xls'; allowed: csv, tensorboard, wandb\n")
+    without("duckdb", monkeypatch)
+    code, _, error = prints("query", results.folder, "SELECT 1")
+    assert (code, error) == (2, "lrbench: query needs DuckDB; get it with: pip install 'lrbench[query]'\n")

@@ -1,0 +1,150 @@
+"""Small synthetic results without JAX: curves from a formula, tables from the package's own analysis."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lrbench import analysis
+
+STEPS, EVERY = 100, 10
+OPTIMIZERS = (("sgd", 0.9, 0.1), ("sgd", 0.0, 0.3), ("adam", float("nan"), 0.01))  # name, momentum, best rate
+
+
+@dataclasses.dataclass
+class Results:
+    """What a results folder holds, as the plots and the report see it."""
+
+    runs: pd.DataFrame
+    curves: pd.DataFrame
+    summary: pd.DataFrame
+    sensitivity: pd.DataFrame
+    comparison: pd.DataFrame
+    ranking: pd.DataFrame
+    tuning_budget: pd.DataFrame
+    manifest: dict[str, Any]
+    surfaces: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)
+
+
+def _curve(rate: float, best: float, seed: int, start: float = 2.3) -> np.ndarray:
+    """A loss curve [evaluation]: falls with rate/best, jitters above best, explodes above 10 best."""
+    step = np.arange(0, STEPS + 1, EVERY)
+    ratio = rate / best
+    noise = 0.02 * np.sin(7.0 * seed + step)
+    if ratio > 10:
+        with np.errstate(over="ignore"):
+            loss = start * np.exp(0.002 * ratio * step)
+        return np.where(loss < 1e6, loss, np.nan)
+    wave = 0.4 * max(0.0, np.log10(ratio)) * (1 + np.cos(0.9 * step / EVERY)) * (step > 0)
+    return 0.1 + (start - 0.1) * np.exp(-0.1 * ratio * step) + wave + noise * (step > 0)
+
+
+def study(
+    rates: list[float] | None = None,
+    seeds: int = 3,
+    optimizers: tuple[tuple[str, float, float], ...] = (
+        ("sgd", 0.9, 0.1),
+        ("sgd", 0.0, 0.3),
+        ("adam", np.nan, 0.01),
+    ),
+    problems: tuple[str, ...] = ("digits_mlp",),
+    schedules: tuple[str, ...] = ("constant",),
+    valid: bool = True,
+    output: tuple[float, ...] = (),
+) -> Results:
+    """Results over a grid; an optimizer is (name, momentum, best rate), `output` a named rate that the best one falls with."""
+    rates = list(np.logspace(-4, 2, 25)) if rates is None else rates
+    rows, tables = [], []
+    for problem in problems:
+        for name, momentum, best in optimizers:
+            for schedule in schedules:
+                for rate in rates:
+                    for other in output or (1.0,):
+                        for seed in range(seeds):
+                            rows.append((problem, name, schedule, rate, other, seed, momentum))
+                            tables.append(_curve(rate, best / other, seed))
+    columns = ["problem", "optimizer", "schedule", "learning_rate", "learning_rate_output", "seed"]
+    runs = pd.DataFrame(rows, columns=pd.Index([*columns, "optimizer_momentum"]))
+    runs = runs if output else runs.drop(columns="learning_rate_output")
+    runs.insert(0, "run_id", [f"{index:012x}" for index in range(len(runs))])
+    runs.insert(1, "study", "synthetic")
+    runs.insert(runs.columns.get_loc("seed") + 1, "steps", STEPS)
+    return results(runs, np.array(tables), valid=valid)
+
+
+def results(runs: pd.DataFrame, train: np.ndarray, *, valid: bool = True) -> Results:
+    """Results from identity columns and training curves [run, evaluation]."""
+    step = np.arange(0, STEPS + 1, EVERY)
+    curves = {
+        "train_loss": train,
+        "valid_loss": train + 0.05 if valid else np.full_like(train, np.nan),
+        "valid_accuracy": 1 / (1 + train) if valid else np.full_like(train, np.nan),
+    }
+    objective = "valid_loss" if valid else "train_loss"
+    objectives = {str(name): objective for name in runs["problem"].unique()}
+    measured = analysis.measure(step, curves, np.full(len(runs), np.nan), objective)
+    judged = analysis.judge(pd.concat([runs, measured], axis=1), analysis.Thresholds(), objectives)
+    target = analysis.targets(judged, objectives)
+    judged["steps_to_target"] = analysis.steps_to_target(step, curves[objective], target)
+    long = {name: table.ravel() for name, table in curves.items()}
+    long_form = pd.DataFrame(
+        {
+            "run_id": np.repeat(runs["run_id"].to_numpy(), len(step)),
+            "step": np.tile(step, len(runs)),
+            "learning_rate": np.repeat(runs["learning_rate"].to_numpy(), len(step)),
+            **long,
+        }
+    )
+    manifest = {
+        "study": "synthetic",
+        "objectives": objectives,
+        "thresholds": analysis.Thresholds().asdict(),
+        "versions": {"lrbench": "0.1", "jax": "0.10"},
+        "devices": ["cpu"],
+        "runs": {"total": len(runs), "done": len(runs), "left": 0},
+        "schedules": [
+            {"name": "constant", "label": "constant", "step": [0, 50, 100], "shape": [1.0, 1.0, 1.0]},
+            {"name": "cosine", "label": "cosine", "step": [0, 50, 100], "shape": [1.0, 0.5, 0.0]},
+            {
+                "label": "reduce_on_plateau(patience=1)",
+                "name": "constant",  # the schedule that these runs have
+                "params": {},
+                "depends_on_losses": True,
+                "step": [0, 50, 100],
+                "shape": [1.0, 1.0, 1.0],
+            },
+        ],
+    }
+    summary = analysis.summary(judged)
+    sensitivity = analysis.sensitivity(judged, objectives=objectives)
+    tables = (
+        summary,
+        sensitivity,
+        analysis.comparison(judged, objectives=objectives),
+        analysis.ranking(sensitivity),
+        analysis.tuning_budget(judged, objectives=objectives),
+    )
+    return Results(judged, long_form, *tables, manifest)
+
+
+NAN = float("nan")
+
+
+def runs_of(final: list[float], **columns: object) -> pd.DataFrame:
+    """Runs of one problem, one seed each, that start at 1."""
+    base: dict[str, object] = {
+        "problem": "p",
+        "optimizer": "sgd",
+        "schedule": "constant",
+        "learning_rate": np.logspace(-3, 0, len(final)),
+        "seed": 0,
+        "initial_train_loss": 1.0,
+        "final_train_loss": final,
+        "status": np.where(np.isnan(final), "nonfinite", np.where(np.array(final) > 1, "diverged", "ok")),
+        "rise": 0.0,
+        "late_pace": 0.0,
+    }
+    return pd.DataFrame(base | columns)

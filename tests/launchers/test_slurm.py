@@ -1,0 +1,238 @@
+"""Packs as Slurm jobs, on a real Slurm of one node where one can be started: as root, with slurm-wlm and munge."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from filelock import FileLock
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lrbench.errors import LaunchError, StudyError
+from lrbench.execution import status
+from lrbench.execution.execute import execute
+from lrbench.execution.listener import Listener
+from lrbench.execution.plan import plan
+from lrbench.launchers import ray, slurm
+from lrbench.results.folder import Store
+from lrbench.study.spec import read
+from tests.helpers.paths import ROOT
+
+STUDY = {
+    "name": "on_slurm",
+    "steps": 200,
+    "seeds": 2,
+    "problem": "quadratic",
+    "optimizer": ["sgd", "adam"],
+    "learning_rate": {"min": 0.01, "max": 1.0, "num": 4},
+}
+GATED = """\
+import os, time
+from pathlib import Path
+import jax.numpy as jnp
+import lrbench as lb
+
+def gated():
+    def loss(w, batch, key):
+        while "SLURM_JOB_ID" in os.environ and Path(os.environ["GATE"]).exists():
+            time.sleep(0.1)
+        return jnp.sum(w * w)
+
+    return lb.problem(name="gated", init=lambda key: jnp.ones(2), loss=loss)
+"""
+
+
+@pytest.fixture
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A Slurm that runs; what was started for it is ended."""
+    if shutil.which("slurmctld") is None:
+        pytest.skip("NO SLURM HERE: --launcher slurm is NOT TESTED; as root: apt-get install slurm-wlm munge")
+    # One machine has one Slurm: whoever tests another checkout waits for it.
+    with FileLock(Path(tempfile.gettempdir()) / "lrbench-slurm.lock"):
+        yield from _running(tmp_path_factory.mktemp("slurm"))
+
+
+def _running(folder: Path) -> Iterator[None]:
+    started = subprocess.run(
+        [ROOT / "tests" / "helpers" / "slurm.sh", folder],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    if started.returncode:
+        said = started.stderr.strip().splitlines()[-1:]
+        pytest.skip(f"SLURM DOES NOT START: --launcher slurm is NOT TESTED: {said}")
+    yield
+    if started.stdout.split():
+        subprocess.run(["kill", *started.stdout.split()], check=False)
+    until = time.monotonic() + 15
+    while slurm.states() is not None and time.monotonic() < until:  # until it answers no more
+        time.sleep(0.2)
+
+
+class Heard(Listener):
+    """Keeps what a person would read."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, text: str) -> None:
+        self.lines.append(text)
+
+
+def _run(out: Path, **launcher: Any) -> tuple[Any, list[str]]:
+    heard = Heard()
+    table = {**STUDY, "launcher": {"slurm": {"minutes": 5, **launcher}}}
+    return execute(table, out, launcher="slurm", report=False, trust=True, listener=heard), heard.lines
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)  # jobs wait for the machine
+def test_a_cancelled_job_costs_its_last_pack_and_the_tables_are_those_of_local(
+    cluster: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second problem waits, in jobs alone, for as long as there is a file."""
+    (tmp_path / "mine.py").write_text(GATED)
+    monkeypatch.setenv("GATE", str(tmp_path / "gate"))
+    (tmp_path / "gate").touch()
+    asked = {**STUDY, "problem": ["quadratic", f"{tmp_path}/mine.py:gated"], "optimizer": "sgd"}
+    monkeypatch.setattr(sys.modules[__name__], "STUDY", asked)
+    local = execute(asked, tmp_path / "local", report=False, trust=True).results
+    out = tmp_path / "out"
+    submitted, lines = _run(out, detach=True)
+    assert submitted.trained == 0
+    (job,) = slurm.submitted(out)
+    assert lines[-1] == f"2 packs are submitted in 1 jobs: {job}"
+    assert f"Slurm jobs: 1 {slurm.states()[job].lower()}" in status.status(out)
+    until = time.monotonic() + 60
+    while not Store(out).part_files() and time.monotonic() < until:
+        time.sleep(0.02)
+    subprocess.run(["scancel", job], check=True)
+    while job in slurm.states() and time.monotonic() < until:
+        time.sleep(0.2)
+    (part,) = Store(out).part_files()
+    before = part.stat().st_mtime_ns
+    told = status.status(out)
+    assert "8 of 16 runs are done, 8 are left\nSlurm jobs: 1 ended\nthe last part was written" in told
+    (tmp_path / "gate").unlink()
+    done, lines = _run(out, jobs=3)
+    assert re.fullmatch(r"1 packs are submitted in 1 jobs: \d+", lines[-1])
+    assert done.trained == 8
+    assert not done.failures
+    assert part.stat().st_mtime_ns == before
+    for name in ("runs", "curves", "sensitivity"):
+        pd.testing.assert_frame_equal(getattr(done.results, name), getattr(local, name), rtol=1e-5)
+
+
+@pytest.mark.slow
+def test_what_slurm_refuses_is_one_line(cluster: None, tmp_path: Path) -> None:
+    with pytest.raises(LaunchError, match=r"--launcher slurm: Slurm refuses the jobs: .*partition"):
+        _run(tmp_path / "out", partition="nowhere")
+
+
+def test_without_slurm_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slurm.shutil, "which", lambda _: None)
+    with pytest.raises(LaunchError, match="there is no sbatch here; start it where jobs can be submitted"):
+        _run(tmp_path / "out")
+
+
+def test_a_pack_that_fails_or_whose_job_is_gone_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Slurm is out of sight for a while, which ends no job."""
+    answers: Iterator[dict[str, str] | None] = iter([{"7_0": "RUNNING", "7_1": "RUNNING"}, None, {}, {}])
+    asked: list[Any] = []
+    monkeypatch.setattr(slurm, "states", lambda: next(answers))
+    monkeypatch.setattr(slurm.time, "sleep", asked.append)
+    work = _Work(tmp_path)
+    (tmp_path / "jobs").mkdir()
+    (tmp_path / "jobs" / "7_0.errors.json").write_text('{"a": "ValueError: no"}')
+    jobs = {"7_0": ["a", "b"], "7_1": ["c"]}
+    outcomes = list(slurm._wait([_Pack("a"), _Pack("b"), _Pack("c")], work, jobs))
+    log = tmp_path / "jobs"
+    assert outcomes == [
+        "LaunchError: ValueError: no",
+        f"LaunchError: job 7_0 ended before it; its log is {log}/7_0_0_log.err",
+        f"LaunchError: job 7_1 ended before it; its log is {log}/7_1_0_log.err",
+    ]
+    assert sum(asked) == pytest.approx(0.6 + 0.72 + 0.864)
+
+
+class _Pack:
+    def __init__(self, pack_id: str) -> None:
+        self.pack_id = pack_id
+
+
+class _Work:
+    """Work that never sees a part."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def look(self, pack: _Pack) -> None:
+        """See nothing."""
+
+    def check(self) -> None:
+        """Go on."""
+
+    def failed(self, pack: _Pack, error: Exception) -> str:
+        return f"{type(error).__name__}: {error}"
+
+
+def test_a_share_that_is_put_back_is_the_same_share(tmp_path: Path) -> None:
+    share = slurm.Share(_Work(tmp_path), ())  # type: ignore[arg-type]
+    assert share.checkpoint().function is share
+
+
+@given(st.lists(st.floats(0.1, 10), max_size=40), st.integers(1, 12))
+def test_shares_are_of_about_equal_cost(costs: list[float], shares: int) -> None:
+    found = slurm.shares(costs, shares)
+    assert [n for share in found for n in share] == list(range(len(costs)))
+    assert len(found) <= shares
+    mean = sum(costs) / shares
+    assert all(sum(costs[n] for n in share) <= mean + max(costs) + 1e-9 for share in found)
+
+
+def test_a_plan_for_nodes() -> None:
+    lines = plan(read(STUDY), launcher="slurm", nodes=3).splitlines()[-7:]
+    assert lines[0] == "slurm, over 3 nodes like this one: 2 packs, 1 each; 1 have nothing to do"
+    assert lines[2].split("  ")[0] == "node"
+    assert sorted(line.split()[0] for line in lines[3:5]) == ["1", "2"]
+    assert re.match(
+        r"estimate: about .*; balance (\d+)% \(mean over most\); (\d+)% of the nodes' time is training",
+        lines[6],
+    )
+    alike = plan(read(STUDY | {"launcher": {"slurm": {"jobs": 3}}}), launcher="slurm").splitlines()[-7:]
+    assert alike[0] == lines[0]
+    assert "ray, over 1 nodes" in plan(read(STUDY), launcher="ray")
+    with pytest.raises(StudyError, match="--nodes 2: goes with a launcher that shares packs out"):
+        plan(read(STUDY), nodes=2)
+
+
+@given(st.lists(st.floats(0.1, 10), min_size=1, max_size=40), st.integers(1, 12))
+def test_ray_gives_a_pack_to_the_node_that_is_free_first(costs: list[float], nodes: int) -> None:
+    found = ray.shares(costs, nodes)
+    assert sorted(n for share in found for n in share) == list(range(len(costs)))
+    times = [sum(costs[n] for n in share) for share in found]
+    # When the last pack of a node began, no other was free.
+    assert all(time - costs[share[-1]] <= min(times) + 1e-9 for share, time in zip(found, times, strict=True))
+
+
+def test_status_without_jobs(tmp_path: Path) -> None:
+    done = execute({**STUDY, "optimizer": "sgd"}, tmp_path / "out", report=False)
+    manifest = dict(done.results.manifest)
+    whole = {**manifest["grid"], "seeds": [0, 1, 2]}
+    Store(tmp_path / "out").write_manifest({**manifest, "grid": whole})
+    assert "on_slurm: 8 of 12 runs are done, 4 are left\n" in status.status(tmp_path / "out")
+    assert "lately" not in status.status(tmp_path / "out")

@@ -1,0 +1,239 @@
+"""The pictures, looked at through their artists; drawing them gives no warning."""
+
+from __future__ import annotations
+
+import importlib
+import io
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pytest
+from matplotlib.collections import QuadMesh
+from matplotlib.figure import Figure
+
+from lrbench.execution.execute import run
+from lrbench.plots import base
+from lrbench.results.results import write_plot
+from tests.helpers import frames
+
+NAMES = ["loss_vs_learning_rate", "curves", "heatmap", "schedules"]
+ONE = (("sgd", float("nan"), 0.1),)
+HOSTILE = (("_$a$", 0.9, 0.1),)
+
+
+def draw(name: str, results: frames.Results) -> Figure:
+    figure: Any = getattr(importlib.import_module(f"lrbench.plots.{name}"), name)(results)
+    assert isinstance(figure, Figure)
+    figure.savefig(io.BytesIO(), dpi=40)
+    return figure
+
+
+STUDIES = {
+    "one row": lambda: frames.study(rates=[0.1], seeds=1, optimizers=ONE),
+    "one row that diverges": lambda: frames.study(rates=[1e3], seeds=1, optimizers=ONE),
+    "all diverge, no validation": lambda: frames.study(rates=[1e2, 1e3], seeds=2, valid=False),
+    "a named rate": lambda: frames.study(rates=[0.01, 0.1, 1.0], output=(0.1, 1.0, 10.0)),
+    "hostile names": lambda: frames.study(
+        rates=[0.01, 0.1], optimizers=(("_$a$", 0.9, 0.1),), problems=("$x^",)
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("kind", STUDIES)
+def test_every_plot_takes_every_study(name: str, kind: str) -> None:
+    assert draw(name, STUDIES[kind]()).axes
+
+
+ACROSS = ["critical_difference", "performance_profile", "tuning_budget", "differences"]
+
+
+@pytest.mark.parametrize("name", ACROSS)
+@pytest.mark.parametrize("kind", STUDIES)
+def test_plots_that_compare_take_every_study_and_may_have_nothing_to_show(name: str, kind: str) -> None:
+    axes = draw(name, STUDIES[kind]()).axes
+    if kind.startswith("one row") or name == "critical_difference":  # one line, or one problem
+        assert not axes
+
+
+def test_no_plot_needs_pyplot() -> None:
+    backend = matplotlib.rcParams._get("backend")  # reading rcParams["backend"] itself would choose one
+    draw("curves", frames.study(rates=[0.1]))
+    assert matplotlib.rcParams._get("backend") == backend
+
+
+@pytest.fixture(scope="module")
+def results() -> frames.Results:
+    return frames.study(problems=("a", "b"))
+
+
+def test_loss_vs_learning_rate_draws_the_medians_and_marks(results: frames.Results) -> None:
+    figure = draw("loss_vs_learning_rate", results)
+    assert [axes.get_title("left") for axes in figure.axes] == ["a", "b"]
+    axes = figure.axes[0]
+    assert axes.get_xscale() == "log"
+    runs = results.runs[(results.runs["problem"] == "a") & (results.runs["optimizer"] == "adam")]
+    best = results.sensitivity.query("problem == 'a' and optimizer == 'adam'").iloc[0]
+    medians = runs.groupby("learning_rate")["final_valid_loss"].median()
+    adam = next(line for line in axes.lines if line.get_color() == base.COLOURS[2])
+    assert np.allclose(adam.get_xdata(), medians.index)
+    start = runs["initial_valid_loss"].median()
+    assert np.allclose(adam.get_ydata(), np.minimum(medians, start).fillna(start))
+    marks = {
+        line.get_marker(): line.get_xdata() for line in axes.lines if line.get_color() == adam.get_color()
+    }
+    assert marks["o"].tolist() == [best["best_learning_rate"]]
+    assert marks["X"].tolist() == [best["max_stable_learning_rate"]]
+    assert axes.get_ylim()[1] < 1.3 * start
+
+
+def test_a_critical_difference_diagram_has_a_disc_per_line_and_a_bar_per_group(
+    results: frames.Results,
+) -> None:
+    (axes,) = draw("critical_difference", results).axes
+    discs = [line.get_xdata()[0] for line in axes.lines if line.get_marker() == "o"]
+    assert discs == results.ranking["average_rank"].tolist()
+    bars = [line for line in axes.lines if line.get_linewidth() == 3]
+    assert len(bars) == 1  # two problems tell nobody apart
+    assert bars[0].get_ydata().tolist() == [-0.3, 2.3]
+    assert any("critical difference 2.34" in text.get_text() for text in axes.texts)
+
+
+def test_a_performance_profile_starts_with_who_is_fastest(results: frames.Results) -> None:
+    (axes,) = draw("performance_profile", results).axes
+    shares = [line.get_ydata() for line in axes.lines]
+    assert sum(float(share[0]) for share in shares) >= 1
+    assert all((np.diff(share) >= 0).all() for share in shares)
+    scores = results.ranking["profile_score"].sort_values(ascending=False)
+    legend = [text.get_text() for text in axes.figure.legends[0].get_texts()]
+    assert [text.rpartition(": ")[2] for text in legend] == [f"{score:.2f}" for score in scores]
+
+
+def test_a_tuning_budget_falls_to_the_gap_of_the_best_rate(results: frames.Results) -> None:
+    figure = draw("tuning_budget", results)
+    assert [axes.get_title("left") for axes in figure.axes] == ["a", "b"]
+    ends = sorted(line.get_ydata()[-1] for line in figure.axes[0].lines if len(line.get_xdata()) == 25)
+    gaps = results.sensitivity[results.sensitivity["problem"] == "a"]["best_gap"]
+    assert ends == pytest.approx(sorted(gaps), abs=1e-12)
+
+
+def test_differences_are_to_the_best_line_of_the_problem(results: frames.Results) -> None:
+    figure = draw("differences", results)
+    table = results.comparison[results.comparison["problem"] == "a"].iloc[:2]
+    points = [line.get_xdata()[0] for line in figure.axes[0].lines if line.get_marker() == "o"]
+    assert points == (-table["difference"]).tolist()
+    ends = [line.get_xdata() for line in figure.axes[0].lines if line.get_linewidth() == 2]
+    assert np.allclose(ends, -table[["difference_high", "difference_low"]].to_numpy())
+
+
+def test_an_optimizer_keeps_its_colour(results: frames.Results) -> None:
+    figure = draw("loss_vs_learning_rate", results)
+    first, second = ([line.get_color() for line in axes.lines] for axes in figure.axes)
+    assert first == second
+    assert len(set(first)) == 3
+
+
+def test_curves_show_a_too_small_the_best_and_a_too_large_rate(results: frames.Results) -> None:
+    figure = draw("curves", results)
+    assert len(figure.axes) == 6
+    texts = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    assert [text.split(":")[0] for text in texts] == ["too small", "best", "too large"]
+    assert texts[1] == "best: 0.1"
+
+
+def test_heatmap_has_a_cell_per_rate_and_evaluation(results: frames.Results) -> None:
+    figure = draw("heatmap", results)
+    meshes = [item for axes in figure.axes for item in axes.collections if isinstance(item, QuadMesh)]
+    cells = [mesh.get_array() for mesh in meshes if mesh.get_array().shape == (11, 25)]
+    assert len(cells) == 6
+    assert cells[0].mask[:, -1].any()  # the largest rate is not finite any more
+    assert not cells[0].mask[0].any()
+
+
+def test_a_line_per_value_of_a_named_rate() -> None:
+    figure = draw("loss_vs_learning_rate", frames.study(optimizers=ONE, output=(0.1, 1.0)))
+    best = {line.get_xdata()[0] for line in figure.axes[0].lines if line.get_marker() == "o"}
+    assert len(best) == 2
+    legend = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert legend[:2] == ["sgd(learning_rate_output=0.1)", "sgd(learning_rate_output=1)"]
+
+
+def test_schedules_draw_their_shapes(results: frames.Results) -> None:
+    figure = draw("schedules", results)
+    titles = [axes.get_title("left") for axes in figure.axes]
+    assert titles == ["constant", "cosine", "reduce_on_plateau(patience=1)"]
+    assert figure.axes[1].lines[0].get_ydata().tolist() == [1.0, 0.5, 0.0]
+
+
+def test_contours_show_a_row_of_three_per_problem_and_are_drawn_for_none_else(tmp_path: Path) -> None:
+    table = {
+        "name": "wells",
+        "steps": 6,
+        "seeds": 2,
+        "problem": ["quadratic", {"name": "double_well", "tilt": [0.1, 0.3]}],
+        "optimizer": [{"name": "sgd", "momentum": [0.0, 0.9]}],
+        "learning_rate": {"values": [1e-4, 0.1, 100.0]},
+        "probes": ["first_coordinate", "second_coordinate"],
+    }
+    found = run(table, tmp_path / "wells", report=False)
+    (picture, _) = write_plot(found, "contours")
+    assert picture == tmp_path / "wells/plots/contours.png"
+    assert len(found.surfaces) == 2 * 81**2
+    lowest = found.surfaces.loc[found.surfaces["loss"].idxmin()]
+    assert (lowest["first_coordinate"], lowest["second_coordinate"]) == pytest.approx((-1.04, 0), abs=0.05)
+    figure = draw("contours", found)
+    titles = [axes.get_title("left") for axes in figure.axes]
+    assert titles[:3] == [f"double_well(tilt=0.1): {kind}" for kind in ("too small", "best", "too large")]
+    assert len(figure.axes) == 6
+    way = figure.axes[1].lines[1].get_xydata()
+    runs = found.runs.query("problem_tilt == 0.1 and seed == 0 and optimizer_momentum == 0")
+    rate = found.sensitivity.query("problem_tilt == 0.1 and optimizer_momentum == 0")[
+        "best_learning_rate"
+    ].iloc[0]
+    run_id = runs[runs["learning_rate"] == rate]["run_id"].iloc[0]
+    curve = found.curves[found.curves["run_id"] == run_id]
+    np.testing.assert_allclose(way, curve[["first_coordinate", "second_coordinate"]])
+    assert not draw("contours", frames.study(rates=[0.1])).axes
+
+
+def test_a_schedule_that_depends_on_the_losses_is_drawn_as_runs_had_it() -> None:
+    made = frames.study(rates=[0.1, 1e3], optimizers=ONE)  # the runs of the larger rate diverge
+    curves = made.curves
+    late = (curves["run_id"] == made.runs["run_id"].iloc[1]) & (curves["step"] >= 50)
+    curves.loc[late, "learning_rate"] *= 0.5
+    figure = draw("schedules", made)
+    lines = figure.axes[2].lines
+    assert len(lines) == 3
+    assert lines[0].get_ydata().tolist() == [1.0] * 11
+    assert lines[1].get_ydata().tolist() == [1.0] * 5 + [0.5] * 6
+    assert "as runs had it" in figure.texts[-1].get_text()
+
+
+def test_what_has_no_room_is_named() -> None:
+    problems = tuple("abcdefgh")
+    figure = draw(
+        "loss_vs_learning_rate", frames.study(rates=[0.1], seeds=1, optimizers=ONE, problems=problems)
+    )
+    assert len(figure.axes) == 6
+    assert any("not shown: 2 more problems (g, h)" in text.get_text() for text in figure.texts)
+
+
+def test_a_text_is_no_mathematics_and_has_an_end() -> None:
+    assert base.plain("$a$") == r"\$a\$"
+    assert base.plain("abcdef", 4) == "abc…"
+
+
+def test_a_lacking_run_and_shuffled_curves_change_nothing_but_themselves(results: frames.Results) -> None:
+    from lrbench.analysis.paths import Paths
+
+    rows = np.arange(6)
+    objectives = results.manifest["objectives"]
+    whole = Paths(results.runs, results.curves, objectives).of(rows)
+    shuffled = Paths(results.runs, results.curves.sample(frac=1, random_state=0), objectives).of(rows)
+    np.testing.assert_array_equal(whole.value, shuffled.value)
+    lacking = results.curves[results.curves["run_id"] != results.runs["run_id"].iloc[1]]
+    partly = Paths(results.runs, lacking, objectives).of(rows)
+    assert np.isnan(partly.value[0, 1]).all()
+    np.testing.assert_array_equal(whole.value[1], partly.value[1])
