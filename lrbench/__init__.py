@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from lrbench.execution.find import find
     from lrbench.execution.sweep import sweep
     from lrbench.problems import Data, Problem, problem
-    from lrbench.results.compare import compare
-    from lrbench.results.results import Results, load
+    from lrbench.results.results import Results, compare, load
     from lrbench.study.choice import Optimizer, Schedule
     from lrbench.study.learning_rates import logspace
     from lrbench.study.requires import asks, evaluated_at
@@ -32,7 +31,7 @@ _PLACES = {
     "Results": "results.results",
     "Schedule": "study.choice",
     "asks": "study.requires",
-    "compare": "results.compare",
+    "compare": "results.results",
     "evaluated_at": "study.requires",
     "find": "execution.find",
     "load": "results.results",

@@ -1,4 +1,4 @@
-"""The wings stay apart, and what needs no JAX does not load it."""
+"""The layers stay apart, no modules need one another, and what needs no JAX does not load it."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import ast
 import graphlib
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from docs import make_architecture as imports
 from tests.helpers.paths import ROOT
 
 
@@ -77,33 +77,13 @@ def test_a_folder_opens_with_a_page(page: Path) -> None:
 
 
 def test_no_circles() -> None:
-    """No module needs, to be imported, one that needs it: every module can be imported first."""
-    folder = ROOT / "lrbench"
-    names = {_name(path): path for path in folder.rglob("*.py")}
-    needs = {name: {found for found in _imported(path) if found in names} for name, path in names.items()}
+    """Whatever way it is imported, under `TYPE_CHECKING`, inside a function or by its name as a text: no module needs one that needs it."""
     try:
-        graphlib.TopologicalSorter(needs).prepare()
+        graphlib.TopologicalSorter(imports.modules()).prepare()
     except graphlib.CycleError as error:
         pytest.fail(" needs ".join(error.args[1]))
 
 
-def _name(path: Path) -> str:
-    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
-
-
-def _imported(path: Path) -> Iterator[str]:
-    """Yield what a file imports while it is imported itself; of `from a import b`, b where that is a module, else a."""
-    nodes: list[ast.AST] = [ast.parse(path.read_text(encoding="utf-8"))]
-    while nodes:
-        node = nodes.pop()
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            for alias in node.names:
-                inner = ROOT / f"{node.module}.{alias.name}".replace(".", "/")
-                found = inner.is_dir() or inner.with_suffix(".py").exists()
-                yield f"{node.module}.{alias.name}" if found else str(node.module)
-        elif isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
-            nodes += node.orelse
-        elif not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            nodes += ast.iter_child_nodes(node)
+def test_nothing_private_crosses_folders() -> None:
+    """`_name` belongs to its folder: no other one imports it, be it a module or what is in one."""
+    assert [str(found) for found in imports.found() if found.private and found.crosses] == []

@@ -12,8 +12,8 @@ import optax
 import pytest
 
 from lrbench.engine import lane, seeds
-from lrbench.problems._problem import Problem
-from lrbench.schedules._shape import tabulate
+from lrbench.engine.schedule_table import tabulate
+from lrbench.problems import Problem
 from lrbench.study import catalog
 from tests.golden import entries
 from tests.helpers import examples

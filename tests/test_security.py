@@ -15,10 +15,10 @@ import pyarrow.csv
 import pytest
 
 import lrbench as lb
+from lrbench.datasets import tables
 from lrbench.errors import DataError, StoreError, StudyError
 from lrbench.execution.execute import run
-from lrbench.experiments import _bench
-from lrbench.problems import _tables
+from lrbench.experiments import bench as _bench
 from lrbench.results.folder import Store
 from lrbench.results.tables import spreadsheet
 from lrbench.study import catalog
@@ -232,7 +232,7 @@ class Bomb:
 def test_arrays_of_objects_are_refused() -> None:
     bomb = np.array([Bomb()] * 12, dtype=object)
     np.savez("o.npz", images=bomb, labels=bomb, price=bomb)
-    for act in (lambda: _tables.prepare("o.npz", "price", "auto"), lambda: _tables.images("o.npz")):
+    for act in (lambda: tables.prepare("o.npz", "price", "auto"), lambda: tables.images("o.npz")):
         with pytest.raises(
             DataError, match=r"^o\.npz: is no NPZ file that can be read: Object arrays cannot be loaded"
         ):
@@ -242,7 +242,7 @@ def test_arrays_of_objects_are_refused() -> None:
     Path("q.npz").write_bytes(pickle.dumps(Bomb()))
     for name in ("p.npz", "q.npz"):
         with pytest.raises(DataError, match=rf"^{name}: is no NPZ file"):
-            _tables.prepare(name, "price", "auto")
+            tables.prepare(name, "price", "auto")
     assert not Path("ran").exists()
 
 

@@ -29,9 +29,9 @@ def page(judged: Sequence[Judged], pictures: Mapping[str, Figure], manifest: Map
     """
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {"number": number, "span": span, "kind": lambda verdict: _CLASS[verdict]}
-    text = resources.files("lrbench.claims").joinpath("template.html.jinja").read_text("utf-8")
+    text = resources.files(__package__).joinpath("template.html.jinja").read_text("utf-8")
     style = resources.files("lrbench.report").joinpath("page.css").read_text("utf-8")
-    own = resources.files("lrbench.claims").joinpath("page.css").read_text("utf-8")
+    own = resources.files(__package__).joinpath("page.css").read_text("utf-8")
     counts = {name: sum(each.verdict == name for each in judged) for name in _CLASS}
     return environment.from_string(text).render(
         title=str(manifest.get("study", "claims")),

@@ -251,7 +251,7 @@ def experiment(
 ) -> None:
     """Do an experiment: studies with a picture and an answer of their own."""
     from lrbench.cli.progress import listener
-    from lrbench.experiments._bench import Unfinished, perform
+    from lrbench.experiments.bench import Unfinished, perform
 
     try:
         answer = perform(
@@ -276,7 +276,7 @@ def compare(
 ) -> None:
     """Print two or more results side by side: best rates, losses, and whether they differ, paired by seed."""
     from lrbench.results.compare import as_text
-    from lrbench.results.compare import compare as made
+    from lrbench.results.results import compare as made
 
     _print(as_text(made(*folders)))
 

@@ -21,8 +21,8 @@ from jaxtyping import Array, Bool, Float, Int, UInt32
 
 from lrbench.engine import capacity, decompositions, devices, lane, seeds
 from lrbench.engine.lane import Hyper, Recipe, State
-from lrbench.engine.plateau import Table
-from lrbench.problems._problem import Data
+from lrbench.engine.schedule_table import Table
+from lrbench.problems import Data
 
 
 class Size(NamedTuple):

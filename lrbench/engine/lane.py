@@ -13,10 +13,13 @@ import optax
 from jax import lax
 from jaxtyping import Array, Float, Int, PyTree
 
-from lrbench.engine import plateau, probing
-from lrbench.engine.plateau import Rule, Watch
-from lrbench.problems._problem import Batch, Params, Problem
+from lrbench.engine import probing
+from lrbench.problems import Batch, Params, Problem
+from lrbench.schedules.plateau import Memory, Plateau
 from lrbench.study import requires
+
+PLATEAU_SCALE = "plateau_scale"
+"""Under this name an evaluation says what each run has reduced its rate to."""
 
 TRAIN_SAMPLE = 1024
 """The most training examples that an evaluation looks at."""
@@ -52,7 +55,7 @@ class Hyper(NamedTuple):
     learning_rates: dict[str, Float[Array, ""]]
     row: Int[Array, ""]
     numeric: dict[str, Float[Array, ""]]
-    plateau: Rule | None = None
+    plateau: Plateau | None = None
 
 
 class State(NamedTuple):
@@ -70,14 +73,14 @@ class State(NamedTuple):
     optimizer: PyTree[Array]
     bad_step: Int[Array, ""]
     model: PyTree[Array] = ()
-    plateau: Watch | None = None
+    plateau: Memory | None = None
 
 
 def init(recipe: Recipe, hyper: Hyper, initial: Any) -> State:
     """Return a run before its first step, from what its seed's `init` gave."""
     params, model = recipe.problem.parted(initial)
     one = jnp.ones_like(hyper.learning_rates[""])
-    watch = None if hyper.plateau is None else plateau.start(one)
+    watch = None if hyper.plateau is None else Memory.empty(one)
     return State(params, _optimizer(recipe, hyper, one).init(params), jnp.int32(-1), model, watch)
 
 
@@ -130,9 +133,9 @@ def evaluate(
         scores = _mean(lambda part: loss(part) | _metrics(problem, seen, part), problem.data.valid)
         found |= {f"valid_{name}": score for name, score in scores.items()}
     if hyper.plateau is not None and state.plateau is not None:
-        watch = plateau.watch(hyper.plateau, state.plateau, found[problem.objective], count)
+        watch = hyper.plateau.watch(state.plateau, found[problem.objective], count)
         state = state._replace(plateau=watch)
-        found[plateau.SCALE] = watch.scale
+        found[PLATEAU_SCALE] = watch.scale
     found |= _probed(recipe, hyper, factor, state, count, batch, (jax.random.fold_in(noise, count), key))
     finite = jnp.isfinite(found["train_loss"]) & jnp.isfinite(optax.tree.norm(state.params))
     bad = jnp.where((state.bad_step < 0) & ~finite, count, state.bad_step)

@@ -12,13 +12,11 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from lrbench.engine import capacity, devices, lane, plateau, probing, seeds
+from lrbench.engine import capacity, devices, lane, probing, schedule_table, seeds
 from lrbench.engine.lane import Recipe
 from lrbench.errors import LrbenchError, ProblemError, StudyError
-from lrbench.optimizers import _options
-from lrbench.problems._problem import Problem
-from lrbench.schedules import _shape
-from lrbench.schedules._plateau import Plateau
+from lrbench.problems import Problem
+from lrbench.schedules.plateau import Plateau
 from lrbench.study import catalog, requires
 from lrbench.study.grid import Grid, Program, Variant
 from lrbench.study.spec import Study
@@ -40,7 +38,7 @@ class Made:
             self.problems = self._make_problems()
             self.initial = [seeds.Initial(problem) for problem in self.problems]
             found = [self._make_schedule(variant) for variant in grid.schedules]
-            self.schedules = plateau.table(*zip(*found, strict=True))
+            self.schedules = schedule_table.table(*zip(*found, strict=True))
             self._check_optimizers()
 
     def precision(self) -> Any:
@@ -169,13 +167,13 @@ class Made:
             function = choice.entry.load()
             found = function(steps, **variant.params)
             if callable(found):
-                shape = _shape.check(_shape.tabulate(found, steps), own=bool(choice.source))
+                shape = schedule_table.check(schedule_table.tabulate(found, steps), own=bool(choice.source))
                 return shape, found if isinstance(found, Plateau) else None
             if np.ndim(found) or not np.issubdtype(np.asarray(found).dtype, np.number):
                 raise ValueError(
                     f"returned {type(found).__name__}; must be a function steps → optax schedule, or an optax schedule"
                 )
-            return _shape.of_rates(_shape.tabulate(function, steps)), None
+            return schedule_table.of_rates(schedule_table.tabulate(function, steps)), None
 
         return _made("schedule", variant, make)
 
@@ -235,7 +233,7 @@ class _Optimizer:
 
 def _optimizer(entry: catalog.Entry, static: Mapping[str, Any]) -> _Optimizer:
     make = entry.load()
-    options = {name: getattr(_options, name) for name in entry.options}
+    options = {name: catalog.load_option("optimizer", name) for name in entry.options}
     return _Optimizer(make, static, options, requires.asked(make), requires.evaluation(make))
 
 

@@ -14,16 +14,16 @@ import jax
 import numpy as np
 from jaxtyping import Float, Int
 
-from lrbench.engine import batch, capacity, checkpoint, devices, plateau
+from lrbench.engine import batch, capacity, checkpoint, devices
 from lrbench.engine.checkpoint import Keeper, Snapshot
-from lrbench.engine.lane import Hyper
+from lrbench.engine.lane import PLATEAU_SCALE, Hyper
 from lrbench.engine.made import Made
 from lrbench.engine.programs import Programs
 from lrbench.engine.race import Race
 from lrbench.engine.surface import Surface, surface
 from lrbench.engine.watch import Watch
 from lrbench.errors import LrbenchError
-from lrbench.problems._problem import Problem
+from lrbench.problems import Problem
 from lrbench.study.grid import Grid, Pack, Program
 from lrbench.study.spec import Study
 
@@ -238,7 +238,7 @@ class Engine:
             lanes = self._place(program, runs, compiled)
             rows = self._segments(program, runs, lanes, seconds, progress, piece, kept)
         found = {name: np.stack([row[name] for row in rows], axis=1) for name in rows[0]}
-        scale = found.pop(plateau.SCALE, None)
+        scale = found.pop(PLATEAU_SCALE, None)
         curves = {"learning_rate": self._learning_rates(runs, scale), **found}
         taken = len(runs) * self.grid.steps - lanes.saved
         # A segment of one step is all starting; its pace says nothing of longer ones.

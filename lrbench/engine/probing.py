@@ -11,8 +11,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from lrbench.engine import cost
-from lrbench.probes._view import View
-from lrbench.problems._problem import Batch, Params, Problem
+from lrbench.probes import View
+from lrbench.problems import Batch, Params, Problem
 
 Probes = Mapping[str, Callable[[View], Any]]
 

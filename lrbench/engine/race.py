@@ -19,7 +19,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from lrbench.engine.plateau import Table
+from lrbench.engine.schedule_table import Table
 
 START = 0.25
 """The share of the steps before which no run is stopped."""

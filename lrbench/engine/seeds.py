@@ -18,7 +18,7 @@ from jaxtyping import Int, UInt32
 from lrbench import machine
 from lrbench.engine import decompositions, devices
 from lrbench.errors import ProblemError
-from lrbench.problems._problem import Problem
+from lrbench.problems import Problem
 
 _INIT, _NOISE, _ORDER = range(3)
 

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from lrbench.engine import decompositions, seeds
-from lrbench.problems._problem import Problem
+from lrbench.problems import Problem
 
 POINTS = 81
 """Points along each coordinate."""

@@ -17,7 +17,8 @@ from lrbench.execution import manifest as manifests
 from lrbench.execution import reuse, several
 from lrbench.execution.listener import Listener
 from lrbench.execution.rebuild import rebuild
-from lrbench.execution.work import Bench, Outcome, Work, this_process
+from lrbench.execution.work import Trainer, Work
+from lrbench.launchers import Outcome, this_process
 from lrbench.results import inside, lock
 from lrbench.results.folder import Store
 from lrbench.results.object_store import Objects
@@ -235,8 +236,8 @@ def _train(
         for lanes, program in zip(lanes_per_pack, engine.grid.programs, strict=True)
     ]
     listener.begin(int(left.sum()), steps)
-    bench = Bench(engine, store, lanes_per_pack, listener)
-    work = Work(study, store.folder.resolve(), tuple(lanes_per_pack), engine.count, bench=bench)
+    trainer = Trainer(engine, store, lanes_per_pack, listener)
+    work = Work(study, store.folder.resolve(), tuple(lanes_per_pack), engine.count, trainer=trainer)
     packs: list[Pack] = list(engine.grid.packs(lanes_per_pack, left))
     outcomes = []
     launched = launch(packs, work, **study.launcher.get(launcher, {}))

@@ -10,7 +10,7 @@ from lrbench.errors import StoreError
 from lrbench.execution import manifest as manifests
 from lrbench.execution import several
 from lrbench.execution.listener import Listener
-from lrbench.execution.work import Outcome
+from lrbench.launchers import Outcome
 from lrbench.results import inside, lock
 from lrbench.results.folder import Store
 from lrbench.results.part import DamagedPart

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import platform
 import sys
 import time
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,7 @@ import numpy as np
 from lrbench.errors import LaunchError
 from lrbench.execution import costs
 from lrbench.execution.listener import Listener
+from lrbench.launchers import Outcome
 from lrbench.results.folder import Store
 from lrbench.results.object_store import Objects
 from lrbench.results.part import Part, part_bytes
@@ -28,32 +28,6 @@ from lrbench.study.spec import Study
 if TYPE_CHECKING:
     from lrbench.engine.pack import Engine
     from lrbench.execution.checkpoints import Folder
-
-
-def this_process() -> str:
-    """Return a name of this process among those of all machines."""
-    return f"{platform.node()}:{os.getpid()}"
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of a pack.
-
-    Args:
-        pack: the pack.
-        seconds: what it took, by name; empty where it was not trained.
-        error: why it failed, empty if it did not.
-        part: its part file, where the work was to return it.
-        url: where its part was written, if that is not the results folder.
-        process: host and number of the process that worked on it.
-    """
-
-    pack: Pack
-    seconds: Mapping[str, float]
-    error: str = ""
-    part: bytes = field(default=b"", repr=False)
-    url: str = ""
-    process: str = field(default_factory=this_process)
 
 
 @dataclass(frozen=True)
@@ -70,7 +44,7 @@ class Work:
         devices: how many devices a process uses; all, left out.
         parts: `shared` writes parts into the folder; `returned` sends them back with the outcomes; a URL is where they are
             written for whoever fetches them.
-        bench: the engine of this process, where there is one already; it stays where it is.
+        trainer: the engine of this process, where there is one already; it stays where it is.
     """
 
     study: Study
@@ -78,37 +52,37 @@ class Work:
     lanes_per_pack: tuple[int, ...]
     devices: int | None = None
     parts: str = "shared"
-    bench: Bench | None = field(default=None, compare=False, repr=False)
+    trainer: Trainer | None = field(default=None, compare=False, repr=False)
     token: str = field(default_factory=lambda: uuid.uuid4().hex, repr=False)
     """Tells a process whether the engine that it has is the one for this work."""
 
     def __call__(self, pack: Pack) -> Outcome:
         """Train a pack and keep its part; what its training raises becomes the error of the outcome."""
         try:
-            bench = self.bench or _bench(self)
-            run_ids = bench.run_ids(pack)
-            if self._held(bench, pack, run_ids):
+            trainer = self.trainer or _trainer(self)
+            run_ids = trainer.run_ids(pack)
+            if self._held(trainer, pack, run_ids):
                 return Outcome(pack, {}, url=self._url)
-            keeper = bench.keeper(pack) if self.parts == "shared" else None
-            part = bench.train(pack, run_ids, keeper)
+            keeper = trainer.keeper(pack) if self.parts == "shared" else None
+            part = trainer.train(pack, run_ids, keeper)
             if self.parts == "returned":
                 return Outcome(pack, part.seconds, part=part_bytes(part))
             began = time.perf_counter()
             if self._url:
                 Objects(self._url).write(pack.pack_id, part_bytes(part))
             else:
-                bench.store.write_part(part)
+                trainer.store.write_part(part)
             if keeper:
                 keeper.forget()
         except Exception as error:  # a pack that fails must not take the others with it
             return self.failed(pack, error)
         return Outcome(pack, {**part.seconds, "write": time.perf_counter() - began}, url=self._url)
 
-    def _held(self, bench: Bench, pack: Pack, run_ids: np.ndarray) -> bool:
+    def _held(self, trainer: Trainer, pack: Pack, run_ids: np.ndarray) -> bool:
         """Return whether a pack is done already, as far as can be seen from here."""
         if self._url:
             return Objects(self._url).holds(pack.pack_id, run_ids)
-        return self.parts == "shared" and bench.store.holds(pack.pack_id, run_ids)
+        return self.parts == "shared" and trainer.store.holds(pack.pack_id, run_ids)
 
     @property
     def _url(self) -> str:
@@ -116,9 +90,9 @@ class Work:
 
     def prepare(self, packs: Iterable[Pack]) -> None:
         """Begin to compile, in this process, what packs will need."""
-        bench = self.bench or _bench(self)
+        trainer = self.trainer or _trainer(self)
         for pack in packs:
-            bench.compile(pack)
+            trainer.compile(pack)
 
     def to(self, parts: str) -> Work:
         """Return the same work, with another way for its parts.
@@ -141,17 +115,19 @@ class Work:
 
     def costs(self, packs: Sequence[Pack]) -> list[float]:
         """Return what packs are estimated to cost, in seconds of this machine."""
-        return costs.of_packs(costs.of_programs((self.bench or _bench(self)).engine), packs) if packs else []
+        return (
+            costs.of_packs(costs.of_programs((self.trainer or _trainer(self)).engine), packs) if packs else []
+        )
 
     def say(self, text: str) -> None:
         """Tell a person something, if this process is the one that is watched."""
-        if self.bench is not None and self.bench.listener is not None:
-            self.bench.listener.say(text)
+        if self.trainer is not None and self.trainer.listener is not None:
+            self.trainer.listener.say(text)
 
     def check(self) -> None:
         """Raise `KeyboardInterrupt` if this process is to end; called again and again while others train."""
-        if self.bench is not None and self.bench.listener is not None:
-            self.bench.listener.check()
+        if self.trainer is not None and self.trainer.listener is not None:
+            self.trainer.listener.check()
 
     def failed(self, pack: Pack, error: BaseException) -> Outcome:
         """Return the outcome of a pack that could not be worked on."""
@@ -159,11 +135,11 @@ class Work:
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what belongs to this process."""
-        return {**self.__dict__, "bench": None}
+        return {**self.__dict__, "trainer": None}
 
 
 @dataclass(frozen=True)
-class Bench:
+class Trainer:
     """What a process works with: its engine, the results folder, and who is told of the progress."""
 
     engine: Engine
@@ -230,15 +206,15 @@ def _log(text: str) -> None:
     sys.stderr.flush()
 
 
-_kept: dict[str, Bench] = {}
+_kept: dict[str, Trainer] = {}
 
 
-def _bench(work: Work) -> Bench:
-    """Return the bench of a work in this process, which is made at its first pack."""
+def _trainer(work: Work) -> Trainer:
+    """Return the trainer of a work in this process, which is made at its first pack."""
     if work.token not in _kept:
         from lrbench.engine.pack import Engine  # the first import of JAX
 
         _kept.clear()  # an engine before gives its memory back
         engine = Engine(work.study, grid.of_study(work.study), work.devices, _log)
-        _kept[work.token] = Bench(engine, Store(work.folder), work.lanes_per_pack)
+        _kept[work.token] = Trainer(engine, Store(work.folder), work.lanes_per_pack)
     return _kept[work.token]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from lrbench.experiments._bench import Answer, Bench
+from lrbench.experiments.bench import Answer, Bench
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 
 from lrbench.analysis import Thresholds, regret, regret_summary
 from lrbench.execution import find as range_test
-from lrbench.experiments._bench import Answer, Bench
+from lrbench.experiments.bench import Answer, Bench
 from lrbench.plots import base
 from lrbench.results.tabulate import aligned
 from lrbench.study.learning_rates import logspace

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from lrbench.errors import StudyError
-from lrbench.experiments._bench import Answer, Bench
+from lrbench.experiments.bench import Answer, Bench
 from lrbench.study import catalog
 
 if TYPE_CHECKING:

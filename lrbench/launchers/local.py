@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from lrbench.execution.work import Outcome, Work
-    from lrbench.study.grid import Pack
+from lrbench.launchers import Outcome, Work
+from lrbench.study.grid import Pack
 
 
 def local(packs: Sequence[Pack], work: Work) -> Generator[Outcome, None, None]:

@@ -12,14 +12,11 @@ import threading
 import warnings
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lrbench.errors import LaunchError
-from lrbench.launchers import Address
-
-if TYPE_CHECKING:
-    from lrbench.execution.work import Outcome, Work
-    from lrbench.study.grid import Pack
+from lrbench.launchers import Address, Outcome, Work
+from lrbench.study.grid import Pack
 
 AHEAD = 2
 """How many packs a process has at most: the one that it trains, and those that wait for it."""

@@ -17,17 +17,14 @@ from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lrbench.errors import LaunchError
-from lrbench.launchers import Word
+from lrbench.launchers import Outcome, Word, Work
 from lrbench.results import inside
 from lrbench.results.folder import JOBS_LINKS, Store
 from lrbench.results.part_index import PACK_ID
-
-if TYPE_CHECKING:
-    from lrbench.execution.work import Outcome, Work
-    from lrbench.study.grid import Pack
+from lrbench.study.grid import Pack
 
 FOLDER, RECORD = "jobs", "submitted.json"
 _JOB = re.compile(r"[0-9]{1,20}(_[0-9]{1,20})?")

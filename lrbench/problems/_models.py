@@ -1,102 +1,23 @@
-"""Models and losses that several problems share, as plain functions of parameter pytrees."""
+"""Networks and data put together to problems that several entries are variants of."""
 
 from __future__ import annotations
 
-import math
+import functools
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array
 
+from lrbench.datasets.data import Split
 from lrbench.errors import ProblemError
 from lrbench.metrics.accuracy import accuracy
-from lrbench.problems._data import Split
-from lrbench.problems._mup import Parametrisation, scaled
-from lrbench.problems._problem import Batch, Params, Problem
-
-
-def weights(key: Array, shape: Sequence[int], gain: float = 2.0) -> dict[str, Array]:
-    """Return the weights [output, input, ...] and the biases [output, 1] of a layer.
-
-    Weights are normal with variance gain / fan-in (He et al., arXiv:1502.01852, for gain = 2), biases zero.
-    """
-    fan_in = math.prod(shape[1:])
-    return {
-        "weight": jax.random.normal(key, shape) * math.sqrt(gain / fan_in),
-        "bias": jnp.zeros((shape[0], 1)),
-    }
-
-
-def dense(layer: Params, hidden: Float[Array, "input ..."]) -> Float[Array, "output ..."]:
-    """Return W·h + b, a product over the first axis, as one matrix product."""
-    flat = hidden.reshape(hidden.shape[0], -1)
-    return (layer["weight"] @ flat + layer["bias"]).reshape(-1, *hidden.shape[1:])
-
-
-def dense_stack(
-    sizes: Sequence[int], gain: float = 2.0, activation: Callable[[Array], Array] = jax.nn.relu
-) -> tuple[Any, Any]:
-    """Return (init, apply) of fully connected layers with ReLU, or another function, between them.
-
-    Weights are [output, input] and activations [feature, example]: the weights of many lanes then stack to the rows of
-    one tall matrix, and neither the wide products nor the gradients need to be transposed. On a CPU, a step of
-    digits_mlp takes two thirds of the time that x·W takes.
-    """
-
-    def init(key: Array) -> Params:
-        keys = jax.random.split(key, len(sizes) - 1)
-        return [weights(k, (m, n), gain) for k, n, m in zip(keys, sizes[:-1], sizes[1:], strict=True)]
-
-    def apply(params: Params, inputs: Float[Array, "example feature"]) -> Float[Array, "output example"]:
-        hidden = inputs.T
-        for layer in params[:-1]:
-            hidden = activation(dense(layer, hidden))
-        return dense(params[-1], hidden)
-
-    return init, apply
-
-
-def cross_entropy(scores: Float[Array, "label example"], labels: Int[Array, " example"]) -> Float[Array, ""]:
-    """Return the mean over examples of −log softmax(scores)[label].
-
-    The label's score is picked by a product with ones and zeros: the gradient of indexing is a scatter, which XLA
-    does one element at a time on a CPU.
-    """
-    chosen = jnp.sum(scores * jax.nn.one_hot(labels, scores.shape[0], dtype=scores.dtype, axis=0), axis=0)
-    return jnp.mean(jax.nn.logsumexp(scores, axis=0) - chosen)
-
-
-def next_token_entropy(
-    scores: Float[Array, "token position example"], tokens: Int[Array, "example position"]
-) -> Float[Array, ""]:
-    """Return the cross-entropy of a token at every position, in nats per token."""
-    return cross_entropy(scores.reshape(scores.shape[0], -1), tokens.T.reshape(-1))
-
-
-MOST_LAYERS = 1000
-"""Each layer is arrays of its own and code of its own; tracing and compiling more takes hours and gigabytes."""
-_COUNTS = ("layers", "depth", "blocks")
-"""The parameters that count layers."""
-
-
-def positive(**sizes: int | Sequence[int]) -> None:
-    """Check that sizes are 1 or more, and that there are not too many layers.
-
-    Raises:
-        ProblemError: naming the first that is not.
-    """
-    for name, size in sizes.items():
-        found = [size] if isinstance(size, int) else list(size)
-        layers = len(found) if not isinstance(size, int) else size if name in _COUNTS else 1
-        if layers > MOST_LAYERS:
-            raise ProblemError(f"{name}: gives {layers:,} layers; at most {MOST_LAYERS:,} are allowed")
-        if any(each < 1 for each in found):
-            given = size if isinstance(size, int) else found
-            raise ProblemError(
-                f"{name} = {given}: {'' if isinstance(size, int) else 'every width '}must be 1 or more"
-            )
+from lrbench.nets import convolutions
+from lrbench.nets.cnn import Network
+from lrbench.nets.convolutions import Convolution
+from lrbench.nets.layers import Params, cross_entropy, dense_stack, positive
+from lrbench.nets.mup import Parametrisation, scaled
+from lrbench.problems._problem import Batch, Form, Problem
 
 
 def classifier(
@@ -151,3 +72,29 @@ def regression(name: str, parts: Split, hidden: Sequence[int], batch_size: int |
         return jnp.mean(jnp.square(predict(params, batch) - batch[1]))
 
     return Problem(name, init, loss, parts.data, predict, batch_size=batch_size)
+
+
+def convolutional_classifier(name: str, parts: Split, network: Network, batch_size: int | None) -> Problem:
+    """Return a convolutional softmax classifier of flat images as a problem."""
+    if not network.channels:
+        raise ProblemError("channels = []: name the output channels of at least one convolution")
+    positive(channels=network.channels)
+    _ = network.features
+    forms = {form: _form(network, convolve) for form, convolve in convolutions.FORMS.items()}
+    own = next(iter(forms.values()))
+    metrics = {"accuracy": accuracy}
+    return Problem(name, network.init, own.loss, parts.data, own.predict, metrics, batch_size, forms=forms)
+
+
+def _form(network: Network, convolve: Convolution) -> Form:
+    """Return loss and predictions with one way to convolve."""
+    scores: Callable[[Params, Array], Array] = functools.partial(network.scores, convolve)
+
+    def loss(params: Params, batch: Batch, key: Array) -> Array:
+        del key
+        return cross_entropy(scores(params, batch[0]), batch[1])
+
+    def predict(params: Params, batch: Batch) -> Array:
+        return scores(params, batch[0]).T
+
+    return Form(loss, predict)

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, TypeAlias
 
 import jax
-import numpy as np
 from jaxtyping import Array, Float, PyTree
 
+from lrbench.datasets.data import Data
 from lrbench.errors import ProblemError
+from lrbench.nets.layers import Params
 
-Params: TypeAlias = PyTree[Array]
 Batch: TypeAlias = Any
 Model: TypeAlias = Any
 """What `init` returns: the parameters, or (parameters, state) of a problem that is stateful."""
@@ -31,36 +31,6 @@ class Form(NamedTuple):
     loss: Loss
     predict: Predict | None = None
     evaluate: Loss | None = None
-
-
-@jax.tree_util.register_dataclass
-@dataclass(frozen=True)
-class Data:
-    """Training and validation data: pytrees of arrays that share their leading axis (examples); `None` is none."""
-
-    train: Any = None
-    valid: Any = None
-
-    def __post_init__(self) -> None:
-        """Check that every array of a part has the same number of examples, and at least one."""
-        for part in ("train", "valid"):
-            sizes = {np.shape(leaf)[:1] for leaf in jax.tree.leaves(getattr(self, part))}
-            if len(sizes) > 1 or sizes in ({()}, {(0,)}):
-                shapes = [np.shape(leaf) for leaf in jax.tree.leaves(getattr(self, part))]
-                raise ProblemError(
-                    f"{part} data have the shapes {shapes}; every array needs the same leading axis, "
-                    "one row an example, and at least one row"
-                )
-
-    @property
-    def examples(self) -> int:
-        """How many training examples there are; 0 for an objective without data."""
-        return _length(self.train)
-
-    @property
-    def valid_examples(self) -> int:
-        """How many validation examples there are."""
-        return _length(self.valid)
 
 
 @dataclass(frozen=True)
@@ -225,8 +195,3 @@ def problem(
         box=box,
         version=version,
     )
-
-
-def _length(part: Any) -> int:
-    leaves = jax.tree.leaves(part)
-    return int(np.shape(leaves[0])[0]) if leaves else 0

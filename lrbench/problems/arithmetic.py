@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Array
 
+from lrbench.datasets.data import Split
 from lrbench.errors import ProblemError
 from lrbench.metrics.accuracy import accuracy
-from lrbench.problems._attention import Transformer
-from lrbench.problems._data import Split
-from lrbench.problems._models import cross_entropy, dense
-from lrbench.problems._problem import Batch, Params, Problem
+from lrbench.nets.attention import Transformer
+from lrbench.nets.layers import Params, cross_entropy, dense
+from lrbench.problems._problem import Batch, Problem
 
 
 def modular_addition_transformer(

@@ -6,10 +6,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from lrbench.problems import _data
-from lrbench.problems._data import Split
-from lrbench.problems._models import dense_stack, positive
-from lrbench.problems._problem import Batch, Data, Params, Problem
+from lrbench.datasets import bundled
+from lrbench.datasets.data import Data, Split, split
+from lrbench.nets.layers import Params, dense_stack, positive
+from lrbench.problems._problem import Batch, Problem
 
 _PIXELS = 64
 
@@ -85,5 +85,5 @@ def digits_vae(
 
 
 def _images() -> Data:
-    parts: Split = _data.split(*_data.digits())
+    parts: Split = split(*bundled.digits())
     return Data(parts.train[0], parts.valid[0])

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from lrbench.datasets import bundled
+from lrbench.datasets.data import split
 from lrbench.errors import ProblemError
-from lrbench.problems import _cnn, _data
+from lrbench.nets.cnn import Network
+from lrbench.problems._models import convolutional_classifier
 from lrbench.problems._problem import Problem
 
 
@@ -21,8 +24,8 @@ def mnist_cnn(*, channels: tuple[int, ...] = (16, 32), batch_size: int = 64) -> 
     """
     if len(channels) != 2 or min(channels) < 1:
         raise ProblemError(f"channels = {list(channels)}: must be two numbers, each 1 or more")
-    network = _cnn.Network((1, 28, 28), channels, 10, padded=False)
-    return _cnn.classifier("mnist_cnn", _data.split(*_data.mnist()), network, batch_size or None)
+    network = Network((1, 28, 28), channels, 10, padded=False)
+    return convolutional_classifier("mnist_cnn", split(*bundled.mnist()), network, batch_size or None)
 
 
 def digits_cnn(*, channels: tuple[int, ...] = (8, 16), batch_size: int = 64) -> Problem:
@@ -37,5 +40,5 @@ def digits_cnn(*, channels: tuple[int, ...] = (8, 16), batch_size: int = 64) -> 
 
     Source: LeCun et al., Proc. IEEE 86 (1998); images: UCI optical recognition of handwritten digits, in scikit-learn.
     """
-    network = _cnn.Network((1, 8, 8), channels, 10)
-    return _cnn.classifier("digits_cnn", _data.split(*_data.digits()), network, batch_size or None)
+    network = Network((1, 8, 8), channels, 10)
+    return convolutional_classifier("digits_cnn", split(*bundled.digits()), network, batch_size or None)

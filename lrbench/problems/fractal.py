@@ -11,8 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from lrbench.datasets.data import Data
 from lrbench.errors import ProblemError
-from lrbench.problems._problem import Batch, Data, Params, Problem
+from lrbench.nets.layers import Params
+from lrbench.problems._problem import Batch, Problem
 
 _ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "tanh": jnp.tanh,

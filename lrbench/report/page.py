@@ -82,7 +82,7 @@ def report(results: Tables) -> str:
     Returns:
         HTML text.
     """
-    room = resources.files("lrbench.report")
+    room = resources.files(__package__)
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {"rate": _rate, "loss": _loss, "decades": _decades, "share": _share, "raw": _raw}
     template = environment.from_string(room.joinpath("template.html.jinja").read_text("utf-8"))

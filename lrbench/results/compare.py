@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -18,7 +18,6 @@ from lrbench.analysis.objective import best_final, losses
 from lrbench.analysis.paired import differences
 from lrbench.analysis.rates import cubes
 from lrbench.errors import StoreError
-from lrbench.results.results import Results, load
 from lrbench.results.tabulate import aligned
 from lrbench.study.grid import Grid, Variant
 
@@ -28,27 +27,25 @@ _KEYS = ["problem", "problem_key", "line"]
 _LOSSES = [f"{when}_{which}_loss" for when in ("initial", "final") for which in ("train", "valid")]
 
 
-def compare(*results: Results | str | os.PathLike[str]) -> pd.DataFrame:
-    """Compare results with the first of them: every line that both have, each at its best rate, paired by seed.
+class Side(Protocol):
+    """What is compared: the runs of a results folder."""
 
-    Args:
-        *results: two or more results, or their folders.
+    @property
+    def folder(self) -> Path:
+        """Where they are."""
 
-    Returns:
-        A row per line and further results: problem, optimizer, schedule and their parameters; `folder` and
-        `other_folder`; the numbers of the comparison table, a difference below 0 meaning that the first have less
-        loss; `same_runs`, how many runs of the line both have by run_id, and `changed_runs`, how many of these end
-        with a loss that differs by more than a thousandth; and `answer`, in words.
+    @property
+    def runs(self) -> pd.DataFrame:
+        """A row per run."""
 
-    Raises:
-        StoreError: if there are fewer than two, one is no results folder, or two have no line in common.
+    @property
+    def manifest(self) -> Mapping[str, Any]:
+        """How they were made."""
 
-    >>> compare("results/before", "results/after")  # doctest: +SKIP
-    """
-    opened = [each if isinstance(each, Results) else load(each) for each in results]
-    if len(opened) < 2:
-        raise StoreError(f"compare: needs two results folders or more, not {len(opened)}")
-    return pd.concat([_compare(opened[0], other) for other in opened[1:]], ignore_index=True)
+
+def side_by_side(first: Side, others: Sequence[Side]) -> pd.DataFrame:
+    """Return the table of `lrbench.compare`: each of the others against the first."""
+    return pd.concat([_compare(first, other) for other in others], ignore_index=True)
 
 
 def as_text(table: pd.DataFrame) -> str:
@@ -83,7 +80,7 @@ def _row(row: Mapping[Any, Any], letter: str, several: bool) -> dict[str, str]:
     }
 
 
-def _compare(first: Results, other: Results) -> pd.DataFrame:
+def _compare(first: Side, other: Side) -> pd.DataFrame:
     both = pd.concat([_keyed(first, 0), _keyed(other, 1)], ignore_index=True)
     limits, objectives = Thresholds(), _objectives(first, other)
     same = _same(both, objectives)
@@ -132,13 +129,13 @@ def _same(both: pd.DataFrame, objectives: dict[str, str]) -> pd.DataFrame:
     return counted[["same_runs", "changed_runs"]].sum()
 
 
-def _objectives(first: Results, other: Results) -> dict[str, str]:
+def _objectives(first: Side, other: Side) -> dict[str, str]:
     """The loss that each problem is judged by in both; the training loss, which all have, where they disagree."""
     mine, others = (each.manifest.get("objectives", {}) for each in (first, other))
     return {name: mine[name] if mine[name] == others.get(name, mine[name]) else "train_loss" for name in mine}
 
 
-def _keyed(results: Results, folder: int) -> pd.DataFrame:
+def _keyed(results: Side, folder: int) -> pd.DataFrame:
     """The runs with what their line is, all parameters included, whether the study set them or not."""
     runs = results.runs
     if "grid" not in results.manifest:

@@ -155,8 +155,6 @@ class Results:
 
     def compare(self, *others: Results | str | os.PathLike[str]) -> pd.DataFrame:
         """Return the lines that these results and others have, side by side: see `lrbench.compare`."""
-        from lrbench.results.compare import compare
-
         return compare(self, *others)
 
     def plot(self, name: str) -> Figure:
@@ -224,6 +222,31 @@ def load(folder: str | os.PathLike[str]) -> Results:
         )
     results.tables.check(large=False)
     return results
+
+
+def compare(*results: Results | str | os.PathLike[str]) -> pd.DataFrame:
+    """Compare results with the first of them: every line that both have, each at its best rate, paired by seed.
+
+    Args:
+        *results: two or more results, or their folders.
+
+    Returns:
+        A row per line and further results: problem, optimizer, schedule and their parameters; `folder` and
+        `other_folder`; the numbers of the comparison table, a difference below 0 meaning that the first have less
+        loss; `same_runs`, how many runs of the line both have by run_id, and `changed_runs`, how many of these end
+        with a loss that differs by more than a thousandth; and `answer`, in words.
+
+    Raises:
+        StoreError: if there are fewer than two, one is no results folder, or two have no line in common.
+
+    >>> compare("results/before", "results/after")  # doctest: +SKIP
+    """
+    from lrbench.results.compare import side_by_side
+
+    opened = [each if isinstance(each, Results) else load(each) for each in results]
+    if len(opened) < 2:
+        raise StoreError(f"compare: needs two results folders or more, not {len(opened)}")
+    return side_by_side(opened[0], opened[1:])
 
 
 def too_many(results: Results) -> bool:

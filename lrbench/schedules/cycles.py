@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from lrbench.schedules._shape import require, require_share
+from lrbench.schedules._checks import require, require_share
 
 
 def onecycle_cosine(

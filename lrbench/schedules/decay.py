@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from lrbench.schedules._shape import require, require_pieces, require_share
+from lrbench.schedules._checks import require, require_pieces, require_share
 
 
 def constant(steps: int) -> optax.Schedule:

@@ -5,8 +5,8 @@ from itertools import pairwise
 
 import optax
 
-from lrbench.schedules._plateau import Plateau
-from lrbench.schedules._shape import require
+from lrbench.schedules._checks import require
+from lrbench.schedules.plateau import Plateau
 from lrbench.study.catalog import Part
 from lrbench.study.choice import choose
 

@@ -1,9 +1,72 @@
-"""The schedule that depends on the losses."""
+"""The schedule that depends on the losses: its rule, what a run remembers of it, and the entry of the catalogue."""
 
-from typing import Literal
+from __future__ import annotations
 
-from lrbench.schedules._plateau import Plateau
-from lrbench.schedules._shape import require, require_share
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from lrbench.schedules._checks import require, require_share
+
+
+class Memory(NamedTuple):
+    """What a run remembers: its best loss, bad evaluations in a row, evaluations of rest left, and its rate's scale."""
+
+    best: Float[Array, ""]
+    bad: Int[Array, ""]
+    rest: Float[Array, ""]
+    scale: Float[Array, ""]
+
+    @classmethod
+    def empty(cls, one: Float[Array, ""]) -> Memory:
+        """Return what a run remembers before its first step; `one` is 1 in the precision of its rates."""
+        return cls(one * jnp.inf, jnp.int32(0), jnp.zeros_like(one), one)
+
+
+class Plateau(NamedTuple):
+    """When a run reduces its rate, and by how much; as an optax schedule, its factor while nothing is reduced.
+
+    Args:
+        factor: what the rate is multiplied by.
+        patience: how many evaluations in a row may be bad.
+        threshold: by how much a loss has to be better than the best one so far.
+        relative: whether the threshold is a share of the best loss.
+        cooldown: how many evaluations are no bad ones after the rate was reduced.
+        least: the least factor.
+
+    In a table of schedules each is an array [row].
+    """
+
+    factor: float | Float[Array, "*row"]
+    patience: float | Float[Array, "*row"]
+    threshold: float | Float[Array, "*row"]
+    relative: bool | Bool[Array, "*row"]
+    cooldown: float | Float[Array, "*row"]
+    least: float | Float[Array, "*row"]
+
+    def __call__(self, count: Any) -> Any:
+        """Return the factor of a step while nothing is reduced: 1."""
+        return jnp.ones_like(count, float)
+
+    def watch(self, before: Memory, loss: Float[Array, ""], count: Int[Array, ""]) -> Memory:
+        """Look at the loss after `count` steps, as torch.optim.lr_scheduler.ReduceLROnPlateau does; not before the first.
+
+        The rate is reduced when more than `patience` evaluations in a row were bad, PyTorch's bad > patience.
+        """
+        below = jnp.where(self.relative, before.best * (1 - self.threshold), before.best - self.threshold)
+        better = loss < below
+        resting = before.rest > 0
+        bad = jnp.where(better | resting, 0, before.bad + 1)
+        reduces = bad > self.patience
+        after = Memory(
+            best=jnp.where(better, loss, before.best),
+            bad=jnp.where(reduces, 0, bad),
+            rest=jnp.where(reduces, self.cooldown, jnp.maximum(before.rest - 1, 0)),
+            scale=jnp.where(reduces, jnp.maximum(before.scale * self.factor, self.least), before.scale),
+        )
+        return jax.tree.map(lambda new, old: jnp.where(count > 0, new, old).astype(old.dtype), after, before)
 
 
 def reduce_on_plateau(

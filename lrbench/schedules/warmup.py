@@ -5,7 +5,7 @@ from typing import Any, Literal
 import jax.numpy as jnp
 import optax
 
-from lrbench.schedules._shape import require, require_share, require_warmup, warmed
+from lrbench.schedules._checks import require, require_share, require_warmup, warmed
 
 
 def warmup_constant(steps: int, *, warmup: float = 0.1, start: float = 0.0) -> optax.Schedule:

@@ -199,6 +199,13 @@ def options(kind: str) -> Mapping[str, Parameter]:
     return {node.name: Parameter(node.name, "float", 0.0, _first(node)) for node in _functions(file)}
 
 
+def load_option(kind: str, name: str) -> Callable[..., Any]:
+    """Import and return an option of every entry of a kind."""
+    module = importlib.import_module(f"lrbench.{ROOMS[kind]}.{OPTIONS.removesuffix('.py')}")
+    loaded: Callable[..., Any] = getattr(module, name)
+    return loaded
+
+
 def of_function(kind: str, function: Callable[..., Any]) -> Entry:
     """Describe a user's own function as an entry."""
     parameters = {}

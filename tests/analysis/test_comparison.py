@@ -22,7 +22,8 @@ from lrbench.analysis.rates import Cube
 from lrbench.analysis.tuning_budget import least_of
 from lrbench.cli import commands as cli
 from lrbench.errors import StoreError
-from lrbench.results.compare import as_text, compare
+from lrbench.results.compare import as_text
+from lrbench.results.results import compare
 from tests.helpers.frames import NAN, runs_of
 
 

@@ -12,8 +12,8 @@ import optax
 import pytest
 
 import lrbench as lb
+from lrbench.datasets import tables
 from lrbench.errors import DataError, ProblemError, StudyError
-from lrbench.problems import _tables
 from lrbench.study.spec import read
 
 STUDY = """
@@ -27,9 +27,9 @@ values = [0.1]
 """
 
 
-def prepared(text: str) -> _tables.Prepared:
+def prepared(text: str) -> tables.Prepared:
     Path("t.csv").write_text(text)
-    return _tables.prepare("t.csv", "y", "auto")
+    return tables.prepare("t.csv", "y", "auto")
 
 
 def rows(first: str, count: int = 20) -> str:

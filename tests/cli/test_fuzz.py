@@ -19,8 +19,8 @@ import tomli_w
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from lrbench.datasets import tables
 from lrbench.errors import DataError, StudyError
-from lrbench.problems import _tables
 from lrbench.study.grid import of_study
 from lrbench.study.learning_rates import LONGEST_AXIS, MOST_RUNS
 from lrbench.study.spec import DEEPEST, MOST_EVALUATIONS, MOST_VARIANTS, read
@@ -252,7 +252,7 @@ def prepared(file: Path, target: str = "price", task: str = "auto") -> None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            ready = _tables.prepare(str(file), target, task)
+            ready = tables.prepare(str(file), target, task)
     except DataError as error:
         one_line(error, f"{file.name}: ")
         return
@@ -312,7 +312,7 @@ def test_a_damaged_file_is_accepted_or_refused(
         prepared(file)
         return
     try:
-        _tables.images(str(file))
+        tables.images(str(file))
     except DataError as error:
         one_line(error, "i.npz: ")
 

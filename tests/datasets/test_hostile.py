@@ -17,8 +17,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from lrbench import machine
+from lrbench.datasets import files, tables, texts
 from lrbench.errors import DataError, StudyError
-from lrbench.problems import _files, _tables, _text
 from lrbench.study import toml
 from lrbench.study.spec import read
 from tests.helpers.command import STUDY, TABLE, refused
@@ -56,7 +56,7 @@ def test_categories_of_pandas_are_read(tmp_path: Path) -> None:
     plain.to_parquet("plain.parquet")
     plain.astype(dict.fromkeys(columns, "category")).to_parquet("c.parquet")
     for target in ("y", "of"):
-        found, wanted = (_tables.prepare(f"{name}.parquet", target, "auto") for name in ("c", "plain"))
+        found, wanted = (tables.prepare(f"{name}.parquet", target, "auto") for name in ("c", "plain"))
         assert found.classes == wanted.classes
         for part, other in zip(found.parts, wanted.parts, strict=True):
             np.testing.assert_array_equal(part[0], other[0])
@@ -75,7 +75,7 @@ def test_categories_of_pandas_are_read(tmp_path: Path) -> None:
 def test_images_that_mean_nothing(arrays: dict[str, np.ndarray], message: str) -> None:
     np.savez("i.npz", **({"images": np.ones((12, 4, 4)), "labels": np.arange(12) % 2} | arrays))
     with pytest.raises(DataError) as caught:
-        _tables.images("i.npz")
+        tables.images("i.npz")
     assert str(caught.value).startswith(f"i.npz: {message}")
 
 
@@ -84,7 +84,7 @@ def test_complex_columns_are_refused() -> None:
     with pytest.raises(
         DataError, match="the array 'x' is of type complex128; real numbers, booleans and texts are"
     ):
-        _tables.prepare("t.npz", "y", "auto")
+        tables.prepare("t.npz", "y", "auto")
 
 
 @pytest.mark.parametrize("ending", ["csv", "npz", "parquet", "txt"])
@@ -93,17 +93,17 @@ def test_a_link_to_a_device_is_no_data(ending: str, study: Path) -> None:
     file.symlink_to("/dev/zero")
     if ending == "txt":
         with pytest.raises(DataError, match="is a folder or a device; give a file"):
-            _text.read(str(file), 8)
+            texts.read(str(file), 8)
         name = "char_lstm', text"
     else:
         with pytest.raises(DataError, match="is a folder or a device; give a file"):
-            _files.columns(str(file))
+            files.columns(str(file))
         name = "tabular_linear', target = 'y', data"
     said = refused("plan", "x.toml", "--set", f"problem={{name = '{name} = '{file}'}}")
     assert f"= '{file}': is a device; a path starts at the folder of the study file" in said
     if ending == "npz":
         with pytest.raises(DataError, match="is a folder or a device"):
-            _tables.images(str(file))
+            tables.images(str(file))
 
 
 def test_data_that_do_not_fit_into_memory_are_refused_before_they_are_decompressed(
@@ -126,12 +126,12 @@ def test_data_that_do_not_fit_into_memory_are_refused_before_they_are_decompress
     tracemalloc.clear_traces()
     before = pa.total_allocated_bytes()
     for act in (
-        lambda: _tables.prepare("texts.parquet", "y", "auto"),
-        lambda: _tables.prepare("zeros.parquet", "y", "auto"),
-        lambda: _tables.prepare("z.npz", "y", "auto"),
-        lambda: _tables.images("z.npz"),
-        lambda: _tables.prepare("wide.csv", "y", "auto"),
-        lambda: _text.read("long.txt", 8),
+        lambda: tables.prepare("texts.parquet", "y", "auto"),
+        lambda: tables.prepare("zeros.parquet", "y", "auto"),
+        lambda: tables.prepare("z.npz", "y", "auto"),
+        lambda: tables.images("z.npz"),
+        lambda: tables.prepare("wide.csv", "y", "auto"),
+        lambda: texts.read("long.txt", 8),
     ):
         with pytest.raises(
             DataError, match=r"needs .* GiB of memory, and 0\.0 GiB are free; give a part of it"
@@ -148,14 +148,14 @@ def test_an_array_that_says_it_is_larger_than_its_archive(monkeypatch: pytest.Mo
     with zipfile.ZipFile("z.npz", "w") as archive:
         archive.writestr("y.npy", head.getvalue() + bytes(100))
     with pytest.raises(DataError, match=r"^z\.npz: does not fit into memory; give a part of it$"):
-        _tables.prepare("z.npz", "y", "auto")
+        tables.prepare("z.npz", "y", "auto")
 
 
 def test_one_long_text_does_not_make_all_texts_long() -> None:
     Path("t.csv").write_text("c,y\n" + "x" * 100_000 + ",1\n" + "a,2\nb,3\n" * 2000)
     tracemalloc.start()
     try:
-        assert _tables.prepare("t.csv", "y", "regression").parts.train[0].shape[1] >= 2
+        assert tables.prepare("t.csv", "y", "regression").parts.train[0].shape[1] >= 2
         assert tracemalloc.get_traced_memory()[1] < 50e6
     finally:
         tracemalloc.stop()

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 import lrbench as lb
-from lrbench.engine import plateau
+from lrbench.engine import schedule_table
 from lrbench.engine.race import Race
-from lrbench.schedules._plateau import Plateau
+from lrbench.schedules.plateau import Plateau
 
 RATES = np.array([1.0, 2.0, 4.0, 8.0, 16.0])
 CONSTANT, STEP = np.ones(100), np.arange(100)
@@ -23,7 +23,9 @@ WARMED = np.minimum(1, STEP / 50)
 def _race(shape: np.ndarray = CONSTANT, rule: Plateau | None = None, lines: int = 1) -> Race:
     """A race of lines of five rates, in runs of 100 steps."""
     line = np.repeat(np.arange(lines), 5)
-    return Race(line, np.tile(RATES, lines), np.zeros(5 * lines, dtype=int), plateau.table([shape], [rule]))
+    return Race(
+        line, np.tile(RATES, lines), np.zeros(5 * lines, dtype=int), schedule_table.table([shape], [rule])
+    )
 
 
 def _stopped(race: Race, losses: list[list[float]], at: list[int]) -> list[list[bool]]:
@@ -106,7 +108,7 @@ def test_the_leader_and_its_neighbours_are_never_stopped() -> None:
 
 def test_lines_race_apart_and_runs_that_are_out_stay_out() -> None:
     """The second line never comes near the first, but nobody in it is slower than its own leader."""
-    table = plateau.table([CONSTANT], [None])
+    table = schedule_table.table([CONSTANT], [None])
     race = Race(np.array([0, 0, 0, 1, 1, 1]), np.array([1.0, 2, 4, 1, 2, 4]), np.zeros(6, dtype=int), table)
     race.lost(0, np.full(6, 10.0))
     for at in (30, 50, 60, 70):

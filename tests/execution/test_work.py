@@ -21,7 +21,8 @@ from lrbench.execution import costs
 from lrbench.execution.costs import Cost
 from lrbench.execution.execute import execute
 from lrbench.execution.listener import Listener
-from lrbench.execution.work import Outcome, Work
+from lrbench.execution.work import Work
+from lrbench.launchers import Outcome
 from lrbench.results.folder import Store
 from lrbench.study import grid
 from lrbench.study.grid import Pack

@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 import lrbench as lb
 from lrbench.cli import commands as cli
 from lrbench.errors import StudyError
-from lrbench.experiments import _bench
-from lrbench.experiments._bench import Answer, Bench, Unfinished, perform
+from lrbench.experiments import bench as _bench
+from lrbench.experiments.bench import Answer, Bench, Unfinished, perform
 from lrbench.study import catalog, spec
 from tests.helpers import examples
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from lrbench.problems._problem import Problem
+from lrbench.problems import Problem
 from lrbench.study import catalog
 
 _SMALL: dict[str, dict[str, Any]] = {

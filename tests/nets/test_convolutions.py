@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from jaxtyping import Array
 
-from lrbench.problems import _convolutions as fast
+from lrbench.nets import convolutions as fast
 
 
 def _draw(*shape: int, whole: bool = False) -> Array:

@@ -18,10 +18,10 @@ import lrbench as lb
 from lrbench.engine import lane, seeds
 from lrbench.engine.pack import Engine
 from lrbench.execution.plan import plan
-from lrbench.probes._view import View
+from lrbench.probes import View
 from lrbench.probes.curvature import sharpness
 from lrbench.probes.noise import gradient_noise_scale
-from lrbench.problems._problem import Problem
+from lrbench.problems import Problem
 from lrbench.study import catalog
 from lrbench.study.grid import of_study
 from lrbench.study.spec import read

@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 
 import lrbench as lb
+from lrbench.datasets import mnist1d as _mnist1d
+from lrbench.datasets import texts
 from lrbench.errors import LrbenchError
+from lrbench.nets import attention as _attention
+from lrbench.nets import normalisation as _normalise
+from lrbench.nets import recurrent as _recurrent
 from lrbench.problems import (
-    _attention,
-    _mnist1d,
-    _normalise,
-    _recurrent,
-    _text,
     arithmetic,
     autoencoders,
     convolutional,
@@ -254,11 +254,11 @@ def test_mnist1d_is_as_its_paper_says() -> None:
 
 
 def test_the_shipped_text_is_cut_into_pieces() -> None:
-    found = _text.read("", 32)
+    found = texts.read("", 32)
     assert found.characters == 67
     assert found.data.train.shape[1] == 33
     np.testing.assert_array_equal(found.data.train[:-1, -1], found.data.train[1:, 0])
-    assert _text.ALICE.stat().st_size < 100_000
+    assert texts.ALICE.stat().st_size < 100_000
 
 
 def test_a_text_of_the_users_own() -> None:

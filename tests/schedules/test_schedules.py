@@ -16,9 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import lrbench as lb
-from lrbench.engine import plateau
-from lrbench.schedules._plateau import Plateau
-from lrbench.schedules._shape import check, tabulate
+from lrbench.engine.schedule_table import check, table, tabulate
+from lrbench.schedules.plateau import Memory, Plateau
 from lrbench.study import catalog
 from lrbench.study.grid import of_study
 from lrbench.study.spec import read
@@ -83,16 +82,16 @@ def test_reduce_on_plateau_equals_pytorch() -> None:
     found = [
         make(1, **p, min=case["params"]["min_lr"]) for p, case in zip(asked, TORCH["plateaus"], strict=True)
     ]
-    rules = plateau.table([np.ones(1)] * (len(found) + 1), [*found, None]).rules
+    rules = table([np.ones(1)] * (len(found) + 1), [*found, None]).rules
     losses = jnp.array([math.nan if loss is None else loss for loss in TORCH["losses"]])
-    watch = jax.vmap(plateau.watch, (0, 0, None, None))
+    watch = jax.vmap(Plateau.watch, (0, 0, None, None))
 
     def step(state: Any, seen: Any) -> Any:
         state = watch(rules, state, *seen)
         return state, state.scale
 
     counts = jnp.arange(len(losses))
-    first = jax.vmap(plateau.start)(jnp.ones(len(found) + 1))
+    first = jax.vmap(Memory.empty)(jnp.ones(len(found) + 1))
     # The evaluation before the first step counts for nothing, however good it is.
     first = watch(rules, first, jnp.float32(-9.0), counts[0])
     _, scales = jax.lax.scan(step, first, (losses, counts + 1))
@@ -106,11 +105,11 @@ def test_optax_reduces_one_evaluation_earlier() -> None:
     """Its patience p is our p − 1, as the docstring says."""
     transform = optax.contrib.reduce_on_plateau(factor=0.1, patience=3, rtol=1e-4)
     state, theirs = transform.init({}), []
-    rule = plateau.Rule(*map(jnp.asarray, (0.1, 2.0, 1e-4, True, 0.0, 0.0)))
-    watch, found = plateau.start(jnp.float32(1)), []
+    rule = Plateau(*map(jnp.asarray, (0.1, 2.0, 1e-4, True, 0.0, 0.0)))
+    watch, found = Memory.empty(jnp.float32(1)), []
     for count, loss in enumerate([2.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0]):
         _, state = transform.update({}, state, value=jnp.float32(loss))
-        watch = plateau.watch(rule, watch, jnp.float32(loss), jnp.int32(count + 1))
+        watch = rule.watch(watch, jnp.float32(loss), jnp.int32(count + 1))
         theirs.append(float(state.scale))
         found.append(float(watch.scale))
     np.testing.assert_allclose(found, theirs, rtol=1e-6)

@@ -1,47 +1,35 @@
-"""What the schedules share: checks of their parameters, and the table that they become."""
+"""The schedules of a study as a table: the factor of every schedule at every step, and the rules of those that watch the losses."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
-from jaxtyping import Float
+from jaxtyping import Array, Float
+
+from lrbench.schedules.plateau import Plateau
 
 LOWEST_PEAK, HIGHEST_PEAK = 0.9, 1.001
 """Between these the largest factor of one's own schedule must be: a peak between two steps is a little below 1."""
 
 
-def require(holds: bool, name: str, value: object, allowed: str) -> None:
-    """Raise `ValueError` that names a parameter, what was given and what is allowed."""
-    if not holds:
-        raise ValueError(f"{name} = {_listed(value)!r}: must be {allowed}")
+class Table(NamedTuple):
+    """The schedules of a study: their factors at each step, and the rules [row], if any of them depends on the losses."""
+
+    shapes: Float[Array | np.ndarray, "row step"]
+    rules: Plateau | None = None
 
 
-def require_share(name: str, value: float) -> None:
-    """Require a factor from 0 to 1."""
-    require(0 <= value <= 1, name, value, "from 0 to 1")
-
-
-def require_warmup(value: float) -> None:
-    """Require a share of the run that leaves something after it."""
-    require(0 <= value < 1, "warmup", value, "a share of the run, from 0 to below 1")
-
-
-def require_pieces(at: Sequence[float], values: Sequence[float], count: int) -> None:
-    """Require increasing places in the run, `count` values for them, and a peak of 1."""
-    require(all(low < high for low, high in pairwise(at)), "at", at, "shares in increasing order")
-    require(len(values) == count, "values", values, f"{count} factors for at = {list(at)}")
-    require(min(values) >= 0 and max(values) == 1, "values", values, "from 0 to 1, and the largest of them 1")
-
-
-def warmed(steps: int, start: float, after: optax.Schedule) -> optax.Schedule:
-    """Return a linear rise from `start` to 1 over so many steps, then another schedule from its step 0 on."""
-    return optax.join_schedules([optax.linear_schedule(start, 1.0, max(1, steps)), after], [steps])
+def table(shapes: Sequence[Float[np.ndarray, " step"]], found: Sequence[Plateau | None]) -> Table:
+    """Return the table of a study's schedules; one without a rule has a patience that never ends."""
+    if not any(found):
+        return Table(np.stack(shapes))
+    never = Plateau(1.0, np.inf, 0.0, True, 0.0, 0.0)
+    rows = [plateau or never for plateau in found]
+    return Table(np.stack(shapes), jax.tree.map(lambda *column: np.array(column), *rows))
 
 
 def tabulate(schedule: Callable[[Any], Any], steps: int) -> Float[np.ndarray, " step"]:
@@ -86,7 +74,3 @@ def check(shape: Float[np.ndarray, " step"], *, own: bool) -> Float[np.ndarray, 
             "learning_rate × factor; divide it by its peak"
         )
     return shape
-
-
-def _listed(value: object) -> object:
-    return list(value) if isinstance(value, tuple) else value

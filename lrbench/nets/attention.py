@@ -14,9 +14,8 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from lrbench.errors import ProblemError
-from lrbench.problems._models import dense, positive, weights
-from lrbench.problems._normalise import layer_norm, norm_init
-from lrbench.problems._problem import Params
+from lrbench.nets.layers import Params, dense, positive, weights
+from lrbench.nets.normalisation import layer_norm, norm_init
 
 Sequences = Float[Array, "feature position example"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from lrbench.problems._problem import Params
+from lrbench.nets.layers import Params
 
 EPSILON = 1e-5
 """Added to variances, as in PyTorch."""

@@ -178,11 +178,13 @@ def fits(where: str, needed: int) -> None:
 
 
 def is_text(kind: pa.DataType) -> bool:
+    """Return whether a column holds texts, as they are or as a dictionary."""
     dictionary = pa.types.is_dictionary(kind)
     kind = kind.value_type if dictionary else kind
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
 def listed(names: list[Any], most: int = 12) -> str:
+    """Return names for a message: the first of them, and how many more there are."""
     shown = ", ".join(str(name)[:40] for name in names[:most])
     return shown + (f", and {len(names) - most} more" if len(names) > most else "")

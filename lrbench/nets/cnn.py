@@ -1,22 +1,17 @@
-"""The convolutional classifier that several problems share."""
+"""Convolutional networks of images and of curves."""
 
 from __future__ import annotations
 
-import functools
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import jax
 from jaxtyping import Array, Float
 
 from lrbench.errors import ProblemError
-from lrbench.metrics.accuracy import accuracy
-from lrbench.problems import _convolutions
-from lrbench.problems._convolutions import Convolution, Images
-from lrbench.problems._data import Split
-from lrbench.problems._models import cross_entropy, dense, positive, weights
-from lrbench.problems._problem import Batch, Form, Params, Problem
+from lrbench.nets import convolutions
+from lrbench.nets.convolutions import Convolution, Images
+from lrbench.nets.layers import Params, dense, weights
 
 
 @dataclass(frozen=True)
@@ -76,13 +71,13 @@ class Network:
         """Return the score of every label."""
         hidden = images.T.reshape(*self.shape, -1)
         for index, layer in enumerate(params[:-1]):
-            hidden = self._cut(_convolutions.pad(hidden, self.kernel) if self.padded else hidden)
+            hidden = self._cut(convolutions.pad(hidden, self.kernel) if self.padded else hidden)
             if self.curves:
-                pooled = _convolutions.pool_pairs(convolve(hidden, layer["weight"]))
-            elif index == 0 and convolve is _convolutions.slices:
-                pooled = _convolutions.first_layer(hidden, layer["weight"])
+                pooled = convolutions.pool_pairs(convolve(hidden, layer["weight"]))
+            elif index == 0 and convolve is convolutions.slices:
+                pooled = convolutions.first_layer(hidden, layer["weight"])
             else:
-                pooled = _convolutions.max_pool(convolve(hidden, layer["weight"]))
+                pooled = convolutions.max_pool(convolve(hidden, layer["weight"]))
             # Biases and ReLU commute with the maximum over pixels, and are cheaper after it.
             hidden = jax.nn.relu(pooled + layer["bias"][..., None, None])
         return dense(params[-1], hidden.reshape(-1, hidden.shape[-1]))
@@ -92,29 +87,3 @@ class Network:
         sides = zip(hidden.shape[1:3], self.kernel, self._window, strict=True)
         rows, columns = ((side - k + 1) // w * w + k - 1 for side, k, w in sides)
         return hidden[:, :rows, :columns]
-
-
-def classifier(name: str, parts: Split, network: Network, batch_size: int | None) -> Problem:
-    """Return a convolutional softmax classifier of flat images as a problem."""
-    if not network.channels:
-        raise ProblemError("channels = []: name the output channels of at least one convolution")
-    positive(channels=network.channels)
-    _ = network.features
-    forms = {form: _form(network, convolve) for form, convolve in _convolutions.FORMS.items()}
-    own = next(iter(forms.values()))
-    metrics = {"accuracy": accuracy}
-    return Problem(name, network.init, own.loss, parts.data, own.predict, metrics, batch_size, forms=forms)
-
-
-def _form(network: Network, convolve: Convolution) -> Form:
-    """Return loss and predictions with one way to convolve."""
-    scores: Callable[[Params, Array], Array] = functools.partial(network.scores, convolve)
-
-    def loss(params: Params, batch: Batch, key: Array) -> Array:
-        del key
-        return cross_entropy(scores(params, batch[0]), batch[1])
-
-    def predict(params: Params, batch: Batch) -> Array:
-        return scores(params, batch[0]).T
-
-    return Form(loss, predict)

@@ -6,8 +6,8 @@ from functools import cache
 
 import numpy as np
 
+from lrbench.datasets.data import Arrays
 from lrbench.errors import ProblemError
-from lrbench.problems._data import Arrays
 
 LENGTH = 40
 """Points of a curve."""

@@ -7,10 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from lrbench.datasets import files
+from lrbench.datasets.data import Data
 from lrbench.errors import DataError
-from lrbench.problems import _files
-from lrbench.problems._models import positive
-from lrbench.problems._problem import Data
 
 ALICE = Path(__file__).with_name("alice.txt")
 """Chapters I to VI of Lewis Carroll's Alice's Adventures in Wonderland (1865), in the public domain everywhere."""
@@ -39,7 +38,6 @@ def read(path: str, context: int) -> Text:
     Raises:
         DataError: if the file cannot be read, is no text, or is too short.
     """
-    positive(context=context)
     text = _text(Path(path) if path else ALICE)
     alphabet, codes = np.unique(np.array(list(text), dtype="U1"), return_inverse=True)
     if len(alphabet) > MOST_CHARACTERS:
@@ -60,9 +58,7 @@ def _text(path: Path) -> str:
     if path.exists() and not path.is_file():
         raise DataError(f"text = '{path}': is a folder or a device; give a file")
     try:
-        _files.fits(
-            path.name, 100 * path.stat().st_size
-        )  # a list of characters, their codes and sorted codes
+        files.fits(path.name, 100 * path.stat().st_size)  # a list of characters, their codes and sorted codes
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise DataError(f"text = '{path}': is no UTF-8 text: {error.reason} at byte {error.start}") from error

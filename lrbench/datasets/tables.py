@@ -10,10 +10,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lrbench.datasets import files
+from lrbench.datasets.data import Split, split, standardise, standardise_targets
+from lrbench.datasets.files import FEWEST_ROWS, is_text, listed
 from lrbench.errors import DataError
-from lrbench.problems import _data, _files
-from lrbench.problems._data import Split
-from lrbench.problems._files import FEWEST_ROWS, is_text, listed
 
 MOST_CATEGORIES = 50
 """A column with more different texts than that is a name or a note, and would be as many inputs."""
@@ -40,7 +40,7 @@ def prepare(path: str, target: str, task: str, ignore: tuple[str, ...] = (), spl
     Raises:
         DataError: in one line that names file and column.
     """
-    table = _files.columns(path)
+    table = files.columns(path)
     where = Path(path).name
     for name in (target, *ignore):
         if name not in table:
@@ -51,16 +51,16 @@ def prepare(path: str, target: str, task: str, ignore: tuple[str, ...] = (), spl
         raise DataError(f"{where}: has no column beside the target {target!r} to predict it from")
     for name, column in kept.items():
         _check(column, f"{where}: column {name!r}")
-    places = _data.split(np.arange(len(targets)), targets, seed=split_seed)
+    places = split(np.arange(len(targets)), targets, seed=split_seed)
     train = places.train[0]
     # An input for each text, one for each number, as many again for what may be missing; in float64, and standardised in a copy.
-    _files.fits(where, len(targets) * sum(2 + _different(column) for column in kept.values()) * 16)
+    files.fits(where, len(targets) * sum(2 + _different(column) for column in kept.values()) * 16)
     inputs = np.concatenate([encoded for c in kept.values() for encoded in _encoded(c, train)], axis=1)
-    parts = _data.standardise(Split(*((inputs[rows], found) for rows, found in places)))
+    parts = standardise(Split(*((inputs[rows], found) for rows, found in places)))
     deviation = 1.0
     if not classes:
         deviation = float(parts.train[1].std()) or 1.0
-        parts = _data.standardise_targets(parts)
+        parts = standardise_targets(parts)
     return Prepared(parts, classes, deviation)
 
 
@@ -173,7 +173,7 @@ def images(path: str) -> tuple[Split, tuple[int, int, int], int]:
         DataError: in one line that names file and array.
     """
     file = Path(path)
-    pixels, labels = _files.arrays(path, ("images", "labels"))
+    pixels, labels = files.arrays(path, ("images", "labels"))
     if pixels.ndim not in (3, 4) or pixels.dtype.kind not in "iuf" or 0 in pixels.shape:
         raise DataError(
             f"{file.name}: `images` is {pixels.dtype} of the shape {pixels.shape}; it must hold real numbers "
@@ -189,7 +189,7 @@ def images(path: str) -> tuple[Split, tuple[int, int, int], int]:
         raise DataError(
             f"{file.name}: `labels` holds {what}; it needs a number or a text for each image; take out images without one"
         )
-    _files.fits(file.name, pixels.size * 20)  # as float32: put in order, in two parts, and standardised
+    files.fits(file.name, pixels.size * 20)  # as float32: put in order, in two parts, and standardised
     if not np.isfinite(pixels).all():
         raise DataError(f"{file.name}: `images` holds numbers that are not finite")
     if max(abs(float(pixels.min())), abs(float(pixels.max()))) > LARGEST:
@@ -204,6 +204,6 @@ def images(path: str) -> tuple[Split, tuple[int, int, int], int]:
     pixels = pixels[..., None] if pixels.ndim == 3 else pixels
     shape = pixels.shape[3], pixels.shape[1], pixels.shape[2]
     flat = np.moveaxis(pixels, 3, 1).reshape(len(pixels), -1).astype(np.float32)
-    parts = _data.split(flat, numbered.astype(np.int32))
+    parts = split(flat, numbered.astype(np.int32))
     mean, deviation = float(parts.train[0].mean()), float(parts.train[0].std()) or 1.0
     return Split(*(((x - mean) / deviation, y) for x, y in parts)), shape, len(different)

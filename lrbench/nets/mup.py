@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeAlias
 import jax
 from jaxtyping import Array, Float
 
-from lrbench.problems._problem import Params
+from lrbench.nets.layers import Params
 
 Parametrisation: TypeAlias = Literal["standard", "mup_sgd", "mup_adam"]
 

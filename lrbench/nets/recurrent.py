@@ -13,8 +13,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from lrbench.problems._models import dense, weights
-from lrbench.problems._problem import Params
+from lrbench.nets.layers import Params, dense, weights
 
 Sequences = Float[Array, "feature position example"]
 

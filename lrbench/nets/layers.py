@@ -1,0 +1,98 @@
+"""Layers, stacks of them, and their losses, as plain functions of parameter pytrees."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, PyTree
+
+from lrbench.errors import ProblemError
+
+Params: TypeAlias = PyTree[Array]
+"""The parameters of a model: a pytree of arrays."""
+
+
+def weights(key: Array, shape: Sequence[int], gain: float = 2.0) -> dict[str, Array]:
+    """Return the weights [output, input, ...] and the biases [output, 1] of a layer.
+
+    Weights are normal with variance gain / fan-in (He et al., arXiv:1502.01852, for gain = 2), biases zero.
+    """
+    fan_in = math.prod(shape[1:])
+    return {
+        "weight": jax.random.normal(key, shape) * math.sqrt(gain / fan_in),
+        "bias": jnp.zeros((shape[0], 1)),
+    }
+
+
+def dense(layer: Params, hidden: Float[Array, "input ..."]) -> Float[Array, "output ..."]:
+    """Return W·h + b, a product over the first axis, as one matrix product."""
+    flat = hidden.reshape(hidden.shape[0], -1)
+    return (layer["weight"] @ flat + layer["bias"]).reshape(-1, *hidden.shape[1:])
+
+
+def dense_stack(
+    sizes: Sequence[int], gain: float = 2.0, activation: Callable[[Array], Array] = jax.nn.relu
+) -> tuple[Any, Any]:
+    """Return (init, apply) of fully connected layers with ReLU, or another function, between them.
+
+    Weights are [output, input] and activations [feature, example]: the weights of many lanes then stack to the rows of
+    one tall matrix, and neither the wide products nor the gradients need to be transposed. On a CPU, a step of
+    digits_mlp takes two thirds of the time that x·W takes.
+    """
+
+    def init(key: Array) -> Params:
+        keys = jax.random.split(key, len(sizes) - 1)
+        return [weights(k, (m, n), gain) for k, n, m in zip(keys, sizes[:-1], sizes[1:], strict=True)]
+
+    def apply(params: Params, inputs: Float[Array, "example feature"]) -> Float[Array, "output example"]:
+        hidden = inputs.T
+        for layer in params[:-1]:
+            hidden = activation(dense(layer, hidden))
+        return dense(params[-1], hidden)
+
+    return init, apply
+
+
+def cross_entropy(scores: Float[Array, "label example"], labels: Int[Array, " example"]) -> Float[Array, ""]:
+    """Return the mean over examples of −log softmax(scores)[label].
+
+    The label's score is picked by a product with ones and zeros: the gradient of indexing is a scatter, which XLA
+    does one element at a time on a CPU.
+    """
+    chosen = jnp.sum(scores * jax.nn.one_hot(labels, scores.shape[0], dtype=scores.dtype, axis=0), axis=0)
+    return jnp.mean(jax.nn.logsumexp(scores, axis=0) - chosen)
+
+
+def next_token_entropy(
+    scores: Float[Array, "token position example"], tokens: Int[Array, "example position"]
+) -> Float[Array, ""]:
+    """Return the cross-entropy of a token at every position, in nats per token."""
+    return cross_entropy(scores.reshape(scores.shape[0], -1), tokens.T.reshape(-1))
+
+
+MOST_LAYERS = 1000
+"""Each layer is arrays of its own and code of its own; tracing and compiling more takes hours and gigabytes."""
+_COUNTS = ("layers", "depth", "blocks")
+"""The parameters that count layers."""
+
+
+def positive(**sizes: int | Sequence[int]) -> None:
+    """Check that sizes are 1 or more, and that there are not too many layers.
+
+    Raises:
+        ProblemError: naming the first that is not.
+    """
+    for name, size in sizes.items():
+        found = [size] if isinstance(size, int) else list(size)
+        layers = len(found) if not isinstance(size, int) else size if name in _COUNTS else 1
+        if layers > MOST_LAYERS:
+            raise ProblemError(f"{name}: gives {layers:,} layers; at most {MOST_LAYERS:,} are allowed")
+        if any(each < 1 for each in found):
+            given = size if isinstance(size, int) else found
+            raise ProblemError(
+                f"{name} = {given}: {'' if isinstance(size, int) else 'every width '}must be 1 or more"
+            )
