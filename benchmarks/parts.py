@@ -86,7 +86,7 @@ def write(store: Store, whole: Grid, size: Size) -> float:
     began = time.perf_counter()
     for number, pack in enumerate(whole.packs([size.runs]), start=1):
         runs = len(pack.runs)
-        start = 1.0 + whole.indices(pack.runs)[-1][:, None] / SEEDS  # runs of a seed start alike
+        start = 1.0 + whole.positions(pack.runs)["seed"][:, None] / SEEDS  # runs of a seed start alike
         losses = np.hstack([start, start * falling * random.uniform(0.5, 1.5, (runs, 1))])
         diverged = np.where(np.arange(runs) % 10 == 0, 5.0, np.nan)
         losses[np.isfinite(diverged), 1:] = np.nan

@@ -356,24 +356,24 @@ class Engine:
 
     def _race(self, program: Program, runs: Int[np.ndarray, " run"]) -> Race:
         """Return a race of the lines that the runs make: all but the learning rate equal."""
-        places = list(self.grid.indices(runs))
-        rates, row = self.grid.rates(runs)[""], places[2]
-        del places[3]
-        _, line = np.unique(np.stack(places), axis=1, return_inverse=True)
+        at = self.grid.positions(runs)
+        rates, row = self.grid.rates(runs)[""], at["schedule"]
+        rest = [positions for axis, positions in at.items() if axis != "learning_rate"]
+        _, line = np.unique(np.stack(rest), axis=1, return_inverse=True)
         return Race(line.reshape(-1), rates, row, self.made.schedules)
 
     def _place(
         self, program: Program, runs: Int[np.ndarray, " run"], compiled: batch.Compiled
     ) -> batch.Batch:
-        _, optimizers, rows, *_, of_run = self.grid.indices(runs)
+        at = self.grid.positions(runs)
         values = {
             name: np.array([variant.params.get(name, np.nan) for variant in self.grid.optimizers], float)[
-                optimizers
+                at["optimizer"]
             ]
             for name in self.made.numeric(program)
         }
-        hyper = Hyper(self.grid.rates(runs), rows.astype(np.int32), values)  # type: ignore[arg-type]
-        return batch.Batch(compiled, hyper, np.array(self.grid.seeds)[of_run])
+        hyper = Hyper(self.grid.rates(runs), at["schedule"].astype(np.int32), values)  # type: ignore[arg-type]
+        return batch.Batch(compiled, hyper, np.array(self.grid.seeds)[at["seed"]])
 
     def _learning_rates(
         self, runs: Int[np.ndarray, " run"], scale: Float[np.ndarray, "run evaluation"] | None
@@ -382,7 +382,7 @@ class Engine:
 
         `scale` is what schedules that depend on the losses have reduced it to, NaN where a run was not looked at any more.
         """
-        rows = self.grid.indices(runs)[2]
+        rows = self.grid.positions(runs)["schedule"]
         steps = np.minimum(self.grid.evaluations, self.grid.steps - 1)
         rates: Float[np.ndarray, "run evaluation"] = (
             self.grid.rates(runs)[""][:, None] * self.made.schedules.shapes[rows][:, steps]

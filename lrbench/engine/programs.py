@@ -260,7 +260,7 @@ class Programs:
 
     def _size(self, program: Program, cut: _Cut) -> batch.Size:
         """Return a size that holds any pack of a program, so that all its packs share one compilation."""
-        of_run = self._made.grid.indices(program.runs)[-1]
+        of_run = self._made.grid.positions(program.runs)["seed"]
         packs = [of_run[start : start + cut.room] for start in range(0, len(of_run), cut.room)]
         # A program for more chunks is another one, which may round otherwise.
         devices = 1 if self._made.study.deterministic else self._made.mesh.size

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ import numpy as np
 from lrbench import machine
 from lrbench.results.folder import Store
 from lrbench.study import catalog
-from lrbench.study.grid import Grid, Pack, Variant
+from lrbench.study.grid import Grid, Pack
 
 if TYPE_CHECKING:
     from lrbench.engine.pack import Engine
@@ -89,20 +89,20 @@ def account(store: Store, whole: Grid) -> dict[str, Any]:
 
 def failure(whole: Grid, pack: Pack, error: str) -> dict[str, Any]:
     """Return what is said of a pack that failed: which points of the grid it has, and why."""
-    problem, optimizer, schedule, *_, seed = whole.indices(pack.runs)
+    at = whole.positions(pack.runs)
     rates = whole.rates(pack.runs)[""]
 
-    def labels(variants: Sequence[Variant], places: np.ndarray) -> str:
-        return "; ".join(variants[place].label for place in np.unique(places))
+    def labels(kind: str) -> str:
+        return "; ".join(whole.variants[kind][number].label for number in np.unique(at[kind]))
 
     return {
         "pack_id": pack.pack_id,
-        "problem": labels(whole.problems, problem),
-        "optimizer": labels(whole.optimizers, optimizer),
-        "schedule": labels(whole.schedules, schedule),
+        "problem": labels("problem"),
+        "optimizer": labels("optimizer"),
+        "schedule": labels("schedule"),
         "learning_rate_low": float(rates.min()),
         "learning_rate_high": float(rates.max()),
-        "seeds": " ".join(str(whole.seeds[place]) for place in np.unique(seed)),
+        "seeds": " ".join(str(whole.seeds[place]) for place in np.unique(at["seed"])),
         "runs": len(pack.runs),
         "error": error,
     }

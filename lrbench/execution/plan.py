@@ -148,7 +148,7 @@ def _shape(whole: Grid) -> str:
     named = (f"{name.replace('_', ' ')} rate" for name in whole.named_rates)
     words = ("problem", "optimizer", "schedule", "learning rate", *named, "seed")
     return " × ".join(
-        f"{n} {word}{'s' if n != 1 else ''}" for n, word in zip(whole.shape, words, strict=True)
+        f"{n} {word}{'s' if n != 1 else ''}" for n, word in zip(whole.sizes.values(), words, strict=True)
     )
 
 

@@ -59,13 +59,13 @@ def _trained_sources(store: Store, manifest: Mapping[str, Any]) -> dict[str, str
     if not _sources(before):
         return {}
     held = np.flatnonzero(store.held(before.run_ids, stopped=True))
-    problems, optimizers, schedules = (np.unique(places) for places in before.indices(held)[:3])
+    at = {axis: np.unique(positions) for axis, positions in before.positions(held).items()}
     return _sources(
         replace(
             before,
-            problems=tuple(before.problems[number] for number in problems),
-            optimizers=tuple(before.optimizers[number] for number in optimizers),
-            schedules=tuple(before.schedules[number] for number in schedules),
+            problems=tuple(before.problems[number] for number in at["problem"]),
+            optimizers=tuple(before.optimizers[number] for number in at["optimizer"]),
+            schedules=tuple(before.schedules[number] for number in at["schedule"]),
         )
     )
 

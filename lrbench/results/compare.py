@@ -149,13 +149,16 @@ def _keyed(results: Side, folder: int) -> pd.DataFrame:
             f"{results.folder}: the runs of its tables are not those of its manifest.json; `lrbench run` with its study makes "
             "both anew"
         )
-    kinds = zip((grid.problems, grid.optimizers, grid.schedules), grid.indices(number), strict=False)
-    keys = [np.array([_key(variant) for variant in variants], dtype=object)[at] for variants, at in kinds]
+    at = grid.positions(number)
+    keys = {
+        kind: np.array([_key(variant) for variant in variants], dtype=object)[at[kind]]
+        for kind, variants in grid.variants.items()
+    }
     kept = runs[["run_id", "problem", "learning_rate", "seed", "status", *_LOSSES]]
-    line = pd.Series(keys[1] + keys[2], index=runs.index)
+    line = pd.Series(keys["optimizer"] + keys["schedule"], index=runs.index)
     for name in grid.named_rates:
         line = line + f" {name}=" + runs[f"learning_rate_{name}"].map(repr)
-    return kept.assign(problem_key=keys[0], line=line, folder=folder)
+    return kept.assign(problem_key=keys["problem"], line=line, folder=folder)
 
 
 def _key(variant: Variant) -> str:

@@ -1,7 +1,7 @@
 """From a study to runs, programs and packs, as plain data.
 
-Axis order of the grid: problem, optimizer, schedule, learning rate, named rates, seed. A run's number is its place in
-that order.
+The axes of a grid are, in this order: problem, optimizer, schedule, learning_rate, learning_rate_<name> for each named rate, and
+seed. A run's number is its position in that order.
 Nothing here holds an object per run, so that a million runs are a few arrays.
 """
 
@@ -138,17 +138,28 @@ class Grid:
     race: bool = False
 
     @property
-    def shape(self) -> tuple[int, ...]:
-        """Lengths of the axes problem, optimizer, schedule, learning rate, each named rate, seed."""
-        kinds = (self.problems, self.optimizers, self.schedules, *self._rate_axes.values(), self.seeds)
-        return tuple(len(axis) for axis in kinds)
+    def sizes(self) -> dict[str, int]:
+        """The length of each axis, by its name, in the order of the axes."""
+        axes: dict[str, Sequence[Any]] = {**self.variants, **self._rate_axes, "seed": self.seeds}
+        return {name: len(axis) for name, axis in axes.items()}
+
+    @property
+    def variants(self) -> dict[str, tuple[Variant, ...]]:
+        """The variants on the axes of problems, optimizers and schedules, by the axis's name."""
+        return {"problem": self.problems, "optimizer": self.optimizers, "schedule": self.schedules}
 
     @property
     def _rate_axes(self) -> dict[str, tuple[float, ...]]:
-        return {"": self.learning_rates, **self.named_rates}
+        named = {f"learning_rate_{name}": rates for name, rates in self.named_rates.items()}
+        return {"learning_rate": self.learning_rates, **named}
 
     def __len__(self) -> int:
-        return math.prod(self.shape)
+        return math.prod(self.sizes.values())
+
+    def stride(self, axis: str) -> int:
+        """Return how many runs lie from one position on an axis to the next."""
+        sizes = self.sizes
+        return math.prod(list(sizes.values())[list(sizes).index(axis) + 1 :])
 
     @cached_property
     def evaluations(self) -> Int[np.ndarray, " evaluation"]:
@@ -164,44 +175,46 @@ class Grid:
                 [variant.identity for variant in kind]
                 for kind in (self.problems, self.optimizers, self.schedules)
             ],
-            self._rate_axes,
+            {"": self.learning_rates, **self.named_rates},
             self.seeds,
             json.dumps([self.steps, self.evaluate_every, self.precision]),
         )
 
-    def indices(self, runs: Int[np.ndarray, " run"]) -> tuple[np.ndarray, ...]:
-        """Return each run's place on the axes problem, optimizer, schedule, learning rate, each named rate, seed."""
-        return np.unravel_index(runs, self.shape)
+    def positions(self, runs: Int[np.ndarray, " run"]) -> dict[str, Int[np.ndarray, " run"]]:
+        """Return each run's position on every axis, by the axis's name."""
+        sizes = self.sizes
+        return dict(zip(sizes, np.unravel_index(runs, tuple(sizes.values())), strict=True))
 
     def rates(self, runs: Int[np.ndarray, " run"]) -> dict[str, Float[np.ndarray, " run"]]:
         """Return each run's learning rates: under `""` that of all parameters that have none of their own, then by name."""
-        places = self.indices(runs)[3:-1]
-        axes = self._rate_axes.items()
-        return {name: np.array(axis)[place] for (name, axis), place in zip(axes, places, strict=True)}
+        at = self.positions(runs)
+        names = ("", *self.named_rates)
+        return {
+            name: np.array(rates)[at[axis]]
+            for name, (axis, rates) in zip(names, self._rate_axes.items(), strict=True)
+        }
 
     def columns(self, runs: Int[np.ndarray, " run"]) -> dict[str, np.ndarray]:
         """Return the identity columns of the runs table for the given runs."""
-        places = self.indices(runs)
-        kinds = {"problem": self.problems, "optimizer": self.optimizers, "schedule": self.schedules}
+        at = self.positions(runs)
         columns: dict[str, np.ndarray] = {
             "run_id": self.run_ids[runs].astype(str),
             "study": np.full(len(runs), self.name, dtype=object),
         }
-        for place, (kind, variants) in zip(places, kinds.items(), strict=False):
-            columns[kind] = np.array([variant.name for variant in variants], dtype=object)[place]
-        for name, rates in self.rates(runs).items():
-            columns[f"learning_rate_{name}" if name else "learning_rate"] = rates
-        columns["seed"] = np.array(self.seeds)[places[-1]]
+        for kind, variants in self.variants.items():
+            columns[kind] = np.array([variant.name for variant in variants], dtype=object)[at[kind]]
+        for axis, values in {**self._rate_axes, "seed": self.seeds}.items():
+            columns[axis] = np.array(values)[at[axis]]
         columns["steps"] = np.full(len(runs), self.steps)
-        for place, (kind, variants) in zip(places, kinds.items(), strict=False):
+        for kind, variants in self.variants.items():
             for name in dict.fromkeys(name for variant in variants for name in variant.shown):
-                columns[f"{kind}_{name}"] = _values([v.text(name) for v in variants])[place]
+                columns[f"{kind}_{name}"] = _values([v.text(name) for v in variants])[at[kind]]
         return columns
 
     @cached_property
     def programs(self) -> tuple[Program, ...]:
         """The programs, in the order of the grid."""
-        numbers = np.arange(len(self)).reshape(self.shape)
+        numbers = np.arange(len(self)).reshape(tuple(self.sizes.values()))
         structures: dict[tuple[Any, ...], list[int]] = {}
         for index, optimizer in enumerate(self.optimizers):
             structures.setdefault(optimizer.structure, []).append(index)

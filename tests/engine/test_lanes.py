@@ -42,7 +42,8 @@ def test_a_lane_equals_the_same_run_in_a_plain_loop(train: Callable[..., Any]) -
     grid, problem = engine.grid, engine.problems[0]
     losses = _by_run(curves, "valid_loss")
     for run in (0, 7, len(grid) - 1):
-        _, optimizer, schedule, rate, seed = (int(axis[0]) for axis in grid.indices(np.array([run])))
+        at = {axis: int(positions[0]) for axis, positions in grid.positions(np.array([run])).items()}
+        optimizer, schedule, rate, seed = (at[k] for k in ("optimizer", "schedule", "learning_rate", "seed"))
         shape = optax.constant_schedule(1.0)
         if schedule == 1:
             shape = optax.warmup_cosine_decay_schedule(0.0, 1.0, 1, 12, 0.0)

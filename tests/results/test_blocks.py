@@ -57,7 +57,8 @@ def _parts(store: Store, whole: Grid) -> None:
         if random.random() < 0.15:
             continue
         runs, evaluations = len(pack.runs), len(whole.evaluations)
-        problem, optimizer, *_, seed = whole.indices(pack.runs)
+        at = whole.positions(pack.runs)
+        problem, optimizer, seed = at["problem"], at["optimizer"], at["seed"]
         pace = random.uniform(-0.3, 2, (runs, 1))
         loss = (2 + 0.01 * seed[:, None]) * np.array([1, 0.7, 0.5, 0.4, 0.35]) ** pace
         curves = {"train_loss": loss, "minibatch_loss": 1.01 * loss}

@@ -342,7 +342,7 @@ def test_every_run_reduces_its_rate_by_its_own_losses(train: Callable[..., Any])
     """Beside table schedules, in one program; and a table of the same rates trains to the same losses."""
     engine, [curves] = train(PLATEAU)
     assert len(engine.grid.programs) == 1
-    rates, rows = engine.grid.rates(curves.runs)[""], engine.grid.indices(curves.runs)[2]
+    rates, rows = engine.grid.rates(curves.runs)[""], engine.grid.positions(curves.runs)["schedule"]
     shapes = np.ones((len(rates), 21))
     for run in np.flatnonzero((rows > 0) & np.isnan(curves.diverged_step)):
         params = engine.grid.schedules[rows[run]].params

@@ -85,7 +85,7 @@ def test_rates_of_runs() -> None:
     whole = _grid(
         learning_rate={"values": [1.0, 2.0], "output": {"values": [3.0, 4.0, 5.0]}}, problem="quadratic"
     )
-    assert whole.shape == (1, 3, 3, 2, 3, 2)
+    assert list(whole.sizes.values()) == [1, 3, 3, 2, 3, 2]
     rates = whole.rates(np.arange(12))
     assert rates[""].tolist() == [1.0] * 6 + [2.0] * 6
     assert rates["output"].tolist() == [3.0, 3.0, 4.0, 4.0, 5.0, 5.0] * 2
@@ -93,7 +93,7 @@ def test_rates_of_runs() -> None:
     assert list(columns)[5:8] == ["learning_rate", "learning_rate_output", "seed"]
     assert columns["seed"].tolist() == [0, 1] * 6
     assert list(_grid().rates(np.array([0]))) == [""]
-    seeds = [whole.indices(program.runs)[-1] for program in whole.programs]
+    seeds = [whole.positions(program.runs)["seed"] for program in whole.programs]
     assert all((np.diff(of_run) >= 0).all() for of_run in seeds)
 
 

@@ -8,8 +8,7 @@ Every value of a named rate makes a line of its own, whose runs lie among those 
 from __future__ import annotations
 
 import contextlib
-import math
-from collections.abc import Sequence
+from collections.abc import Mapping
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -40,7 +39,7 @@ class Dealing(contextlib.ExitStack):
         self.schema: pa.Schema | None = None
         self.pieces: list[int] = []
         """Which block each piece of the file belongs to."""
-        self.present = [np.zeros(size, dtype=bool) for size in grid.shape[:3]]
+        self.present = {kind: np.zeros(len(variants), dtype=bool) for kind, variants in grid.variants.items()}
         """For problem, optimizer and schedule, which variants any run has."""
         self._writer: pa.RecordBatchFileWriter | None = None
 
@@ -51,8 +50,9 @@ class Dealing(contextlib.ExitStack):
             measured: a row per run, always of the same columns; its index is the number of the run in the grid.
         """
         numbers = measured.index.to_numpy()
-        for there, places in zip(self.present, self.grid.indices(numbers), strict=False):
-            there[places] = True
+        positions = self.grid.positions(numbers)
+        for kind, there in self.present.items():
+            there[positions[kind]] = True
         blocks = numbers // runs_per_block(self.grid)
         order = np.argsort(blocks, kind="stable")
         rows = measured.reset_index(names="number").iloc[order]
@@ -80,7 +80,7 @@ class Blocks:
         self.identity = Identity(dealt.grid, dealt.present)
         self._runs_per_block, self._runs_per_line = runs_per_block(dealt.grid), runs_per_line(dealt.grid)
         # From one rate of a line to the next, all named rates and seeds come in turn.
-        self._between, self._seeds = math.prod(dealt.grid.shape[4:]), dealt.grid.shape[-1]
+        self._between, self._seeds = dealt.grid.stride("learning_rate"), len(dealt.grid.seeds)
         self._dealt, self._nothing = dealt, nothing
         self._last: tuple[int, pd.DataFrame] | None = None
 
@@ -140,18 +140,20 @@ class Identity:
         present: for problem, optimizer and schedule, which variants any run has.
     """
 
-    def __init__(self, grid: Grid, present: Sequence[Bool[np.ndarray, " variant"]]) -> None:
+    def __init__(self, grid: Grid, present: Mapping[str, Bool[np.ndarray, " variant"]]) -> None:
         """Make the columns for every value of each axis."""
         self._grid = grid
-        there = [np.flatnonzero(each) for each in present]
-        there += [np.arange(size if len(there[0]) else 0) for size in grid.shape[3:]]
+        sizes = grid.sizes
+        there = {kind: np.flatnonzero(each) for kind, each in present.items()}
+        some = len(there["problem"]) > 0
+        there |= {axis: np.arange(size if some else 0) for axis, size in sizes.items() if axis not in there}
         # Where on its axis a value stands -> where among those that are there.
-        self._ranks = [np.searchsorted(each, np.arange(n)) for each, n in zip(there, grid.shape, strict=True)]
-        self._columns: dict[str, tuple[int, Any]] = {}
-        for axis, values in enumerate(there):
-            places = [each[:1].repeat(len(values)) for each in there]
-            places[axis] = values
-            columns = pd.DataFrame(grid.columns(np.ravel_multi_index(places, grid.shape)))
+        self._ranks = {axis: np.searchsorted(each, np.arange(sizes[axis])) for axis, each in there.items()}
+        self._columns: dict[str, tuple[str, Any]] = {}
+        for axis, values in there.items():
+            first = {name: each[:1].repeat(len(values)) for name, each in there.items()}
+            at = tuple({**first, axis: values}[name] for name in sizes)
+            columns = pd.DataFrame(grid.columns(np.ravel_multi_index(at, tuple(sizes.values()))))
             own = [str(name) for name in columns if _axis(grid, str(name)) == axis]
             self._columns |= {name: (axis, columns[name].array) for name in own}
         self.names = [str(name) for name in columns]
@@ -162,8 +164,8 @@ class Identity:
 
     def of(self, numbers: Int[np.ndarray, " run"]) -> pd.DataFrame:
         """Return the identity columns of runs, whose numbers are the index."""
-        places = self._grid.indices(numbers)
-        ranks = [rank[place] for rank, place in zip(self._ranks, places, strict=True)]
+        positions = self._grid.positions(numbers)
+        ranks = {axis: rank[positions[axis]] for axis, rank in self._ranks.items()}
         columns = {name: values.take(ranks[axis]) for name, (axis, values) in self._columns.items()}
         columns["run_id"] = pa.array(self._grid.run_ids[numbers], pa.string()).to_pandas().array
         return pd.DataFrame({name: columns[name] for name in self.names}, index=numbers)
@@ -179,7 +181,7 @@ class Identity:
 
 def runs_per_line(grid: Grid) -> int:
     """Return how many runs there are of a problem, an optimizer and a schedule."""
-    return math.prod(grid.shape[3:])
+    return grid.stride("schedule")
 
 
 def runs_per_block(grid: Grid) -> int:
@@ -187,9 +189,14 @@ def runs_per_block(grid: Grid) -> int:
     return runs_per_line(grid) * max(1, BLOCK_RUNS // runs_per_line(grid))
 
 
-def _axis(grid: Grid, column: str) -> int | None:
+def _axis(grid: Grid, column: str) -> str | None:
     """The axis of the grid that decides an identity column; none for run_id, which all of them do."""
-    rates = ["learning_rate", *(f"learning_rate_{name}" for name in grid.named_rates)]
-    own = dict(zip([*rates, "seed"], range(3, len(grid.shape)), strict=True))
-    kinds = {"study": 0, "problem": 0, "optimizer": 1, "schedule": 2, "steps": 0}
-    return own.get(column, kinds.get(column.partition("_")[0]))
+    if column in grid.sizes:
+        return column
+    return {"study": "problem", "steps": "problem"}.get(column, _kind_of(column))
+
+
+def _kind_of(column: str) -> str | None:
+    """The axis of the variants that a parameter's column is of, such as `optimizer_b1`."""
+    kind = column.partition("_")[0]
+    return kind if kind in {"problem", "optimizer", "schedule"} else None

@@ -75,7 +75,7 @@ def build(
         check()
         compared = analysis.compare(
             sensitivity,
-            (whole.initial - whole.least)[grid.indices(whole.lines)[0]],
+            (whole.initial - whole.least)[grid.positions(whole.lines)["problem"]],
             blocks.of(whole.lines),
             lambda some: blocks.lines(whole.lines[some]),
             thresholds,
@@ -96,7 +96,7 @@ def _write_finders(store: Store, grid: Grid, holdings: Sequence[Holding], runs: 
     mine = [
         _curve_table(store.read(holding, names), schema)
         for holding in (holdings if numbers else ())
-        if LOSS in holding.curves and np.isin(grid.indices(holding.numbers)[2], numbers).any()
+        if LOSS in holding.curves and np.isin(grid.positions(holding.numbers)["schedule"], numbers).any()
     ]
     if mine:
         store.write_table("finders", analysis.finders(runs, pa.concat_tables(mine).to_pandas()))
@@ -178,7 +178,7 @@ class _Batch:
 def _batches(grid: Grid, holdings: Sequence[Holding], objectives: Mapping[str, str]) -> Iterator[_Batch]:
     """Yield neighbouring parts in batches, in the order of the grid."""
     starts = np.array([holding.numbers[0] for holding in holdings], dtype=np.int64)
-    problems = grid.indices(starts)[0]
+    problems = grid.positions(starts)["problem"]
     rows = np.cumsum([len(holding.numbers) * holding.evaluations for holding in holdings]) // BATCH_ROWS
     kinds = [
         (int(problem), int(turn), holding.curves, holding.evaluations)
@@ -253,7 +253,7 @@ class _Whole:
         for block in blocks.numbers:
             runs = blocks.read(block)
             numbers = runs.index.to_numpy(dtype=np.int64)
-            problem = grid.indices(numbers)[0]
+            problem = grid.positions(numbers)["problem"]
             initial, final = losses(runs, objectives)
             code, here = best_final(runs, initial, final, thresholds.stable)
             mine = problem[np.unique(code, return_index=True)[1]]
@@ -265,7 +265,7 @@ class _Whole:
             reached.append(best["loss"].to_numpy())
             del runs  # before the next ones are read
         every = np.concatenate(lines)
-        aims = median_line(grid.indices(every)[0], np.concatenate(reached), problems)
+        aims = median_line(grid.positions(every)["problem"], np.concatenate(reached), problems)
         middle = np.array([_median(*np.concatenate(each, axis=1)) for each in starts])
         return cls(every, least, middle, aims if target is None else np.full(problems, target))
 
@@ -296,7 +296,7 @@ def _steps_to_target(
             column = curves.read_row_groups(groups, [batch.objective])[batch.objective]
             numbers = batch.numbers
             values = column.to_numpy().reshape(len(numbers), -1)
-            aims = targets[grid.indices(numbers)[0]]
+            aims = targets[grid.positions(numbers)["problem"]]
             found = steps_to_target(grid.evaluations, values, aims)
             reached[numbers] = np.where(np.isfinite(found), found, -1)
     return reached
@@ -339,7 +339,7 @@ def _judged(
 ) -> pd.DataFrame:
     """Return a block of the runs table, and `least_loss` last."""
     numbers = measured.index.to_numpy(dtype=np.int64)
-    problem = grid.indices(numbers)[0]
+    problem = grid.positions(numbers)["problem"]
     runs = judge(measured.assign(least_loss=whole.least[problem]), thresholds, objectives)
     steps = reached[numbers].astype(np.float64)
     runs["steps_to_target"] = pd.Series(np.where(steps < 0, np.nan, steps), runs.index).astype("Int64")
