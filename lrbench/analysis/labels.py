@@ -42,6 +42,16 @@ def label(row_or_frame: pd.Series | pd.DataFrame, part: str) -> str | pd.Series:
     return pd.Series(labels, index=row_or_frame.index, dtype="str", name=part)
 
 
+def pair_names(table: pd.DataFrame) -> tuple[list[str], list[str]]:
+    """What both lines of every pair are called, by what tells them apart from any other line of the table."""
+    own = [name.removeprefix("other_") for name in table.columns if name.startswith("other_")]
+    own = [name for name in own if name not in ("learning_rate", "loss", "steps")]
+    sides = [table[own], table[["other_" + name for name in own]].set_axis(own, axis=1)]
+    both = pd.concat(sides, ignore_index=True)
+    text = (label(both, "optimizer") + " + " + label(both, "schedule")).tolist()
+    return text[: len(table)], text[len(table) :]
+
+
 def _write(row: pd.Series, part: str, columns: list[str]) -> str:
     pairs = [(column.removeprefix(part + "_"), _value(row[column])) for column in columns]
     inside = ", ".join(f"{name}={value}" for name, value in pairs if value)

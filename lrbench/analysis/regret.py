@@ -7,8 +7,8 @@ import pandas as pd
 
 from lrbench.analysis.groups import Floats
 from lrbench.analysis.labels import label
+from lrbench.analysis.loss_by_rate import loss_by_rate
 from lrbench.analysis.objective import Objectives
-from lrbench.analysis.profile import profile
 from lrbench.analysis.rates import best_rates
 
 
@@ -28,7 +28,7 @@ def regret(found: pd.DataFrame, runs: pd.DataFrame, objectives: Objectives = Non
         `best_loss` of that optimizer on the grid; `regret`; `regret_normalised`, that over (ℓ₀ − ℓ*); `excess_normalised`,
         (ℓ(η) − best_loss) / (ℓ₀ − ℓ*); `decades` = log₁₀(η / best_learning_rate).
     """
-    grid = profile(runs, objectives=objectives)
+    grid = loss_by_rate(runs, objectives=objectives)
     best = best_rates(runs, objectives=objectives)
     best = best.assign(
         problem=label(runs, "problem").iloc[best["row"]].to_numpy(),

@@ -9,7 +9,7 @@ import pandas as pd
 
 from lrbench.analysis.groups import Floats
 from lrbench.analysis.labels import rate_text
-from lrbench.analysis.outcomes import zones
+from lrbench.analysis.verdicts import zones
 from lrbench.claims.evidence import Evidence, Finding, NotMeasured, Part
 from lrbench.claims.limits import LIMITS
 

@@ -16,7 +16,7 @@ from lrbench.analysis.labels import label
 from lrbench.analysis.objective import best_final, losses
 from lrbench.analysis.rates import least, lines, median, stable_rates
 from lrbench.analysis.thresholds import Thresholds
-from lrbench.plots.base import Tables
+from lrbench.tables.base import StudyTables
 
 NOWHERE = float("nan")
 
@@ -56,7 +56,7 @@ class Part:
         NotMeasured: if runs are lacking.
     """
 
-    def __init__(self, name: str, tables: Tables) -> None:
+    def __init__(self, name: str, tables: StudyTables) -> None:
         self.name, self.tables, self.runs = name, tables, tables.runs
         self.objectives: Mapping[str, str] = tables.manifest.get("objectives", {})
         self.limits = Thresholds()
@@ -158,7 +158,7 @@ class Part:
 class Evidence:
     """The parts of a study, read when a claim asks for them."""
 
-    def __init__(self, parts: Mapping[str, Tables]) -> None:
+    def __init__(self, parts: Mapping[str, StudyTables]) -> None:
         self._parts = parts
         self._read: dict[str, Part] = {}
 

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from lrbench.claims import basics, draw, training
 from lrbench.claims.evidence import Evidence, Finding, NotMeasured
-from lrbench.plots.base import Tables
+from lrbench.tables.base import StudyTables
 
 HOLDS, IN_PART, FAILS, UNKNOWN = "holds", "holds in part", "does not hold", "not measured"
 
@@ -57,7 +57,7 @@ class Judged:
     evidence: Evidence
 
 
-def judge(parts: Mapping[str, Tables]) -> list[Judged]:
+def judge(parts: Mapping[str, StudyTables]) -> list[Judged]:
     """Judge every claim.
 
     A finding that has a rule speaks for its claim if the rule is met, and against it if not. All for it: holds. All

@@ -6,7 +6,7 @@ import numpy as np
 
 from lrbench.analysis.groups import Floats, Ints
 from lrbench.analysis.labels import rate_text
-from lrbench.analysis.outcomes import steps_to_target
+from lrbench.analysis.targets import steps_to_target
 from lrbench.claims.events import written
 from lrbench.claims.evidence import Evidence, Finding, NotMeasured, Part
 from lrbench.claims.limits import LIMITS

@@ -183,7 +183,7 @@ def list_(
     ] = None,
     name: Annotated[str | None, typer.Argument(metavar="[NAME]]", help="One of that kind.")] = None,
 ) -> None:
-    """List what can be named: problems, optimizers, schedules, probes, plots, launchers, exporters, experiments, studies, ..."""
+    """List what can be named: problems, optimizers, schedules, probes, tables, plots, launchers, exporters, experiments, studies, ..."""
     from lrbench.cli.listing import listing
 
     _print(listing(kind, name))
@@ -214,7 +214,7 @@ def query(
         float, typer.Option(metavar="SECONDS", help="End it after so many seconds; 0 is never.")
     ] = 60.0,
 ) -> None:
-    """Print what a statement of SQL selects from the tables: runs, curves, summary, sensitivity, ..."""
+    """Print what a statement of SQL selects from the tables, which `lrbench list tables` names."""
     from lrbench.results.query import shown
     from lrbench.results.results import load
 
@@ -386,17 +386,16 @@ def _print_failures(done: Finished) -> None:
 
 
 def _print_written(folder: Path, *, pictures: bool) -> None:
-    tables = ["runs", "curves", "summary", "sensitivity", "comparison", "ranking", "tuning_budget"]
-    names = [_table(folder, name) for name in [*tables, "claims", "failures"]]
+    from lrbench.study import catalog
+    from lrbench.tables.base import file_to_open
+
+    def exists(file: str) -> bool:
+        return (folder / file).exists()
+
+    names = [file_to_open(name, exists) for name in [*catalog.names("table"), "claims"]]
     if pictures:
         names += ["plots", "report.html"]
     _print_paths(folder, names)
-
-
-def _table(folder: Path, name: str) -> str:
-    """Return the file of a table that people open: the CSV, or Parquet where there is none, or of curves."""
-    csv = f"{name}.csv"
-    return csv if name != "curves" and (folder / csv).exists() else f"{name}.parquet"
 
 
 def _print_paths(folder: Path, names: list[str]) -> None:

@@ -59,8 +59,11 @@ def _summary(kind: str, name: str) -> str:
 
 
 def _entry(entry: Entry) -> str:
-    # The arguments are listed below with their types and defaults; twice would be once too often.
-    doc = re.sub(r"\nArgs:\n(?: .*\n|\n(?= ))*", "", entry.doc + "\n").rstrip()
+    doc = entry.doc
+    if (
+        entry.kind != "table"
+    ):  # its arguments are not settings; those of others are listed below, with types and defaults
+        doc = re.sub(r"\nArgs:\n(?: .*\n|\n(?= ))*", "", doc + "\n").rstrip()
     lines = [f"{entry.kind} {entry.name}", "", *doc.split("\n")]
     if entry.parameters:
         lines += ["", f"Parameters{_GIVEN.get(entry.kind, '').format(entry.name)}:"]

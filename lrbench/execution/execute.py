@@ -189,14 +189,14 @@ def _describe(
 ) -> Engine:
     """Start an engine, write down what it says of a study, add it to the manifest, and return the engine."""
     from lrbench.engine.pack import Engine  # the first import of JAX
-    from lrbench.results.tables import build
+    from lrbench.tables.surfaces import surfaces
 
     engine = Engine(wanted, whole, devices, say)
     manifest |= manifests.describe(engine, whole, manifest)
     store.write_manifest(manifest)
-    if surfaces := engine.surfaces():
+    if landscapes := engine.surfaces():
         store.forget_sums(manifest, SURFACES)
-        store.write_table("surfaces", build.surfaces(whole, surfaces), csv=False)
+        store.write_table("surfaces", surfaces(whole, landscapes), csv=False)
         store.write_manifest(manifest)
     return engine
 

@@ -81,7 +81,7 @@ def _rebuild(
 ) -> Results:
     """Write everything that is made from the parts of a folder."""
     from lrbench.analysis import Thresholds
-    from lrbench.results.tables import build
+    from lrbench.results.building import build
 
     thresholds = Thresholds()
     objectives = manifests.objectives(manifest)

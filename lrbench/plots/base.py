@@ -3,74 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
-import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from lrbench.analysis.labels import label
+from lrbench.tables.base import StudyTables
 
 INK, MUTED, GRID, SHADE = "#22262b", "#6a737d", "#e6e8eb", "#f0e4e1"
 # Okabe & Ito's colours, told apart with every colour blindness (without yellow: too pale for a line).
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7a5195", "#4d4d4d")
 DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1.2, 1.6)), (0, (5, 2, 1.2, 2)))
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-
-
-class Tables(Protocol):
-    """The tables of a results folder; `lrbench.load` gives one.
-
-    The rows of `sensitivity` are in the order in which their problem × optimizer × schedule appears in `runs`.
-    """
-
-    @property
-    def runs(self) -> pd.DataFrame:
-        """A row per run."""
-        ...
-
-    @property
-    def curves(self) -> pd.DataFrame:
-        """A row per run and evaluation."""
-        ...
-
-    @property
-    def summary(self) -> pd.DataFrame:
-        """A row per grid point, over seeds."""
-        ...
-
-    @property
-    def sensitivity(self) -> pd.DataFrame:
-        """A row per problem × optimizer × schedule."""
-        ...
-
-    @property
-    def comparison(self) -> pd.DataFrame:
-        """A row per pair of lines of a problem."""
-        ...
-
-    @property
-    def ranking(self) -> pd.DataFrame:
-        """A row per optimizer × schedule."""
-        ...
-
-    @property
-    def tuning_budget(self) -> pd.DataFrame:
-        """A row per problem × optimizer × schedule and number of trials."""
-        ...
-
-    @property
-    def surfaces(self) -> pd.DataFrame:
-        """A row per point of the landscape of every problem of two coordinates; empty if there is none."""
-        ...
-
-    @property
-    def manifest(self) -> Mapping[str, Any]:
-        """What was run, and with what."""
-        ...
 
 
 def panels(
@@ -190,14 +138,14 @@ def colour_of(names: Sequence[str]) -> dict[str, str]:
     return {name: COLOURS[index % len(COLOURS)] for index, name in enumerate(dict.fromkeys(names))}
 
 
-def contenders(results: Tables) -> tuple[list[str], list[str]]:
+def contenders(results: StudyTables) -> tuple[list[str], list[str]]:
     """What the rows of the ranking are called, and their optimizers' colours, which are those of every picture."""
     table, colours = results.ranking, colour_of(list(label(results.sensitivity, "optimizer")))
     optimizer = label(table, "optimizer")
     return (optimizer + " + " + label(table, "schedule")).tolist(), [colours[name] for name in optimizer]
 
 
-def title_of(results: Tables, what: str) -> str:
+def title_of(results: StudyTables, what: str) -> str:
     """The title of a picture: the study, and what is shown."""
     study = results.manifest.get("study") or next(iter(results.runs.get("study", [])), "")
     study = study.get("name", "") if isinstance(study, Mapping) else study
@@ -218,7 +166,7 @@ def left_out(names: Sequence[str], shown: int, kind: str) -> str:
     return f"not shown: {len(rest)} more {kind} ({listed})"
 
 
-def objective_label(results: Tables, problem: str) -> str:
+def objective_label(results: StudyTables, problem: str) -> str:
     """What the y axis of a problem shows: "validation loss" or "training loss"."""
     name = results.manifest.get("objectives", {}).get(problem, "train_loss")
     return {"valid_loss": "validation loss", "train_loss": "training loss"}.get(name, str(name))

@@ -11,9 +11,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from lrbench.analysis.labels import label, rate_text
-from lrbench.analysis.profile import profile
+from lrbench.analysis.loss_by_rate import loss_by_rate
 from lrbench.plots import base
 from lrbench.plots.curves import Panel, first_schedule, three_rates
+from lrbench.tables.base import StudyTables
 
 MAX_PROBLEMS = 6
 MAX_OPTIMIZERS = 4
@@ -23,7 +24,7 @@ LEVELS = 14
 _HEIGHTS = LinearSegmentedColormap.from_list("heights", ["#f4f6f8", "#c3cdd6", "#8b99a6"])
 
 
-def contours(results: base.Tables) -> Figure:
+def contours(results: StudyTables) -> Figure:
     """Trajectories of one seed over the contours of a problem of two coordinates, a row per problem.
 
     Needs the probes `first_coordinate` and `second_coordinate`. Colour: optimizer, at its own three rates; ring: the
@@ -34,7 +35,9 @@ def contours(results: base.Tables) -> Figure:
     shown = list(every)[:MAX_PROBLEMS]
     title = base.title_of(results, "where a rate too small, the best and one too large lead")
     figure, grid = base.panels(3 * len(shown), title, width=3.2, height=2.7, foot=0.3)
-    table = profile(results.runs, objectives=results.manifest.get("objectives")) if shown else pd.DataFrame()
+    table = (
+        loss_by_rate(results.runs, objectives=results.manifest.get("objectives")) if shown else pd.DataFrame()
+    )
     optimizers = list(dict.fromkeys(_optimizer(results, panel) for name in shown for panel in every[name]))
     colours = base.colour_of(optimizers)
     for row, name in enumerate(shown):
@@ -49,12 +52,12 @@ def contours(results: base.Tables) -> Figure:
     return figure
 
 
-def _optimizer(results: base.Tables, panel: Panel) -> str:
+def _optimizer(results: StudyTables, panel: Panel) -> str:
     """The optimizer of a panel, with the parameters that tell it apart."""
     return str(label(results.sensitivity, "optimizer").iloc[panel.line])
 
 
-def _by_problem(results: base.Tables) -> dict[str, list[Panel]]:
+def _by_problem(results: StudyTables) -> dict[str, list[Panel]]:
     """The problem × optimizer pairs of every problem that has a landscape, at the first schedule."""
     known = set(label(results.surfaces, "problem"))
     names = label(results.sensitivity, "problem")
@@ -66,7 +69,7 @@ def _by_problem(results: base.Tables) -> dict[str, list[Panel]]:
     return found
 
 
-def _landscapes(results: base.Tables, name: str, panels: dict[str, Axes]) -> None:
+def _landscapes(results: StudyTables, name: str, panels: dict[str, Axes]) -> None:
     """Draw a problem's contours into its three panels, with a star at the lowest point."""
     surface = results.surfaces[(label(results.surfaces, "problem") == name).to_numpy()]
     wide = surface.pivot(index="second_coordinate", columns="first_coordinate", values="loss")
@@ -91,7 +94,7 @@ def _landscapes(results: base.Tables, name: str, panels: dict[str, Axes]) -> Non
         axes.set_ylabel("w₂", fontsize=9, color=base.INK)
 
 
-def _walk(results: base.Tables, panel: Panel, rate: float, axes: Axes, colour: str) -> None:
+def _walk(results: StudyTables, panel: Panel, rate: float, axes: Axes, colour: str) -> None:
     """Draw the first seed's way at a rate, and note the rate."""
     runs = results.runs.iloc[panel.rows]
     runs = runs[runs["learning_rate"] == rate].sort_values("seed")
@@ -112,7 +115,7 @@ def _walk(results: base.Tables, panel: Panel, rate: float, axes: Axes, colour: s
 
 def _explain(
     figure: Figure,
-    results: base.Tables,
+    results: StudyTables,
     every: dict[str, list[Panel]],
     shown: list[str],
     colours: dict[str, str],

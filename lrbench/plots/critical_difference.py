@@ -8,11 +8,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lrbench.plots import base
+from lrbench.tables.base import StudyTables
 
 MAX_LINES = 24
 
 
-def critical_difference(results: base.Tables) -> Figure:
+def critical_difference(results: StudyTables) -> Figure:
     """Average rank of every optimizer and schedule over the problems: a critical-difference diagram.
 
     Disc: average rank, 1 is best; bar at the left: lines that Wilcoxon's tests with Holm's adjustment do not tell

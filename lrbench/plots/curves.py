@@ -12,9 +12,10 @@ from matplotlib.lines import Line2D
 
 from lrbench.analysis.groups import PARTS, Floats, Ints, group, members, part_columns
 from lrbench.analysis.labels import label, rate_text
-from lrbench.analysis.paths import Path, Paths
-from lrbench.analysis.profile import profile
+from lrbench.analysis.line_curves import Path, Paths
+from lrbench.analysis.loss_by_rate import loss_by_rate
 from lrbench.plots import base
+from lrbench.tables.base import StudyTables
 
 MAX_PANELS = 6
 KINDS = {"too small": "#56b4e9", "best": "#009e73", "too large": "#d55e00"}
@@ -29,7 +30,7 @@ class Panel(NamedTuple):
     rows: Ints
 
 
-def first_schedule(results: base.Tables) -> list[Panel]:
+def first_schedule(results: StudyTables) -> list[Panel]:
     """Every problem × optimizer with the first of its schedules: one panel each."""
     runs = results.runs
     code, first = group(runs, part_columns(runs, *PARTS))
@@ -46,7 +47,7 @@ def first_schedule(results: base.Tables) -> list[Panel]:
     return found
 
 
-def curves(results: base.Tables) -> Figure:
+def curves(results: StudyTables) -> Figure:
     """Loss against step at a too small, the best and a too large rate, a panel per problem and optimizer.
 
     Line: median over seeds; band: lowest to highest seed; a curve ends at a cross where it is no longer
@@ -57,7 +58,7 @@ def curves(results: base.Tables) -> Figure:
     title = base.title_of(results, "a rate too small, the best, one too large")
     size = (6.8, 3.6) if len(shown) == 1 else (3.6, 2.4)
     figure, grid = base.panels(len(shown), title, width=size[0], height=size[1])
-    table = profile(results.runs, objectives=results.manifest.get("objectives"))
+    table = loss_by_rate(results.runs, objectives=results.manifest.get("objectives"))
     paths = Paths(results.runs, results.curves, results.manifest.get("objectives", {}))
     for axes, panel in zip(grid, shown, strict=True):
         rates = three_rates(table[table["line"] == panel.line], results.sensitivity.iloc[panel.line])

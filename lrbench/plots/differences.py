@@ -9,15 +9,15 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from lrbench.analysis.comparison import pair_names
-from lrbench.analysis.labels import label
+from lrbench.analysis.labels import label, pair_names
 from lrbench.plots import base
+from lrbench.tables.base import StudyTables
 
 MAX_PANELS, MAX_LINES = 6, 12
 APART, ALIKE = "#d55e00", "#4d4d4d"
 
 
-def differences(results: base.Tables) -> Figure:
+def differences(results: StudyTables) -> Figure:
     """How much more loss each line ends with than the best one of its problem, paired by seed: a panel per problem.
 
     Point: interquartile mean of the differences; line: 95 % bootstrap interval; grey where it holds 0, so that the

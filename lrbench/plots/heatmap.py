@@ -9,15 +9,16 @@ from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 
 from lrbench.analysis.groups import Floats
-from lrbench.analysis.paths import Path, Paths
+from lrbench.analysis.line_curves import Path, Paths
 from lrbench.plots import base
 from lrbench.plots.curves import first_schedule
+from lrbench.tables.base import StudyTables
 
 MAX_PANELS, MAX_CELLS = 6, 240
 GONE, ABOVE = "#d8d3cf", "#b8432f"
 
 
-def heatmap(results: base.Tables) -> Figure:
+def heatmap(results: StudyTables) -> Figure:
     """The loss by learning rate and step, median over seeds, a panel per problem and optimizer.
 
     Colour is logarithmic where the losses allow it and ends at ℓ₀; grey: at least half the seeds are not

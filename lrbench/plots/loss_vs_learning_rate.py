@@ -11,13 +11,14 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from lrbench.analysis.profile import profile
+from lrbench.analysis.loss_by_rate import loss_by_rate
 from lrbench.plots import base
+from lrbench.tables.base import StudyTables
 
 MAX_PANELS, MAX_LINES = 6, 8
 
 
-def loss_vs_learning_rate(results: base.Tables) -> Figure:
+def loss_vs_learning_rate(results: StudyTables) -> Figure:
     """Final loss against learning rate: a panel per problem, a line per optimizer and schedule.
 
     Line: median over seeds of min(ℓ(T), ℓ₀), a diverged run counting as ℓ₀; band: lowest to highest seed;
@@ -27,7 +28,7 @@ def loss_vs_learning_rate(results: base.Tables) -> Figure:
     Source: Wortsman et al., arXiv:2309.14322, figure 1.
     """
     objectives = results.manifest.get("objectives")
-    table = profile(results.runs, objectives=objectives)
+    table = loss_by_rate(results.runs, objectives=objectives)
     table = table.merge(
         results.sensitivity[["best_learning_rate", "best_loss", "max_stable_learning_rate"]],
         left_on="line",

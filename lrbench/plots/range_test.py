@@ -12,16 +12,18 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from lrbench.analysis import finders, label, suggestions
-from lrbench.analysis.finders import RULES, Sweep, sweeps
+from lrbench.analysis import label, suggestions
 from lrbench.analysis.groups import group, part_columns
+from lrbench.analysis.range_tests import RULES, Sweep, sweeps
 from lrbench.plots import base
+from lrbench.tables.base import StudyTables
+from lrbench.tables.finders import finders
 
 MAX_PANELS = 12
 MARKS = ("o", "s", "^", "D")
 
 
-def range_test(results: base.Tables) -> Figure:
+def range_test(results: StudyTables) -> Figure:
     """The smoothed loss of range tests over the learning rate: a panel per problem and optimizer.
 
     Line: a seed's, up to where its sweep ends; mark: the median suggestion of a rule over seeds; bar below: from the lowest to the

@@ -12,13 +12,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lrbench.plots import base
+from lrbench.tables.base import StudyTables
 
 MAX_PANELS = 25
 MAX_RUNS = 60
 """The most runs that are drawn of a schedule that depends on the losses."""
 
 
-def schedules(results: base.Tables) -> Figure:
+def schedules(results: StudyTables) -> Figure:
     """The learning rate over a run as a share of its peak, a panel per schedule.
 
     Of a schedule that depends on the losses, what runs that did not diverge had: a thin line per run.
@@ -51,7 +52,7 @@ def _draw_shape(axes: Axes, schedule: Mapping[str, Any]) -> None:
     axes.fill_between(step, shape, color=base.COLOURS[0], alpha=0.12, lw=0)
 
 
-def _draw_runs(axes: Axes, results: base.Tables, schedule: Mapping[str, Any]) -> None:
+def _draw_runs(axes: Axes, results: StudyTables, schedule: Mapping[str, Any]) -> None:
     """Draw the rates of runs, evenly chosen among those that did not diverge."""
     runs = results.runs
     mine = (runs["schedule"] == schedule["name"]) & runs["diverged_step"].isna()

@@ -11,11 +11,12 @@ from matplotlib.ticker import MaxNLocator
 from lrbench.analysis.labels import label
 from lrbench.analysis.thresholds import Thresholds
 from lrbench.plots import base
+from lrbench.tables.base import StudyTables
 
 MAX_PANELS, MAX_LINES = 6, 8
 
 
-def tuning_budget(results: base.Tables) -> Figure:
+def tuning_budget(results: StudyTables) -> Figure:
     """Expected best loss after k random rates of the grid, a panel per problem, a line per optimizer and schedule.
 
     The loss is normalised: 1 is where training starts, 0 the best loss of the problem; dotted: what counts as good.
@@ -60,7 +61,7 @@ def tuning_budget(results: base.Tables) -> Figure:
     return figure
 
 
-def _axes(axes: Axes, results: base.Tables) -> None:
+def _axes(axes: Axes, results: StudyTables) -> None:
     good = results.manifest.get("thresholds", {}).get("good", Thresholds().good)
     axes.axhline(good, color=base.MUTED, lw=1, ls=":")
     values = np.concatenate([np.asarray(line.get_ydata(), dtype=np.float64) for line in axes.lines])

@@ -11,11 +11,10 @@ import numpy as np
 import pandas as pd
 
 from lrbench.analysis import Thresholds
-from lrbench.analysis.comparison import answer, numbers_table
 from lrbench.analysis.groups import PARTS, group, part_columns
 from lrbench.analysis.labels import label, rate_text
 from lrbench.analysis.objective import best_final, losses
-from lrbench.analysis.paired import differences
+from lrbench.analysis.paired_differences import answer, differences, numbers_table
 from lrbench.analysis.rates import cubes
 from lrbench.errors import StoreError
 from lrbench.results.tabulate import aligned

@@ -26,10 +26,10 @@ from jaxtyping import Bool, Int
 from lrbench.errors import StoreError, path_of
 from lrbench.results import inside, lock, part_index, record, sums
 from lrbench.results import part as part_file
+from lrbench.results.building.table_writer import TableWriter
 from lrbench.results.part import DamagedPart, Foreign, Part
 from lrbench.results.part_index import NEW, PACK_ID, Glance, Stamps
 from lrbench.results.places import Places
-from lrbench.results.tables.sheet import Sheet
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -280,8 +280,8 @@ class Store:
 
         In the CSV, a text that a spreadsheet would run as a formula has an apostrophe before it.
         """
-        with self.table(name, csv=csv) as sheet:
-            sheet.add(pa.Table.from_pandas(frame, preserve_index=False))
+        with self.table(name, csv=csv) as writer:
+            writer.add(pa.Table.from_pandas(frame, preserve_index=False))
 
     @contextlib.contextmanager
     def table(
@@ -291,7 +291,7 @@ class Store:
         csv: bool = True,
         dictionaries: Sequence[str] | bool = True,
         gather: bool = True,
-    ) -> Iterator[Sheet]:
+    ) -> Iterator[TableWriter]:
         """Give a table to be filled piece by piece; at the end its files get their names, or are gone.
 
         Of more than `CSV_ROWS` rows there is no CSV. Where there is none, an older one goes: it would not be true any more.
@@ -299,14 +299,14 @@ class Store:
         Args:
             name: of the table.
             csv: whether it is written as CSV too.
-            dictionaries, gather: as in `Sheet`.
+            dictionaries, gather: as in `TableWriter`.
         """
         names = f"{name}.parquet", f"{name}.csv"
         with self.scratch(names[0]) as parquet, self.scratch(names[1]) as text:
-            with Sheet(parquet, text if csv else None, dictionaries, gather=gather) as sheet:
-                yield sheet
+            with TableWriter(parquet, text if csv else None, dictionaries, gather=gather) as writer:
+                yield writer
             self._name_table(parquet, names[0])
-            if sheet.has_csv:
+            if writer.has_csv:
                 self._name_table(text, names[1])
             else:
                 self._remove(names[1])

@@ -31,12 +31,13 @@ ROOMS: Mapping[str, str] = {
     "schedule": "schedules",
     "probe": "probes",
     "metric": "metrics",
+    "table": "tables",
     "plot": "plots",
     "launcher": "launchers",
     "exporter": "export",
     "experiment": "experiments",
 }
-ONE_A_FILE = frozenset({"plot", "launcher", "exporter", "experiment"})
+ONE_A_FILE = frozenset({"table", "plot", "launcher", "exporter", "experiment"})
 """Rooms where a file holds one entry, named as the file; in the others every public function is one."""
 OPTIONS = "_options.py"
 """A file of a room whose public functions are options of every entry; each is off at 0."""
@@ -106,6 +107,8 @@ class Entry:
     function: Callable[..., Any] | None = field(default=None, compare=False)
     revision: int = 1
     added: tuple[str, ...] = ()
+    takes: tuple[str, ...] = ()
+    """Of a table: the names of what it is made from, which no study sets."""
 
     @cached_property
     def options(self) -> Mapping[str, Parameter]:
@@ -264,9 +267,11 @@ def _entries(kind: str, file: Path) -> Iterator[Entry]:
     for node in _functions(file):
         if kind not in ONE_A_FILE or node.name == file.stem:
             doc = ast.get_docstring(node) or ""
-            yield Entry(
-                kind, node.name, module, _parameters(node, doc), doc, file, node.lineno, **_history(node)
-            )
+            more: dict[str, Any] = _history(node)
+            if kind == "table":
+                more["takes"] = tuple(argument.arg for argument in node.args.args)
+            parameters = {} if kind == "table" else _parameters(node, doc)
+            yield Entry(kind, node.name, module, parameters, doc, file, node.lineno, **more)
 
 
 def _history(node: ast.FunctionDef) -> dict[str, Any]:

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 import lrbench as lb
-from lrbench.analysis import finders, regret, regret_summary, suggestions
-from lrbench.analysis.finders import (
+from lrbench.analysis import regret, regret_summary, suggestions
+from lrbench.analysis.range_tests import (
     RULES,
     fastai_sweep,
     minimum,

@@ -226,7 +226,7 @@ def test_a_text_is_no_mathematics_and_has_an_end() -> None:
 
 
 def test_a_lacking_run_and_shuffled_curves_change_nothing_but_themselves(results: frames.Results) -> None:
-    from lrbench.analysis.paths import Paths
+    from lrbench.analysis.line_curves import Paths
 
     rows = np.arange(6)
     objectives = results.manifest["objectives"]

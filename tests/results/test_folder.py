@@ -18,9 +18,9 @@ from lrbench.errors import StoreError
 from lrbench.execution.execute import execute, run
 from lrbench.execution.rebuild import rebuild
 from lrbench.results import part_index
+from lrbench.results.building import build, table_writer
 from lrbench.results.folder import Store
 from lrbench.results.part import Part
-from lrbench.results.tables import build, sheet
 from lrbench.study.grid import of_study
 from lrbench.study.spec import read
 from tests.helpers.paths import GOLDEN
@@ -191,7 +191,7 @@ def test_small_parts_are_taken_together_and_the_tables_are_the_same(
     assert together[0]["pack_id"].nunique() == len(together[0]) == len(whole)
     assert together[0]["steps_to_target"].notna().any()
     monkeypatch.setattr(build, "BATCH_ROWS", 1)
-    monkeypatch.setattr(sheet, "ROW_GROUP", 2)
+    monkeypatch.setattr(table_writer, "ROW_GROUP", 2)
     for one, other in zip(together, built(), strict=True):
         pd.testing.assert_frame_equal(one, other)
 
@@ -433,7 +433,7 @@ def test_a_pack_that_fails_leaves_the_others(tmp_path: Path) -> None:
 def test_curves_too_long_for_csv_leave_no_older_csv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     results = run(_study(tmp_path), tmp_path / "out", report=False)
     assert (results.folder / "curves.csv").exists()
-    monkeypatch.setattr(sheet, "CSV_ROWS", len(results.curves) - 1)
+    monkeypatch.setattr(table_writer, "CSV_ROWS", len(results.curves) - 1)
     again = rebuild(Store(results.folder), report=False)
     assert not (results.folder / "curves.csv").exists()
     assert again.curves.equals(results.curves)

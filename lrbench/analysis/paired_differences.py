@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from lrbench.analysis.bootstrap import interval, iqm, resamples
 from lrbench.analysis.groups import Floats, Ints
@@ -14,6 +16,13 @@ from lrbench.analysis.thresholds import Thresholds
 
 _BLOCK = 2_000_000  # resampled losses at a time: 16 MB, and a few copies of it
 _OF_BOTH = ("learning_rate", "loss")
+FEW = 4
+"""Up to so many seeds an interval without 0 means that all agree, which is no rare chance: the answer says so."""
+NUMBERS = (
+    "seeds learning_rate other_learning_rate loss other_loss difference difference_low difference_high "
+    "difference_normalised difference_normalised_low difference_normalised_high"
+).split()
+"""The columns of a pair, in the order of the tables."""
 
 
 class _Chosen(NamedTuple):
@@ -120,3 +129,39 @@ def _able(rate: Floats, loss: Floats, ok: Floats) -> tuple[Floats, Floats, Float
         for v in (rate, loss, ok)
     )
     return rate, loss, ok
+
+
+def numbers_table(numbers: dict[str, Floats], unit: float) -> pd.DataFrame:
+    """What `differences` returned, as columns, with the difference also over `unit`, ℓ₀ − ℓ* of the problem."""
+    scale = unit if unit > 0 else np.nan
+    ends = [f"difference{end}" for end in ("", "_low", "_high")]
+    normal = {name.replace("difference", "difference_normalised"): numbers[name] / scale for name in ends}
+    return pd.DataFrame({**numbers, **normal})[NUMBERS].astype({"seeds": np.int64})
+
+
+def answer(first: str, other: str, row: Mapping[Any, Any]) -> str:
+    """Say whether a difference is real.
+
+    Example:
+        >>> numbers = {"seeds": 9, "loss": 1.0, "other_loss": 2.0, "difference": -0.01}
+        >>> answer("a", "b", numbers | {"difference_low": -0.02, "difference_high": 0.01})
+        'not told apart: −0.02 to 0.01'
+    """
+    seeds, low, high = int(row["seeds"]), row["difference_low"], row["difference_high"]
+    if seeds == 0:
+        return "no seed in common"
+    if np.isnan(row["loss"]) or np.isnan(row["other_loss"]):
+        trains = [name for name, key in ((first, "loss"), (other, "other_loss")) if np.isfinite(row[key])]
+        return f"only {trains[0]} trains" if trains else "neither trains"
+    if seeds == 1:
+        return f"one seed: no interval; the difference is {_text(row['difference'])}"
+    if low <= 0 <= high:
+        return f"not told apart: {_text(low)} to {_text(high)}"
+    better, ends = (first, (-high, -low)) if high < 0 else (other, (low, high))
+    chance = f"; {seeds} seeds agree by chance 1 time in {2 ** (seeds - 1)}" if seeds <= FEW else ""
+    return f"{better} is better: {_text(ends[0])} to {_text(ends[1])} lower{chance}"
+
+
+def _text(value: float) -> str:
+    """A number with three digits and a minus sign; 0 has none."""
+    return f"{value + 0.0:.3g}".replace("-", "−")

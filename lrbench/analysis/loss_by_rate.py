@@ -8,12 +8,12 @@ import pandas as pd
 from lrbench.analysis.groups import PARTS, Floats, group, part_columns
 from lrbench.analysis.labels import label
 from lrbench.analysis.objective import Objectives
-from lrbench.analysis.outcomes import zones
 from lrbench.analysis.rates import lines, median
 from lrbench.analysis.thresholds import Thresholds
+from lrbench.analysis.verdicts import zones
 
 
-def profile(
+def loss_by_rate(
     runs: pd.DataFrame, thresholds: Thresholds | None = None, objectives: Objectives = None
 ) -> pd.DataFrame:
     """The loss at every rate of every problem × optimizer × schedule, with its spread over seeds.
@@ -30,7 +30,7 @@ def profile(
         >>> runs = pd.DataFrame({"problem": "a", "optimizer": "sgd", "schedule": "constant",
         ...     "learning_rate": 0.1, "seed": [0, 1], "status": "ok", "verdict": "good",
         ...     "initial_train_loss": 1.0, "final_train_loss": [0.0, 0.5]})
-        >>> profile(runs)[["median", "low", "high", "zone"]].values.tolist()
+        >>> loss_by_rate(runs)[["median", "low", "high", "zone"]].values.tolist()
         [[0.25, 0.0, 0.5, 'good']]
     """
     columns = part_columns(runs, *PARTS)

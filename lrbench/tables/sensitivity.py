@@ -48,7 +48,7 @@ _COLUMNS = (
 def sensitivity(
     runs: pd.DataFrame, thresholds: Thresholds | None = None, objectives: Objectives = None
 ) -> pd.DataFrame:
-    """How training depends on the learning rate, per problem × optimizer × schedule (and parameters).
+    """A row per problem, optimizer and schedule: the best learning rate, the good band, the cliff, and how much depends on the rate.
 
     ℓ(η) = median over seeds of min(ℓ, ℓ₀), NaN counting as ℓ₀; ℓ* is the problem's. Then
     best_learning_rate η* = argmin ℓ(η) over the rates with at least half the seeds ok, the smallest of
@@ -71,6 +71,27 @@ def sensitivity(
         runs: judged runs, a row each.
         thresholds: for `good`, `stable`, `confidence`, `resamples`.
         objectives: problem -> "valid_loss" or "train_loss"; None: validation where a problem has it.
+
+    Columns:
+        problem, optimizer, schedule: their names; with their parameters and the named rates, they are a line
+        best_learning_rate: the stable rate with the least loss
+        best_loss: the loss there, median over seeds
+        good_low, good_high: the ends of the unbroken good band around it
+        tolerance_decades: length of all good rates, in decades
+        max_stable_learning_rate: the largest rate at which at least half the seeds are `ok`; missing where that depends on runs that
+            a race stopped
+        cliff_decades: decades from the best rate to that one
+        learning_rate_sensitivity: mean over the rates of the loss above ℓ*
+        learning_rate_sensitivity_normalised: that over (ℓ₀ − ℓ*)
+        best_gap: how far the best loss of this line falls short of ℓ*, as a share of (ℓ₀ − ℓ*)
+        steps_to_target: steps to the target at the best rate, median over seeds; missing means never
+        rate_low, rate_high: the least and the largest rate of the grid
+        rates: how many rates it has
+        seeds: how many seeds
+        best_at_edge: whether the best rate is the first or the last of the grid
+        oscillating_fraction, diverged_fraction: the share of runs with that verdict
+        <column>_low, <column>_high: 95 % bootstrap intervals of `best_learning_rate`, `best_loss`, `tolerance_decades`,
+            `max_stable_learning_rate`, `learning_rate_sensitivity` and `steps_to_target`; missing with one seed
 
     Example:
         >>> runs = pd.DataFrame({"problem": "a", "optimizer": "sgd", "schedule": "constant", "seed": 0,

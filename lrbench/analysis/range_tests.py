@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from lrbench.analysis.groups import Floats, group, part_columns, point_columns
+from lrbench.analysis.groups import Floats, group, part_columns
 
 RANGE_TEST, LOSS = "range_test", "minibatch_loss"
 """The schedule and the probe of a range test."""
@@ -241,28 +241,6 @@ def sweeps(runs: pd.DataFrame, curves: pd.DataFrame) -> Iterator[tuple[int, Swee
         # The last evaluation comes after the last step, so that no step belongs to it.
         rate, loss = (rows[name].to_numpy(dtype=np.float64)[:-1] for name in ("learning_rate", LOSS))
         yield int(tests[run_id]), sweep(rate, loss)
-
-
-def finders(runs: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:
-    """What every rule suggests for every range test among runs.
-
-    Args:
-        runs: a row per run.
-        curves: a row per run and evaluation, with `minibatch_loss`.
-
-    Returns:
-        A row per range test and rule: the run's identity, `rule`, `suggestion` (a learning rate, or missing) and `reason`
-        (why there is none, else missing).
-    """
-    found = [
-        (row, rule, *said)
-        for row, each in sorted(sweeps(runs, curves), key=lambda pair: pair[0])
-        for rule, said in suggest(each).items()
-    ]
-    table = pd.DataFrame(found, columns=pd.Index(["row", "rule", "suggestion", "reason"]))
-    identity = runs[["run_id", *point_columns(runs), "seed"]].iloc[table.pop("row").astype(int)]
-    table["reason"] = table["reason"].astype("str").where(table["reason"] != "")
-    return pd.concat([identity.reset_index(drop=True), table], axis=1)
 
 
 def suggestions(table: pd.DataFrame) -> pd.DataFrame:

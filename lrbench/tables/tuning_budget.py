@@ -16,19 +16,21 @@ MAX_TRIALS = 100
 def tuning_budget(
     runs: pd.DataFrame, thresholds: Thresholds | None = None, objectives: Objectives = None
 ) -> pd.DataFrame:
-    """The expected best loss after k rates of the grid, drawn at random without replacement, for each line.
+    """A row per line and number of trials k: the best loss to expect after k rates, drawn at random without replacement.
 
     With ℓ₁ ≤ … ≤ ℓₙ the losses ℓ(η) at its n rates (ℓ₀ at a rate that is not stable), exactly
-    E[min of k] = Σᵢ ℓᵢ C(n − i, k − 1) / C(n, k): of all draws of k, those whose least is the i-th.
+    E[min of k] = Σᵢ ℓᵢ C(n − i, k − 1) / C(n, k), for k from 1 to n, at most 100: of all draws of k, those whose least is the i-th.
 
     Args:
         runs: judged runs, a row each.
         thresholds: for `stable`.
         objectives: problem -> "valid_loss" or "train_loss"; None: validation where a problem has it.
 
-    Returns:
-        The line, `trials` k from 1 to n (at most 100), `expected_loss`, and `expected_gap`, which is
-        (E − ℓ*) / (ℓ₀ − ℓ*); NaN where ℓ₀ − ℓ* is not above 0.
+    Columns:
+        problem, optimizer, schedule: their names; with their parameters and the named rates, they are a line
+        trials: how many rates are drawn
+        expected_loss: the least loss to expect
+        expected_gap: (expected_loss − ℓ*) / (ℓ₀ − ℓ*); missing where ℓ₀ is not above ℓ*
 
     Example:
         >>> runs = pd.DataFrame({"problem": "a", "optimizer": "sgd", "schedule": "constant", "seed": 0,

@@ -11,9 +11,10 @@ import pandas as pd
 
 from lrbench.analysis.groups import PARTS, Ints, group, members, part_columns
 from lrbench.analysis.labels import label
-from lrbench.analysis.paths import Paths
-from lrbench.analysis.profile import profile
-from lrbench.plots.base import Tables, colour_of, log_is_better
+from lrbench.analysis.line_curves import Paths
+from lrbench.analysis.loss_by_rate import loss_by_rate
+from lrbench.plots.base import colour_of, log_is_better
+from lrbench.tables.base import StudyTables
 
 MAX_LINES = 200  # lines that the page can draw; the tables hold all of them
 _POINTS = 16_000  # rates of all lines together: about 0.8 MB; a line has at most 1,500
@@ -21,7 +22,7 @@ _CELLS = 200_000  # losses of all curves together: about 1.4 MB; a line has at m
 _DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
 
 
-def page_data(results: Tables) -> dict[str, Any]:
+def page_data(results: StudyTables) -> dict[str, Any]:
     """What the script of the page draws: final losses by rate and median curves, thinned to a fixed size.
 
     Returns:
@@ -30,7 +31,7 @@ def page_data(results: Tables) -> dict[str, Any]:
         `problems`: their names; `left_out`: how many lines have no place.
     """
     objectives = dict(results.manifest.get("objectives", {}))
-    table = profile(results.runs, objectives=objectives or None)
+    table = loss_by_rate(results.runs, objectives=objectives or None)
     kept = _kept(results.sensitivity)
     rows = members(group(results.runs, part_columns(results.runs, *PARTS))[0])
     names = pd.DataFrame({part: label(results.sensitivity, part) for part in PARTS})

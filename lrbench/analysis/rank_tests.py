@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from lrbench.analysis.groups import Floats
+from lrbench.analysis.groups import PARTS, Floats, group, identity, part_columns
+from lrbench.analysis.labels import label
 
 
 def average_ranks(score: Floats) -> Floats:
@@ -176,3 +179,41 @@ def speedups(steps: Floats, reference: int) -> tuple[Floats, npt.NDArray[np.int6
     log = np.log(np.where(both, steps[reference] / np.where(both, steps, 1.0), 1.0))
     count = both.sum(axis=1)
     return np.where(count > 0, np.exp(log.sum(axis=1) / np.maximum(count, 1)), np.nan), count
+
+
+class AcrossProblems(NamedTuple):
+    """Every optimizer × schedule on the problems that all of them have."""
+
+    names: pd.DataFrame  # [line] identity columns
+    label: list[str]  # [line]
+    problems: list[str]  # [problem] labels
+    gap: Floats  # [line, problem] (ℓ(η*) − ℓ*) / (ℓ₀ − ℓ*); 1 where no rate is stable
+    steps: Floats  # [line, problem] steps to the target at η*; infinite: never
+
+
+def across_problems(sensitivity: pd.DataFrame) -> AcrossProblems:
+    """Arrange the sensitivity table by optimizer × schedule and problem.
+
+    A problem that lacks one of the lines (its pack failed, say) is left out: it would compare different problems.
+    """
+    columns = part_columns(sensitivity, *PARTS[1:])
+    line, first = group(sensitivity, columns)
+    problem, begins = group(sensitivity, part_columns(sensitivity, "problem"))
+    names = identity(sensitivity, first, columns)
+    shape = len(first), len(begins)
+    best = sensitivity["best_loss"].to_numpy(dtype=np.float64)
+    gap = sensitivity["best_gap"].to_numpy(dtype=np.float64)
+    # Where nothing falls below its start, ℓ₀ − ℓ* is no unit, and all that train are as good.
+    gap = np.where(np.isnan(best), 1.0, np.where(np.isnan(gap), 0.0, gap))
+    steps = sensitivity["steps_to_target"].to_numpy(dtype=np.float64)
+    there = np.zeros(shape, dtype=np.bool_)
+    there[line, problem] = True
+    whole: npt.NDArray[np.bool_] = np.logical_and.reduce(there, axis=0)
+    tables = []
+    for values in (gap, np.where(np.isnan(steps), np.inf, steps)):
+        table = np.full(shape, np.nan)
+        table[line, problem] = values
+        tables.append(table[:, whole])
+    titles = label(sensitivity, "problem").iloc[begins[whole]].tolist()
+    text = label(names, "optimizer") + " + " + label(names, "schedule")
+    return AcrossProblems(names, text.tolist(), titles, *tables)
