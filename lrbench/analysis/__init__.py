@@ -4,7 +4,7 @@
 `thresholds`; `targets` says when it reached the target. `rates` arranges losses by line, rate and seed, and finds the best rate of each
 line; `bootstrap` has the exact intervals. `best` is the answer in words, `paired_differences` and `rank_tests` compare lines, `range_tests` are the
 rules of learning-rate finders, and `regret` is what following one costs. `loss_by_rate` and `line_curves` are what pictures draw.
-Everything works on a frame made by hand. Tables, plots, the report, results and experiments import it, and it imports none of them.
+Everything works on a hand-written frame. Tables, plots, the report, results and experiments import it, and it imports none of them.
 """
 
 from lrbench.analysis.best import best

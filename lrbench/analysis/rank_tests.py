@@ -1,4 +1,4 @@
-"""Statistics of ranks over problems: who is ahead, and who cannot be told apart."""
+"""Statistical tests of ranks over problems: which lines are ahead, and which cannot be told apart."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from lrbench.analysis.groups import PARTS, Floats, group, identity, part_columns
+from lrbench.analysis.groups import KINDS, Floats, columns_of, group, identity
 from lrbench.analysis.labels import label
 
 
@@ -104,10 +104,10 @@ def _holm(p: Floats) -> Floats:
 
 
 def groups(same: npt.NDArray[np.bool_]) -> list[range]:
-    """The longest stretches of lines, in the order of their ranks, of which no two are told apart.
+    """The longest stretches of lines, in the order of their ranks, of which no two can be told apart.
 
     Args:
-        same: [line, line] whether two lines are not told apart.
+        same: [line, line] whether two lines cannot be told apart.
 
     Example:
         >>> rank = np.array([1.0, 1.5, 2.5])
@@ -158,10 +158,10 @@ def ratios(steps: Floats) -> Floats:
         >>> ratios(np.array([[10.0, np.inf], [30.0, np.inf]])).tolist()
         [[1.0, inf], [3.0, inf]]
     """
-    fastest = steps.min(axis=0, initial=np.inf)  # of no lines at all, where every pack failed
+    fastest = steps.min(axis=0, initial=np.inf)  # there are no lines if every pack failed
     usable = np.isfinite(fastest) & (fastest > 0)
     ratio = steps / np.where(usable, fastest, 1.0)
-    # A target that is met before the first step: those who do are the fastest, and no one comes near them.
+    # If the target is met before the first step, those lines are the fastest, and no other ratio is finite.
     ratio[:, fastest == 0] = np.where(steps[:, fastest == 0] == 0, 1.0, np.inf)
     return ratio
 
@@ -182,7 +182,7 @@ def speedups(steps: Floats, reference: int) -> tuple[Floats, npt.NDArray[np.int6
 
 
 class AcrossProblems(NamedTuple):
-    """Every optimizer × schedule on the problems that all of them have."""
+    """Every optimizer × schedule, on the problems that all of them were run on."""
 
     names: pd.DataFrame  # [line] identity columns
     label: list[str]  # [line]
@@ -194,11 +194,11 @@ class AcrossProblems(NamedTuple):
 def across_problems(sensitivity: pd.DataFrame) -> AcrossProblems:
     """Arrange the sensitivity table by optimizer × schedule and problem.
 
-    A problem that lacks one of the lines (its pack failed, say) is left out: it would compare different problems.
+    A problem that lacks one of the lines (because its pack failed, for example) is left out: lines would be compared on different problems.
     """
-    columns = part_columns(sensitivity, *PARTS[1:])
+    columns = columns_of(sensitivity, *KINDS[1:])
     line, first = group(sensitivity, columns)
-    problem, begins = group(sensitivity, part_columns(sensitivity, "problem"))
+    problem, begins = group(sensitivity, columns_of(sensitivity, "problem"))
     names = identity(sensitivity, first, columns)
     shape = len(first), len(begins)
     best = sensitivity["best_loss"].to_numpy(dtype=np.float64)
@@ -206,9 +206,9 @@ def across_problems(sensitivity: pd.DataFrame) -> AcrossProblems:
     # Where nothing falls below its start, ℓ₀ − ℓ* is no unit, and all that train are as good.
     gap = np.where(np.isnan(best), 1.0, np.where(np.isnan(gap), 0.0, gap))
     steps = sensitivity["steps_to_target"].to_numpy(dtype=np.float64)
-    there = np.zeros(shape, dtype=np.bool_)
-    there[line, problem] = True
-    whole: npt.NDArray[np.bool_] = np.logical_and.reduce(there, axis=0)
+    present = np.zeros(shape, dtype=np.bool_)
+    present[line, problem] = True
+    whole: npt.NDArray[np.bool_] = np.logical_and.reduce(present, axis=0)
     tables = []
     for values in (gap, np.where(np.isnan(steps), np.inf, steps)):
         table = np.full(shape, np.nan)

@@ -1,4 +1,4 @@
-"""What following a finder costs, against a dense grid of rates."""
+"""What following a finder costs, compared with a dense grid of rates."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def regret(found: pd.DataFrame, runs: pd.DataFrame, objectives: Objectives = Non
 
     Args:
         found: what `finders` returns.
-        runs: of a grid that holds the same problems and optimizers, with one schedule.
+        runs: of a grid with the same problems and optimizers, and one schedule.
         objectives: as in the manifest of the grid.
 
     Returns:
@@ -74,23 +74,23 @@ def regret_summary(table: pd.DataFrame, good: float = 0.05) -> pd.DataFrame:
         good: ε; a suggestion is good if its normalised excess is at most that.
 
     Returns:
-        A row per rule: `suggestions` (asked for), `none` (the share without one); of the others the medians of
+        A row per rule: `suggestions` (how many), `none` (the share of them that are missing); of the others the medians of
         `regret_normalised`, `excess_normalised` and `decades`, the 90th percentile `excess_normalised_90`, and `good`, the share
         that is.
     """
     rows = []
     for rule, each in table.groupby("rule", sort=False):
-        there = each[each["suggestion"].notna()]
+        given = each[each["suggestion"].notna()]
         rows.append(
             {
                 "rule": rule,
                 "suggestions": len(each),
-                "none": 1 - len(there) / len(each),
-                "regret_normalised": there["regret_normalised"].median(),
-                "excess_normalised": there["excess_normalised"].median(),
-                "excess_normalised_90": there["excess_normalised"].quantile(0.9),
-                "good": (there["excess_normalised"] <= good).mean(),
-                "decades": there["decades"].median(),
+                "none": 1 - len(given) / len(each),
+                "regret_normalised": given["regret_normalised"].median(),
+                "excess_normalised": given["excess_normalised"].median(),
+                "excess_normalised_90": given["excess_normalised"].quantile(0.9),
+                "good": (given["excess_normalised"] <= good).mean(),
+                "decades": given["decades"].median(),
             }
         )
     return pd.DataFrame(rows)

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from lrbench.analysis.groups import Floats, Ints, group, part_columns
+from lrbench.analysis.groups import Floats, Ints, columns_of, group
 from lrbench.analysis.objective import Objectives
 from lrbench.analysis.rates import best_rates
 
@@ -18,8 +18,8 @@ def targets(
 ) -> pd.Series:
     """The loss that each run has to reach: the given one, or what the median optimizer's best rate reaches.
 
-    Per problem: every optimizer × schedule (with their parameters) has a best rate, and there a median loss
-    over seeds; the target is the median of these. Those without any rate that trains have no part in it.
+    Per problem: every optimizer × schedule (with their parameters) has a best rate, and a median loss
+    over seeds at that rate; the target is the median of these. Lines without a stable rate do not count.
 
     Args:
         runs: runs with status, initial and final losses.
@@ -32,7 +32,7 @@ def targets(
     if objectives is None and "objective" in runs:
         objectives = runs["objective"]
     reached = best_rates(runs, objectives=objectives)
-    code, first = group(runs, part_columns(runs, "problem"))
+    code, first = group(runs, columns_of(runs, "problem"))
     of_row = code[reached["row"].to_numpy(dtype=np.int64)]
     target = median_line(of_row, reached["loss"].to_numpy(dtype=np.float64), len(first))
     for index, name in enumerate(runs["problem"].iloc[first]):
@@ -46,8 +46,8 @@ def median_line(problem: Ints, loss: Floats, problems: int) -> Floats:
 
     Args:
         problem: [line] the number of its problem.
-        loss: [line] what its best rate reaches, NaN where it has none.
-        problems: how many there are.
+        loss: [line] the loss at its best rate, NaN where it has none.
+        problems: the number of problems.
     """
     median = pd.Series(loss).groupby(problem).median()
     return np.array(median.reindex(range(problems)), dtype=np.float64)

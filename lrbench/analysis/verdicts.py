@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from lrbench.analysis.groups import PARTS, group, identity, part_columns
+from lrbench.analysis.groups import group, identity, line_columns
 from lrbench.analysis.objective import Objectives, best_final, losses, trained
 from lrbench.analysis.rates import best_rates
 from lrbench.analysis.thresholds import Thresholds
@@ -21,7 +21,7 @@ def judge(
     With ℓ* the best final loss over the grid of a problem (see `best_final`): `diverged` if the run did not train (see `trained`);
     `slow` if a race stopped it; else `good` if ℓ(T) ≤ ℓ* + ε(ℓ₀ − ℓ*); else `oscillating` if rise > ¼(ℓ₀ − ℓ*); else `slow` if late_pace ≥ ½;
     else `stuck`. oscillation = rise / (ℓ₀ − ℓ*), missing where the run diverged or started no higher than ℓ*
-    (there ℓ₀ − ℓ* counts as 0: only ℓ* itself is good, and any rise is an oscillation).
+    (ℓ₀ − ℓ* then counts as 0: only ℓ* itself is good, and any rise is an oscillation).
 
     Args:
         runs: identity columns and the columns of `measure`, a row per run.
@@ -79,10 +79,10 @@ def zones(
         A row per problem × optimizer × schedule (with their parameters) × learning_rate, with `zone`.
     """
     limits = thresholds or Thresholds()
-    columns = [*part_columns(runs, *PARTS), "learning_rate"]
+    columns = [*line_columns(runs), "learning_rate"]
     code, first = group(runs, columns)
     best = best_rates(runs, stable=limits.stable, objectives=objectives)
-    line, _ = group(runs, part_columns(runs, *PARTS))
+    line, _ = group(runs, line_columns(runs))
     rate = runs["learning_rate"].to_numpy(dtype=np.float64)
     with np.errstate(invalid="ignore"):
         above = rate > best["learning_rate"].to_numpy(dtype=np.float64)[line]

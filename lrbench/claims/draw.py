@@ -16,7 +16,7 @@ from lrbench.claims import basics, training
 from lrbench.claims.evidence import Evidence, Finding, Part
 from lrbench.claims.limits import LIMITS
 from lrbench.plots import base
-from lrbench.plots.curves import KINDS
+from lrbench.plots.curves import COLOUR_OF_RATE
 
 _SHOWN = "digits_mlp"
 _FOR, _AGAINST = "#00795a", "#b8432f"
@@ -73,7 +73,9 @@ def three_zones(found: Evidence) -> Figure:
     places = {"too small": max(best - 4, 0), "best": best, "too large": len(part.rate) - 1}
     for kind, at in places.items():
         middle = _middle(loss[line, at])
-        left.plot(step, middle, color=KINDS[kind], lw=1.9, label=f"{kind}: {rate_text(part.rate[at])}")
+        left.plot(
+            step, middle, color=COLOUR_OF_RATE[kind], lw=1.9, label=f"{kind}: {rate_text(part.rate[at])}"
+        )
     start = float(part.initial[line])
     left.set_ylim(0, 1.6 * start)
     base.name_panel(left, f"{part.names['problem'][line]}, Adam")

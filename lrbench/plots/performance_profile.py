@@ -1,4 +1,4 @@
-"""On how many problems an optimizer is fast, and how much slower than the fastest elsewhere."""
+"""On how many problems an optimizer is fast, and how much slower than the fastest on the others."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def performance_profile(results: StudyTables) -> Figure:
     ratio = ratios(every.steps)
     most = results.manifest.get("thresholds", {}).get("profile_ratio", Thresholds().profile_ratio)
     some = len(ratio) > 1 and bool(np.isfinite(ratio).any())
-    title = base.title_of(results, "share of problems within τ times the fastest's steps to the target")
+    title = base.title_of(results, "share of problems solved within τ times the steps of the fastest")
     names, colours = base.contenders(results)
     ranked = results.ranking.sort_values("profile_score", ascending=False, kind="stable")
     shown = ranked.index[:MAX_LINES]

@@ -2,7 +2,7 @@
 
 `page` fills the template. Its tables, the answer first, come from `page_tables`; what its pictures draw, few enough points to open at once, from `page_plots`; and
 what the words mean from `glossary`. Every text is escaped, and the page's policy lets the browser fetch nothing. It needs the tables of a study and nothing else, so that it
-works on frames made by hand.
+works on hand-written frames.
 """
 
 from lrbench.report.page import report

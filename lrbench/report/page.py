@@ -33,7 +33,7 @@ def report(results: StudyTables) -> str:
     """The whole study as one HTML page: the answer, interactive pictures, tables, and what was run.
 
     Everything is inside the page (its script too), so that it opens offline, and nothing is fetched. The
-    pictures are thinned to a fixed size; the CSV files that the page links to, beside it, hold every number.
+    plots are thinned to a fixed size; the CSV files beside the page, which it links to, have every number.
 
     Args:
         results: the tables of a results folder and its manifest.
@@ -63,7 +63,7 @@ def report(results: StudyTables) -> str:
         words=glossary(thresholds),
         manifest=_listed(results.manifest),
         files=_files(results),
-        # These four are the package's own text, or escaped for where they stand: markup, not data.
+        # These four are the package's own text, or escaped for their context: markup, not data.
         json=markupsafe.Markup(as_json(data)),
         style=markupsafe.Markup(room.joinpath("page.css").read_text("utf-8")),
         script=markupsafe.Markup(room.joinpath("page.js").read_text("utf-8")),
@@ -72,7 +72,7 @@ def report(results: StudyTables) -> str:
 
 
 def _plotly() -> str:
-    """The script of plotly.js, without importing plotly's Python side."""
+    """The script of plotly.js, without importing plotly in Python."""
     script = resources.files("plotly").joinpath("package_data", "plotly.min.js").read_text("utf-8")
     return script.replace("</script", r"<\/script")
 
@@ -113,7 +113,7 @@ def _files(results: StudyTables) -> list[tuple[str, str]]:
 
 
 def _listed(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """The manifest as lines; long lists (schedules, packs) only by their length."""
+    """The manifest as lines; of long lists (schedules, packs), only the length."""
     out = []
     for key, value in manifest.items():
         if isinstance(value, Mapping):

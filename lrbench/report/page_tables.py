@@ -7,15 +7,15 @@ from typing import Any
 import pandas as pd
 
 from lrbench.analysis.best import best
-from lrbench.analysis.groups import PARTS
-from lrbench.analysis.labels import label, pair_names
+from lrbench.analysis.groups import KINDS
+from lrbench.analysis.labels import label, labels, pair_names
 from lrbench.analysis.thresholds import Thresholds
 
 MAX_ROWS = 500
 # heading, column, how to write it, what it means
 SENSITIVITY = (
-    ("best rate", "best_learning_rate", "rate", "the stable rate with the least loss"),
-    ("loss there", "best_loss", "loss", "median over seeds"),
+    ("best rate", "best_learning_rate", "rate", "the stable rate with the lowest loss"),
+    ("loss", "best_loss", "loss", "median over seeds"),
     ("good from", "good_low", "rate", "the smallest rate of the unbroken good band"),
     ("good to", "good_high", "rate", "the largest rate of the unbroken good band"),
     ("tolerance", "tolerance_decades", "decades", "length of all good rates, in decades"),
@@ -70,13 +70,13 @@ def answers(sensitivity: pd.DataFrame, thresholds: Thresholds) -> list[dict[str,
 
 
 def sensitivity_rows(sensitivity: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return the lines of least loss."""
-    named = sensitivity.assign(**{part: label(sensitivity, part) for part in PARTS})
+    """Return the lines with the lowest loss."""
+    named = sensitivity.assign(**labels(sensitivity))
     return _records(named.sort_values("best_loss", kind="stable").head(MAX_ROWS))
 
 
 def comparison_rows(comparison: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return the first pairs, by what tells their lines apart."""
+    """Return the first pairs, each line with its label."""
     first, other = pair_names(comparison)
     named = comparison.assign(problem=label(comparison, "problem"), name=first, other=other)
     return _records(named.head(MAX_ROWS))
@@ -84,7 +84,7 @@ def comparison_rows(comparison: pd.DataFrame) -> list[dict[str, Any]]:
 
 def ranking_rows(ranking: pd.DataFrame) -> list[dict[str, Any]]:
     """Return the ranking; nothing if there is only one line to rank."""
-    named = ranking.assign(**{part: label(ranking, part) for part in PARTS[1:]})
+    named = ranking.assign(**labels(ranking, KINDS[1:]))
     named[["nemenyi_group", "wilcoxon_group"]] = named[["nemenyi_group", "wilcoxon_group"]].fillna("–")
     return _records(named.head(MAX_ROWS)) if len(named) > 1 else []
 

@@ -1,12 +1,12 @@
 """Tables: one file and one public function each, of the table's name; a room of the catalogue, as plots and optimizers are.
 
-A table's function says everything about it. The first sentence of its docstring says what a row is, `Columns:` names each column with its
-meaning and unit, and its parameters say what it is made from. What it may take:
+The function of a table documents all of it: the first sentence of its docstring says what a row is, `Columns:` explains each column, with its
+unit, and its parameters name what it is made from:
 
 - `runs`: the judged runs, whole lines at a time. Such a table is written block by block, so that it need not fit into memory.
 - the name of another table: that table, as a whole; `sensitivity`, for example.
 - `thresholds` and `objectives`: where the verdicts begin, and the loss that each problem is judged by.
-- what `lrbench.results.building` knows besides, for one table each: `measured`, `evaluations`, `line_runs`, `range_tests` and
+- what `lrbench.results.building` has besides, for one table each: `measured`, `evaluations`, `line_runs`, `range_tests` and
   `range_test_curves`; and what `lrbench.execution` hands over: `grid`, `landscapes`, `failed`.
 
 From these it returns a DataFrame (or, for curves, an Arrow table). The folder's builder makes and removes its files, `results.NAME` and SQL read it,

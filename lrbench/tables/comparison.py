@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from lrbench.analysis.groups import PARTS, Floats, Ints, group, members, part_columns
+from lrbench.analysis.groups import Floats, Ints, columns_of, group, line_columns, members
 from lrbench.analysis.labels import pair_names
 from lrbench.analysis.objective import Objectives
 from lrbench.analysis.paired_differences import NUMBERS, answer, differences, numbers_table
@@ -16,7 +16,7 @@ from lrbench.analysis.rates import cubes
 from lrbench.analysis.thresholds import Thresholds
 
 EACH_OTHER = 40
-"""So many of the best lines of a problem are compared with each other; all further ones with the best alone."""
+"""How many of the best lines of a problem are compared with each other; all others only with the best one."""
 
 
 class LineRuns(NamedTuple):
@@ -36,8 +36,8 @@ def comparison(
     """A row per pair of lines of a problem, each at its best rate: the difference of their losses, and whether it is real.
 
     difference = interquartile mean over seeds of ℓ_a − ℓ_b, where ℓ = min(ℓ(T), ℓ₀) at the best rate of a and of
-    b; below 0, a is better. Its interval is a bootstrap over seeds, the same for both, that chooses both rates anew
-    in every resample. Normalised: over (ℓ₀ − ℓ*) of the problem. a is the line of less loss.
+    b; below 0, a is better. Its interval is a bootstrap over seeds, the same for both, that chooses both rates again
+    in every resample. Normalised: over (ℓ₀ − ℓ*) of the problem. a is the line with the lower loss.
 
     Args:
         sensitivity: the sensitivity table.
@@ -51,7 +51,7 @@ def comparison(
         other_optimizer, other_schedule: of the other line, b; `other_optimizer_<parameter>` and so on are its parameters
         seeds: how many seeds both have
         learning_rate, other_learning_rate: the best rate of each on these seeds
-        loss, other_loss: the loss there, median over seeds
+        loss, other_loss: the loss at that rate, median over seeds
         difference: interquartile mean over seeds of the paired differences; below 0, the first line is better
         difference_low, difference_high: the bootstrap interval of the difference
         difference_normalised: the difference over (ℓ₀ − ℓ*)
@@ -61,11 +61,11 @@ def comparison(
     Source: Agarwal et al., arXiv:2108.13264 (interquartile mean); docs, "Comparison".
     """
     limits = thresholds or Thresholds()
-    columns = part_columns(sensitivity, *PARTS)
+    columns = line_columns(sensitivity)
     names = sensitivity[columns]
     loss = sensitivity["best_loss"].to_numpy(dtype=np.float64)
     found = []
-    for mine in members(group(sensitivity, part_columns(sensitivity, "problem"))[0]):
+    for mine in members(group(sensitivity, columns_of(sensitivity, "problem"))[0]):
         order = mine[np.argsort(loss[mine], kind="stable")]  # a line that never trains comes last
         first, other = _pairs(order)
         numbers = _numbers(line_runs, order, (first, other), columns, limits, objectives)
@@ -79,7 +79,7 @@ def comparison(
 def _pairs(order: Ints) -> tuple[Ints, Ints]:
     """Both lines of each pair of a problem, whose lines are in the order of their loss: the best ones first."""
     leading, further = order[:EACH_OTHER], order[EACH_OTHER:]
-    first, other = (leading[places] for places in np.triu_indices(len(leading), 1))
+    first, other = (leading[at] for at in np.triu_indices(len(leading), 1))
     return np.append(first, np.full_like(further, order[0])), np.append(other, further)
 
 
@@ -119,7 +119,7 @@ def _positions(some: Ints, each: Ints) -> Ints:
 
 
 def _rows(names: pd.DataFrame, first: Ints, other: Ints) -> pd.DataFrame:
-    """Who is compared: the identity columns of the first line, and those of the other but its problem."""
+    """The identity columns of both lines of each pair, and the problem once."""
     mine, others = (names.iloc[rows].reset_index(drop=True) for rows in (first, other))
-    others = others.drop(columns=part_columns(names, "problem"))
+    others = others.drop(columns=columns_of(names, "problem"))
     return pd.concat([mine, others.add_prefix("other_")], axis=1)

@@ -23,11 +23,11 @@ from lrbench.analysis.rank_tests import (
 from lrbench.analysis.thresholds import Thresholds
 
 TESTED = 60
-"""The most lines that are tested in pairs: 1,770 pairs; of more, none would stand out after Holm's adjustment."""
+"""The most lines that are tested in pairs, 1,770 pairs; of more, none would be significant after Holm's adjustment."""
 
 
 def ranking(sensitivity: pd.DataFrame, thresholds: Thresholds | None = None) -> pd.DataFrame:
-    """A row per optimizer and schedule: how it ranks over all problems, at its best rate on each; the least average rank first.
+    """A row per optimizer and schedule: how it ranks over all problems, at its best rate on each; the best average rank first.
 
     average_rank: mean over problems of the rank by best_gap, ties sharing theirs; Friedman's test, Nemenyi's critical
     difference and Wilcoxon's tests with Holm's adjustment are over problems, never over seeds. profile_score:
@@ -96,7 +96,7 @@ def _measured(every: AcrossProblems, limits: Thresholds) -> dict[str, Any]:
 
 
 def _groups(gap: Floats, rank: Floats, limits: Thresholds) -> dict[str, pd.Series]:
-    """The groups of lines, in the order of their ranks, that each test cannot tell apart; missing without a test."""
+    """The groups of lines, in the order of their ranks, that each test cannot tell apart; missing if there is no test."""
     lines, problems = gap.shape
     nothing = pd.Series(pd.NA, index=range(lines), dtype="str")
     out = {"nemenyi_group": nothing, "wilcoxon_group": nothing}

@@ -42,15 +42,15 @@ def runs(
         status: `ok`, `stopped`, `diverged` or `nonfinite`
         verdict: `good`, `slow`, `stuck`, `oscillating` or `diverged`
         diverged_step: the first step with a value that is not finite; missing if all are
-        initial_train_loss, final_train_loss, best_train_loss: at step 0, after the last step, and the least of all evaluations
+        initial_train_loss, final_train_loss, best_train_loss: at step 0, after the last step, and the lowest of all evaluations
         initial_valid_loss, final_valid_loss, best_valid_loss: likewise; missing where the problem has no validation data
-        best_step: the first evaluated step with the least objective
+        best_step: the first evaluated step with the lowest objective
         final_valid_accuracy, best_valid_accuracy: missing where the problem has none; each further metric of a problem has two such
             columns
         steps_to_target: the first evaluated step at which the target is met; missing means never
         oscillation: upward moves of the second half over (ℓ₀ − ℓ*)
         parameters: how many parameters the model has
-        pack_id: the part that holds the run
+        pack_id: the pack, and so the part, that the run is in
     """
     table = judge(measured, thresholds, objectives).drop(columns="least_loss", errors="ignore")
     for name in ("final_valid_accuracy", "best_valid_accuracy"):

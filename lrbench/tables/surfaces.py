@@ -13,7 +13,7 @@ from lrbench.study.grid import Grid
 def surfaces(grid: Grid, landscapes: Mapping[int, tuple[np.ndarray, np.ndarray, np.ndarray]]) -> pd.DataFrame:
     """A row per point of the landscape of each problem of two coordinates; there is no such table if a study has none.
 
-    It is the one table that is made before training, and not from the parts. It is written as Parquet alone.
+    It is the only table that is made before training, and not from the parts. It is written as Parquet only.
 
     Args:
         grid: whose problems they are.

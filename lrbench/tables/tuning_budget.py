@@ -1,11 +1,11 @@
-"""How cheaply an optimizer is tuned: the loss to expect after k random trials of its rates."""
+"""How cheap an optimizer is to tune: the loss to expect after k random trials of its rates."""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
 
-from lrbench.analysis.groups import PARTS, Floats, group, identity, part_columns
+from lrbench.analysis.groups import Floats, group, identity, line_columns
 from lrbench.analysis.objective import Objectives, best_final, losses
 from lrbench.analysis.rates import lines, median, stable_rates
 from lrbench.analysis.thresholds import Thresholds
@@ -29,7 +29,7 @@ def tuning_budget(
     Columns:
         problem, optimizer, schedule: their names; with their parameters and the named rates, they are a line
         trials: how many rates are drawn
-        expected_loss: the least loss to expect
+        expected_loss: the expected lowest loss among them
         expected_gap: (expected_loss − ℓ*) / (ℓ₀ − ℓ*); missing where ℓ₀ is not above ℓ*
 
     Example:
@@ -42,13 +42,13 @@ def tuning_budget(
     Source: Dodge et al., arXiv:1909.03004, with replacement there; order statistics of a finite population.
     """
     limits = thresholds or Thresholds()
-    columns = part_columns(runs, *PARTS)
+    columns = line_columns(runs)
     problem, star = best_final(runs, *losses(runs, objectives), limits.stable)
     _, first = group(runs, columns)
     found = []
     for some in lines(runs, objectives):
         loss = np.where(stable_rates(some.ok, limits.stable), median(some.loss), some.initial[:, None])
-        # A matrix product would round a line by how many others there are; this does not.
+        # The rounding of a matrix product would depend on the number of lines; this does not.
         expected = np.einsum("lr,tr->lt", np.sort(loss, axis=1), least_of(loss.shape[1]))
         best = star[problem[first[some.line]]]
         unit = np.where(some.initial > best, some.initial - best, np.nan)

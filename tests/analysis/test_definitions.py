@@ -464,7 +464,7 @@ def test_the_answer_says_how_far_from_the_best_of_the_problem_it_is() -> None:
     runs = runs_of([0.5, 0.4, 0.5, 0.0], optimizer=["weak", "weak", "weak", "strong"])
     table = analysis.best(sensitivity(analysis.judge(runs)))
     assert table["optimizer"].tolist() == ["strong", "weak"]
-    assert "even that stays 40 % short of the best of this problem" in table["answer"].iloc[1]
+    assert "even that is 40 % short of the best of this problem" in table["answer"].iloc[1]
 
 
 def test_a_named_rate_is_part_of_the_identity() -> None:

@@ -33,6 +33,7 @@ from lrbench.execution.rebuild import rebuild
 from lrbench.results.folder import Store
 from lrbench.study.grid import of_study
 from lrbench.study.spec import check
+from lrbench.tables.finders import finders
 from tests.helpers import frames
 
 RATES = np.logspace(-4, 1, 101)  # 20 to a decade

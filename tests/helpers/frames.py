@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from lrbench import analysis
-from lrbench.analysis.groups import PARTS, Ints, group, identity, members, part_columns
+from lrbench.analysis.groups import Ints, group, identity, line_columns, members
 from lrbench.analysis.objective import Objectives, best_final, losses, uses_validation
 from lrbench.analysis.rates import best_rates, medians
 from lrbench.tables.comparison import LineRuns
@@ -148,7 +148,7 @@ def comparison(
     limits = thresholds or analysis.Thresholds()
     runs = runs.reset_index(drop=True)
     judged_by = pd.Series(np.where(uses_validation(runs, objectives), "valid_loss", "train_loss"))
-    columns = part_columns(runs, *PARTS)
+    columns = line_columns(runs)
     code, first = group(runs, columns)
     initial, final = losses(runs, judged_by)
     problem, star = best_final(runs, initial, final, limits.stable)

@@ -190,7 +190,7 @@ def test_small_parts_are_taken_together_and_the_tables_are_the_same(
     together = built()
     assert together[0]["pack_id"].nunique() == len(together[0]) == len(whole)
     assert together[0]["steps_to_target"].notna().any()
-    monkeypatch.setattr(build, "BATCH_ROWS", 1)
+    monkeypatch.setattr("lrbench.results.building.batches.BATCH_ROWS", 1)
     monkeypatch.setattr(table_writer, "ROW_GROUP", 2)
     for one, other in zip(together, built(), strict=True):
         pd.testing.assert_frame_equal(one, other)

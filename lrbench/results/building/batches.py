@@ -1,4 +1,4 @@
-"""Parts, read a batch at a time: their curves go into the table of curves, what they say of each run into blocks."""
+"""Parts, read a batch at a time: their curves go into the table of curves, and what they show of each run into blocks."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from lrbench.study.grid import Grid
 from lrbench.tables.curves import Evaluations, curves, names_of, schema
 
 BATCH_ROWS = 500_000
-"""Parts are taken together up to so many rows of curves: reducing a small one alone costs ten times what reading it does."""
+"""Parts are joined up to so many rows of curves: reducing a small one alone costs ten times as much as reading it."""
 
 # Parquet would try a dictionary for every column; for losses, nearly all of them distinct, that takes most of the time.
 _REPEATED = ["run_id", "step", "learning_rate"]
@@ -33,7 +33,7 @@ _REPEATED = ["run_id", "step", "learning_rate"]
 
 @dataclass(frozen=True)
 class Batch:
-    """Some parts that are taken together: of one problem, and with the same curves.
+    """Parts that are read together: of one problem, and with the same curves.
 
     Args:
         holdings: of the parts.
@@ -88,7 +88,7 @@ def batches_of(grid: Grid, holdings: Sequence[Holding], objectives: Mapping[str,
 
 
 def read(store: Store, grid: Grid, batches: Sequence[Batch], path: Path) -> RunBlocks:
-    """Read every part once: write its curves, and put what they say of each run into blocks, which are in a file.
+    """Read every part once: write its curves, and put what they show of each run into blocks, which are in a file.
 
     Only one batch of parts is in memory at a time; the curves are written in the order of the batches.
     """

@@ -71,13 +71,13 @@ def write_failures(store: Store, failed: Sequence[Mapping[str, Any]]) -> None:
 
 @dataclass(frozen=True)
 class _Sources:
-    """What the tables of a grid are made from, by the names of their parameters; what is not there is None.
+    """What the tables of a grid are made from, by the names of their parameters; None if there is nothing of it.
 
     Args:
         store, grid, thresholds, objectives: as of `build`.
         holdings: what each part has of the grid.
         blocks: its runs.
-        whole: what all blocks say together.
+        whole: what depends on all blocks.
         reached: [run] the first evaluated step at the target, -1 for none.
     """
 
@@ -135,7 +135,7 @@ class _Sources:
 
 
 def _write_all(store: Store, sources: _Sources, check: Callable[[], None]) -> None:
-    """Write the tables, those first that others are made from; those made from runs go through the blocks together."""
+    """Write the tables, first those that others are made from; those made from runs share a pass through the blocks."""
     entries = {name: catalog.get("table", name) for name in catalog.names("table")}
     mine = {name: entry for name, entry in entries.items() if not _ELSEWHERE.intersection(entry.takes)}
     requires = {name: mine.keys() & set(entry.takes) - {"runs"} for name, entry in mine.items()}
@@ -160,7 +160,7 @@ def _write_all(store: Store, sources: _Sources, check: Callable[[], None]) -> No
 
 
 def _write(store: Store, name: str, given: Sequence[Any] | None) -> pd.DataFrame | None:
-    """Write and return a table; remove an older one where that from which it is made is not there any more."""
+    """Write and return a table; if there is no longer anything to make it from, remove it."""
     if given is None:
         store.remove_table(name)
         return None

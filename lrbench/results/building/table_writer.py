@@ -19,7 +19,7 @@ ROW_GROUP = 2**20
 
 
 class TableWriter(contextlib.ExitStack):
-    """The files of a table that is being written; its pieces have one schema, and there is at least one of them.
+    """The files of a table that is being written, in pieces of one schema, at least one.
 
     Args:
         parquet: the Parquet file.

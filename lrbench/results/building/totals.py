@@ -1,4 +1,4 @@
-"""What all blocks of runs say together of each problem: ℓ*, ℓ₀, and the target."""
+"""What depends on all blocks of runs: ℓ*, ℓ₀ and the target of each problem."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from lrbench.study.grid import Grid
 
 @dataclass(frozen=True)
 class Totals:
-    """What the runs of all blocks say together.
+    """What depends on the runs of all blocks.
 
     Args:
         lines: the lines that have runs, as `RunBlocks.line_of` numbers them, in order of appearance.
@@ -40,7 +40,7 @@ def totals(
     objectives: Mapping[str, str],
     target: float | None,
 ) -> Totals:
-    """Go through the blocks once; a target that is given counts for every problem."""
+    """Go through the blocks once; a given target applies to every problem."""
     problems = len(grid.problems)
     least = np.full(problems, np.nan)
     starts: list[list[np.ndarray]] = [[np.empty((2, 0))] for _ in range(problems)]
@@ -68,7 +68,7 @@ def totals(
 def _median(values: Float[np.ndarray, " value"], counts: Float[np.ndarray, " value"]) -> float:
     """The median of what is finite of values that occur so many times; NaN where nothing is.
 
-    All runs of a seed start alike, so that there are few values.
+    All runs of a seed start at the same loss, so that there are few values.
     """
     finite = np.isfinite(values)
     order = np.argsort(values[finite])
