@@ -24,8 +24,8 @@ import numpy as np
 from benchmarks.pictures import save
 from benchmarks.table import FOLDER, ROOT, Row, clean_environment, compare, is_quick, publish, show
 from lrbench.analysis import Thresholds
-from lrbench.results.folder import Store
-from lrbench.results.part import Part
+from lrbench.results.folder import ResultsFolder
+from lrbench.results.part_file import Part
 from lrbench.results.tables import build
 from lrbench.study import spec
 from lrbench.study.grid import Grid, of_study
@@ -91,7 +91,7 @@ def _tables(grid: Grid, curves: Curves) -> tuple[int, float, float]:
     """Return how many runs a grid has, and what writing a part and making all tables takes, in seconds."""
     runs = len(curves.runs)
     with tempfile.TemporaryDirectory() as place:
-        store = Store(place)
+        store = ResultsFolder(place)
         packs = [pack for pack in grid.packs([runs]) if len(pack.runs) == runs]
         began = time.perf_counter()
         for each in packs:

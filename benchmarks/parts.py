@@ -22,9 +22,9 @@ import numpy as np
 
 from benchmarks.table import Row, compare, is_quick, publish, show
 from lrbench.analysis import Thresholds
-from lrbench.execution import manifest
-from lrbench.results.folder import Store
-from lrbench.results.part import Part
+from lrbench.execution import manifest_contents
+from lrbench.results.folder import ResultsFolder
+from lrbench.results.part_file import Part
 from lrbench.results.tables import build
 from lrbench.study import spec
 from lrbench.study.grid import Grid, of_study
@@ -79,7 +79,7 @@ def grid(size: Size) -> Grid:
     return of_study(spec.check(asked, "parts", trust=False))
 
 
-def write(store: Store, whole: Grid, size: Size) -> float:
+def write(store: ResultsFolder, whole: Grid, size: Size) -> float:
     """Write every part of a grid, of curves that fall and one run of ten that diverged; return the seconds of all."""
     random = np.random.default_rng(0)
     falling = np.array([0.5, 0.25])
@@ -116,17 +116,17 @@ def measure(size: Size) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as place:
         flush = os.fsync
         try:
-            found = {"write": write(Store(place), whole, size)}
+            found = {"write": write(ResultsFolder(place), whole, size)}
         finally:
             os.fsync = flush
         # A command has a store of its own, which reads the index once.
-        again = Store(place)
+        again = ResultsFolder(place)
         steps: dict[str, Callable[[], Any]] = {
             "list": again.part_files,
-            "held, first": lambda: Store(place).held(whole.run_ids, stopped=False),
+            "held, first": lambda: ResultsFolder(place).held(whole.run_ids, stopped=False),
             "held, again": partial(again.held, whole.run_ids, stopped=False),
             "tables": lambda: build.build(again, whole, Thresholds(), {"quadratic": "train_loss"}),
-            "account": lambda: manifest.account(again, whole),
+            "account": lambda: manifest_contents.account(again, whole),
         }
         for name, do in steps.items():
             began = time.perf_counter()

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from lrbench.engine.checkpoint import Snapshot
-from lrbench.results import inside
+from lrbench.results import safe_files
 from lrbench.results.folder import CHECKPOINTS
 
 _NAME = re.compile("[0-9]{1,12}-[0-9]{1,12}")
@@ -34,9 +34,9 @@ class Folder:
     def load(self, start: int, key: Mapping[str, Any]) -> Snapshot | None:
         """Return the last sound checkpoint of a key; others are told of, and removed."""
         for name in sorted(self._of(start), key=_evaluations, reverse=True):
-            path = inside.path(self._folder, f"{self._place}/{name}")
+            path = safe_files.path(self._folder, f"{self._place}/{name}")
             try:
-                inside.refuse_links(self._folder, f"{self._place}/{name}")
+                safe_files.refuse_links(self._folder, f"{self._place}/{name}")
                 found, snapshot = _read(path)
                 if found == dict(key):
                     return snapshot
@@ -44,7 +44,7 @@ class Folder:
             except Exception as error:  # damaged bytes can mislead any decoder
                 why = f"is damaged ({' '.join(str(error).split())[:200]})"
             self._say(f"{path}: {why}; its runs begin anew")
-            inside.remove_tree(self._folder, f"{self._place}/{name}")
+            safe_files.remove_tree(self._folder, f"{self._place}/{name}")
         return None
 
     def save(self, start: int, key: Mapping[str, Any], snapshot: Snapshot) -> None:
@@ -52,25 +52,27 @@ class Folder:
         name = f"{start}-{len(snapshot.rows)}"
         path = self._folder / self._place / name
         try:
-            inside.path(self._folder, f"{self._place}/{name}")
+            safe_files.path(self._folder, f"{self._place}/{name}")
             _write(path, dict(key), snapshot)
         except Exception as error:  # such as a full disk
             self._say(f"{path}: no checkpoint was written: {' '.join(str(error).split())[:200]}")
             return
-        for other in inside.names(self._folder, self._place):  # those that were begun and not finished, too
+        for other in safe_files.names(
+            self._folder, self._place
+        ):  # those that were begun and not finished, too
             if other.startswith(f"{start}-") and other != name:
-                inside.remove_tree(self._folder, f"{self._place}/{other}")
+                safe_files.remove_tree(self._folder, f"{self._place}/{other}")
 
     def forget(self) -> None:
         """Remove what is kept."""
-        inside.remove_tree(self._folder, self._place)
+        safe_files.remove_tree(self._folder, self._place)
         with contextlib.suppress(OSError):  # that of another pack is there
             (self._folder / CHECKPOINTS).rmdir()
 
     def _of(self, start: int) -> list[str]:
         return [
             name
-            for name in inside.names(self._folder, self._place)
+            for name in safe_files.names(self._folder, self._place)
             if _NAME.fullmatch(name) and name.startswith(f"{start}-")
         ]
 

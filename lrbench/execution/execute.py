@@ -13,17 +13,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lrbench.errors import StoreError
-from lrbench.execution import manifest as manifests
-from lrbench.execution import reuse, several
+from lrbench.execution import manifest_contents, reuse, several
 from lrbench.execution.listener import Listener
 from lrbench.execution.rebuild import rebuild
 from lrbench.execution.work import Trainer, Work
 from lrbench.launchers import Outcome, this_process
-from lrbench.results import inside, lock
-from lrbench.results.folder import Store
-from lrbench.results.object_store import Objects
+from lrbench.results import lock, safe_files
+from lrbench.results.checksums import SURFACES
+from lrbench.results.folder import ResultsFolder
+from lrbench.results.remote_parts import RemoteParts
 from lrbench.results.results import Results
-from lrbench.results.sums import SURFACES
 from lrbench.study import catalog, grid, parts
 from lrbench.study.grid import Grid, Pack
 from lrbench.study.parts import Parts
@@ -96,16 +95,16 @@ def execute(
     """
     listener = listener or Listener()
     wanted = asked if isinstance(asked, Study | Parts) else parts.read(asked, overrides, trust=trust)
-    store = Store(out if out is not None else Path("results") / wanted.name)
+    store = ResultsFolder(out if out is not None else Path("results") / wanted.name)
     how = _How(launcher, devices, report, profile)
     catalog.get("launcher", launcher)
     if isinstance(wanted, Parts):
         reuse.prepare(store, fresh, listener)
-        with lock.holding(store.folder):
+        with lock.locked(store.folder):
             return _execute_parts(wanted, store, how, listener)
     whole = grid.of_study(wanted)
     reuse.prepare(store, fresh, listener)
-    with lock.holding(store.folder):
+    with lock.locked(store.folder):
         trained = 0
         for _ in range(_TRIES):
             done = _execute(wanted, whole, store, how, listener)
@@ -127,7 +126,7 @@ class _How:
     profile: bool
 
 
-def _execute(wanted: Study, whole: Grid, store: Store, how: _How, listener: Listener) -> Finished:
+def _execute(wanted: Study, whole: Grid, store: ResultsFolder, how: _How, listener: Listener) -> Finished:
     """Train what a folder does not hold yet, and write all that is made from its parts."""
     manifest = reuse.check(store, whole)
     for line in store.mend():
@@ -136,7 +135,7 @@ def _execute(wanted: Study, whole: Grid, store: Store, how: _How, listener: List
     began = time.perf_counter()
     seconds: dict[str, float] = {}
     # What the manifest says of problems and schedules belongs to its grid: another grid is described anew.
-    if not held.all() or not manifests.describes(manifest, whole) or store.tables.lacks(SURFACES):
+    if not held.all() or not manifest_contents.describes(manifest, whole) or store.tables.lacks(SURFACES):
         engine = _describe(wanted, whole, store, manifest, how.devices, listener.say)
         seconds["starting"] = time.perf_counter() - began
     outcomes: list[Outcome] = []
@@ -182,7 +181,7 @@ def _execute(wanted: Study, whole: Grid, store: Store, how: _How, listener: List
 def _describe(
     wanted: Study,
     whole: Grid,
-    store: Store,
+    store: ResultsFolder,
     manifest: dict[str, Any],
     devices: int | None,
     say: Callable[[str], None],
@@ -192,7 +191,7 @@ def _describe(
     from lrbench.results.tables import build
 
     engine = Engine(wanted, whole, devices, say)
-    manifest |= manifests.describe(engine, whole, manifest)
+    manifest |= manifest_contents.describe(engine, whole, manifest)
     store.write_manifest(manifest)
     if surfaces := engine.surfaces():
         store.forget_sums(manifest, SURFACES)
@@ -201,7 +200,7 @@ def _describe(
     return engine
 
 
-def _execute_parts(wanted: Parts, store: Store, how: _How, listener: Listener) -> Finished:
+def _execute_parts(wanted: Parts, store: ResultsFolder, how: _How, listener: Listener) -> Finished:
     """Train every part of a study into a folder of its own, and write what they say together."""
     store.mend()
     several.check_folder(store, wanted)
@@ -211,7 +210,7 @@ def _execute_parts(wanted: Parts, store: Store, how: _How, listener: Listener) -
     for number, (name, part) in enumerate(wanted.studies.items(), 1):
         listener.say(f"part {name} ({number} of {len(wanted.studies)})")
         done.append(
-            execute(part, inside.path(store.folder, name), listener=listener, **dataclasses.asdict(how))
+            execute(part, safe_files.path(store.folder, name), listener=listener, **dataclasses.asdict(how))
         )
     results = several.rebuild(store, report=how.report, check=listener.check)
     failures = tuple(failed for part in done for failed in part.failures)
@@ -221,7 +220,7 @@ def _execute_parts(wanted: Parts, store: Store, how: _How, listener: Listener) -
 
 def _train(
     engine: Engine,
-    store: Store,
+    store: ResultsFolder,
     launcher: str,
     lanes_per_pack: Sequence[int],
     left: np.ndarray,
@@ -245,7 +244,7 @@ def _train(
         for outcome in launched:
             if outcome.part or outcome.url:
                 pack_id = outcome.pack.pack_id
-                store.take_part(pack_id, outcome.part or Objects(outcome.url).read(pack_id))
+                store.take_part(pack_id, outcome.part or RemoteParts(outcome.url).read(pack_id))
             # What is trained in this process has told of itself, segment by segment.
             if outcome.process != this_process() and not outcome.error:
                 listener.advance(len(outcome.pack.runs), steps)
@@ -258,7 +257,7 @@ def _train(
     return outcomes
 
 
-def _write_study(store: Store, wanted: Study | Parts) -> None:
+def _write_study(store: ResultsFolder, wanted: Study | Parts) -> None:
     import tomli_w
 
     store.write_text("study.toml", tomli_w.dumps(wanted.table(store.folder)))

@@ -7,20 +7,19 @@ from collections.abc import Iterable
 from typing import Any
 
 from lrbench.errors import StoreError
-from lrbench.execution import manifest as manifests
-from lrbench.execution import several
+from lrbench.execution import manifest_contents, several
 from lrbench.execution.listener import Listener
 from lrbench.launchers import Outcome
-from lrbench.results import inside, lock
-from lrbench.results.folder import Store
-from lrbench.results.part import DamagedPart
+from lrbench.results import lock, safe_files
+from lrbench.results.checksums import SURFACES
+from lrbench.results.folder import ResultsFolder
+from lrbench.results.part_file import DamagedPart
 from lrbench.results.results import MOST_ROWS, MOST_RUNS, Results, remove_pictures, too_many, write_pictures
-from lrbench.results.sums import SURFACES
 from lrbench.study.grid import Grid
 
 
 def rebuild(
-    store: Store,
+    store: ResultsFolder,
     manifest: dict[str, Any] | None = None,
     *,
     whole: Grid | None = None,
@@ -45,7 +44,7 @@ def rebuild(
     """
     manifest, listener = dict(manifest or store.manifest), listener or Listener()
     if "parts" in manifest:
-        with lock.holding(store.folder):
+        with lock.locked(store.folder):
             for part in several.stores(store).values():
                 rebuild(part, report=report, listener=listener)
             return several.rebuild(store, report=report, check=listener.check)
@@ -56,13 +55,13 @@ def rebuild(
         )
     whole = Grid.from_dict(manifest["grid"]) if whole is None else whole
     seconds = {} if seconds is None else seconds
-    with lock.holding(store.folder):
+    with lock.locked(store.folder):
         for line in store.mend():
             listener.say(line)
         for name, changed in store.tables.changed().items():
             listener.say(str(changed))
             if name == SURFACES:
-                inside.remove(store.folder, name)
+                safe_files.remove(store.folder, name)
         while True:
             try:
                 return _rebuild(store, whole, manifest, report, seconds, failures, listener)
@@ -71,7 +70,7 @@ def rebuild(
 
 
 def _rebuild(
-    store: Store,
+    store: ResultsFolder,
     whole: Grid,
     manifest: dict[str, Any],
     report: bool,
@@ -84,16 +83,18 @@ def _rebuild(
     from lrbench.results.tables import build
 
     thresholds = Thresholds()
-    objectives = manifests.objectives(manifest)
+    objectives = manifest_contents.objectives(manifest)
     manifest |= {"thresholds": thresholds.asdict(), "objectives": objectives}
     store.forget_sums(manifest)
     began = time.perf_counter()
     build.build(store, whole, thresholds, objectives, manifest.get("target"), listener.check)
     seconds["tables"] = time.perf_counter() - began
     if failures is not None:
-        manifest["failures"] = [manifests.failure(whole, failed.pack, failed.error) for failed in failures]
+        manifest["failures"] = [
+            manifest_contents.failure(whole, failed.pack, failed.error) for failed in failures
+        ]
     build.write_failures(store, manifest.get("failures", ()))
-    manifest |= manifests.account(store, whole)
+    manifest |= manifest_contents.account(store, whole)
     store.write_manifest(manifest)
     results = Results(store.folder)
     if report and not too_many(results):
@@ -109,6 +110,6 @@ def _rebuild(
     manifest["seconds"] = manifest.get("seconds", {}) | {
         key: round(value, 3) for key, value in seconds.items()
     }
-    manifest["finished"] = manifests.now()
+    manifest["finished"] = manifest_contents.now()
     store.write_manifest(manifest)
     return Results(store.folder)

@@ -6,14 +6,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from lrbench.errors import StoreError
-from lrbench.execution import manifest as manifests
-from lrbench.results import inside
-from lrbench.results.folder import Store
+from lrbench.execution import manifest_contents
+from lrbench.results import safe_files
+from lrbench.results.folder import ResultsFolder
 from lrbench.results.results import Results
 from lrbench.study.parts import Parts
 
 
-def check_folder(store: Store, wanted: Parts) -> None:
+def check_folder(store: ResultsFolder, wanted: Parts) -> None:
     """Refuse a folder of another study, or of a study of one grid."""
     found = store.manifest
     if found and (found.get("study") != wanted.name or "parts" not in found):
@@ -23,19 +23,19 @@ def check_folder(store: Store, wanted: Parts) -> None:
         )
 
 
-def describe(store: Store, wanted: Parts) -> None:
+def describe(store: ResultsFolder, wanted: Parts) -> None:
     """Write what the folder is going to hold, before anything is trained."""
     manifest = {"study": wanted.name, "page": wanted.page, "parts": list(wanted.studies)}
-    store.write_manifest({"started": manifests.now(), **store.manifest, **manifest})
+    store.write_manifest({"started": manifest_contents.now(), **store.manifest, **manifest})
 
 
-def stores(store: Store) -> dict[str, Store]:
+def stores(store: ResultsFolder) -> dict[str, ResultsFolder]:
     """Return the results folders of the parts that were begun."""
-    found = {name: Store(inside.path(store.folder, name)) for name in store.manifest["parts"]}
+    found = {name: ResultsFolder(safe_files.path(store.folder, name)) for name in store.manifest["parts"]}
     return {name: part for name, part in found.items() if "grid" in part.manifest}
 
 
-def rebuild(store: Store, *, report: bool, check: Callable[[], None]) -> Results:
+def rebuild(store: ResultsFolder, *, report: bool, check: Callable[[], None]) -> Results:
     """Judge what the parts hold: `claims.csv`, and the pictures and the page where they are wanted.
 
     Args:
@@ -60,7 +60,7 @@ def rebuild(store: Store, *, report: bool, check: Callable[[], None]) -> Results
     return Results(store.folder)
 
 
-def _account(parts: Mapping[str, Store]) -> dict[str, Any]:
+def _account(parts: Mapping[str, ResultsFolder]) -> dict[str, Any]:
     """Return what the manifests of the parts say together."""
     each = [part.manifest for part in parts.values()]
     seconds: dict[str, float] = {}
@@ -74,5 +74,5 @@ def _account(parts: Mapping[str, Store]) -> dict[str, Any]:
         },
         "failures": [failure for found in each for failure in found.get("failures", [])],
         "seconds": seconds,
-        "finished": manifests.now(),
+        "finished": manifest_contents.now(),
     }

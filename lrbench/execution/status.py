@@ -12,8 +12,8 @@ from lrbench.errors import StoreError
 from lrbench.execution import several
 from lrbench.execution.plan import duration
 from lrbench.launchers import slurm
-from lrbench.results import inside
-from lrbench.results.folder import Store
+from lrbench.results import safe_files
+from lrbench.results.folder import ResultsFolder
 from lrbench.study.grid import Grid
 
 LATELY = 3600.0
@@ -28,7 +28,7 @@ def status(folder: Path) -> str:
     Raises:
         StoreError: if it is no results folder.
     """
-    store = Store(folder)
+    store = ResultsFolder(folder)
     manifest = store.manifest
     if "parts" in manifest:
         begun = several.stores(store)
@@ -79,5 +79,5 @@ def _jobs(folder: Path) -> list[str]:
         ]
     states = Counter(found.get(job, "ENDED").lower() for job in jobs)
     told = ", ".join(f"{count:,} {state}" for state, count in sorted(states.items()))
-    failed = sum(inside.there(folder, f"{slurm.FOLDER}/{job}.errors.json") for job in jobs)
+    failed = sum(safe_files.there(folder, f"{slurm.FOLDER}/{job}.errors.json") for job in jobs)
     return [f"Slurm jobs: {told}" + (f"; packs failed in {failed:,}" if failed else "")]

@@ -18,9 +18,9 @@ from lrbench.errors import LaunchError
 from lrbench.execution import costs
 from lrbench.execution.listener import Listener
 from lrbench.launchers import Outcome
-from lrbench.results.folder import Store
-from lrbench.results.object_store import Objects
-from lrbench.results.part import Part, part_bytes
+from lrbench.results.folder import ResultsFolder
+from lrbench.results.part_file import Part, part_bytes
+from lrbench.results.remote_parts import RemoteParts
 from lrbench.study import grid, run_id
 from lrbench.study.grid import Pack
 from lrbench.study.spec import Study
@@ -69,7 +69,7 @@ class Work:
                 return Outcome(pack, part.seconds, part=part_bytes(part))
             began = time.perf_counter()
             if self._url:
-                Objects(self._url).write(pack.pack_id, part_bytes(part))
+                RemoteParts(self._url).write(pack.pack_id, part_bytes(part))
             else:
                 trainer.store.write_part(part)
             if keeper:
@@ -81,7 +81,7 @@ class Work:
     def _held(self, trainer: Trainer, pack: Pack, run_ids: np.ndarray) -> bool:
         """Return whether a pack is done already, as far as can be seen from here."""
         if self._url:
-            return Objects(self._url).holds(pack.pack_id, run_ids)
+            return RemoteParts(self._url).holds(pack.pack_id, run_ids)
         return self.parts == "shared" and trainer.store.holds(pack.pack_id, run_ids)
 
     @property
@@ -101,7 +101,7 @@ class Work:
             LaunchError, StoreError: if it is none.
         """
         if "://" in parts:
-            Objects(parts)
+            RemoteParts(parts)
         elif parts not in {"shared", "returned"}:
             raise LaunchError(
                 f"parts = {parts!r}: must be returned, shared or a URL, such as s3://bucket/folder"
@@ -110,7 +110,7 @@ class Work:
 
     def look(self, pack: Pack) -> Outcome | None:
         """Return the outcome of a pack whose part lies in the results folder, whoever made it; `None` if there is none."""
-        there = Store(self.folder).has_part(pack.pack_id)
+        there = ResultsFolder(self.folder).has_part(pack.pack_id)
         return Outcome(pack, {}, process="another") if there else None
 
     def costs(self, packs: Sequence[Pack]) -> list[float]:
@@ -143,7 +143,7 @@ class Trainer:
     """What a process works with: its engine, the results folder, and who is told of the progress."""
 
     engine: Engine
-    store: Store
+    store: ResultsFolder
     lanes_per_pack: Sequence[int]
     listener: Listener | None = None
 
@@ -216,5 +216,5 @@ def _trainer(work: Work) -> Trainer:
 
         _kept.clear()  # an engine before gives its memory back
         engine = Engine(work.study, grid.of_study(work.study), work.devices, _log)
-        _kept[work.token] = Trainer(engine, Store(work.folder), work.lanes_per_pack)
+        _kept[work.token] = Trainer(engine, ResultsFolder(work.folder), work.lanes_per_pack)
     return _kept[work.token]

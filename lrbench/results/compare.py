@@ -18,7 +18,7 @@ from lrbench.analysis.objective import best_final, losses
 from lrbench.analysis.paired import differences
 from lrbench.analysis.rates import cubes
 from lrbench.errors import StoreError
-from lrbench.results.tabulate import aligned
+from lrbench.results.text_table import aligned
 from lrbench.study.grid import Grid, Variant
 
 CLOSE = 1e-3

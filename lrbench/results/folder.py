@@ -24,11 +24,10 @@ import pyarrow as pa
 from jaxtyping import Bool, Int
 
 from lrbench.errors import StoreError, path_of
-from lrbench.results import inside, lock, part_index, record, sums
-from lrbench.results import part as part_file
-from lrbench.results.part import DamagedPart, Foreign, Part
-from lrbench.results.part_index import NEW, PACK_ID, Glance, Stamps
-from lrbench.results.places import Places
+from lrbench.results import checksums, inventory, lock, manifest_schema, part_file, safe_files
+from lrbench.results.inventory import NEW, PACK_ID, Glance, Stamps
+from lrbench.results.part_file import DamagedPart, Foreign, Part
+from lrbench.results.run_lookup import RunLookup
 from lrbench.results.tables.sheet import Sheet
 
 if TYPE_CHECKING:
@@ -74,7 +73,7 @@ class Holding:
         return self.folder / self.name
 
 
-class Store:
+class ResultsFolder:
     """A results folder on a local disk."""
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
@@ -84,7 +83,7 @@ class Store:
         self._glances: dict[Path, list[Glance]] | None = {}
         self._damaged: list[DamagedPart] = []
         self._matched: tuple[np.ndarray, bool, list[Holding]] | None = None
-        self._sums: dict[str, sums.Sum | None] = {}
+        self._sums: dict[str, checksums.Checksum | None] = {}
         """Of the tables that were written or removed since the manifest was read."""
 
     @property
@@ -96,17 +95,19 @@ class Store:
         """
         path = self.folder / MANIFEST
         try:
-            text = inside.read(self.folder, MANIFEST, record.LARGEST)
+            text = safe_files.read(self.folder, MANIFEST, manifest_schema.LARGEST)
         except (FileNotFoundError, NotADirectoryError):
             return {}
         except OSError as error:
             raise StoreError(f"{path}: cannot be read: {error.strerror or error}") from error
-        return record.read(text, path)
+        return manifest_schema.read(text, path)
 
     def write_manifest(self, manifest: Mapping[str, Any]) -> None:
         """Write the manifest, whole or not at all, with the sums of the tables that were written before."""
         tables = {name: found for name, found in self._all_sums(manifest).items() if found is not None}
-        text = json.dumps({"schema_version": record.SCHEMA_VERSION, **manifest, "tables": tables}, indent=1)
+        text = json.dumps(
+            {"schema_version": manifest_schema.SCHEMA_VERSION, **manifest, "tables": tables}, indent=1
+        )
         self.write_text(MANIFEST, text + "\n")
 
     def forget_sums(self, manifest: dict[str, Any], *names: str) -> None:
@@ -119,18 +120,18 @@ class Store:
             names: of the tables' files; left out, all that are made from the parts.
         """
         known = self._all_sums(manifest)
-        gone = set(names) or known.keys() - {sums.SURFACES}
+        gone = set(names) or known.keys() - {checksums.SURFACES}
         self._sums = {}
         manifest["tables"] = {name: found for name, found in known.items() if found and name not in gone}
         self.write_manifest(manifest)
 
-    def _all_sums(self, manifest: Mapping[str, Any]) -> dict[str, sums.Sum | None]:
+    def _all_sums(self, manifest: Mapping[str, Any]) -> dict[str, checksums.Checksum | None]:
         return {**manifest.get("tables", {}), **self._sums}
 
     @property
-    def tables(self) -> sums.Tables:
+    def tables(self) -> checksums.CheckedTables:
         """The tables, each to be checked before it is read."""
-        return sums.Tables(self.folder, lambda: self.manifest.get("tables", {}))
+        return checksums.CheckedTables(self.folder, lambda: self.manifest.get("tables", {}))
 
     def set_aside(self) -> Path | None:
         """Move a results folder to a name beside it, and return that; `None` if there was nothing to move."""
@@ -146,53 +147,55 @@ class Store:
     def write_part(self, part: Part) -> Path:
         """Write a part, whole or not at all."""
         table = part_file.part_table(part)
-        return self.write(part_index.place(part.pack_id), lambda path: part_file.write_part(table, path))
+        return self.write(inventory.place(part.pack_id), lambda path: part_file.write_part(table, path))
 
     def take_part(self, pack_id: str, data: bytes) -> Path:
         """Write a part that another machine made, as `part_bytes` gave it."""
-        return self.write(part_index.place(pack_id), lambda path: path.write_bytes(data))
+        return self.write(inventory.place(pack_id), lambda path: path.write_bytes(data))
 
     def holds(self, pack_id: str, run_ids: np.ndarray) -> bool:
         """Return whether the part of a pack is there, and has just these runs in it."""
         try:
-            file = inside.opened(self.folder, part_index.place(pack_id))
+            file = safe_files.opened(self.folder, inventory.place(pack_id))
         except FileNotFoundError:
             return False
         with file:
-            return part_file.holds(file, self.folder / part_index.place(pack_id), run_ids)
+            return part_file.holds(file, self.folder / inventory.place(pack_id), run_ids)
 
     def has_part(self, pack_id: str) -> bool:
         """Return whether there is a part of a pack, whatever it holds."""
-        return inside.there(self.folder, part_index.place(pack_id))
+        return safe_files.there(self.folder, inventory.place(pack_id))
 
     def part_files(self) -> list[Path]:
         """Return the paths of all parts, sorted by name; a name with a dot before it is not finished."""
-        return part_index.files(self.folder)
+        return inventory.files(self.folder)
 
     def mend(self) -> list[str]:
         """Remove what killed writers left, set damaged parts aside, and return a line for each; for its holder alone.
 
         What jobs on other machines are writing stays.
         """
-        folders = [f"parts/{name}" for name in inside.names(self.folder, "parts") if not name.startswith(".")]
+        folders = [
+            f"parts/{name}" for name in safe_files.names(self.folder, "parts") if not name.startswith(".")
+        ]
         for place in ("", "plots", "jobs", "parts", *folders):
-            for name in inside.names(self.folder, place):
+            for name in safe_files.names(self.folder, place):
                 path = self.folder / place / name
                 if name.startswith(NEW) and lock.abandoned(path):
                     with _telling(path):
                         path.unlink(missing_ok=True)
         self._look()
         said = [self.set_part_aside(damaged) for damaged in self._damaged]
-        for name in inside.names(self.folder, CHECKPOINTS):
+        for name in safe_files.names(self.folder, CHECKPOINTS):
             if PACK_ID.fullmatch(name) and self.has_part(name):
-                inside.remove_tree(self.folder, f"{CHECKPOINTS}/{name}")
+                safe_files.remove_tree(self.folder, f"{CHECKPOINTS}/{name}")
         with contextlib.suppress(OSError):  # there is none, or one of a pack half done
             (self.folder / CHECKPOINTS).rmdir()
         return said
 
     def _look(self, *, anew: bool = False) -> None:
         """Find out what every part says without its curves, if any has changed since or if it is asked for anew."""
-        stamps = part_index.stamps(self.folder)
+        stamps = inventory.stamps(self.folder)
         if stamps == self._stamps and not anew:
             return
         self._stamps, self._glances, self._matched = {}, None, None  # what was known makes room first
@@ -211,7 +214,7 @@ class Store:
                     raise
                 return None  # another process moved it meanwhile
 
-        self._glances = part_index.glances(stamps, look)
+        self._glances = inventory.glances(stamps, look)
         self._stamps, self._damaged = stamps, damaged
 
     def set_part_aside(self, damaged: DamagedPart) -> str:
@@ -260,7 +263,7 @@ class Store:
         """
         names = holding.curves if curves is None else curves
         rows, path = holding.rows, holding.path
-        with part_file.reading(path), inside.opened(holding.folder, holding.name) as file:
+        with part_file.reading(path), safe_files.opened(holding.folder, holding.name) as file:
             step, run_ids, columns = part_file.read_columns(file, path, names)
             return Part(
                 holding.pack_id,
@@ -318,12 +321,12 @@ class Store:
 
     def _name_table(self, temporary: Path, name: str) -> None:
         with temporary.open("rb") as file:
-            self._sums[name] = sums.of(file)
+            self._sums[name] = checksums.of(file)
         self._name(temporary, name)
 
     def _remove(self, name: str) -> None:
         with _telling(self.folder / name):
-            inside.remove(self.folder, name)
+            safe_files.remove(self.folder, name)
         self._sums[name] = None
 
     def write_text(self, name: str, text: str) -> Path:
@@ -348,7 +351,7 @@ class Store:
     @contextlib.contextmanager
     def scratch(self, name: str) -> Iterator[Path]:
         """Give a temporary file beside one of that name; at the end it is gone."""
-        path = inside.path(self.folder, name)
+        path = safe_files.path(self.folder, name)
         with _telling(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             handle, made = tempfile.mkstemp(dir=path.parent, prefix=NEW, suffix=path.suffix)
@@ -362,7 +365,7 @@ class Store:
 
     def _name(self, temporary: Path, name: str) -> None:
         """Flush a temporary file to disk, and give it its name."""
-        path = inside.path(self.folder, name)
+        path = safe_files.path(self.folder, name)
         with _telling(path):
             temporary.chmod(0o644)
             _flush(temporary)
@@ -372,13 +375,13 @@ class Store:
 
 def _glance(path: Path) -> Glance:
     """Open a part, whose folders are no links, and return what it says without its curves."""
-    with part_file.reading(path), inside.opened(path.parent, path.name) as file:
+    with part_file.reading(path), safe_files.opened(path.parent, path.name) as file:
         return part_file.glance(file, path)
 
 
 def _holdings(glances: dict[Path, list[Glance]], run_ids: np.ndarray, stopped: bool) -> list[Holding]:
     """Return what parts hold of a grid, in the grid's order; the glances are used up."""
-    places, nowhere = Places(run_ids), len(run_ids)
+    places, nowhere = RunLookup(run_ids), len(run_ids)
     held, count = np.zeros(nowhere, dtype=bool), 0
     parts: list[Holding] = []
     while glances:

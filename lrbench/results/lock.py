@@ -16,7 +16,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from lrbench.errors import StoreError
-from lrbench.results import inside
+from lrbench.results import safe_files
 
 LOCK, HOLDER = ".lock", ".holder.json"
 _ABANDONED = 3600.0
@@ -24,7 +24,7 @@ _LONGEST = 10_000
 
 
 @contextlib.contextmanager
-def holding(folder: Path) -> Iterator[None]:
+def locked(folder: Path) -> Iterator[None]:
     """Hold a results folder, which is made if it is not there; reading one needs no hold.
 
     The system lets go of the lock when its process ends, however it ends. Who holds a folder may hold it once more.
@@ -83,7 +83,7 @@ def abandoned(path: Path) -> bool:
 def _check(folder: Path) -> None:
     """Refuse a lock that is no file of its own: taking it empties it."""
     for name in (LOCK, HOLDER):
-        path = inside.path(folder, name)
+        path = safe_files.path(folder, name)
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             found = path.lstat()
             if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
@@ -93,7 +93,7 @@ def _check(folder: Path) -> None:
 def _sign(folder: Path) -> None:
     now = datetime.now(UTC).isoformat(timespec="seconds")
     text = json.dumps({"host": socket.gethostname(), "pid": os.getpid(), "since": now})
-    inside.remove(folder, HOLDER)
+    safe_files.remove(folder, HOLDER)
     handle = os.open(folder / HOLDER, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
     with os.fdopen(handle, "w", encoding="utf-8") as file:
         file.write(text + "\n")
@@ -102,7 +102,7 @@ def _sign(folder: Path) -> None:
 def _holder(folder: Path) -> str:
     """Say who holds a folder, as far as is known: between the lock and the signature there is a moment."""
     try:
-        found = json.loads(inside.read(folder, HOLDER, _LONGEST))
+        found = json.loads(safe_files.read(folder, HOLDER, _LONGEST))
         return f"process {found['pid']} on {found['host']} works on it since {found['since']}"
     except (OSError, StoreError, ValueError, KeyError, TypeError, RecursionError):
         return "another process works on it"

@@ -14,9 +14,9 @@ import pyarrow.dataset
 
 from lrbench import machine
 from lrbench.errors import DataError, StoreError
-from lrbench.results import inside
-from lrbench.results.sums import Tables
-from lrbench.results.tabulate import aligned
+from lrbench.results import safe_files
+from lrbench.results.checksums import CheckedTables
+from lrbench.results.text_table import aligned
 
 MOST_ROWS = 100
 """The most rows that are printed."""
@@ -38,7 +38,7 @@ _CLOSED: dict[str, str | bool | int | float | list[str]] = {
 }
 
 
-def query(opened: Tables, sql: str, timeout: float = TIMEOUT) -> pd.DataFrame:
+def query(opened: CheckedTables, sql: str, timeout: float = TIMEOUT) -> pd.DataFrame:
     """Return what a statement of SQL selects from the tables of a folder: runs, curves, summary, sensitivity, ...
 
     Args:
@@ -55,7 +55,7 @@ def query(opened: Tables, sql: str, timeout: float = TIMEOUT) -> pd.DataFrame:
     return frame
 
 
-def shown(opened: Tables, sql: str, timeout: float = TIMEOUT) -> str:
+def shown(opened: CheckedTables, sql: str, timeout: float = TIMEOUT) -> str:
     """Return the first rows of what a statement selects as text; no more rows are made than that takes.
 
     The arguments and errors are those of `query`; `lrbench.cli.query` ends the process where DuckDB does not end in time.
@@ -75,7 +75,7 @@ def too_long(timeout: float) -> DataError:
 
 
 @contextlib.contextmanager
-def _selected(opened: Tables, sql: str, timeout: float, *, alone: bool = False) -> Iterator[Any]:
+def _selected(opened: CheckedTables, sql: str, timeout: float, *, alone: bool = False) -> Iterator[Any]:
     """Give a connection that has begun to execute a statement, and makes rows as they are fetched.
 
     Args:
@@ -129,7 +129,7 @@ def tables(folder: Path) -> list[str]:
     """
     names = [
         name.removesuffix(".parquet")
-        for name in inside.names(folder, "")
+        for name in safe_files.names(folder, "")
         if name.endswith(".parquet") and not name.startswith(".")
     ]
     if not names:

@@ -15,9 +15,9 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from lrbench.errors import StoreError, path_of
-from lrbench.results import inside
-from lrbench.results.folder import JOBS_LINKS, MANIFEST, Store
-from lrbench.results.sums import Tables
+from lrbench.results import safe_files
+from lrbench.results.checksums import CheckedTables
+from lrbench.results.folder import JOBS_LINKS, MANIFEST, ResultsFolder
 from lrbench.study import catalog
 
 if TYPE_CHECKING:
@@ -41,12 +41,12 @@ class Results:
     @functools.cached_property
     def manifest(self) -> dict[str, Any]:
         """How the results were made: versions, devices, times, thresholds."""
-        return Store(self.folder).manifest
+        return ResultsFolder(self.folder).manifest
 
     @functools.cached_property
-    def tables(self) -> Tables:
+    def tables(self) -> CheckedTables:
         """The files of the tables, each checked once against the manifest before it is read."""
-        return Store(self.folder).tables
+        return ResultsFolder(self.folder).tables
 
     @functools.cached_property
     def runs(self) -> pd.DataFrame:
@@ -71,7 +71,7 @@ class Results:
     @functools.cached_property
     def finders(self) -> pd.DataFrame:
         """A row per range test and rule: the learning rate that it suggests; empty if there is no range test."""
-        return self._table("finders") if inside.there(self.folder, "finders.parquet") else pd.DataFrame()
+        return self._table("finders") if safe_files.there(self.folder, "finders.parquet") else pd.DataFrame()
 
     @functools.cached_property
     def comparison(self) -> pd.DataFrame:
@@ -91,7 +91,9 @@ class Results:
     @functools.cached_property
     def surfaces(self) -> pd.DataFrame:
         """A row per point of the landscape of every problem of two coordinates; empty if there is none."""
-        return self._table("surfaces") if inside.there(self.folder, "surfaces.parquet") else pd.DataFrame()
+        return (
+            self._table("surfaces") if safe_files.there(self.folder, "surfaces.parquet") else pd.DataFrame()
+        )
 
     def best(self) -> pd.DataFrame:
         """Return the answer: which rate to use, how wide the good band is, where it breaks, how sure that is."""
@@ -103,7 +105,7 @@ class Results:
     def parts(self) -> dict[str, Results]:
         """The results of every part of a study of parts, by name; empty for a study of one grid."""
         names = self.manifest.get("parts", ())
-        return {name: Results(inside.path(self.folder, name)) for name in names}
+        return {name: Results(safe_files.path(self.folder, name)) for name in names}
 
     @functools.cached_property
     def claims(self) -> pd.DataFrame:
@@ -141,7 +143,7 @@ class Results:
             StoreError: if the folder holds something, or cannot be written.
         """
         write = catalog.get("exporter", name).load()
-        target = path_of(folder) if folder is not None else inside.path(self.folder, name)
+        target = path_of(folder) if folder is not None else safe_files.path(self.folder, name)
         if target.exists() and (not target.is_dir() or any(target.iterdir())):
             raise StoreError(f"{target}: is there already; remove it, or choose another --out")
         try:
@@ -177,7 +179,7 @@ class Results:
         target = path_of(folder)
         if target.exists() and any(target.iterdir()):
             raise StoreError(f"{target}: is there already; give a new folder")
-        inside.refuse_links(self.folder, "", but=JOBS_LINKS)
+        safe_files.refuse_links(self.folder, "", but=JOBS_LINKS)
         try:
             shutil.copytree(self.folder, target, symlinks=True, dirs_exist_ok=True)
         except OSError as error:
@@ -262,8 +264,8 @@ def remove_pictures(results: Results) -> None:
     """Remove plots and the report, which are of runs that are not in the tables any more."""
     for name in catalog.names("plot"):
         for kind in ("png", "svg"):
-            inside.remove(results.folder, f"plots/{name}.{kind}")
-    inside.remove(results.folder, "report.html")
+            safe_files.remove(results.folder, f"plots/{name}.{kind}")
+    safe_files.remove(results.folder, "report.html")
     with contextlib.suppress(OSError):  # there is none, or it holds other files
         (results.folder / "plots").rmdir()
 
@@ -279,10 +281,10 @@ def write_pictures(results: Results, check: Callable[[], None] = lambda: None) -
     for name in catalog.names("plot"):
         written += write_plot(results, name)
         check()
-    return [*written, Store(results.folder).write_text("report.html", results.report())]
+    return [*written, ResultsFolder(results.folder).write_text("report.html", results.report())]
 
 
 def write_plot(results: Results, name: str) -> list[Path]:
     """Write a plot as PNG and SVG, if it has something to show, and return the paths."""
     figure = results.plot(name)
-    return [*Store(results.folder).write_picture(f"plots/{name}", figure)] if figure.axes else []
+    return [*ResultsFolder(results.folder).write_picture(f"plots/{name}", figure)] if figure.axes else []

@@ -393,9 +393,9 @@ def test_tables_are_made_anew_and_old_folders_say_how(folders: list[Path], tmp_p
     ):
         lb.load(results.folder).ranking.head()
     from lrbench.execution.rebuild import rebuild
-    from lrbench.results.folder import Store
+    from lrbench.results.folder import ResultsFolder
 
-    again = rebuild(Store(results.folder), report=False)
+    again = rebuild(ResultsFolder(results.folder), report=False)
     for name in names:
         pd.testing.assert_frame_equal(getattr(again, name), before[name])
         assert (again.folder / f"{name}.csv").exists()

@@ -43,8 +43,8 @@ from lrbench.execution.plan import plan
 from lrbench.execution.rebuild import rebuild
 from lrbench.results import folder as store
 from lrbench.results import lock
-from lrbench.results.folder import Store
-from lrbench.results.part import DamagedPart
+from lrbench.results.folder import ResultsFolder
+from lrbench.results.part_file import DamagedPart
 from lrbench.study.grid import Grid, of_study
 from lrbench.study.spec import read
 from tests.helpers.paths import ROOT
@@ -273,7 +273,7 @@ HOLD = """
 import sys, time
 from pathlib import Path
 from lrbench.results import lock
-with lock.holding(Path(sys.argv[1])):
+with lock.locked(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(100)
 """
@@ -290,7 +290,7 @@ def test_a_second_process_is_told_who_holds_the_folder(folder: Path) -> None:
         with pytest.raises(StoreError, match=who):
             _run(folder)
         with pytest.raises(StoreError, match=who):
-            rebuild(Store(folder), report=False)
+            rebuild(ResultsFolder(folder), report=False)
         (folder / lock.HOLDER).write_text("{")
         with pytest.raises(StoreError, match="out: another process works on it; "):
             _run(folder)
@@ -315,7 +315,7 @@ def test_a_read_only_folder_can_be_read(folder: Path, monkeypatch: pytest.Monkey
         return opened(path, flags, *more, **named)
 
     monkeypatch.setattr(os, "open", refuse)
-    for command in (_run, lambda folder: rebuild(Store(folder))):
+    for command in (_run, lambda folder: rebuild(ResultsFolder(folder))):
         with pytest.raises(
             StoreError, match=r"out: cannot be written: Read-only file system; choose another"
         ):
@@ -360,7 +360,7 @@ def test_a_full_disk_costs_what_is_not_written(
 
 
 def test_what_another_job_is_writing_stays(tmp_path: Path) -> None:
-    other, mine = Store(tmp_path), Store(tmp_path)
+    other, mine = ResultsFolder(tmp_path), ResultsFolder(tmp_path)
 
     def fill(half: Path) -> None:
         half.write_bytes(b"half")
@@ -413,7 +413,7 @@ def test_every_flipped_bit_of_a_part_is_noticed_or_harmless(folder: Path) -> Non
     path = _parts(folder)[0]
     ids = Grid.from_dict(json.loads((folder / "manifest.json").read_text())["grid"]).run_ids
     data, chance, noticed = path.read_bytes(), random.Random(0), 0
-    kept = Store(folder)
+    kept = ResultsFolder(folder)
 
     def read() -> Any:
         found = [kept.read(holding) for holding in kept.holdings(ids, stopped=False) if holding.path == path]
@@ -440,7 +440,7 @@ def test_every_flipped_bit_of_a_part_is_noticed_or_harmless(folder: Path) -> Non
 def test_report_tells_of_a_damaged_part(folder: Path) -> None:
     path, ear = _parts(folder)[0], _Ear()
     path.write_bytes(_flip(path.read_bytes()))
-    results = rebuild(Store(folder), report=False, listener=ear)
+    results = rebuild(ResultsFolder(folder), report=False, listener=ear)
     assert len(ear.lines) == 1
     assert results.manifest["runs"] == {"total": 4, "done": 2, "left": 2}
 
@@ -553,7 +553,7 @@ def test_a_failure_stays_in_its_packs(tmp_path: Path, monkeypatch: pytest.Monkey
     said = dict(zip(failed["problem"] + " " + failed["optimizer"], failed["error"], strict=True))
     assert said["_own(size=3) sgd"] == "StudyError: problem.1: _own: RuntimeError: too large"
     assert "must return an optax GradientTransformation" in said["quadratic _no_transformation"]
-    kept = rebuild(Store(tmp_path / "out"), report=False)
+    kept = rebuild(ResultsFolder(tmp_path / "out"), report=False)
     assert kept.manifest["failures"] == done.results.manifest["failures"]
     assert (tmp_path / "out" / "failures.csv").exists()
     tried: list[str] = []

@@ -23,7 +23,7 @@ from lrbench.execution.execute import execute
 from lrbench.execution.listener import Listener
 from lrbench.execution.work import Work
 from lrbench.launchers import Outcome
-from lrbench.results.folder import Store
+from lrbench.results.folder import ResultsFolder
 from lrbench.study import grid
 from lrbench.study.grid import Pack
 from lrbench.study.spec import read
@@ -51,7 +51,7 @@ def test_it_travels_small_and_does_the_same_elsewhere(table: dict[str, Any], tmp
     assert len(pickle.dumps(work)) < 4000
     assert max(len(pickle.dumps(pack)) for pack in packs) < 1000
     there: Work = pickle.loads(pickle.dumps(work.to("returned")))
-    store = Store(tmp_path / "out")
+    store = ResultsFolder(tmp_path / "out")
     for pack in packs:
         outcome = there(pack)
         assert not outcome.error
@@ -69,10 +69,10 @@ def test_the_same_pack_again_does_nothing(table: dict[str, Any], tmp_path: Path)
     first, again = work(packs[0]), work(packs[0])
     assert first.seconds["train"] > 0
     assert (again.seconds, again.error) == ({}, "")
-    (path,) = Store(tmp_path).part_files()
+    (path,) = ResultsFolder(tmp_path).part_files()
     path.write_bytes(b"broken")
     assert work(packs[0]).seconds["train"] > 0
-    assert Store(tmp_path).held(grid.of_study(work.study).run_ids, stopped=False).sum() == 4
+    assert ResultsFolder(tmp_path).held(grid.of_study(work.study).run_ids, stopped=False).sum() == 4
 
 
 def test_code_of_a_file_is_imported_where_the_work_is(

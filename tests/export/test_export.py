@@ -18,7 +18,7 @@ import lrbench as lb
 from lrbench.cli import commands as cli
 from lrbench.errors import DataError, StoreError, StudyError
 from lrbench.export import _runs
-from lrbench.results.folder import Store
+from lrbench.results.folder import ResultsFolder
 from lrbench.study import catalog
 from tests.helpers import frames
 
@@ -27,7 +27,7 @@ HOSTILE = "=1+1|a/../b"
 
 def folder_of(study: frames.Results, folder: Path) -> lb.Results:
     """Write synthetic results as a run would."""
-    store = Store(folder)
+    store = ResultsFolder(folder)
     for name in ("runs", "curves", "summary", "sensitivity"):
         store.write_table(name, getattr(study, name))
     store.write_manifest(study.manifest)

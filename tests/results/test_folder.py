@@ -17,9 +17,9 @@ from lrbench.analysis import Thresholds
 from lrbench.errors import StoreError
 from lrbench.execution.execute import execute, run
 from lrbench.execution.rebuild import rebuild
-from lrbench.results import part_index
-from lrbench.results.folder import Store
-from lrbench.results.part import Part
+from lrbench.results import inventory
+from lrbench.results.folder import ResultsFolder
+from lrbench.results.part_file import Part
 from lrbench.results.tables import build, sheet
 from lrbench.study.grid import of_study
 from lrbench.study.spec import read
@@ -35,7 +35,7 @@ def _part(name: str, run_ids: list[str], value: float, stopped: list[float] | No
 
 
 def test_parts_round_trip_and_overlaps_count_once(tmp_path: Path) -> None:
-    store = Store(tmp_path)
+    store = ResultsFolder(tmp_path)
     store.write_part(_part("b", ["r2", "r3"], 2.0))
     store.write_part(_part("a", ["r1", "r2", "gone"], 1.0))
     ids = np.array([b"r3", b"r2", b"r1", b"r0"])
@@ -50,7 +50,7 @@ def test_parts_round_trip_and_overlaps_count_once(tmp_path: Path) -> None:
 
 
 def test_runs_that_a_race_stopped_count_where_the_study_races(tmp_path: Path) -> None:
-    store = Store(tmp_path)
+    store = ResultsFolder(tmp_path)
     store.write_part(_part("a", ["r1", "r2"], 1.0, [2.0, np.nan]))
     ids = np.array([b"r1", b"r2"])
     assert store.held(ids, stopped=True).tolist() == [True, True]
@@ -83,7 +83,7 @@ def test_a_race_is_finished_without_it(tmp_path: Path, table: dict[str, Any]) ->
 
 
 def test_a_damaged_part_holds_nothing(tmp_path: Path) -> None:
-    store = Store(tmp_path)
+    store = ResultsFolder(tmp_path)
     path = store.write_part(_part("a", ["r1"], 1.0))
     path.write_bytes(path.read_bytes()[:-20])
     assert not store.held(np.array([b"r1"]), stopped=False).any()
@@ -91,14 +91,14 @@ def test_a_damaged_part_holds_nothing(tmp_path: Path) -> None:
 
 
 def test_a_file_of_others_among_the_parts_is_none(tmp_path: Path) -> None:
-    store = Store(tmp_path)
+    store = ResultsFolder(tmp_path)
     store.write_part(_part("none", [], 1.0))
     pd.DataFrame({"run_id": ["r1"]}).to_parquet(tmp_path / "parts" / "mine.parquet")
     assert store.holdings(np.array([b"r1"]), stopped=False) == []
 
 
 def test_parts_of_older_folders_lie_beside_each_other(tmp_path: Path) -> None:
-    store = Store(tmp_path)
+    store = ResultsFolder(tmp_path)
     path = store.write_part(_part("abcd", ["r1"], 1.0))
     assert path == tmp_path / "parts" / "ab" / "abcd.parquet"
     path.rename(tmp_path / "parts" / "abcd.parquet")
@@ -112,11 +112,11 @@ def test_an_index_of_parts_is_never_believed_over_them(
 ) -> None:
     opened: list[str] = []
     glance = lrbench.results.folder._glance
-    monkeypatch.setattr(part_index, "WORTH_INDEXING", 2)
+    monkeypatch.setattr(inventory, "WORTH_INDEXING", 2)
     monkeypatch.setattr(
         lrbench.results.folder, "_glance", lambda path: opened.append(path.stem) or glance(path)
     )
-    store = Store(tmp_path)
+    store = ResultsFolder(tmp_path)
     ids = np.array([b"r1", b"r2", b"r3", b"r4444"])
 
     def asked(stopped: bool = False) -> tuple[list[bool], list[str]]:
@@ -137,23 +137,23 @@ def test_an_index_of_parts_is_never_believed_over_them(
     paths[1].unlink()
     assert asked(stopped=True) == ([False, False, True, True], [])
     # An index that is damaged, or that nobody may write, costs time alone.
-    index = tmp_path / "parts" / "aa" / part_index.INDEX
+    index = tmp_path / "parts" / "aa" / inventory.INDEX
     index.write_bytes(index.read_bytes().replace(b"r9", b"r1"))
     with monkeypatch.context() as patch:
-        patch.setattr(part_index.tempfile, "mkstemp", _refuse)
+        patch.setattr(inventory.tempfile, "mkstemp", _refuse)
         assert asked() == ([False, False, True, True], ["aa1", "aa3"])
     # So does one that cannot be read; those that are written, others may read.
-    assert Store(tmp_path).held(ids, stopped=False).tolist() == [False, False, True, True]
+    assert ResultsFolder(tmp_path).held(ids, stopped=False).tolist() == [False, False, True, True]
     assert index.stat().st_mode & 0o777 == 0o644
     index.unlink()
     index.mkdir()
-    assert Store(tmp_path).held(ids, stopped=False).tolist() == [False, False, True, True]
+    assert ResultsFolder(tmp_path).held(ids, stopped=False).tolist() == [False, False, True, True]
 
 
 def test_a_part_that_another_process_moves_meanwhile_is_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store, ids = Store(tmp_path), np.array([b"r1", b"r2"])
+    store, ids = ResultsFolder(tmp_path), np.array([b"r1", b"r2"])
     paths = [store.write_part(_part(f"aa{i}", [f"r{i}"], 1.0)) for i in (1, 2)]
     glance = lrbench.results.folder._glance
 
@@ -172,7 +172,10 @@ def _refuse(**_: Any) -> Any:
 def test_small_parts_are_taken_together_and_the_tables_are_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store, whole = Store(tmp_path), of_study(read(_study(tmp_path, problem=["quadratic", "house_prices"])))
+    store, whole = (
+        ResultsFolder(tmp_path),
+        of_study(read(_study(tmp_path, problem=["quadratic", "house_prices"]))),
+    )
     random = np.random.default_rng(0)
     for pack in whole.packs([1, 1]):
         curves = {"train_loss": random.uniform(size=(1, len(whole.evaluations)))}
@@ -197,7 +200,7 @@ def test_small_parts_are_taken_together_and_the_tables_are_the_same(
 
 
 def test_chosen_curves_of_a_part(tmp_path: Path) -> None:
-    store = Store(tmp_path)
+    store = ResultsFolder(tmp_path)
     part = _part("a", ["r1", "r2"], 1.0)
     more = {**part.curves, "train_loss_of_all": part.curves["train_loss"] + 1}
     store.write_part(replace(part, curves=more, seconds={"train": 2.0}, saved_lane_steps=3))
@@ -210,7 +213,7 @@ def test_chosen_curves_of_a_part(tmp_path: Path) -> None:
 
 
 def test_a_part_that_was_not_finished_is_none(tmp_path: Path) -> None:
-    store = Store(tmp_path)
+    store = ResultsFolder(tmp_path)
     path = store.write_part(_part("a", ["r1"], 1.0))
     path.rename(path.with_name(".half.parquet"))
     assert store.part_files() == []
@@ -223,17 +226,17 @@ def test_nothing_half_written_is_left(tmp_path: Path) -> None:
         raise ValueError("no more")
 
     with pytest.raises(ValueError, match="no more"):
-        Store(tmp_path).write("thing.txt", fail)
+        ResultsFolder(tmp_path).write("thing.txt", fail)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_text(json.dumps({"schema_version": 99}))
     with pytest.raises(StoreError, match="was written by a newer lrbench"):
-        _ = Store(tmp_path).manifest
+        _ = ResultsFolder(tmp_path).manifest
     (tmp_path / "manifest.json").write_text("{")
     with pytest.raises(StoreError, match="cannot be read"):
-        _ = Store(tmp_path).manifest
+        _ = ResultsFolder(tmp_path).manifest
 
 
 @pytest.fixture(scope="module")
@@ -315,7 +318,7 @@ def test_rebuilding_gives_the_same_tables(results: lb.Results) -> None:
     before = {name: (results.folder / name).read_bytes() for name in names}
     for name in names:
         (results.folder / name).unlink()
-    rebuild(Store(results.folder), report=False)
+    rebuild(ResultsFolder(results.folder), report=False)
     assert {name: (results.folder / name).read_bytes() for name in names} == before
 
 
@@ -434,12 +437,12 @@ def test_curves_too_long_for_csv_leave_no_older_csv(tmp_path: Path, monkeypatch:
     results = run(_study(tmp_path), tmp_path / "out", report=False)
     assert (results.folder / "curves.csv").exists()
     monkeypatch.setattr(sheet, "CSV_ROWS", len(results.curves) - 1)
-    again = rebuild(Store(results.folder), report=False)
+    again = rebuild(ResultsFolder(results.folder), report=False)
     assert not (results.folder / "curves.csv").exists()
     assert again.curves.equals(results.curves)
 
 
 def test_tables_of_no_parts(tmp_path: Path) -> None:
     grid = of_study(read(_study(tmp_path)))
-    build.build(Store(tmp_path), grid, Thresholds(), {"quadratic": "train_loss"})
+    build.build(ResultsFolder(tmp_path), grid, Thresholds(), {"quadratic": "train_loss"})
     assert len(pd.read_csv(tmp_path / "runs.csv")) == 0

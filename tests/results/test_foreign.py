@@ -23,8 +23,8 @@ from lrbench.cli import commands as cli
 from lrbench.errors import StoreError
 from lrbench.execution.execute import execute
 from lrbench.execution.rebuild import rebuild
-from lrbench.results import sums
-from lrbench.results.folder import MANIFEST, Store
+from lrbench.results import checksums
+from lrbench.results.folder import MANIFEST, ResultsFolder
 from lrbench.results.results import Results
 from lrbench.study import catalog
 
@@ -364,7 +364,7 @@ def sound(folder: Path, text: bytes) -> bool:
     """Return whether a manifest fits its schema."""
     (folder / MANIFEST).write_bytes(text)
     try:
-        return bool(Store(folder).manifest)
+        return bool(ResultsFolder(folder).manifest)
     except StoreError:
         return False
 
@@ -454,13 +454,13 @@ def test_a_flipped_bit_of_a_table_is_found(folder: Path, name: str) -> None:
 def test_a_table_is_checked_where_it_is_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Large ones are not before, and no table is twice."""
     hashed: list[int] = []
-    of = sums.of
-    monkeypatch.setattr(sums, "of", lambda file: hashed.append(file.fileno()) or of(file))
+    of = checksums.of
+    monkeypatch.setattr(checksums, "of", lambda file: hashed.append(file.fileno()) or of(file))
     results = lb.load(folder)
     assert len(hashed) == len(results.manifest["tables"]) == 2 * len(TABLES)
     assert len(results.runs) == 8
     assert len(hashed) == 2 * len(TABLES)
-    monkeypatch.setattr(sums, "LARGE", 0)
+    monkeypatch.setattr(checksums, "LARGE", 0)
     flip(folder / "curves.parquet")
     results = lb.load(folder)
     assert len(results.best()) == 2
@@ -485,10 +485,10 @@ def test_tables_that_were_cut_short_are_read_and_made_anew(
     folder: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A crash between a table and the manifest leaves no folder that is refused."""
-    end = Store.table
+    end = ResultsFolder.table
 
     @contextlib.contextmanager
-    def crash(self: Store, table: str, **options: Any) -> Iterator[Any]:
+    def crash(self: ResultsFolder, table: str, **options: Any) -> Iterator[Any]:
         with end(self, table, **options) as sheet:
             yield sheet
         if table == name:
@@ -496,7 +496,7 @@ def test_tables_that_were_cut_short_are_read_and_made_anew(
 
     asked = {**STUDY, "seeds": 3}
     with monkeypatch.context() as patch:
-        patch.setattr(Store, "table", crash)
+        patch.setattr(ResultsFolder, "table", crash)
         with pytest.raises(KeyboardInterrupt):
             execute(asked, folder, report=False)
     assert [do(command)[0] for command in ("best", "query")] == [0, 0]
@@ -523,7 +523,7 @@ def test_surfaces_come_from_the_study_alone(tmp_path: Path) -> None:
     flip(folder / "surfaces.parquet")
     with pytest.raises(StoreError, match="`lrbench run` with its study makes it anew"):
         lb.load(folder)
-    assert rebuild(Store(folder), report=False).surfaces.empty
+    assert rebuild(ResultsFolder(folder), report=False).surfaces.empty
     assert execute(asked, folder, report=False).trained == 0
     assert (folder / "surfaces.parquet").read_bytes() == before
     assert not lb.load(folder).surfaces.empty

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import lrbench as lb
-from lrbench.results import part as part_file
+from lrbench.results import part_file
 from tests.helpers.command import lrbench
 
 About = dict[str, Any]

@@ -20,10 +20,10 @@ from lrbench.analysis.finders import LOSS, RANGE_TEST
 from lrbench.analysis.objective import best_final, losses
 from lrbench.analysis.outcomes import median_line
 from lrbench.analysis.rates import best_rates
-from lrbench.results import inside
-from lrbench.results.folder import Holding, Store
-from lrbench.results.part import Part
-from lrbench.results.record import Failure
+from lrbench.results import safe_files
+from lrbench.results.folder import Holding, ResultsFolder
+from lrbench.results.manifest_schema import Failure
+from lrbench.results.part_file import Part
 from lrbench.results.tables import sheet
 from lrbench.results.tables.blocks import Blocks, Dealing
 from lrbench.study.grid import Grid
@@ -44,7 +44,7 @@ _REPEATED = ["run_id", "step", "learning_rate"]
 
 
 def build(
-    store: Store,
+    store: ResultsFolder,
     grid: Grid,
     thresholds: Thresholds,
     objectives: Mapping[str, str],
@@ -88,7 +88,7 @@ def build(
     _write_finders(store, grid, holdings, tests)
 
 
-def _write_finders(store: Store, grid: Grid, holdings: Sequence[Holding], runs: pd.DataFrame) -> None:
+def _write_finders(store: ResultsFolder, grid: Grid, holdings: Sequence[Holding], runs: pd.DataFrame) -> None:
     """Write what learning-rate finders suggest for the range tests of a grid, if it has any."""
     numbers = [number for number, variant in enumerate(grid.schedules) if variant.name == RANGE_TEST]
     names = ["learning_rate", LOSS]
@@ -104,7 +104,7 @@ def _write_finders(store: Store, grid: Grid, holdings: Sequence[Holding], runs: 
         store.remove_table("finders")  # of range tests that are not in the grid any more
 
 
-def write_failures(store: Store, failures: Sequence[Mapping[str, Any]]) -> None:
+def write_failures(store: ResultsFolder, failures: Sequence[Mapping[str, Any]]) -> None:
     """Write a row for each pack that failed; where none did, there is no such table."""
     if failures:
         names = list(Failure.model_fields)
@@ -157,7 +157,7 @@ class _Batch:
         """How many rows of curves they are."""
         return sum(len(holding.numbers) * holding.evaluations for holding in self.holdings)
 
-    def read(self, store: Store) -> Part:
+    def read(self, store: ResultsFolder) -> Part:
         """Return all of them as one part, under the name of the first."""
         parts = [store.read(holding) for holding in self.holdings]
         names = ("run_ids", "diverged_step", "stopped_step", "parameters")
@@ -190,7 +190,7 @@ def _batches(grid: Grid, holdings: Sequence[Holding], objectives: Mapping[str, s
         yield _Batch(tuple(holding for _, holding in alike), objective)
 
 
-def _read(store: Store, grid: Grid, batches: Sequence[_Batch], path: Path) -> Blocks:
+def _read(store: ResultsFolder, grid: Grid, batches: Sequence[_Batch], path: Path) -> Blocks:
     """Read every part once: write its curves, and put what they say of each run into blocks, which are in a file.
 
     Only one batch of parts is in memory at a time; the curves are written in the order of the batches.
@@ -285,11 +285,11 @@ def _median(values: Float[np.ndarray, " value"], counts: Float[np.ndarray, " val
 
 
 def _steps_to_target(
-    store: Store, grid: Grid, batches: Sequence[_Batch], targets: Float[np.ndarray, " problem"]
+    store: ResultsFolder, grid: Grid, batches: Sequence[_Batch], targets: Float[np.ndarray, " problem"]
 ) -> Int[np.ndarray, " run"]:
     """Return the first evaluated step at which each run of the grid meets the target of its problem; -1 for none."""
     reached = np.full(len(grid), -1, dtype=np.int32)
-    with inside.opened(store.folder, "curves.parquet") as file, pq.ParquetFile(file) as curves:
+    with safe_files.opened(store.folder, "curves.parquet") as file, pq.ParquetFile(file) as curves:
         first = 0
         for batch in batches:
             groups = range(first, first := first + -(-batch.rows // sheet.ROW_GROUP))
@@ -303,7 +303,7 @@ def _steps_to_target(
 
 
 def _write(
-    store: Store,
+    store: ResultsFolder,
     grid: Grid,
     blocks: Blocks,
     whole: _Whole,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lrbench import machine
-from lrbench.results.folder import Store
+from lrbench.results.folder import ResultsFolder
 from lrbench.study import catalog
 from lrbench.study.grid import Grid, Pack
 
@@ -63,7 +63,7 @@ def objectives(manifest: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def account(store: Store, whole: Grid) -> dict[str, Any]:
+def account(store: ResultsFolder, whole: Grid) -> dict[str, Any]:
     """Return what the manifest says of the runs and packs that are there."""
     packs: list[dict[str, Any]] = []
     totals, steps = {"compile": 0.0, "train": 0.0, "evaluate": 0.0}, 0

@@ -21,8 +21,8 @@ import pyarrow.parquet as pq
 from jaxtyping import Float, Int
 
 from lrbench.errors import StoreError
-from lrbench.results import part_index
-from lrbench.results.part_index import Glance
+from lrbench.results import inventory
+from lrbench.results.inventory import Glance
 
 LARGEST_STEP = 2**53
 """The largest step and the most parameters that a part may name: a table holds them exactly."""
@@ -78,7 +78,7 @@ def holds(file: Any, path: Path, run_ids: np.ndarray) -> bool:
             _, table = _open(file, ["run_id", "stopped_step"])
     except (DamagedPart, Foreign):
         return False
-    return np.array_equal(np.sort(part_index.ids(table["run_id"])), np.sort(run_ids))
+    return np.array_equal(np.sort(inventory.ids(table["run_id"])), np.sort(run_ids))
 
 
 def part_bytes(part: Part) -> bytes:
@@ -123,8 +123,8 @@ def glance(file: Any, path: Path) -> Glance:
         curves = tuple(name for name in about["curves"] if name not in _SCALARS)
         stopped = table["stopped_step"].is_valid().to_numpy()
         about["evaluations"] = len(about["step"])
-        known = part_index.checked({name: about[name] for name in part_index.ABOUT})
-        run_ids = part_index.ids(table["run_id"])
+        known = inventory.checked({name: about[name] for name in inventory.ABOUT})
+        run_ids = inventory.ids(table["run_id"])
         if len(np.unique(run_ids)) < len(run_ids):
             raise ValueError("holds a run twice")
         return Glance(path.name, known, curves, run_ids, stopped)
@@ -142,7 +142,7 @@ def read_columns(
         about, table = _open(file, [*_SCALARS, *curves])
         columns = {name: table[name].to_numpy() for name in _SCALARS[1:]}
         columns |= {name: _matrix(table[name]) for name in curves}
-        step, run_ids = np.array(about["step"], np.int64), part_index.ids(table["run_id"])
+        step, run_ids = np.array(about["step"], np.int64), inventory.ids(table["run_id"])
         _check(step, run_ids, columns)
         return step, run_ids, columns
 
@@ -224,9 +224,7 @@ def _checksum(column: pa.ChunkedArray) -> int:
         lengths = f"{each.min(initial=0)} {each.max(initial=0)}"
         values = values.flatten()
     kind = f"{values.type} {len(column)} {lengths}".encode()
-    data = (
-        part_index.ids(column) if pa.types.is_string(values.type) else values.to_numpy(zero_copy_only=False)
-    )
+    data = inventory.ids(column) if pa.types.is_string(values.type) else values.to_numpy(zero_copy_only=False)
     return zlib.crc32(np.ascontiguousarray(data).data.cast("B") if len(data) else b"", zlib.crc32(kind))
 
 

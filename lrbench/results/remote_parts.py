@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 
 from lrbench.errors import StoreError
-from lrbench.results.part import holds
+from lrbench.results.part_file import holds
 
 _WITHOUT_FOLDERS = {"gcs", "s3"}
 """File systems whose folders are parts of names; Arrow would make an empty object for each."""
 
 
-class Objects:
+class RemoteParts:
     """A folder of an object store, or of any file system that Arrow knows by a URL.
 
     An object is there whole or not at all, once it is closed.

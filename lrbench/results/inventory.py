@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lrbench.errors import StoreError
-from lrbench.results import inside
+from lrbench.results import safe_files
 
 PACK_ID = re.compile("[0-9a-f]{16}")
 """What the name of a pack looks like."""
@@ -85,7 +85,7 @@ def stamps(results: Path) -> Stamps:
         StoreError: if a part or a folder of parts is a link, is no folder, or cannot be read: parts that are not seen would
             be trained again.
     """
-    parts = inside.path(results, "parts")
+    parts = safe_files.path(results, "parts")
     if not os.path.lexists(parts):
         return {}
     found, folders = _stamps(parts)
@@ -161,7 +161,7 @@ def _stamps(folder: Path) -> tuple[dict[str, Stamp], list[str]]:
                 if entry.name.startswith("."):
                     continue
                 if entry.is_symlink():
-                    raise inside.link(entry)
+                    raise safe_files.link(entry)
                 if entry.is_dir():
                     folders.append(entry.name)
                 elif entry.name.endswith(".parquet"):
@@ -181,7 +181,7 @@ def _stamps(folder: Path) -> tuple[dict[str, Stamp], list[str]]:
 def _read(folder: Path) -> Iterator[tuple[tuple[str, int, int], Glance]]:
     """Yield name, size and time of change of each part in a folder's index, and what it says."""
     try:
-        with inside.opened(folder, INDEX) as file:
+        with safe_files.opened(folder, INDEX) as file:
             data = file.read()
         if zlib.crc32(memoryview(data)[4:]).to_bytes(4) != data[:4]:
             return

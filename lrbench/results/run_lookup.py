@@ -9,12 +9,12 @@ _AT_ONCE = 2**20
 _ODD = np.uint64(0x9E3779B97F4A7C15)
 
 
-class Places:
+class RunLookup:
     """The runs of a grid, to be asked for the number of a run_id; 12 bytes a run beside the run_ids.
 
     A run_id is found by 64 bits of a hash, among those of the grid in ascending order, and is then compared itself.
 
-    >>> Places(np.array([b"r3", b"r1"])).of(np.array([b"r1", b"r2"])).tolist()
+    >>> RunLookup(np.array([b"r3", b"r1"])).of(np.array([b"r1", b"r2"])).tolist()
     [1, 2]
     """
 

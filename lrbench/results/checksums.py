@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import TypedDict
 
 from lrbench.errors import StoreError
-from lrbench.results import inside
+from lrbench.results import safe_files
 
 SURFACES = "surfaces.parquet"
 """The one table that is not made from the parts."""
 LARGE = 2**30
-"""Tables of more bytes are checked by those that read them alone; reading goes at about 1 GB/s."""
+"""CheckedTables of more bytes are checked by those that read them alone; reading goes at about 1 GB/s."""
 
 
-class Sum(TypedDict):
+class Checksum(TypedDict):
     """What the manifest says of a table: its bytes, and their BLAKE2b sum of 128 bits, as hexadecimal digits."""
 
     size: int
@@ -37,7 +37,7 @@ class ChangedTable(StoreError):
         )
 
 
-def of(file: BufferedReader) -> Sum:
+def of(file: BufferedReader) -> Checksum:
     """Return size and sum of an open file, from its beginning; it stands there again afterwards."""
     file.seek(0)
     # hashlib's own default would be the 512 bits of blake2b.
@@ -47,7 +47,7 @@ def of(file: BufferedReader) -> Sum:
     return {"size": size, "blake2b": digest.hexdigest()}
 
 
-class Tables:
+class CheckedTables:
     """The tables of a results folder, each checked once, before it is read; what no sum is known of is read as it is.
 
     A table that another process makes anew meanwhile is taken with the sum that it has then.
@@ -57,7 +57,7 @@ class Tables:
         sums: returns what its manifest says of its tables, by the names of their files, read anew each time.
     """
 
-    def __init__(self, folder: Path, sums: Callable[[], Mapping[str, Sum]]) -> None:
+    def __init__(self, folder: Path, sums: Callable[[], Mapping[str, Checksum]]) -> None:
         """The sums are read once."""
         self.folder, self._read = folder, sums
         self._sums = sums()
@@ -79,11 +79,11 @@ class Tables:
             raise StoreError(f"{self.folder / name}: cannot be read: {error.strerror or error}") from error
 
     def _open(self, name: str) -> BufferedReader:
-        file = inside.opened(self.folder, name)
+        file = safe_files.opened(self.folder, name)
         try:
             while changed := self._changed(file, name):
                 before, self._sums = self._sums.get(name), self._read()
-                again = inside.opened(self.folder, name)
+                again = safe_files.opened(self.folder, name)
                 same = before == self._sums.get(name) and _key(again) == _key(file)
                 file.close()
                 file = again
