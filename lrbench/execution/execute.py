@@ -15,7 +15,7 @@ import numpy as np
 from lrbench.errors import StoreError
 from lrbench.execution import manifest_contents, reuse, several
 from lrbench.execution.listener import Listener
-from lrbench.execution.rebuild import rebuild
+from lrbench.execution.rebuild import write_all
 from lrbench.execution.work import Trainer, Work
 from lrbench.launchers import Outcome, this_process
 from lrbench.results import lock, safe_files
@@ -129,9 +129,10 @@ class _How:
 def _execute(wanted: Study, whole: Grid, store: ResultsFolder, how: _How, listener: Listener) -> Finished:
     """Train what a folder does not hold yet, and write all that is made from its parts."""
     manifest = reuse.check(store, whole)
-    for line in store.mend():
+    parts = store.inventory(whole.run_ids, stopped=whole.race)
+    for line in store.repair(parts):
         listener.say(line)
-    held = store.held(whole.run_ids, stopped=whole.race)
+    held = parts.completed()
     began = time.perf_counter()
     seconds: dict[str, float] = {}
     # What the manifest says of problems and schedules belongs to its grid: another grid is described anew.
@@ -156,7 +157,7 @@ def _execute(wanted: Study, whole: Grid, store: ResultsFolder, how: _How, listen
     there = held.copy()
     for outcome in outcomes:
         there[outcome.pack.runs] |= not outcome.error
-    trained = int(store.held(whole.run_ids, stopped=whole.race).sum() - held.sum())
+    trained = int(parts.completed().sum() - held.sum())
     manifest |= {
         "study": wanted.name,
         "grid": whole.asdict(),
@@ -165,16 +166,17 @@ def _execute(wanted: Study, whole: Grid, store: ResultsFolder, how: _How, listen
     }
     _write_study(store, wanted)
     seconds = {"training": time.perf_counter() - began, **seconds} if trained else {}
-    results = rebuild(
+    results = write_all(
         store,
         manifest,
-        whole=whole,
+        whole,
+        parts,
         report=how.report,
         seconds=seconds,
         failures=failures,
         listener=listener,
     )
-    lost = int((there & ~store.held(whole.run_ids, stopped=whole.race)).sum())
+    lost = int((there & ~parts.completed()).sum())
     return Finished(results, trained, failures, traced.path if traced else None, lost)
 
 
@@ -194,7 +196,7 @@ def _describe(
     manifest |= manifest_contents.describe(engine, whole, manifest)
     store.write_manifest(manifest)
     if surfaces := engine.surfaces():
-        store.forget_sums(manifest, SURFACES)
+        manifest |= store.drop_checksums(manifest, SURFACES)
         store.write_table("surfaces", build.surfaces(whole, surfaces), csv=False)
         store.write_manifest(manifest)
     return engine
@@ -202,7 +204,7 @@ def _describe(
 
 def _execute_parts(wanted: Parts, store: ResultsFolder, how: _How, listener: Listener) -> Finished:
     """Train every part of a study into a folder of its own, and write what they say together."""
-    store.mend()
+    store.repair()
     several.check_folder(store, wanted)
     several.describe(store, wanted)
     _write_study(store, wanted)
@@ -244,7 +246,7 @@ def _train(
         for outcome in launched:
             if outcome.part or outcome.url:
                 pack_id = outcome.pack.pack_id
-                store.take_part(pack_id, outcome.part or RemoteParts(outcome.url).read(pack_id))
+                store.write_part_file(pack_id, outcome.part or RemoteParts(outcome.url).read(pack_id))
             # What is trained in this process has told of itself, segment by segment.
             if outcome.process != this_process() and not outcome.error:
                 listener.advance(len(outcome.pack.runs), steps)

@@ -21,7 +21,7 @@ def prepare(store: ResultsFolder, fresh: bool, listener: Listener) -> None:
     """Refuse to write among files that are no study's; set aside what is there where that is wanted."""
     if store.folder.exists() and not store.folder.is_dir():
         raise StoreError(f"{store.folder}: is a file; choose another --out")
-    known = os.path.lexists(store.folder / MANIFEST) or bool(store.part_files())
+    known = os.path.lexists(store.folder / MANIFEST) or bool(store.part_paths())
     if not known and any(store.folder.glob("[!.]*")):
         raise StoreError(f"{store.folder}: holds other files and no study; choose another --out")
     if fresh:
@@ -58,7 +58,7 @@ def _trained_sources(store: ResultsFolder, manifest: Mapping[str, Any]) -> dict[
     before = Grid.from_dict(manifest["grid"])
     if not _sources(before):
         return {}
-    held = np.flatnonzero(store.held(before.run_ids, stopped=True))
+    held = np.flatnonzero(store.inventory(before.run_ids, stopped=True).completed())
     at = {axis: np.unique(positions) for axis, positions in before.positions(held).items()}
     return _sources(
         replace(

@@ -46,7 +46,7 @@ def rebuild(store: ResultsFolder, *, report: bool, check: Callable[[], None]) ->
     from lrbench import claims
 
     parts = stores(store)
-    store.forget_sums(store.manifest)
+    store.drop_checksums(store.manifest)
     judged = claims.judge({name: Results(part.folder) for name, part in parts.items()})
     store.write_table("claims", claims.table(judged))
     check()

@@ -26,7 +26,7 @@ def status(folder: Path) -> str:
     Of a study of parts, those of each part in turn.
 
     Raises:
-        StoreError: if it is no results folder.
+        StoreError: if it is not a results folder.
     """
     store = ResultsFolder(folder)
     manifest = store.manifest
@@ -35,11 +35,13 @@ def status(folder: Path) -> str:
         later = [f"{folder / name}: not begun" for name in manifest["parts"] if name not in begun]
         return "\n".join([*(status(part.folder) for part in begun.values()), *later])
     if "grid" not in manifest:
-        raise StoreError(f"{folder}: is no results folder (no manifest.json); `lrbench run STUDY` makes one")
+        raise StoreError(
+            f"{folder}: is not a results folder (no manifest.json); `lrbench run STUDY` makes one"
+        )
     whole = Grid.from_dict(manifest["grid"])
-    holdings = store.holdings(whole.run_ids, stopped=whole.race)
-    runs = np.array([len(holding.numbers) for holding in holdings])
-    written = np.array([_changed(holding.path) for holding in holdings])
+    parts = store.inventory(whole.run_ids, stopped=whole.race).parts()
+    runs = np.array([len(part.numbers) for part in parts])
+    written = np.array([_changed(part.path) for part in parts])
     done = int(runs.sum())
     left = len(whole) - done
     lines = [

@@ -140,14 +140,14 @@ def _keyed(results: Side, folder: int) -> pd.DataFrame:
     runs = results.runs
     if "grid" not in results.manifest:
         raise StoreError(
-            f"{results.folder}: its manifest.json names no grid; `lrbench run` with its study writes it anew"
+            f"{results.folder}: its manifest.json names no grid; `lrbench run` with its study writes it again"
         )
     grid = Grid.from_dict(results.manifest["grid"])
     number = pd.Index(grid.run_ids.astype(str)).get_indexer(pd.Index(runs["run_id"]))
     if (number < 0).any():
         raise StoreError(
             f"{results.folder}: the runs of its tables are not those of its manifest.json; `lrbench run` with its study makes "
-            "both anew"
+            "both again"
         )
     at = grid.positions(number)
     keys = {

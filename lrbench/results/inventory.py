@@ -1,85 +1,142 @@
-"""Which runs the parts of a folder hold, told without opening each of them again.
+"""Where the parts of a results folder are, and which runs of a grid they hold.
 
-A folder of many parts gets an index beside them, `.index`, a row per part: its name, size and time of change, what it
-says of itself, and its run_ids. It is a cache: a part that is not in it as it lies on the disk is opened, and an index
-that is damaged, or cannot be written, costs time alone.
+Parts lie in 256 folders, by the first two digits of their names; those of older results folders lie beside these, and
+count as well.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
-import tempfile
-import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
+from jaxtyping import Bool
 
 from lrbench.errors import StoreError
-from lrbench.results import safe_files
+from lrbench.results import part_file, safe_files
+from lrbench.results.part_file import DamagedPart, NotAPart, PartSummary
+from lrbench.results.run_lookup import RunLookup
 
 PACK_ID = re.compile("[0-9a-f]{16}")
 """What the name of a pack looks like."""
-NEW = ".new-"
-"""How the name of a file begins that is not finished."""
-INDEX = ".index"
-WORTH_INDEXING = 8
-"""A folder's index is written anew where so many of its parts are not in it: opening a part takes about 1 ms."""
-ABOUT = ("pack_id", "evaluations", "seconds", "saved_lane_steps", "stopped_lane_steps")
-"""What the index keeps of what a part says of itself."""
-MOST_SECONDS, MOST_STEPS = 1e15, 10**14
-"""The most seconds that a part may say a pack took, and lane-steps that it saved: the manifest can hold all of them."""
 Stamp = tuple[int, int]
-Stamps = Mapping[Path, Mapping[str, Stamp]]
+"""Size and time of change of a file, in ns."""
 
 
-class Glance(NamedTuple):
-    """What a part says without its curves.
+def part_name(pack_id: str) -> str:
+    """Return where in a results folder the part of a pack is: 256 folders, so that none has a million files.
 
-    Args:
-        name: of its file.
-        about: what it says of itself: pack_id, evaluations, seconds, saved_lane_steps, stopped_lane_steps.
-        curves: the names of its curves.
-        run_ids: its runs, as bytes.
-        stopped: which of them a race stopped.
-    """
-
-    name: str
-    about: Mapping[str, Any]
-    curves: tuple[str, ...]
-    run_ids: np.ndarray
-    stopped: np.ndarray
-
-
-def place(pack_id: str) -> str:
-    """Return where in a results folder the part of a pack lies: 256 folders, so that none has a million files.
-
-    >>> place("0f3a")
+    >>> part_name("0f3a")
     'parts/0f/0f3a.parquet'
     """
     return f"parts/{pack_id[:2]}/{pack_id}.parquet"
 
 
-def files(results: Path) -> list[Path]:
-    """Return the paths of all parts of a results folder, sorted by name, those beside its folders too.
+def part_paths(results: Path) -> list[Path]:
+    """Return the paths of all parts of a results folder, sorted by name.
 
     A name with a dot before it is not finished, or no part.
 
     Raises:
-        StoreError: as of `stamps`.
+        StoreError: as `_stamps`.
     """
-    found = [folder / name for folder, there in stamps(results).items() for name in there]
-    return sorted(found, key=lambda path: path.name)
+    return sorted(_stamps(results), key=lambda path: path.name)
 
 
-def stamps(results: Path) -> Stamps:
-    """Return the size and the time of change of every part of a results folder, by its folder and its name.
+class Inventory:
+    """The parts of a results folder, as far as they hold runs of a grid.
+
+    A part is opened when it is first seen, and again when its size or time of change is another one; every answer is of
+    the folder as it is at that moment.
+
+    Args:
+        folder: the results folder.
+        run_ids: the runs of the grid.
+        stopped: whether runs that a race stopped count, too.
+    """
+
+    def __init__(self, folder: Path, run_ids: np.ndarray, *, stopped: bool) -> None:
+        """Nothing is read yet."""
+        self._folder, self._run_ids, self._stopped = folder, run_ids, stopped
+        self._stamps: dict[Path, Stamp] = {}
+        self._known: dict[Path, PartSummary | DamagedPart | None] = {}
+        self._parts: list[PartSummary] = []
+
+    def parts(self) -> list[PartSummary]:
+        """Return the parts that hold runs of the grid, in the grid's order.
+
+        A run that two parts hold is taken from the one that comes first.
+        """
+        self._look()
+        return self._parts
+
+    def completed(self) -> Bool[np.ndarray, " run"]:
+        """Return which of the grid's runs a part holds; a part that cannot be read holds none."""
+        found: Bool[np.ndarray, " run"] = np.zeros(len(self._run_ids), dtype=np.bool_)
+        for part in self.parts():
+            found[part.numbers] = True
+        return found
+
+    def damaged(self) -> list[DamagedPart]:
+        """Return the parts that are damaged as far as their runs show it, without their curves."""
+        self._look()
+        return [each for each in self._known.values() if isinstance(each, DamagedPart)]
+
+    def _look(self) -> None:
+        """Open the parts that are new or have changed."""
+        stamps = _stamps(self._folder)
+        if stamps == self._stamps:
+            return
+        new = [path for path, stamp in stamps.items() if self._stamps.get(path) != stamp]
+        if new:
+            lookup = RunLookup(self._run_ids)  # is large, and not kept
+            found = {path: self._summary(path, lookup) for path in new}
+        else:
+            found = {}
+        self._known = {path: found[path] if path in found else self._known[path] for path in stamps}
+        self._stamps = stamps
+        parts = [each for each in self._known.values() if isinstance(each, PartSummary) and len(each.rows)]
+        parts.sort(key=lambda part: (int(part.numbers[0]), part.path.name))
+        self._parts = _each_run_once(parts, len(self._run_ids))
+
+    def _summary(self, path: Path, lookup: RunLookup) -> PartSummary | DamagedPart | None:
+        """Return what a part says, that it is damaged, or nothing where it is not one of lrbench's or has gone."""
+        try:
+            # The folders above it were seen to be no links when it was found.
+            with part_file.reading(path), safe_files.opened(path.parent, path.name) as file:
+                return part_file.summary(
+                    file, path, lookup.numbers, nowhere=len(self._run_ids), stopped=self._stopped
+                )
+        except NotAPart:
+            return None
+        except DamagedPart as error:
+            return error
+        except StoreError:
+            if path.exists():
+                raise
+            return None  # another process moved it meanwhile
+
+
+def _each_run_once(parts: Sequence[PartSummary], runs: int) -> list[PartSummary]:
+    """Take every run from the first of the parts that hold it."""
+    taken = np.zeros(runs, dtype=bool)
+    left = []
+    for part in parts:
+        own = ~taken[part.numbers]
+        taken[part.numbers] = True
+        if own.all():
+            left.append(part)
+        elif own.any():
+            left.append(replace(part, rows=part.rows[own], numbers=part.numbers[own]))
+    return left
+
+
+def _stamps(results: Path) -> dict[Path, Stamp]:
+    """Return the size and the time of change of every part of a results folder.
 
     Raises:
         StoreError: if a part or a folder of parts is a link, is no folder, or cannot be read: parts that are not seen would
@@ -88,72 +145,15 @@ def stamps(results: Path) -> Stamps:
     parts = safe_files.path(results, "parts")
     if not os.path.lexists(parts):
         return {}
-    found, folders = _stamps(parts)
-    return {parts: found} | {parts / name: _stamps(parts / name)[0] for name in folders}
+    found, folders = _stamps_in(parts)
+    for name in folders:
+        found |= _stamps_in(parts / name)[0]
+    return found
 
 
-def glances(there: Stamps, look: Callable[[Path], Glance | None]) -> dict[Path, list[Glance]]:
-    """Return what every part says, by its folder.
-
-    Args:
-        there: what `stamps` found.
-        look: opens a part and returns what it says, if it says anything; asked of those alone that no index knows.
-    """
-    return {folder: _of_folder(folder, mine, look) for folder, mine in there.items()}
-
-
-def checked(about: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return what a part says of itself, under the names of `ABOUT`, if the manifest can hold it.
-
-    Raises:
-        ValueError: if it is not.
-    """
-    seconds, pack_id = about["seconds"], about["pack_id"]
-    numbers = [about[name] for name in ("evaluations", "saved_lane_steps", "stopped_lane_steps")]
-    if not (
-        isinstance(seconds, dict)
-        and all(_is_name(name) for name in (pack_id, *seconds))
-        and all(isinstance(value, int | float) and 0 <= value <= MOST_SECONDS for value in seconds.values())
-        and all(isinstance(value, int) and 0 <= value <= MOST_STEPS for value in numbers)
-    ):
-        raise ValueError("what it says of itself is not what lrbench writes")
-    return about
-
-
-def _is_name(text: Any) -> bool:
-    return isinstance(text, str) and 1 <= len(text) <= 100 and text.isprintable()
-
-
-def ids(column: pa.ChunkedArray) -> np.ndarray:
-    """Return run_ids as bytes of one length, without a Python object for each."""
-    text = column.combine_chunks()
-    length = pc.max(pc.binary_length(text)).as_py() or 1
-    padded = pc.ascii_rpad(text, length, padding="\0")
-    return np.frombuffer(padded.buffers()[2] or b"", f"S{length}", count=len(padded))
-
-
-def fixed(run_ids: np.ndarray) -> pa.Array:
-    """Return run_ids as an Arrow array of the same bytes, without a copy."""
-    data = pa.py_buffer(np.ascontiguousarray(run_ids))
-    return pa.Array.from_buffers(pa.binary(run_ids.dtype.itemsize), len(run_ids), [None, data])
-
-
-def _of_folder(
-    folder: Path, there: Mapping[str, Stamp], look: Callable[[Path], Glance | None]
-) -> list[Glance]:
-    indexed = dict(_read(folder))
-    known = {(name, *stamp): indexed.get((name, *stamp)) for name, stamp in there.items()}
-    new = [row for row, seen in known.items() if seen is None]
-    known |= {row: look(folder / row[0]) for row in new}
-    told = {row: seen for row, seen in known.items() if seen is not None}
-    if len(new) >= WORTH_INDEXING:
-        _write(folder, told)
-    return list(told.values())
-
-
-def _stamps(folder: Path) -> tuple[dict[str, Stamp], list[str]]:
+def _stamps_in(folder: Path) -> tuple[dict[Path, Stamp], list[str]]:
     """Return the parts in a folder, and the names of the folders in it."""
-    found: dict[str, Stamp] = {}
+    found: dict[Path, Stamp] = {}
     folders: list[str] = []
     try:
         with os.scandir(folder) as entries:
@@ -167,70 +167,12 @@ def _stamps(folder: Path) -> tuple[dict[str, Stamp], list[str]]:
                 elif entry.name.endswith(".parquet"):
                     with contextlib.suppress(FileNotFoundError):  # another process may move it
                         stat = entry.stat()
-                        found[entry.name] = stat.st_size, stat.st_mtime_ns
+                        found[folder / entry.name] = stat.st_size, stat.st_mtime_ns
     except FileNotFoundError:
         return {}, []
     except OSError as error:
         raise StoreError(
-            f"{folder}: cannot be read: {error.strerror or error}; make a folder of it that you may read, or start anew with "
+            f"{folder}: cannot be read: {error.strerror or error}; make it a folder that you may read, or start again with "
             "--fresh"
         ) from error
     return found, folders
-
-
-def _read(folder: Path) -> Iterator[tuple[tuple[str, int, int], Glance]]:
-    """Yield name, size and time of change of each part in a folder's index, and what it says."""
-    try:
-        with safe_files.opened(folder, INDEX) as file:
-            data = file.read()
-        if zlib.crc32(memoryview(data)[4:]).to_bytes(4) != data[:4]:
-            return
-        table = pa.ipc.open_stream(pa.py_buffer(data).slice(4)).read_all()
-        run_ids, stopped = (table[name].combine_chunks().flatten() for name in ("run_id", "stopped"))
-        each = run_ids.type.byte_width
-        whole = np.frombuffer(run_ids.buffers()[1] or b"", f"S{each}", len(run_ids), run_ids.offset * each)
-        gone = stopped.to_numpy(zero_copy_only=False)
-        ends = np.cumsum(table["runs"].to_numpy()).tolist()
-        says = json.loads(f"[{','.join(table['says'].to_pylist())}]")
-        rows = zip(*(table[name].to_pylist() for name in ("name", "size", "changed")), says, strict=True)
-        for (name, size, changed, said), begin, end in zip(rows, [0, *ends], ends, strict=False):
-            *about, curves = said
-            told = checked(dict(zip(ABOUT, about, strict=True)))
-            here = slice(begin, end)
-            yield (name, size, changed), Glance(name, told, tuple(curves), whole[here], gone[here])
-    except (OSError, StoreError, pa.ArrowException, KeyError, AttributeError, TypeError, ValueError):
-        return  # there is none, it cannot be read, or it is of another version
-
-
-def _write(folder: Path, known: Mapping[tuple[str, int, int], Glance]) -> None:
-    if not known:
-        return
-    seen = list(known.values())
-    names, sizes, changes = zip(*known, strict=True)
-    offsets = np.cumsum([0, *(len(each.run_ids) for each in seen)]).astype(np.int32)
-    run_ids = np.concatenate([each.run_ids for each in seen])
-    stopped = pa.array(np.concatenate([each.stopped for each in seen]))
-    table = pa.table(
-        {
-            "name": names,
-            "size": pa.array(sizes, pa.int64()),
-            "changed": pa.array(changes, pa.int64()),
-            "says": [json.dumps([*(each.about[key] for key in ABOUT), each.curves]) for each in seen],
-            "runs": np.diff(offsets),
-            "run_id": pa.ListArray.from_arrays(offsets, fixed(run_ids)),
-            "stopped": pa.ListArray.from_arrays(offsets, stopped),
-        }
-    )
-    data = pa.BufferOutputStream()
-    with pa.ipc.new_stream(data, table.schema) as stream:
-        stream.write_table(table)
-    text = data.getvalue().to_pybytes()
-    with contextlib.suppress(OSError):
-        handle, made = tempfile.mkstemp(dir=folder, prefix=NEW)
-        os.close(handle)
-        try:
-            Path(made).write_bytes(zlib.crc32(text).to_bytes(4) + text)
-            Path(made).chmod(0o644)
-            Path(made).replace(folder / INDEX)
-        finally:
-            Path(made).unlink(missing_ok=True)

@@ -53,13 +53,13 @@ Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]
 Loss = Literal["train_loss", "valid_loss"]
 
 
-class _Record(BaseModel):
+class _Schema(BaseModel):
     """Kinds are those of JSON, and none is turned into another."""
 
     model_config = ConfigDict(strict=True, extra="allow")
 
 
-class Variant(_Record):
+class VariantSchema(_Schema):
     """One problem, optimizer or schedule of a grid, with every parameter."""
 
     name: Name
@@ -73,7 +73,7 @@ class Variant(_Record):
     revision: Annotated[int, Field(ge=1, le=10**6)] = 1
 
     @model_validator(mode="after")
-    def _consistent(self) -> Variant:
+    def _consistent(self) -> VariantSchema:
         if missing := set(self.files) - set(self.params):
             raise ValueError(f"files names {sorted(missing)}, which are no parameters")
         parts = self.params.get("parts", [])
@@ -82,10 +82,10 @@ class Variant(_Record):
         return self
 
 
-Variants = Annotated[list[Variant], Field(min_length=1, max_length=MOST_VARIANTS)]
+Variants = Annotated[list[VariantSchema], Field(min_length=1, max_length=MOST_VARIANTS)]
 
 
-class Grid(_Record):
+class GridSchema(_Schema):
     """Every run of a study."""
 
     name: StudyName
@@ -101,7 +101,7 @@ class Grid(_Record):
     race: bool = False
 
     @model_validator(mode="after")
-    def _consistent(self) -> Grid:
+    def _consistent(self) -> GridSchema:
         if self.evaluate_every > self.steps or self.steps > self.evaluate_every * MOST_EVALUATIONS:
             raise ValueError(f"evaluate_every = {self.evaluate_every} does not fit steps = {self.steps}")
         kinds = (self.problems, self.optimizers, self.schedules)
@@ -113,7 +113,7 @@ class Grid(_Record):
         return self
 
 
-def _columns(variants: Sequence[Variant]) -> None:
+def _columns(variants: Sequence[VariantSchema]) -> None:
     """Refuse variants that are the same, or whose parameters make no column of a table."""
     if len({json.dumps([v.name, v.params, v.source, v.files], sort_keys=True) for v in variants}) < len(
         variants
@@ -134,7 +134,7 @@ def _kind(value: Any) -> str:
     return "number" if isinstance(value, int | float) else "text"
 
 
-class Problem(_Record):
+class ProblemSchema(_Schema):
     """What the engine said of a problem."""
 
     name: Name
@@ -142,7 +142,7 @@ class Problem(_Record):
     optimum: float | None = None
 
 
-class Schedule(_Record):
+class ScheduleSchema(_Schema):
     """The shape of a schedule."""
 
     name: Name
@@ -153,13 +153,13 @@ class Schedule(_Record):
     shape: list[Finite]
 
     @model_validator(mode="after")
-    def _consistent(self) -> Schedule:
+    def _consistent(self) -> ScheduleSchema:
         if len(self.step) != len(self.shape):
             raise ValueError("step and shape must be of one length")
         return self
 
 
-class Failure(_Record):
+class FailureSchema(_Schema):
     """A pack that failed: a row of `failures.csv`."""
 
     pack_id: Name
@@ -173,7 +173,7 @@ class Failure(_Record):
     error: str
 
 
-class Thresholds(_Record):
+class ThresholdsSchema(_Schema):
     """The limits that verdicts were given by."""
 
     good: Annotated[float, Field(gt=0, le=1e6)] = 0.05
@@ -185,7 +185,7 @@ class Thresholds(_Record):
     resamples: Annotated[int, Field(ge=1, le=10**7)] = 1000
 
 
-class Runs(_Record):
+class RunsSchema(_Schema):
     """How many runs there are."""
 
     total: Count
@@ -193,7 +193,7 @@ class Runs(_Record):
     left: Count
 
 
-class Pack(_Record):
+class PackSchema(_Schema):
     """What a part gave."""
 
     pack_id: Name
@@ -201,14 +201,14 @@ class Pack(_Record):
     seconds: dict[str, Seconds]
 
 
-class Table(_Record):
+class TableSchema(_Schema):
     """Size and sum of the file of a table."""
 
     size: Count
     blake2b: Digits
 
 
-class Manifest(_Record):
+class ManifestSchema(_Schema):
     """How results were made."""
 
     schema_version: Annotated[int, Field(ge=1, le=SCHEMA_VERSION)]
@@ -220,23 +220,23 @@ class Manifest(_Record):
     versions: dict[str, Any] = {}
     devices: list[Any] = []
     commit: Text | None = None
-    grid: Grid | None = None
+    grid: GridSchema | None = None
     lanes_per_pack: list[Annotated[int, Field(ge=0, le=2**31)]] = []
-    problems: list[Problem] | None = None
+    problems: list[ProblemSchema] | None = None
     programs: list[Any] = []
-    schedules: list[Schedule] = []
+    schedules: list[ScheduleSchema] = []
     objective: Literal["auto", "train_loss", "valid_loss"] = "auto"
     target: Finite | None = None
     objectives: dict[Name, Loss] = {}
-    thresholds: Thresholds | None = None
+    thresholds: ThresholdsSchema | None = None
     limits: dict[str, float] = {}
-    runs: Runs | None = None
-    packs: list[Pack] = []
-    failures: list[Failure] = []
+    runs: RunsSchema | None = None
+    packs: list[PackSchema] = []
+    failures: list[FailureSchema] = []
     seconds: dict[str, Seconds] = {}
     lane_steps: dict[str, Count] = {}
     model_steps_per_second: float | None = None
-    tables: dict[Annotated[str, Field(pattern=r"^[a-z_]+\.(csv|parquet)$")], Table] = {}
+    tables: dict[Annotated[str, Field(pattern=r"^[a-z_]+\.(csv|parquet)$")], TableSchema] = {}
 
     @model_validator(mode="before")
     @classmethod
@@ -247,7 +247,7 @@ class Manifest(_Record):
         return found
 
     @model_validator(mode="after")
-    def _consistent(self) -> Manifest:
+    def _consistent(self) -> ManifestSchema:
         if self.parts is not None and self.grid is not None:
             raise ValueError("must be of a grid or of parts, not of both")
         described = len(self.problems or ())
@@ -275,12 +275,12 @@ def read(text: bytes, path: Path) -> dict[str, Any]:
         json.dumps(found, ensure_ascii=False).encode()  # halves of characters, which no file of text can hold
     except (ValueError, RecursionError) as error:
         said = "nested too deeply" if isinstance(error, RecursionError) else error
-        raise StoreError(f"{path}: cannot be read ({said}); start anew with --fresh") from error
+        raise StoreError(f"{path}: cannot be read ({said}); start again with --fresh") from error
     version = found.get("schema_version") if isinstance(found, dict) else None
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
         raise StoreError(
             f"{path}: schema_version = {version!r}: must be a whole number from 1 to {SCHEMA_VERSION}, which says how to "
-            "read the folder; put the file back as lrbench wrote it, or start anew with --fresh"
+            "read the folder; put the file back as lrbench wrote it, or start again with --fresh"
         )
     if version > SCHEMA_VERSION:
         raise StoreError(
@@ -289,7 +289,7 @@ def read(text: bytes, path: Path) -> dict[str, Any]:
         )
     try:
         _plain(found, DEEPEST)
-        Manifest.model_validate(found)
+        ManifestSchema.model_validate(found)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         raise _refused(path, ".".join(map(str, first["loc"])), first["msg"]) from error
@@ -300,7 +300,7 @@ def read(text: bytes, path: Path) -> dict[str, Any]:
 
 def _refused(path: Path, where: str, why: str) -> StoreError:
     said = f"{where}: {why}" if where else why
-    return StoreError(f"{path}: {said}; put the file back as lrbench wrote it, or start anew with --fresh")
+    return StoreError(f"{path}: {said}; put the file back as lrbench wrote it, or start again with --fresh")
 
 
 def _plain(value: Any, levels: int) -> None:

@@ -176,4 +176,4 @@ def _dataset(file: BufferedReader, path: Path) -> pyarrow.dataset.Dataset:
         whole = kind.make_fragment(file)
         return pyarrow.dataset.FileSystemDataset([whole], whole.physical_schema, kind)
     except (OSError, ValueError) as error:
-        raise StoreError(f"{path}: cannot be read; `lrbench report {path.parent}` makes it anew") from error
+        raise StoreError(f"{path}: cannot be read; `lrbench report {path.parent}` writes it again") from error

@@ -145,7 +145,7 @@ class Results:
         write = catalog.get("exporter", name).load()
         target = path_of(folder) if folder is not None else safe_files.path(self.folder, name)
         if target.exists() and (not target.is_dir() or any(target.iterdir())):
-            raise StoreError(f"{target}: is there already; remove it, or choose another --out")
+            raise StoreError(f"{target}: already exists; remove it, or choose another --out")
         try:
             target.mkdir(parents=True, exist_ok=True)
             said: str = write(self, target)
@@ -178,7 +178,7 @@ class Results:
         """
         target = path_of(folder)
         if target.exists() and any(target.iterdir()):
-            raise StoreError(f"{target}: is there already; give a new folder")
+            raise StoreError(f"{target}: already exists; give a new folder")
         safe_files.refuse_links(self.folder, "", but=JOBS_LINKS)
         try:
             shutil.copytree(self.folder, target, symlinks=True, dirs_exist_ok=True)
@@ -193,18 +193,18 @@ class Results:
             raise StoreError(f"{self.folder}: is a study of parts; give one of them: {listed}")
         if path.is_dir():  # which pandas would read as a table in pieces, and an empty one as an empty table
             raise StoreError(
-                f"{path}: is a folder and no table; remove it, and `lrbench report {self.folder}` makes it anew"
+                f"{path}: is a folder, not a table; remove it, and `lrbench report {self.folder}` writes it again"
             )
         try:
             with self.tables.open(path.name) as file:
                 return pd.read_parquet(file)
         except FileNotFoundError as error:
             raise StoreError(
-                f"{path}: not there; `lrbench report {self.folder}` makes it from the parts"
+                f"{path}: is missing; `lrbench report {self.folder}` makes it from the parts"
             ) from error
         except (OSError, ValueError) as error:
             raise StoreError(
-                f"{path}: cannot be read ({error}); `lrbench report {self.folder}` makes it anew"
+                f"{path}: cannot be read ({error}); `lrbench report {self.folder}` writes it again"
             ) from error
 
 
@@ -220,7 +220,7 @@ def load(folder: str | os.PathLike[str]) -> Results:
     results = Results(path)
     if not results.manifest:
         raise StoreError(
-            f"{path}: is no results folder (it has no {MANIFEST}); `lrbench run STUDY` makes one"
+            f"{path}: is not a results folder (it has no {MANIFEST}); `lrbench run STUDY` makes one"
         )
     results.tables.check(large=False)
     return results
@@ -239,7 +239,7 @@ def compare(*results: Results | str | os.PathLike[str]) -> pd.DataFrame:
         with a loss that differs by more than a thousandth; and `answer`, in words.
 
     Raises:
-        StoreError: if there are fewer than two, one is no results folder, or two have no line in common.
+        StoreError: if there are fewer than two, one is not a results folder, or two have no line in common.
 
     >>> compare("results/before", "results/after")  # doctest: +SKIP
     """

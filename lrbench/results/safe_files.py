@@ -6,6 +6,7 @@ goes through `path`, which refuses links, and every file that is read is opened 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import stat
@@ -148,9 +149,14 @@ def remove(folder: Path, name: str | PurePath) -> None:
 
 
 def remove_tree(folder: Path, name: str | PurePath) -> None:
-    """Remove a folder and what is in it, as far as that can be removed; links in it go, and not what they point to.
+    """Remove a file, or a folder and what is in it, as far as that can be removed; of links, what they point to stays.
 
     Raises:
         StoreError: if it or a folder above it is a link.
     """
-    shutil.rmtree(path(folder, name), ignore_errors=True)
+    found = path(folder, name)
+    if found.is_dir():
+        shutil.rmtree(found, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):
+            found.unlink()

@@ -252,7 +252,7 @@ def test_the_table_has_a_row_per_run_and_rule(found: lb.Results) -> None:
 
 
 def test_it_goes_on_and_is_made_anew_from_the_parts(found: lb.Results) -> None:
-    parts = ResultsFolder(found.folder).part_files()
+    parts = ResultsFolder(found.folder).part_paths()
     before = [path.stat().st_mtime_ns for path in parts]
     (found.folder / "finders.csv").unlink()
     again = lb.find(STUDY, found.folder)

@@ -270,7 +270,7 @@ def test_a_folder_in_place_of_a_table(name: str, tmp_path: Path) -> None:
     with pytest.raises(StoreError) as caught:
         getattr(lb.load(tmp_path), name)
     assert str(caught.value) == (
-        f"{path}: is a folder and no table; remove it, and `lrbench report {tmp_path}` makes it anew"
+        f"{path}: is a folder, not a table; remove it, and `lrbench report {tmp_path}` writes it again"
     )
     assert refused("query", str(tmp_path), "SELECT 1") == f"{path}: is not a regular file; remove it"
     with pytest.raises(StoreError, match=rf"{name}\.parquet: cannot be written: Is a directory"):

@@ -55,8 +55,8 @@ def test_it_travels_small_and_does_the_same_elsewhere(table: dict[str, Any], tmp
     for pack in packs:
         outcome = there(pack)
         assert not outcome.error
-        store.take_part(pack.pack_id, outcome.part)
-    assert {path.stem for path in store.part_files()} == {pack.pack_id for pack in packs}
+        store.write_part_file(pack.pack_id, outcome.part)
+    assert {path.stem for path in store.part_paths()} == {pack.pack_id for pack in packs}
     found = execute(table, tmp_path / "out", report=False)
     assert found.trained == 0
     ours = found.results.runs.drop(columns="pack_id")
@@ -69,10 +69,13 @@ def test_the_same_pack_again_does_nothing(table: dict[str, Any], tmp_path: Path)
     first, again = work(packs[0]), work(packs[0])
     assert first.seconds["train"] > 0
     assert (again.seconds, again.error) == ({}, "")
-    (path,) = ResultsFolder(tmp_path).part_files()
+    (path,) = ResultsFolder(tmp_path).part_paths()
     path.write_bytes(b"broken")
     assert work(packs[0]).seconds["train"] > 0
-    assert ResultsFolder(tmp_path).held(grid.of_study(work.study).run_ids, stopped=False).sum() == 4
+    assert (
+        ResultsFolder(tmp_path).inventory(grid.of_study(work.study).run_ids, stopped=False).completed().sum()
+        == 4
+    )
 
 
 def test_code_of_a_file_is_imported_where_the_work_is(

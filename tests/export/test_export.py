@@ -157,7 +157,7 @@ def test_what_export_refuses(results: lb.Results, tmp_path: Path, monkeypatch: p
         results.export("tensorbord")
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "mine.txt").touch()
-    with pytest.raises(StoreError, match="full: is there already; remove it, or choose another --out"):
+    with pytest.raises(StoreError, match="full: already exists; remove it, or choose another --out"):
         results.export("csv", tmp_path / "full")
     monkeypatch.setattr(_runs, "MOST_RUNS", 3)
     with pytest.raises(StoreError) as caught:

@@ -128,7 +128,7 @@ class TestCluster:
             assert _run(many, _folder(tmp_path / "s3"), parts=url).trained == 24
             _same(tmp_path / "s3", tmp_path / "here")
             keys = [each["Key"] for each in client.list_objects_v2(Bucket="bucket")["Contents"]]
-            names = {path.name for path in ResultsFolder(tmp_path / "s3").part_files()}
+            names = {path.name for path in ResultsFolder(tmp_path / "s3").part_paths()}
             assert sorted(keys) == sorted(f"studies/small/{name}" for name in names)
             before = client.list_objects_v2(Bucket="bucket")["Contents"]
             # On another machine the parts come from there; nothing is trained or written again.
@@ -165,13 +165,13 @@ class TestCluster:
         with subprocess.Popen(
             command, env=os.environ | {"PYTHONPATH": str(ROOT)}, stderr=subprocess.PIPE, text=True
         ) as driver:
-            while driver.poll() is None and not ResultsFolder(out).part_files():
+            while driver.poll() is None and not ResultsFolder(out).part_paths():
                 time.sleep(0.01)
             driver.send_signal(number)
             _, errors = driver.communicate()
             assert driver.returncode == code, errors
             assert "Traceback" not in errors
-        before = {path: path.stat().st_mtime_ns for path in ResultsFolder(out).part_files()}
+        before = {path: path.stat().st_mtime_ns for path in ResultsFolder(out).part_paths()}
         assert 0 < len(before) < 24
         done = _run(tmp_path / "many.toml", out)
         assert (done.trained, done.failures) == (24 - len(before), ())

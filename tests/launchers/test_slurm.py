@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import re
 import shutil
 import subprocess
@@ -14,7 +15,6 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from filelock import FileLock
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -58,7 +58,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     if shutil.which("slurmctld") is None:
         pytest.skip("NO SLURM HERE: --launcher slurm is NOT TESTED; as root: apt-get install slurm-wlm munge")
     # One machine has one Slurm: whoever tests another checkout waits for it.
-    with FileLock(Path(tempfile.gettempdir()) / "lrbench-slurm.lock"):
+    with (Path(tempfile.gettempdir()) / "lrbench-slurm.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
         yield from _running(tmp_path_factory.mktemp("slurm"))
 
 
@@ -116,12 +117,12 @@ def test_a_cancelled_job_costs_its_last_pack_and_the_tables_are_those_of_local(
     assert lines[-1] == f"2 packs are submitted in 1 jobs: {job}"
     assert f"Slurm jobs: 1 {slurm.states()[job].lower()}" in status.status(out)
     until = time.monotonic() + 60
-    while not ResultsFolder(out).part_files() and time.monotonic() < until:
+    while not ResultsFolder(out).part_paths() and time.monotonic() < until:
         time.sleep(0.02)
     subprocess.run(["scancel", job], check=True)
     while job in slurm.states() and time.monotonic() < until:
         time.sleep(0.2)
-    (part,) = ResultsFolder(out).part_files()
+    (part,) = ResultsFolder(out).part_paths()
     before = part.stat().st_mtime_ns
     told = status.status(out)
     assert "8 of 16 runs are done, 8 are left\nSlurm jobs: 1 ended\nthe last part was written" in told

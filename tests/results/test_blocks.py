@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,11 +21,11 @@ from lrbench.analysis import Thresholds
 from lrbench.execution.execute import run
 from lrbench.execution.listener import Listener
 from lrbench.execution.rebuild import rebuild
-from lrbench.results import inventory
+from lrbench.results import atomic, part_file
 from lrbench.results.folder import ResultsFolder
-from lrbench.results.part_file import Part
 from lrbench.results.run_lookup import RunLookup
 from lrbench.results.tables import blocks, build, sheet
+from lrbench.results.trained import Trained
 from lrbench.study.grid import Grid, of_study
 from lrbench.study.spec import read
 
@@ -72,13 +71,17 @@ def _parts(store: ResultsFolder, whole: Grid) -> None:
             values[whole.evaluations >= np.where(np.isnan(diverged), np.inf, diverged)[:, None]] = np.nan
         ids, parameters = whole.run_ids[pack.runs], np.full(runs, 10)
         store.write_part(
-            Part(pack.pack_id, ids, whole.evaluations, curves, diverged, stopped, parameters, {"train": 1.0})
+            Trained(
+                pack.pack_id, ids, whole.evaluations, curves, diverged, stopped, parameters, {"train": 1.0}
+            )
         )
 
 
 def _built(store: ResultsFolder, whole: Grid) -> dict[str, bytes]:
-    build.build(store, whole, Thresholds(), OBJECTIVES)
-    assert not list(store.folder.glob(f"{inventory.NEW}*"))
+    build.build(
+        store, whole, store.inventory(whole.run_ids, stopped=whole.race).parts(), Thresholds(), OBJECTIVES
+    )
+    assert not list(store.folder.glob(f"{atomic.TEMPORARY}*"))
     return {path.name: path.read_bytes() for path in store.folder.iterdir() if path.is_file()}
 
 
@@ -209,47 +212,50 @@ def test_a_table_that_fails_leaves_the_older_one(tmp_path: Path) -> None:
 def test_places_are_those_of_a_dictionary(ids: list[bytes]) -> None:
     grid, asked = np.array(ids[::2], "S20"), np.array(ids[::-1], "S20")
     wanted = {run_id: number for number, run_id in enumerate(grid.tolist())}
-    found = RunLookup(grid).of(asked).tolist()
+    found = RunLookup(grid).numbers(asked).tolist()
     assert found == [wanted.get(each, len(grid)) for each in asked.tolist()]
 
 
 def test_runs_of_one_hash_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lrbench.results.places, "_keys", lambda ids, _: np.zeros(len(ids), np.uint64))
+    monkeypatch.setattr(lrbench.results.run_lookup, "_keys", lambda ids, _: np.zeros(len(ids), np.uint64))
     grid = np.array([b"a", b"b", b"c"])
-    assert RunLookup(grid).of(np.array([b"c", b"d", b"a"])).tolist() == [2, 3, 0]
+    assert RunLookup(grid).numbers(np.array([b"c", b"d", b"a"])).tolist() == [2, 3, 0]
 
 
-def test_an_index_is_read_once_by_a_command(
+def test_a_part_is_opened_once_by_a_command(
     built: tuple[ResultsFolder, Grid, dict[str, bytes]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole, parts = built[1], built[0].folder / "parts"
-    reads: Counter[Path] = Counter()
-    index: Callable[[Path], Any] = inventory._read
-    monkeypatch.setattr(inventory, "_read", lambda folder: reads.update([folder]) or index(folder))
-    store = ResultsFolder(parts.parent)
-    assert store.mend() == []
-    held = store.held(whole.run_ids, stopped=True)
-    assert store.holdings(whole.run_ids, stopped=True) is store.holdings(whole.run_ids, stopped=True)
-    store.mend()
-    assert set(reads.values()) == {1}
-    # Another question, or a part that changed, is looked into anew.
-    assert store.held(whole.run_ids, stopped=False).sum() < held.sum()
-    assert set(reads.values()) == {2}
+    whole, store = built[1], ResultsFolder(built[0].folder)
+    opened: Counter[str] = Counter()
+    summary = part_file.summary
+    monkeypatch.setattr(
+        part_file,
+        "summary",
+        lambda file, path, *a, **k: opened.update([path.name]) or summary(file, path, *a, **k),
+    )
+    parts = store.inventory(whole.run_ids, stopped=True)
+    assert store.repair(parts) == []
+    completed = parts.completed()
+    assert completed.sum() == sum(len(part.numbers) for part in parts.parts())
+    store.repair(parts)
+    assert set(opened.values()) == {1}
+    assert store.inventory(whole.run_ids, stopped=False).completed().sum() < completed.sum()
 
 
-def test_mend_tells_of_damage_that_was_seen_before(tmp_path: Path) -> None:
+def test_repair_tells_of_damage_that_was_seen_before(tmp_path: Path) -> None:
     store, whole = ResultsFolder(tmp_path), _grid()
     (pack, *_) = whole.packs([5] * len(whole.programs))
     nothing, step = np.full(5, np.nan), whole.evaluations
     curves = {"train_loss": np.ones((5, len(step)))}
     path = store.write_part(
-        Part(pack.pack_id, whole.run_ids[pack.runs], step, curves, nothing, nothing, np.ones(5), {})
+        Trained(pack.pack_id, whole.run_ids[pack.runs], step, curves, nothing, nothing, np.ones(5), {})
     )
     path.write_bytes(path.read_bytes()[:-20])
-    assert not store.held(whole.run_ids, stopped=True).any()
-    (said,) = store.mend()
+    parts = store.inventory(whole.run_ids, stopped=True)
+    assert not parts.completed().any()
+    (said,) = store.repair(parts)
     assert "was damaged" in said
-    assert store.mend() == []
+    assert store.repair(parts) == []
 
 
 # --- plots and report -----------------------------------------------------------------------------
@@ -276,6 +282,6 @@ def test_more_runs_than_pictures_hold_have_none(tmp_path: Path, monkeypatch: pyt
     rebuild(ResultsFolder(tmp_path), listener=listener)
     assert listener.lines == [
         f"{tmp_path}: plots and the report are made of at most 1,000,000 runs and 20,000,000 rows of curves; the tables "
-        "are there, for `lrbench best` and `lrbench query`"
+        "are written, for `lrbench best` and `lrbench query`"
     ]
     assert not any(path.exists() for path in [*older, tmp_path / "plots"])

@@ -35,7 +35,7 @@ def test_every_schema_has_a_folder_here() -> None:
 
 def test_a_folder_of_schema_1_is_read(folder: Path) -> None:
     study = read(folder / "study.toml")
-    assert ResultsFolder(folder).held(of_study(study).run_ids, stopped=False).all()
+    assert ResultsFolder(folder).inventory(of_study(study).run_ids, stopped=False).completed().all()
     results = rebuild(ResultsFolder(folder), report=False)
     assert results.manifest["runs"] == {"total": 24, "done": 24, "left": 0}
     assert lb.load(folder).runs["run_id"].is_unique
@@ -100,5 +100,5 @@ def test_a_manifest_that_is_damaged_is_one_line(folder: Path, text: str) -> None
         lambda: rebuild(ResultsFolder(folder)),
         lambda: execute(folder / "study.toml", folder),
     ):
-        with pytest.raises(StoreError, match=r"manifest\.json.* start anew with --fresh"):
+        with pytest.raises(StoreError, match=r"manifest\.json.* start again with --fresh"):
             act()
