@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from lrbench.engine import batch, capacity, checkpoint, devices
-from lrbench.engine.checkpoint import Keeper, Snapshot
+from lrbench.engine.checkpoint import Snapshot, SnapshotStore
 from lrbench.engine.lane import PLATEAU_SCALE, Hyper
 from lrbench.engine.made import Made
 from lrbench.engine.programs import Programs
@@ -151,7 +151,7 @@ class Engine:
         pack: Pack,
         lanes_per_pack: int,
         progress: Progress | None = None,
-        keeper: Keeper | None = None,
+        keeper: SnapshotStore | None = None,
         stopping: Callable[[], bool] = lambda: False,
     ) -> Trained:
         """Train the runs of a pack, all at once or, where memory is short, some at a time.
@@ -380,7 +380,7 @@ class _Piece:
     Of a pack of several pieces, each but the last is kept once it is whole.
     """
 
-    keeper: Keeper | None
+    keeper: SnapshotStore | None
     start: int
     key: Mapping[str, Any]
     stopping: Callable[[], bool]

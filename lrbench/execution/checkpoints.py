@@ -28,7 +28,7 @@ _NAME = re.compile(r"([0-9]{1,12})-([0-9]{1,12})(\.npz)?")
 class Checkpoints:
     """The checkpoints of one pack: a file `<start>-<evaluations>.npz` for each piece of it, written whole or not at all.
 
-    A checkpoint saves time and nothing else: of one that cannot be written or read a line says so, and training goes on.
+    A checkpoint saves time and nothing else: if one cannot be written or read, a line reports it, and training goes on.
     """
 
     def __init__(self, folder: Path, pack_id: str, every: float, say: Callable[[str], None]) -> None:
@@ -45,7 +45,7 @@ class Checkpoints:
             try:
                 if path.is_dir():
                     raise IsADirectoryError
-                found, snapshot = _decoded(safe_files.opened(self._folder, file))
+                found, snapshot = _decoded(safe_files.open_file(self._folder, file))
                 if found == dict(key):
                     return snapshot
                 why = "is of other runs, probes or versions"

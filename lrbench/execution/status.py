@@ -81,5 +81,5 @@ def _jobs(folder: Path) -> list[str]:
         ]
     states = Counter(found.get(job, "ENDED").lower() for job in jobs)
     told = ", ".join(f"{count:,} {state}" for state, count in sorted(states.items()))
-    failed = sum(safe_files.there(folder, f"{slurm.FOLDER}/{job}.errors.json") for job in jobs)
+    failed = sum(safe_files.exists(folder, f"{slurm.FOLDER}/{job}.errors.json") for job in jobs)
     return [f"Slurm jobs: {told}" + (f"; packs failed in {failed:,}" if failed else "")]

@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 class Work:
     """Trains a pack and writes its part; the same pack again does nothing.
 
-    It pickles as what it is made of: the study, with the user's code by name, and numbers. Two are equal if they have
-    the same token, however their parts travel.
+    It pickles as its arguments: the study, with the user's code by name, and numbers. Two are equal if they have the
+    same token, however their parts are returned.
 
     Args:
         study: what to train.
@@ -198,8 +198,8 @@ def _log(text: str) -> None:
 def _trainer(work: Work) -> Trainer:
     """Return the trainer of a work in this process, which is built at its first pack.
 
-    A worker process unpickles the work anew for every pack, which is the same work by its token. The engine of another
-    study takes the place of the one before.
+    A worker process unpickles the work for every pack, and recognises it by its token. One engine is cached: that of
+    another study takes its place.
     """
     from lrbench.engine.pack import Engine  # the first import of JAX
 

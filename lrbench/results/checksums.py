@@ -79,11 +79,11 @@ class CheckedTables:
             raise StoreError(f"{self.folder / name}: cannot be read: {error.strerror or error}") from error
 
     def _open(self, name: str) -> BufferedReader:
-        file = safe_files.opened(self.folder, name)
+        file = safe_files.open_file(self.folder, name)
         try:
             while changed := self._changed(file, name):
                 before, self._sums = self._sums.get(name), self._read()
-                again = safe_files.opened(self.folder, name)
+                again = safe_files.open_file(self.folder, name)
                 same = before == self._sums.get(name) and _key(again) == _key(file)
                 file.close()
                 file = again

@@ -1,7 +1,7 @@
 """A results folder: what is written to it, and the parts that are read from it.
 
-Parts are written as they come, and a run is done when a part holds its run_id; the tables are made from the parts, and
-the manifest says how. Whatever is written goes through `atomic`, and whatever is read through `safe_files`.
+Parts are written as packs are trained, and a run is completed once a part has its run_id; the tables are made from the parts,
+and the manifest records how. Whatever is written goes through `atomic`, and whatever is read through `safe_files`.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class ResultsFolder:
 
         Args:
             manifest: with all checksums.
-            names: of the tables' files; left out, all that are made from the parts.
+            names: of the tables' files; left out, all that come from the parts.
         """
         known = self._all_sums(manifest)
         gone = set(names) or known.keys() - {checksums.SURFACES}
@@ -111,7 +111,7 @@ class ResultsFolder:
             DamagedPart: if it does not hold what was written to it.
         """
         names = part.curves if curves is None else curves
-        with part_file.reading(part.path), safe_files.opened(part.path.parent, part.path.name) as file:
+        with part_file.reading(part.path), safe_files.open_file(part.path.parent, part.path.name) as file:
             return part_file.read(file, part.path, names).take(part.rows)
 
     def part_paths(self) -> list[Path]:
@@ -120,13 +120,13 @@ class ResultsFolder:
 
     def has_part(self, pack_id: str) -> bool:
         """Return whether there is a part of a pack, whatever it holds."""
-        return safe_files.there(self.folder, inventory.part_name(pack_id))
+        return safe_files.exists(self.folder, inventory.part_name(pack_id))
 
     def part_contains(self, pack_id: str, run_ids: np.ndarray) -> bool:
         """Return whether the part of a pack is there, and holds exactly these runs."""
         name = inventory.part_name(pack_id)
         try:
-            file = safe_files.opened(self.folder, name)
+            file = safe_files.open_file(self.folder, name)
         except FileNotFoundError:
             return False
         with file:

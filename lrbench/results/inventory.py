@@ -1,7 +1,7 @@
 """Where the parts of a results folder are, and which runs of a grid they hold.
 
-Parts lie in 256 folders, by the first two digits of their names; those of older results folders lie beside these, and
-count as well.
+Parts are in 256 folders, by the first two digits of their names; those of older results folders are directly in `parts/`,
+and are found as well.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ class Inventory:
             return
         new = [path for path, stamp in stamps.items() if self._stamps.get(path) != stamp]
         if new:
-            lookup = RunLookup(self._run_ids)  # is large, and not kept
+            lookup = RunLookup(self._run_ids)  # is large, and only needed here
             found = {path: self._summary(path, lookup) for path in new}
         else:
             found = {}
@@ -104,12 +104,12 @@ class Inventory:
         self._parts = _each_run_once(parts, len(self._run_ids))
 
     def _summary(self, path: Path, lookup: RunLookup) -> PartSummary | DamagedPart | None:
-        """Return what a part says, that it is damaged, or nothing where it is not one of lrbench's or has gone."""
+        """Return what is known of a part, that it is damaged, or `None` if lrbench did not write it or it has gone."""
         try:
             # The folders above it were seen to be no links when it was found.
-            with part_file.reading(path), safe_files.opened(path.parent, path.name) as file:
+            with part_file.reading(path), safe_files.open_file(path.parent, path.name) as file:
                 return part_file.summary(
-                    file, path, lookup.numbers, nowhere=len(self._run_ids), stopped=self._stopped
+                    file, path, lookup.numbers, grid_size=len(self._run_ids), stopped=self._stopped
                 )
         except NotAPart:
             return None
@@ -161,7 +161,7 @@ def _stamps_in(folder: Path) -> tuple[dict[Path, Stamp], list[str]]:
                 if entry.name.startswith("."):
                     continue
                 if entry.is_symlink():
-                    raise safe_files.link(entry)
+                    raise safe_files.link_error(entry)
                 if entry.is_dir():
                     folders.append(entry.name)
                 elif entry.name.endswith(".parquet"):

@@ -27,10 +27,10 @@ _LONGEST = 10_000
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Have a results folder, which is created if it is not there, to oneself; reading one needs no lock.
+    """Lock a results folder for writing, creating it if there is none; reading one requires no lock.
 
     Raises:
-        StoreError: if another process has it, or it cannot be written.
+        StoreError: if another process has locked it, or it cannot be written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -62,7 +62,7 @@ def mark(handle: int) -> None:
 def abandoned(path: Path) -> bool:
     """Return whether nobody writes a file any more, on this machine or on one that shares the disk.
 
-    Where a disk cannot tell, a file is abandoned after an hour without a change.
+    Where the file system has no locks, a file is abandoned after an hour without a change.
     """
     try:
         with os.fdopen(os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK), "rb+", 0) as file:

@@ -1,7 +1,7 @@
-"""What a manifest may hold: a schema that every manifest is checked against when it is read, whoever wrote it.
+"""What manifest.json may hold: a schema that it is checked against when it is read, whoever wrote it.
 
-Every key may be missing, as in a folder that was only begun; one that is there has the kind that is read later. Keys that
-are not known here, of a later lrbench with the same schema, are left as they are.
+Every key may be missing, as in a folder that was only begun; one that is present has the type that is expected later. Unknown
+keys, of a later lrbench with the same schema, are left as they are.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def _one_line(text: str) -> str:
 
 def _distinct(values: list[Any]) -> list[Any]:
     if len(set(values)) < len(values):
-        raise ValueError("holds a value twice")
+        raise ValueError("lists a value twice")
     return values
 
 
@@ -54,7 +54,7 @@ Loss = Literal["train_loss", "valid_loss"]
 
 
 class _Schema(BaseModel):
-    """Kinds are those of JSON, and none is turned into another."""
+    """Types are those of JSON, and none is converted into another."""
 
     model_config = ConfigDict(strict=True, extra="allow")
 
@@ -118,15 +118,17 @@ def _columns(variants: Sequence[VariantSchema]) -> None:
     if len({json.dumps([v.name, v.params, v.source, v.files], sort_keys=True) for v in variants}) < len(
         variants
     ):
-        raise ValueError("a problem, optimizer or schedule stands there twice")
+        raise ValueError("a problem, optimizer or schedule is listed twice")
     for name in {name for variant in variants for name in variant.shown}:
         kinds = {_kind(variant.params.get(name)) for variant in variants}
         if len(kinds - {"none"}) > 1:
-            raise ValueError(f"the parameter {name} is of several kinds: {', '.join(sorted(kinds))}")
+            raise ValueError(
+                f"the parameter {name} has values of different kinds: {', '.join(sorted(kinds))}"
+            )
 
 
 def _kind(value: Any) -> str:
-    """Return of which kind a cell is that shows a parameter; lists and tables are shown as text."""
+    """Return the kind of cell that shows a parameter; lists and tables are shown as text."""
     if value is None:
         return "none"
     if isinstance(value, bool):
@@ -135,7 +137,7 @@ def _kind(value: Any) -> str:
 
 
 class ProblemSchema(_Schema):
-    """What the engine said of a problem."""
+    """A problem as the engine described it."""
 
     name: Name
     validated: bool
@@ -174,7 +176,7 @@ class FailureSchema(_Schema):
 
 
 class ThresholdsSchema(_Schema):
-    """The limits that verdicts were given by."""
+    """The thresholds of the verdicts."""
 
     good: Annotated[float, Field(gt=0, le=1e6)] = 0.05
     oscillating: Annotated[float, Field(ge=0, le=1e6)] = 0.25
@@ -186,7 +188,7 @@ class ThresholdsSchema(_Schema):
 
 
 class RunsSchema(_Schema):
-    """How many runs there are."""
+    """How many runs the study has."""
 
     total: Count
     done: Count
@@ -194,7 +196,7 @@ class RunsSchema(_Schema):
 
 
 class PackSchema(_Schema):
-    """What a part gave."""
+    """The runs of one part."""
 
     pack_id: Name
     runs: Count
@@ -202,14 +204,14 @@ class PackSchema(_Schema):
 
 
 class TableSchema(_Schema):
-    """Size and sum of the file of a table."""
+    """Size and checksum of the file of a table."""
 
     size: Count
     blake2b: Digits
 
 
 class ManifestSchema(_Schema):
-    """How results were made."""
+    """The whole manifest."""
 
     schema_version: Annotated[int, Field(ge=1, le=SCHEMA_VERSION)]
     study: StudyName | None = None
@@ -268,14 +270,14 @@ def read(text: bytes, path: Path) -> dict[str, Any]:
         path: of the file, for messages.
 
     Raises:
-        StoreError: if it is none, or one of a newer lrbench.
+        StoreError: if it is not a manifest, or one of a newer lrbench.
     """
     try:
         found = json.loads(text.decode("utf-8"))
         json.dumps(found, ensure_ascii=False).encode()  # halves of characters, which no file of text can hold
     except (ValueError, RecursionError) as error:
-        said = "nested too deeply" if isinstance(error, RecursionError) else error
-        raise StoreError(f"{path}: cannot be read ({said}); start again with --fresh") from error
+        why = "nested too deeply" if isinstance(error, RecursionError) else error
+        raise StoreError(f"{path}: cannot be read ({why}); start again with --fresh") from error
     version = found.get("schema_version") if isinstance(found, dict) else None
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
         raise StoreError(
@@ -299,8 +301,8 @@ def read(text: bytes, path: Path) -> dict[str, Any]:
 
 
 def _refused(path: Path, where: str, why: str) -> StoreError:
-    said = f"{where}: {why}" if where else why
-    return StoreError(f"{path}: {said}; put the file back as lrbench wrote it, or start again with --fresh")
+    what = f"{where}: {why}" if where else why
+    return StoreError(f"{path}: {what}; put the file back as lrbench wrote it, or start again with --fresh")
 
 
 def _plain(value: Any, levels: int) -> None:

@@ -1,8 +1,8 @@
 """A part file: the runs of one pack as Parquet, a row per run, each curve a list over the evaluations.
 
-Every page has Parquet's own CRC-32, which is checked when the page is read. The footer, which says where the pages are
-and what the part says of itself, is covered by a BLAKE2 digest that stands before it, between the pages and the footer,
-where no reader of Parquet looks. Parts of older versions have a CRC-32 of each column's values instead, or nothing.
+Every page has Parquet's own CRC-32, which is checked when the page is read. The footer, which has the part's
+metadata and where the pages are, has a BLAKE2 digest in the bytes before it, between the pages and the footer, where no
+reader of Parquet looks. Parts of older versions have a CRC-32 of each column's values instead, or nothing.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from lrbench.results.trained import Trained
 LARGEST_STEP = 2**53
 """The largest step and the most parameters that a part may name: a table holds them exactly."""
 MOST_SECONDS, MOST_STEPS = 1e15, 10**14
-"""The most seconds that a part may say its pack took, and steps that it saved: the manifest can hold all of them."""
+"""The most seconds and saved steps of a part: their sums over all parts fit into the manifest."""
 _SCALARS = ("run_id", "diverged_step", "stopped_step", "parameters")
 _MAGIC, _DIGEST = b"lrb1", 16
 """How the digest of the footer begins, and its bytes."""
@@ -111,16 +111,16 @@ def summary(
     path: Path,
     numbers_of: Callable[[np.ndarray], npt.NDArray[np.int32]],
     *,
-    nowhere: int,
+    grid_size: int,
     stopped: bool,
 ) -> PartSummary:
-    """Return what an open part says without its curves.
+    """Return what is known of an open part without its curves.
 
     Args:
         file: the part, open for reading.
         path: of the part.
-        numbers_of: returns the number in a grid of each run_id, `nowhere` for one that is not in it.
-        nowhere: how many runs the grid has.
+        numbers_of: returns the number in a grid of each run_id, `grid_size` for one that is not in it.
+        grid_size: how many runs the grid has.
         stopped: whether runs that a race stopped count as runs of the grid.
 
     Raises:
@@ -132,11 +132,11 @@ def summary(
         _check_about(about)
         run_ids = _bytes(table["run_id"])
         if len(np.unique(run_ids)) < len(run_ids):
-            raise ValueError("holds a run twice")
+            raise ValueError("a run is in it twice")
         numbers = numbers_of(run_ids)
         if not stopped:
-            numbers[table["stopped_step"].is_valid().to_numpy()] = nowhere
-        (rows,) = (numbers < nowhere).nonzero()
+            numbers[table["stopped_step"].is_valid().to_numpy()] = grid_size
+        (rows,) = (numbers < grid_size).nonzero()
         rows = rows[np.argsort(numbers[rows])].astype(np.int32)
         return PartSummary(
             path,
@@ -207,7 +207,7 @@ def _line(error: Exception) -> str:
 
 
 def _open(part: Any, names: Sequence[str]) -> tuple[dict[str, Any], pa.Table]:
-    """Return what an open part says of itself, its columns' names included, and some of its columns, all verified."""
+    """Return the metadata of an open part, its columns' names included, and some of its columns, all verified."""
     tail, is_sealed = _verified_tail(part)
     whole = part.tell() == len(tail)
     source = pa.BufferReader(tail) if whole else part
@@ -264,7 +264,7 @@ def _verify_older(
     if sums is None and b"checksum" not in known:
         return
     if b"%08x" % zlib.crc32(known[b"lrbench"]) != known.get(b"checksum") or list(sums or ()) != list(columns):
-        raise ValueError("what it says of itself has changed")
+        raise ValueError("its metadata have changed")
     for name in table.column_names:
         if column_sum(table[name]) != about["checksums"][name]:
             raise ValueError(f"{name} has changed")
@@ -296,7 +296,7 @@ def _check_about(about: Mapping[str, Any]) -> None:
         and all(isinstance(value, int | float) and 0 <= value <= MOST_SECONDS for value in seconds.values())
         and all(isinstance(value, int) and 0 <= value <= MOST_STEPS for value in counts)
     ):
-        raise ValueError("what it says of itself is not what lrbench writes")
+        raise ValueError("its metadata are not what lrbench writes")
 
 
 def _is_name(text: Any) -> bool:

@@ -23,11 +23,11 @@ MOST_ROWS = 100
 MOST_CHARACTERS = 60
 """The most characters of a printed cell."""
 TIMEOUT = 60.0
-"""The seconds after which a statement is ended, where nothing else is asked for."""
+"""The default of seconds after which a statement is interrupted."""
 PATIENCE = 2.0
 """The seconds more after which the process is ended, where it does nothing else: DuckDB finishes a call of a function first."""
 LONGEST = 10_000_000
-"""The most seconds that can be asked for."""
+"""The most seconds that can be given."""
 # The tables come through Arrow, so that SQL needs no file at all: what it names itself is not opened.
 _CLOSED: dict[str, str | bool | int | float | list[str]] = {
     "enable_external_access": False,
@@ -47,7 +47,7 @@ def query(opened: CheckedTables, sql: str, timeout: float = TIMEOUT) -> pd.DataF
         timeout: seconds after which it is ended; 0 is never.
 
     Raises:
-        DataError: if DuckDB is not there, refuses the statement, or needs more time or memory than there is.
+        DataError: if DuckDB is not installed, refuses the statement, or needs more time or memory than there is.
         StoreError: if the folder has no tables, or one of them cannot be read.
     """
     with _selected(opened, sql, timeout) as found:
@@ -68,7 +68,7 @@ def shown(opened: CheckedTables, sql: str, timeout: float = TIMEOUT) -> str:
 
 
 def too_long(timeout: float) -> DataError:
-    """Return what is said of a statement that takes longer than it may."""
+    """Return the error of a statement that takes longer than it may."""
     return DataError(
         f"query: took more than {timeout:g} seconds; ask for less, or give it more by --timeout SECONDS"
     )
@@ -115,8 +115,8 @@ def _selected(opened: CheckedTables, sql: str, timeout: float, *, alone: bool = 
                 f"query: needs more than the {limits['memory_limit']} of memory that it may take; ask for less"
             ) from error
         except duckdb.Error as error:
-            said = str(error).split("\n\n")[0].replace("\n", " ")
-            raise DataError(f"query: {said}; tables: {', '.join(names)}") from error
+            why = str(error).split("\n\n")[0].replace("\n", " ")
+            raise DataError(f"query: {why}; tables: {', '.join(names)}") from error
         finally:
             timer.cancel()
 

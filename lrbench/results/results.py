@@ -71,7 +71,7 @@ class Results:
     @functools.cached_property
     def finders(self) -> pd.DataFrame:
         """A row per range test and rule: the learning rate that it suggests; empty if there is no range test."""
-        return self._table("finders") if safe_files.there(self.folder, "finders.parquet") else pd.DataFrame()
+        return self._table("finders") if safe_files.exists(self.folder, "finders.parquet") else pd.DataFrame()
 
     @functools.cached_property
     def comparison(self) -> pd.DataFrame:
@@ -92,7 +92,7 @@ class Results:
     def surfaces(self) -> pd.DataFrame:
         """A row per point of the landscape of every problem of two coordinates; empty if there is none."""
         return (
-            self._table("surfaces") if safe_files.there(self.folder, "surfaces.parquet") else pd.DataFrame()
+            self._table("surfaces") if safe_files.exists(self.folder, "surfaces.parquet") else pd.DataFrame()
         )
 
     def best(self) -> pd.DataFrame:

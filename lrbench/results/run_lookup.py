@@ -10,7 +10,7 @@ _ODD = np.uint64(0x9E3779B97F4A7C15)
 
 
 class RunLookup:
-    """Gives the number in a grid of any run_id; takes 12 bytes a run beside the run_ids.
+    """Gives the number in a grid of any run_id; takes 12 bytes a run in addition to the run_ids.
 
     A run_id is found by 64 bits of a hash, among those of the grid in ascending order, and is then compared itself.
 

@@ -147,13 +147,13 @@ def test_a_part_that_another_process_moves_meanwhile_is_none(
 ) -> None:
     store, ids = ResultsFolder(tmp_path), np.array([b"r1", b"r2"])
     paths = [store.write_part(_part(f"aa{i}", [f"r{i}"], 1.0)) for i in (1, 2)]
-    opened = safe_files.opened
+    opened = safe_files.open_file
 
     def late(folder: Path, name: str) -> Any:
         paths[0].unlink(missing_ok=True)
         return opened(folder, name)
 
-    monkeypatch.setattr(safe_files, "opened", late)
+    monkeypatch.setattr(safe_files, "open_file", late)
     assert store.inventory(ids, stopped=False).completed().tolist() == [False, True]
 
 

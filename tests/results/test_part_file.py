@@ -57,7 +57,7 @@ def found_in(data: bytes) -> list[Any]:
     """What a file's two readers find; raises where it is damaged."""
     run_ids = trained().run_ids
     summary = part_file.summary(
-        io.BytesIO(data), PATH, RunLookup(run_ids).numbers, nowhere=len(run_ids), stopped=False
+        io.BytesIO(data), PATH, RunLookup(run_ids).numbers, grid_size=len(run_ids), stopped=False
     )
     known = [summary.pack_id, summary.curves, summary.evaluations, dict(summary.seconds)]
     known += [summary.saved_lane_steps, summary.stopped_lane_steps]
@@ -171,7 +171,7 @@ def test_a_part_of_an_older_version_is_verified() -> None:
             found_in(_written(table.set_column(place, name, column)))
     about = json.loads(table.schema.metadata[b"lrbench"]) | {"saved_lane_steps": 8}
     changed = {**table.schema.metadata, b"lrbench": json.dumps(about).encode()}
-    with pytest.raises(DamagedPart, match="what it says of itself has changed"):
+    with pytest.raises(DamagedPart, match="its metadata have changed"):
         found_in(_written(table.replace_schema_metadata(changed)))
 
 

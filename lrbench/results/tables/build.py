@@ -285,7 +285,7 @@ def _steps_to_target(
 ) -> Int[np.ndarray, " run"]:
     """Return the first evaluated step at which each run of the grid meets the target of its problem; -1 for none."""
     reached = np.full(len(grid), -1, dtype=np.int32)
-    with safe_files.opened(store.folder, "curves.parquet") as file, pq.ParquetFile(file) as curves:
+    with safe_files.open_file(store.folder, "curves.parquet") as file, pq.ParquetFile(file) as curves:
         first = 0
         for batch in batches:
             groups = range(first, first := first + -(-batch.rows // sheet.ROW_GROUP))
