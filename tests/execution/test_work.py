@@ -78,6 +78,26 @@ def test_the_same_pack_again_does_nothing(table: dict[str, Any], tmp_path: Path)
     )
 
 
+def test_a_worker_builds_the_engine_of_its_work_once(
+    table: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A launcher may unpickle the work for every pack; the work of another study has an engine of its own."""
+    built: list[str] = []
+    init: Any = Engine.__init__
+
+    def counting(engine: Engine, study: Any, *more: Any) -> None:
+        built.append(study.name)
+        init(engine, study, *more)
+
+    monkeypatch.setattr(Engine, "__init__", counting)
+    work, packs = _work(table, tmp_path)
+    sent = pickle.dumps(work.to("returned"))
+    assert [pickle.loads(sent)(pack).error for pack in packs] == ["", ""]
+    other, others = _work(table | {"name": "other", "steps": 8}, tmp_path)
+    assert other.to("returned")(others[0]).error == ""
+    assert built == ["small", "other"]
+
+
 def test_code_of_a_file_is_imported_where_the_work_is(
     table: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
