@@ -179,7 +179,9 @@ def boxes() -> dict[str, Box]:
 def drawing() -> str:
     """Return the folders as an SVG: what stands higher imports what stands lower."""
     at = boxes()
-    edges = {name: {other for other in others if at[other].width == BOX} for name, others in folders().items()}
+    edges = {
+        name: {other for other in others if at[other].width == BOX} for name, others in folders().items()
+    }
     arrows = [
         _arrow(at[one], at[other])
         for one, others in sorted(shortest(edges).items())
