@@ -25,7 +25,7 @@ def performance_profile(results: StudyTables) -> Figure:
     ratio = ratios(every.steps)
     most = results.manifest.get("thresholds", {}).get("profile_ratio", Thresholds().profile_ratio)
     some = len(ratio) > 1 and bool(np.isfinite(ratio).any())
-    title = base.title_of(results, "share of problems solved within τ times the steps of the fastest")
+    title = base.title_of(results, "problems solved within τ times the fastest's steps")
     names, colours = base.contenders(results)
     ranked = results.ranking.sort_values("profile_score", ascending=False, kind="stable")
     shown = ranked.index[:MAX_LINES]

@@ -15,8 +15,8 @@ import pytest
 
 import lrbench as lb
 from lrbench.execution.rebuild import rebuild
-from lrbench.results.folder import Store
-from lrbench.results.record import Failure
+from lrbench.results.folder import ResultsFolder
+from lrbench.results.manifest_schema import FailureSchema
 from lrbench.study import catalog
 from lrbench.tables import base
 from lrbench.tables.failures import failures
@@ -62,8 +62,8 @@ def test_every_column_is_explained_where_its_table_is_made(name: str, results: l
 
 
 def test_failures_have_the_columns_of_the_manifest() -> None:
-    assert list(failures([]).columns) == list(Failure.model_fields)
-    assert _explained("failures") == set(Failure.model_fields)
+    assert list(failures([]).columns) == list(FailureSchema.model_fields)
+    assert _explained("failures") == set(FailureSchema.model_fields)
 
 
 def test_tables_that_a_study_does_not_have_are_empty_and_older_ones_are_removed(results: lb.Results) -> None:
@@ -72,7 +72,7 @@ def test_tables_that_a_study_does_not_have_are_empty_and_older_ones_are_removed(
     assert results.finders.empty
     for path in older:
         path.write_text("of range tests that are not in the grid any more")
-    rebuild(Store(results.folder), report=False)
+    rebuild(ResultsFolder(results.folder), report=False)
     assert not any(path.exists() for path in older)
     assert {*NAMES} <= {*dir(results)}
     with pytest.raises(AttributeError, match="'tests'; `lrbench list tables` names its tables"):

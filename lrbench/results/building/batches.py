@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import chain, groupby
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,11 +15,12 @@ from jaxtyping import Float, Int
 
 from lrbench.analysis.measure import measure
 from lrbench.analysis.targets import steps_to_target
-from lrbench.results import inside
+from lrbench.results import safe_files
 from lrbench.results.building import table_writer
 from lrbench.results.building.blocks import BlockWriter, RunBlocks
-from lrbench.results.folder import Holding, Store
-from lrbench.results.part import Part
+from lrbench.results.folder import ResultsFolder
+from lrbench.results.part_file import PartSummary
+from lrbench.results.trained import Trained, joined
 from lrbench.study.grid import Grid
 from lrbench.tables.curves import Evaluations, curves, names_of, schema
 
@@ -36,63 +36,55 @@ class Batch:
     """Parts that are read together: of one problem, and with the same curves.
 
     Args:
-        holdings: of the parts.
+        parts: their summaries.
         objective: the loss that their runs are judged by.
     """
 
-    holdings: tuple[Holding, ...]
+    parts: tuple[PartSummary, ...]
     objective: str
 
     @property
     def numbers(self) -> Int[np.ndarray, " run"]:
         """Which runs of the grid they are, in the order of the parts."""
-        return np.concatenate([holding.numbers for holding in self.holdings])
+        return np.concatenate([part.numbers for part in self.parts])
 
     @property
     def rows(self) -> int:
         """How many rows of curves they are."""
-        return sum(len(holding.numbers) * holding.evaluations for holding in self.holdings)
+        return sum(len(part.numbers) * part.evaluations for part in self.parts)
 
-    def read(self, store: Store) -> Part:
-        """Return all of them as one part, under the name of the first."""
-        parts = [store.read(holding) for holding in self.holdings]
-        names = ("run_ids", "diverged_step", "stopped_step", "parameters")
-        joined: dict[str, Any] = {
-            name: np.concatenate([getattr(part, name) for part in parts]) for name in names
-        }
-        joined["curves"] = {
-            name: np.concatenate([part.curves[name] for part in parts]) for name in parts[0].curves
-        }
-        return replace(parts[0], **joined)
+    def read(self, store: ResultsFolder) -> Trained:
+        """Return all of their runs as one record."""
+        return joined([store.read_part(part) for part in self.parts])
 
     def pack_ids(self) -> pa.Array:
         """Return the name of the pack of each run."""
-        each = np.repeat(np.arange(len(self.holdings)), [len(holding.numbers) for holding in self.holdings])
-        return pa.array([holding.pack_id for holding in self.holdings], pa.string()).take(pa.array(each))
+        each = np.repeat(np.arange(len(self.parts)), [len(part.numbers) for part in self.parts])
+        return pa.array([part.pack_id for part in self.parts], pa.string()).take(pa.array(each))
 
 
-def batches_of(grid: Grid, holdings: Sequence[Holding], objectives: Mapping[str, str]) -> Iterator[Batch]:
+def batches_of(grid: Grid, parts: Sequence[PartSummary], objectives: Mapping[str, str]) -> Iterator[Batch]:
     """Yield neighbouring parts in batches, in the order of the grid."""
-    starts = np.array([holding.numbers[0] for holding in holdings], dtype=np.int64)
+    starts = np.array([part.numbers[0] for part in parts], dtype=np.int64)
     problems = grid.positions(starts)["problem"]
-    rows = np.cumsum([len(holding.numbers) * holding.evaluations for holding in holdings]) // BATCH_ROWS
+    rows = np.cumsum([len(part.numbers) * part.evaluations for part in parts]) // BATCH_ROWS
     kinds = [
-        (int(problem), int(turn), holding.curves, holding.evaluations)
-        for holding, problem, turn in zip(holdings, problems, rows, strict=True)
+        (int(problem), int(turn), part.curves, part.evaluations)
+        for part, problem, turn in zip(parts, problems, rows, strict=True)
     ]
-    for kind, alike in groupby(zip(kinds, holdings, strict=True), key=lambda each: each[0]):
+    for kind, alike in groupby(zip(kinds, parts, strict=True), key=lambda each: each[0]):
         problem, _, measured, _ = kind
         name = objectives.get(grid.problems[problem].name, "valid_loss")
         objective = name if name in measured else "train_loss"
-        yield Batch(tuple(holding for _, holding in alike), objective)
+        yield Batch(tuple(part for _, part in alike), objective)
 
 
-def read(store: Store, grid: Grid, batches: Sequence[Batch], path: Path) -> RunBlocks:
+def read(store: ResultsFolder, grid: Grid, batches: Sequence[Batch], path: Path) -> RunBlocks:
     """Read every part once: write its curves, and put what they show of each run into blocks, which are in a file.
 
     Only one batch of parts is in memory at a time; the curves are written in the order of the batches.
     """
-    measured = [batch.holdings[0].curves for batch in batches]
+    measured = [batch.parts[0].curves for batch in batches]
     names = names_of(chain.from_iterable(measured))
     metrics = [name for name in dict.fromkeys(chain.from_iterable(measured)) if _is_metric(name)]
     csv = sum(batch.rows for batch in batches) <= table_writer.CSV_ROWS  # else it would be written in vain
@@ -113,11 +105,11 @@ def read(store: Store, grid: Grid, batches: Sequence[Batch], path: Path) -> RunB
 
 
 def steps_at_target(
-    store: Store, grid: Grid, batches: Sequence[Batch], targets: Float[np.ndarray, " problem"]
+    store: ResultsFolder, grid: Grid, batches: Sequence[Batch], targets: Float[np.ndarray, " problem"]
 ) -> Int[np.ndarray, " run"]:
     """Return the first evaluated step at which each run of the grid meets the target of its problem; -1 for none."""
     reached = np.full(len(grid), -1, dtype=np.int32)
-    with inside.opened(store.folder, "curves.parquet") as file, pq.ParquetFile(file) as written:
+    with safe_files.open_file(store.folder, "curves.parquet") as file, pq.ParquetFile(file) as written:
         first = 0
         for batch in batches:
             groups = range(first, first := first + -(-batch.rows // table_writer.ROW_GROUP))
@@ -134,7 +126,7 @@ def _is_metric(curve: str) -> bool:
     return curve.startswith("valid_") and curve != "valid_loss"
 
 
-def _measured(part: Part, objective: str) -> pd.DataFrame:
+def _measured(part: Trained, objective: str) -> pd.DataFrame:
     found = {"valid_loss": np.full((len(part.run_ids), len(part.step)), np.nan), **part.curves}
     losses = {name: values for name, values in found.items() if name.startswith(("train_", "valid_"))}
     table = measure(part.step, losses, part.diverged_step, objective, part.stopped_step)

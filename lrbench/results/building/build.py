@@ -19,7 +19,8 @@ from lrbench.analysis.thresholds import Thresholds
 from lrbench.results.building.batches import batches_of, read, steps_at_target
 from lrbench.results.building.blocks import RunBlocks
 from lrbench.results.building.totals import Totals, totals
-from lrbench.results.folder import Holding, Store
+from lrbench.results.folder import ResultsFolder
+from lrbench.results.part_file import PartSummary
 from lrbench.study import catalog
 from lrbench.study.catalog import Entry
 from lrbench.study.grid import Grid
@@ -34,8 +35,9 @@ _ELSEWHERE = {"evaluations", "failed", "landscapes"}
 
 
 def build(
-    store: Store,
+    store: ResultsFolder,
     grid: Grid,
+    parts: Sequence[PartSummary],
     thresholds: Thresholds,
     objectives: Mapping[str, str],
     target: float | None = None,
@@ -45,14 +47,14 @@ def build(
 
     Args:
         store: the folder.
-        grid: the runs that belong into the tables; others stay in the parts.
+        grid: the runs that belong in the tables; others stay in the parts.
+        parts: those of the folder that have runs of the grid, in its order.
         thresholds: of the verdicts.
         objectives: problem name → `valid_loss` or `train_loss`.
         target: the loss of `steps_to_target`; left out, what the median optimizer's best rate reaches.
         check: called between the tables; an exception that it raises ends the work.
     """
-    holdings = store.holdings(grid.run_ids, stopped=grid.race)
-    batches = list(batches_of(grid, holdings, objectives))
+    batches = list(batches_of(grid, parts, objectives))
     with store.scratch("runs.arrow") as path:
         blocks = read(store, grid, batches, path)
         check()
@@ -60,11 +62,11 @@ def build(
         check()
         reached = steps_at_target(store, grid, batches, whole.target)
         check()
-        sources = _Sources(store, grid, holdings, blocks, whole, reached, thresholds, objectives)
+        sources = _Sources(store, grid, parts, blocks, whole, reached, thresholds, objectives)
         _write_all(store, sources, check)
 
 
-def write_failures(store: Store, failed: Sequence[Mapping[str, Any]]) -> None:
+def write_failures(store: ResultsFolder, failed: Sequence[Mapping[str, Any]]) -> None:
     """Write the table of packs that failed, or remove it if none did."""
     _write(store, "failures", [failed] if failed else None)
 
@@ -75,15 +77,15 @@ class _Sources:
 
     Args:
         store, grid, thresholds, objectives: as of `build`.
-        holdings: what each part has of the grid.
+        parts: those with runs of the grid.
         blocks: its runs.
         whole: what depends on all blocks.
         reached: [run] the first evaluated step at the target, -1 for none.
     """
 
-    store: Store
+    store: ResultsFolder
     grid: Grid
-    holdings: Sequence[Holding]
+    parts: Sequence[PartSummary]
     blocks: RunBlocks
     whole: Totals
     reached: Int[np.ndarray, " run"]
@@ -112,29 +114,26 @@ class _Sources:
         """The curves of the range tests that were trained."""
         names = ["run_id", "step", "learning_rate", LOSS]
         found = [
-            curves(Evaluations(part.run_ids, part.step, part.curves), names)
-            for part in (self.store.read(holding, names[2:]) for holding in self._range_tests())
+            curves(Evaluations(runs.run_ids, runs.step, runs.curves), names)
+            for runs in (self.store.read_part(part, names[2:]) for part in self._range_tests())
         ]
         return pa.concat_tables(found).to_pandas() if found else None
 
     @property
     def range_tests(self) -> pd.DataFrame | None:
         """The identity of the range tests that were trained."""
-        numbers = [holding.numbers for holding in self._range_tests()]
+        numbers = [part.numbers for part in self._range_tests()]
         return self.blocks.identity.of(np.sort(np.concatenate(numbers))) if numbers else None
 
-    def _range_tests(self) -> Iterator[Holding]:
+    def _range_tests(self) -> Iterator[PartSummary]:
         """Yield the parts with range tests; other runs in them are passed over by the rules."""
         tests = [number for number, variant in enumerate(self.grid.schedules) if variant.name == RANGE_TEST]
-        for holding in self.holdings if tests else ():
-            if (
-                LOSS in holding.curves
-                and np.isin(self.grid.positions(holding.numbers)["schedule"], tests).any()
-            ):
-                yield holding
+        for part in self.parts if tests else ():
+            if LOSS in part.curves and np.isin(self.grid.positions(part.numbers)["schedule"], tests).any():
+                yield part
 
 
-def _write_all(store: Store, sources: _Sources, check: Callable[[], None]) -> None:
+def _write_all(store: ResultsFolder, sources: _Sources, check: Callable[[], None]) -> None:
     """Write the tables, first those that others are made from; those made from runs share a pass through the blocks."""
     entries = {name: catalog.get("table", name) for name in catalog.names("table")}
     mine = {name: entry for name, entry in entries.items() if not _ELSEWHERE.intersection(entry.takes)}
@@ -159,7 +158,7 @@ def _write_all(store: Store, sources: _Sources, check: Callable[[], None]) -> No
         order.done(*ready)
 
 
-def _write(store: Store, name: str, given: Sequence[Any] | None) -> pd.DataFrame | None:
+def _write(store: ResultsFolder, name: str, given: Sequence[Any] | None) -> pd.DataFrame | None:
     """Write and return a table; if there is no longer anything to make it from, remove it."""
     if given is None:
         store.remove_table(name)
@@ -170,7 +169,7 @@ def _write(store: Store, name: str, given: Sequence[Any] | None) -> pd.DataFrame
 
 
 def _write_by_blocks(
-    store: Store,
+    store: ResultsFolder,
     entries: Sequence[Entry],
     sources: _Sources,
     made: Mapping[str, pd.DataFrame],
