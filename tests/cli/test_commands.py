@@ -249,4 +249,4 @@ def test_a_table_without_csv_is_named_as_parquet(tmp_path: Path, capsys: pytest.
         (tmp_path / name).touch()
     cli._print_written(tmp_path, pictures=True)
     names = [Path(line).name for line in capsys.readouterr().out.splitlines()]
-    assert names == ["runs.parquet", "curves.parquet", "summary.csv"]
+    assert names == ["curves.parquet", "runs.parquet", "summary.csv"]
