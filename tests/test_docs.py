@@ -287,7 +287,7 @@ def test_catalogue_is_current() -> None:
 
 def test_names_of_the_readme_are_in_the_catalogue() -> None:
     section = PAGES["README.md"].read_text().split("## What is in the catalogue")[1].split("\n## ")[0]
-    known = {name for kind in catalog.ROOMS for name in catalog.names(kind)}
+    known = {name for kind in catalog.FOLDERS for name in catalog.names(kind)}
     named = set(re.findall(r"`(\w+)`", section))
     assert named
     assert named <= known

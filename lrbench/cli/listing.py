@@ -7,7 +7,8 @@ import tomllib
 
 from lrbench.errors import StudyError
 from lrbench.study import catalog
-from lrbench.study.catalog import REQUIRED, Entry, Parameter
+from lrbench.study.catalog import Entry
+from lrbench.study.signature import REQUIRED, Parameter
 
 _STUDY = "study"
 _GIVEN = dict.fromkeys(("problem", "optimizer", "schedule"), " (a list of values is an axis of the grid)") | {
@@ -25,7 +26,7 @@ def listing(kind: str | None = None, name: str | None = None) -> str:
     Raises:
         StudyError: if there is no such kind or name, with the nearest one.
     """
-    kinds = [*catalog.ROOMS, _STUDY]
+    kinds = [*catalog.FOLDERS, _STUDY]
     if kind is None:
         return "\n\n".join(_names(each) for each in kinds)
     singular = {"studies": _STUDY}.get(
@@ -71,7 +72,7 @@ def _entry(entry: Entry) -> str:
     if entry.path is not None:
         lines += [
             "",
-            f"Defined in lrbench/{entry.path.relative_to(catalog.HERE).as_posix()}, line {entry.line}.",
+            f"Defined in lrbench/{entry.path.relative_to(catalog.PACKAGE).as_posix()}, line {entry.line}.",
         ]
     return "\n".join(lines)
 

@@ -110,7 +110,7 @@ def failure(whole: Grid, pack: Pack, error: str) -> dict[str, Any]:
 
 def _commit() -> str | None:
     """Return the commit of lrbench itself, where it runs from a checkout."""
-    command = ["git", "-C", str(catalog.HERE), "rev-parse", "HEAD"]
+    command = ["git", "-C", str(catalog.PACKAGE), "rev-parse", "HEAD"]
     try:
         found = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False)
     except (OSError, subprocess.TimeoutExpired):

@@ -17,7 +17,7 @@ from types import ModuleType
 from typing import Any
 
 from lrbench.errors import StudyError
-from lrbench.study import catalog, fingerprint
+from lrbench.study import catalog, fingerprint, signature
 from lrbench.study.fingerprint.owner import module_name
 
 LONGEST_NAME = 100
@@ -96,7 +96,9 @@ class Choice:
     def variants(self) -> list[dict[str, Any]]:
         """Return every combination of values, each with the defaults of what was not set, but for options."""
         defaults = {
-            name: p.default for name, p in self.entry.parameters.items() if p.default is not catalog.REQUIRED
+            name: p.default
+            for name, p in self.entry.parameters.items()
+            if p.default is not signature.REQUIRED
         }
         products = itertools.product(*self.axes.values())
         return [defaults | dict(zip(self.axes, values, strict=True)) for values in products]
@@ -249,14 +251,14 @@ def _axes(entry: catalog.Entry, table: Mapping[str, Any], where: str) -> dict[st
         if key in entry.options and min(axes[key]) < 0:
             raise StudyError(f"{where}.{key} = {value!r}: must be 0, which is off, or more")
     for key, parameter in entry.parameters.items():
-        if parameter.default is catalog.REQUIRED and key not in axes:
+        if parameter.default is signature.REQUIRED and key not in axes:
             raise StudyError(
                 f"{where}.{key}: missing; {entry.name} needs it: {parameter.doc or parameter.annotation}"
             )
     return axes
 
 
-def _axis(parameter: catalog.Parameter, value: Any, where: str) -> tuple[Any, ...]:
+def _axis(parameter: signature.Parameter, value: Any, where: str) -> tuple[Any, ...]:
     listed = isinstance(value, list | tuple)
     if parameter.sequence:
         listed = listed and len(value) > 0 and all(isinstance(item, list | tuple) for item in value)

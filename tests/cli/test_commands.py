@@ -221,7 +221,7 @@ def test_list_names_everything() -> None:
     from lrbench.cli.listing import listing
 
     text = listing()
-    for kind in catalog.ROOMS:
+    for kind in catalog.FOLDERS:
         assert all(f"  {name} " in text for name in catalog.names(kind))
         for name in catalog.names(kind):
             assert listing(kind, name).startswith(f"{kind} {name}\n")

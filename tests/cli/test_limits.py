@@ -23,7 +23,7 @@ from lrbench.errors import DataError, LaunchError, StoreError, StudyError, escap
 from lrbench.launchers import slurm
 from lrbench.results.folder import Store
 from lrbench.results.tabulate import aligned
-from lrbench.study import catalog, parts
+from lrbench.study import catalog, parts, signature
 from lrbench.study.spec import read
 from tests.helpers.command import STUDY, TABLE, lrbench, refused
 
@@ -49,7 +49,7 @@ def test_what_reaches_the_script_of_a_job_is_checked_before_slurm_is_looked_for(
     with pytest.raises(StudyError) as caught:
         lb.run(TABLE | {"launcher": {"slurm": {option: value}}}, launcher="slurm")
     assert str(caught.value).startswith(f"study: launcher.slurm.{option} = ")
-    assert str(caught.value).endswith("must be a text of the characters A-Za-z0-9_.:,=@%+-")
+    assert str(caught.value).endswith("must be a string of the characters A-Za-z0-9_.:,=@%+-")
 
 
 def test_what_slurm_knows_is_allowed(study: Path) -> None:
@@ -61,7 +61,7 @@ def test_no_text_option_of_a_launcher_is_without_a_pattern_and_lists_are_checked
     for name in catalog.names("launcher"):
         for parameter in catalog.get("launcher", name).parameters.values():
             assert parameter.annotation.replace(" | None", "") in {"int", "bool", "float", "Word", "Address"}
-    words = catalog.Parameter("words", "tuple[Word, ...]")
+    words = signature.Parameter("words", "tuple[Word, ...]")
     assert words.coerce(["a", "b"]) == ("a", "b")
     with pytest.raises(ValueError, match="must be"):
         words.coerce(["a", "b\nc"])

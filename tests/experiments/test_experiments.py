@@ -38,11 +38,11 @@ def bowl(bench: Bench, *, steps: int = 4, rates: tuple[float, ...] = (0.1, 0.2))
 
 
 @pytest.fixture
-def room(monkeypatch: pytest.MonkeyPatch) -> None:
+def only_bowl(monkeypatch: pytest.MonkeyPatch) -> None:
     """The catalogue with `bowl` as its one experiment."""
-    entry, room = catalog.of_function("experiment", bowl), catalog._room
+    entry, entries = catalog.of_function("experiment", bowl), catalog._entries
     monkeypatch.setattr(
-        catalog, "_room", lambda kind: {"bowl": entry} if kind == "experiment" else room(kind)
+        catalog, "_entries", lambda kind: {"bowl": entry} if kind == "experiment" else entries(kind)
     )
 
 
@@ -71,7 +71,7 @@ def test_experiment(name: str, tmp_path: Path) -> None:
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("parts/*/*.parquet")} == parts
 
 
-@pytest.mark.usefixtures("room")
+@pytest.mark.usefixtures("only_bowl")
 def test_the_command_prints_the_answer_and_what_was_written() -> None:
     done = CliRunner().invoke(cli.app, ["experiment", "bowl", "--set", "rates=[0.1, 0.2, 0.3]", "-q"])
     assert done.exit_code == 0, done.output
@@ -82,7 +82,7 @@ def test_the_command_prints_the_answer_and_what_was_written() -> None:
     assert lb.load("results/bowl/bowl").manifest["runs"]["done"] == 4
 
 
-@pytest.mark.usefixtures("room")
+@pytest.mark.usefixtures("only_bowl")
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
@@ -101,14 +101,14 @@ def test_what_an_experiment_refuses(overrides: list[str], message: str) -> None:
     assert message in str(caught.value)
 
 
-@pytest.mark.usefixtures("room")
+@pytest.mark.usefixtures("only_bowl")
 def test_an_unknown_experiment_names_the_nearest() -> None:
     with pytest.raises(StudyError) as caught:
         perform("bawl")
     assert str(caught.value) == "unknown experiment 'bawl'; allowed: bowl; did you mean 'bowl'?"
 
 
-@pytest.mark.usefixtures("room")
+@pytest.mark.usefixtures("only_bowl")
 def test_runs_that_fail_are_exit_code_3(monkeypatch: pytest.MonkeyPatch) -> None:
     execute = _bench.execute
 
