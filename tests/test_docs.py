@@ -25,7 +25,7 @@ import pytest
 
 import lrbench as lb
 from lrbench.analysis import Thresholds, label
-from lrbench.cli import commands as cli
+from lrbench.cli.commands import BUG, DONE, FAILED, INTERRUPTED, MISTAKE
 from lrbench.study import catalog, parts
 from lrbench.study.grid import of_study
 from lrbench.study.learning_rates import LearningRates
@@ -320,7 +320,7 @@ def _explained(page: str) -> set[str]:
 def test_every_key_and_threshold_is_explained() -> None:
     assert {*Study.model_fields, *LearningRates.model_fields} <= _explained("study-file.md")
     assert set(Thresholds().asdict()) <= _explained("definitions.md")
-    codes = {cli.DONE, cli.BUG, cli.MISTAKE, cli.FAILED, cli.INTERRUPTED}
+    codes = {DONE, BUG, MISTAKE, FAILED, INTERRUPTED}
     assert all(f"\n| {code} | " in PAGES["study-file.md"].read_text() for code in codes)
 
 

@@ -37,9 +37,9 @@ def listing(kind: str | None = None, name: str | None = None) -> str:
     if name is None:
         return _names(singular)
     if singular == _STUDY:
-        from lrbench.study.spec import find
+        from lrbench.study.spec import path_of_study
 
-        return find(name).read_text(encoding="utf-8").rstrip()
+        return path_of_study(name).read_text(encoding="utf-8").rstrip()
     return _entry(catalog.get(singular, name))
 
 

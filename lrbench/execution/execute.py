@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lrbench.errors import StoreError
+from lrbench.errors import StoreError, counted
 from lrbench.execution import manifest as manifests
 from lrbench.execution import reuse, several
 from lrbench.execution.listener import Listener
@@ -31,7 +31,7 @@ from lrbench.study.spec import Study
 
 if TYPE_CHECKING:
     from lrbench.engine.pack import Engine
-    from lrbench.execution.trace import Traced
+    from lrbench.execution.trace import TracingListener
 
 
 _TRIES = 3
@@ -131,26 +131,27 @@ def _execute(wanted: Study, whole: Grid, store: Store, how: _How, listener: List
     """Train what a folder does not hold yet, and write all that is made from its parts."""
     manifest = reuse.check(store, whole)
     for line in store.mend():
-        listener.say(line)
+        listener.warn(line)
     held = store.held(whole.run_ids, stopped=whole.race)
     began = time.perf_counter()
     seconds: dict[str, float] = {}
     # What the manifest says of problems and schedules belongs to its grid: another grid is described anew.
     if not held.all() or not manifests.describes(manifest, whole) or store.tables.lacks(SURFACES):
-        engine = _describe(wanted, whole, store, manifest, how.devices, listener.say)
+        engine = _describe(wanted, whole, store, manifest, how.devices, listener.warn)
         seconds["starting"] = time.perf_counter() - began
     outcomes: list[Outcome] = []
-    traced: Traced | None = None
+    traced: TracingListener | None = None
     if held.all():
         vain = " or to profile" if how.profile else ""
-        listener.say(f"{store.folder}: all {len(whole):,} runs are there already; nothing to train{vain}")
+        cached = f"all {counted(len(whole), 'run')} are cached" if len(whole) > 1 else "the run is cached"
+        listener.notify(f"{store.folder}: {cached}; nothing to train{vain}")
     else:
         if held.any():
-            listener.say(f"{store.folder}: {int(held.sum()):,} of {len(whole):,} runs are there already")
+            listener.notify(f"{store.folder}: {int(held.sum()):,} of {len(whole):,} runs are cached")
         if how.profile:
-            from lrbench.execution.trace import Traced
+            from lrbench.execution.trace import TracingListener
 
-            listener = traced = Traced(listener, store.folder)
+            listener = traced = TracingListener(listener, store.folder)
         outcomes = _train(engine, store, how.launcher, manifest["lanes_per_pack"], ~held, listener)
         seconds["writing"] = sum(outcome.seconds.get("write", 0.0) for outcome in outcomes)
     failures = tuple(outcome for outcome in outcomes if outcome.error)
@@ -209,7 +210,7 @@ def _execute_parts(wanted: Parts, store: Store, how: _How, listener: Listener) -
     _write_study(store, wanted)
     done = []
     for number, (name, part) in enumerate(wanted.studies.items(), 1):
-        listener.say(f"part {name} ({number} of {len(wanted.studies)})")
+        listener.notify(f"part {name} ({number} of {len(wanted.studies)})")
         done.append(
             execute(part, inside.path(store.folder, name), listener=listener, **dataclasses.asdict(how))
         )

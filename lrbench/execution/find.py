@@ -28,17 +28,17 @@ def find(
 ) -> Results:
     """Sweep a study's learning rates as finders do, and return the results; `results.finders` has the suggestions.
 
-    The arguments are those of `execute_tests`.
+    The arguments are those of `execute_range_tests`.
 
     >>> study = {"name": "line", "steps": 100, "seeds": 1, "problem": "house_prices", "optimizer": "sgd",
     ...          "learning_rate": {"min": 1e-3, "max": 10, "num": 5}}
     >>> results = find(study, "results/line_find")  # doctest: +SKIP
     >>> results.finders[["rule", "suggestion"]]  # doctest: +SKIP
     """
-    return execute_tests(asked, out, **more).results
+    return execute_range_tests(asked, out, **more).results
 
 
-def execute_tests(
+def execute_range_tests(
     asked: str | os.PathLike[str] | Mapping[str, Any],
     out: str | os.PathLike[str] | None = None,
     *,
@@ -62,7 +62,7 @@ def execute_tests(
     """
     wanted = spec.read(asked, overrides, trust=trust)
     try:
-        tests = of_study(wanted)
+        tests = range_tests_of(wanted)
     except StudyError as error:
         raise StudyError(f"{wanted.where}: {error}") from error
     listener = listener or Listener()
@@ -72,7 +72,7 @@ def execute_tests(
     return done
 
 
-def of_study(wanted: Study) -> Study:
+def range_tests_of(wanted: Study) -> Study:
     """Return the range tests of a study: its problems × optimizers × seeds, at a rate from its least to its greatest.
 
     Raises:
@@ -94,15 +94,15 @@ def of_study(wanted: Study) -> Study:
         "optimizer": wanted.optimizer,
         "precision": wanted.precision,
         "objective": wanted.objective,
-        **keys(rates[0], rates[-1]),
+        **range_test_keys(rates[0], rates[-1]),
     }
     return spec.check(table, wanted.name, trust=True)
 
 
-def keys(low: float, high: float) -> dict[str, Any]:
+def range_test_keys(low: float, high: float) -> dict[str, Any]:
     """Return the keys that make a study one of range tests, from a least rate to a greatest.
 
-    >>> keys(0.001, 1.0)["schedule"]
+    >>> range_test_keys(0.001, 1.0)["schedule"]
     {'name': 'range_test', 'start': 0.001}
     """
     return {
@@ -113,7 +113,7 @@ def keys(low: float, high: float) -> dict[str, Any]:
     }
 
 
-def text(results: Results) -> str:
+def suggestion_tables(results: Results) -> str:
     """Return the suggestions as a table for each problem: the median over seeds, and the lowest and the highest.
 
     Raises:

@@ -58,16 +58,16 @@ def rebuild(
     seconds = {} if seconds is None else seconds
     with lock.holding(store.folder):
         for line in store.mend():
-            listener.say(line)
+            listener.warn(line)
         for name, changed in store.tables.changed().items():
-            listener.say(str(changed))
+            listener.warn(str(changed))
             if name == SURFACES:
                 inside.remove(store.folder, name)
         while True:
             try:
                 return _rebuild(store, whole, manifest, report, seconds, failures, listener)
             except DamagedPart as damaged:
-                listener.say(store.set_part_aside(damaged))
+                listener.warn(store.set_part_aside(damaged))
 
 
 def _rebuild(
@@ -102,7 +102,7 @@ def _rebuild(
         seconds["plots and report"] = time.perf_counter() - began
     elif report:
         remove_pictures(results)
-        listener.say(
+        listener.warn(
             f"{store.folder}: plots and the report are made of at most {MOST_RUNS:,} runs and {MOST_ROWS:,} rows of curves; "
             "the tables are there, for `lrbench best` and `lrbench query`"
         )

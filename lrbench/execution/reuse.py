@@ -32,7 +32,7 @@ def prepare(store: Store, fresh: bool, listener: Listener) -> None:
             )
         with lock.holding(store.folder):
             if aside := store.set_aside():
-                listener.say(f"what {store.folder} held is now in {aside}")
+                listener.notify(f"what {store.folder} held is now in {aside}")
 
 
 def check(store: Store, whole: Grid) -> dict[str, Any]:

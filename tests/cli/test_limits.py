@@ -74,7 +74,7 @@ def test_an_address_of_a_study_file_needs_trust_or_the_command_line(
     place = "s3://bucket/folder?endpoint_override=127.0.0.1:9&scheme=http"
     with study.open("a") as file:
         file.write(f'[launcher.ray]\n{option} = "{place}"\n')
-    message = f"x.toml: launcher.ray.{option} = '{place}': names a place to connect to; allow it with --trust if it is"
+    message = f"x.toml: launcher.ray.{option} = '{place}': is an address to connect to; allow it with --trust if you"
     with pytest.raises(StudyError) as caught:
         read(study, ["steps=5"])
     assert str(caught.value).startswith(message)
@@ -102,7 +102,7 @@ def test_an_address_of_a_part_needs_trust_or_the_command_line(study: Path) -> No
 def test_slurm_without_srun_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(slurm.shutil, "which", lambda name: None if name == "srun" else name)
     monkeypatch.setattr(slurm, "states", dict)
-    with pytest.raises(LaunchError, match="there is no srun here; start it where jobs can be submitted"):
+    with pytest.raises(LaunchError, match="srun was not found; run the command where jobs can be submitted"):
         lb.run(read({**TABLE, "launcher": {"slurm": {"jobs": 1}}}), tmp_path / "out", launcher="slurm")
 
 
@@ -152,7 +152,7 @@ def test_all_packs_fail_with_a_report(study: Path) -> None:
     code, said = lrbench(["run", "x.toml", "--trust", "--out", "out"])
     assert code == 3
     assert "Traceback" not in said
-    assert said.endswith("1 runs are left; the others are saved; the same command tries those again\n")
+    assert said.endswith("1 run is missing; the others are saved; the same command tries it again\n")
     assert Path("out/report.html").exists()
 
 
@@ -180,7 +180,7 @@ def test_jobs_that_are_detached_the_first_time_are_no_failure(
     )
     code, said = lrbench(["run", "x.toml", "--launcher", "slurm", "--detach", "--out", "out"])
     assert code == 0, said
-    assert "1 packs are submitted in 1 jobs: 7\n" in said
+    assert "submitted 1 pack in 1 job: 7\n" in said
     assert "no run is finished yet" in said
 
 
@@ -221,12 +221,12 @@ def test_other_names_that_are_too_long(tmp_path: Path) -> None:
     "words", [["run", "a\udcff"], ["best", "a\udcff"], ["query", ".", "SELECT '\udcff'"], ["\udcff"]]
 )
 def test_an_argument_that_is_no_text(words: list[str]) -> None:
-    assert refused(*words).endswith("is no UTF-8; give arguments of Unicode characters")
+    assert refused(*words).endswith("is not UTF-8; arguments must be Unicode text")
 
 
 @pytest.mark.parametrize("count", ["²", "٣", "0", "-1", "1e3", "", "9" * 5000])
 def test_a_number_of_devices_that_is_none(study: Path, count: str) -> None:
-    assert refused("plan", "x.toml", "--devices", count).endswith(": must be a number from 1 up, or all")
+    assert refused("plan", "x.toml", "--devices", count).endswith(": must be a number of 1 or more, or all")
 
 
 def test_fresh_leaves_a_link_and_what_it_leads_to(study: Path) -> None:
@@ -285,9 +285,9 @@ def test_no_control_character_of_a_name_reaches_the_terminal(
     assert escaped(name).isprintable()
     assert char not in aligned([{name: name}])
     written = io.StringIO()
-    Plain(Interrupt(), written).say(name)
+    Plain(Interrupt(), written).notify(name)
     assert written.getvalue() == escaped(name) + "\n"
-    Bar(Interrupt()).say(name)
+    Bar(Interrupt()).notify(name)
     assert char not in capsys.readouterr().err
     Store(tmp_path).write_manifest({})
     Store(tmp_path).write_table("runs", pd.DataFrame({name: [name]}))

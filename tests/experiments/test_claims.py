@@ -18,7 +18,7 @@ import pytest
 from lrbench import claims
 from lrbench.claims import basics, events, training
 from lrbench.claims.evidence import Evidence, Finding, NotMeasured, Part
-from lrbench.cli import commands as cli
+from lrbench.cli import commands
 from lrbench.errors import StoreError, StudyError
 from lrbench.results.results import load
 from lrbench.study import parts
@@ -303,7 +303,7 @@ def lrbench(*words: str) -> tuple[int, str, str]:
     sys.argv = ["lrbench", *words]
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            cli.main()
+            commands.main()
     except SystemExit as done:
         return int(done.code or 0), out.getvalue(), err.getvalue()
     finally:
@@ -368,7 +368,7 @@ def test_a_study_of_parts_from_end_to_end(monkeypatch: pytest.MonkeyPatch) -> No
             {"part": {"plots": {}}},
             "part.plots: the name of a part must be 1 to 32 of a-z, 0-9, _ and -, but not plots or parts",
         ),
-        ({"part": {"a": {"steps": 1}}}, "part.a: problem: missing; a study needs it"),
+        ({"part": {"a": {"steps": 1}}}, "part.a: problem: missing; a study requires it"),
         ({"name": "A"}, "name = 'A': must be 1 to 32 of a-z, 0-9, _ and -"),
         (
             {"steps": 3},

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from typer.testing import CliRunner
 
 import lrbench as lb
-from lrbench.cli import commands as cli
+from lrbench.cli import commands
 from lrbench.errors import StudyError
 from lrbench.experiments import bench as _bench
 from lrbench.experiments.bench import Answer, Bench, Unfinished, perform
@@ -73,7 +73,7 @@ def test_experiment(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("only_bowl")
 def test_the_command_prints_the_answer_and_what_was_written() -> None:
-    done = CliRunner().invoke(cli.app, ["experiment", "bowl", "--set", "rates=[0.1, 0.2, 0.3]", "-q"])
+    done = CliRunner().invoke(commands.app, ["experiment", "bowl", "--set", "rates=[0.1, 0.2, 0.3]", "-q"])
     assert done.exit_code == 0, done.output
     files = [f"results/bowl/bowl.{kind}" for kind in ("csv", "parquet", "png", "svg")]
     assert done.output.splitlines() == ["3 runs", *files]
@@ -120,6 +120,6 @@ def test_runs_that_fail_are_exit_code_3(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(_bench, "execute", broken)
     with pytest.raises(Unfinished):
         perform("bowl")
-    done = CliRunner().invoke(cli.app, ["experiment", "bowl", "-q"])
-    assert done.exit_code == cli.FAILED
-    assert "2 runs are left; the others are saved; the same command tries those again" in done.output
+    done = CliRunner().invoke(commands.app, ["experiment", "bowl", "-q"])
+    assert done.exit_code == commands.FAILED
+    assert "2 runs are missing; the others are saved; the same command tries them again" in done.output

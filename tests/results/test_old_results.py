@@ -100,5 +100,5 @@ def test_a_manifest_that_is_damaged_is_one_line(folder: Path, text: str) -> None
         lambda: rebuild(Store(folder)),
         lambda: execute(folder / "study.toml", folder),
     ):
-        with pytest.raises(StoreError, match=r"manifest\.json.* start anew with --fresh"):
+        with pytest.raises(StoreError, match=r"manifest\.json.* with --fresh"):
             act()
