@@ -1,4 +1,4 @@
-"""Writes docs/catalogue.md from the docstrings of the catalog: `python docs/make_catalogue.py`."""
+"""Writes docs/catalogue.md from the docstrings of the catalogue: `python docs/make_catalogue.py`."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def _entry(entry: Entry) -> Iterator[str]:
 
 
 def _row(parameter: Parameter, kind: str) -> str:
-    default = "needed" if parameter.default is REQUIRED else f"`{_toml(parameter.default)}`"
+    default = "required" if parameter.default is REQUIRED else f"`{_toml(parameter.default)}`"
     role = ", a lane" if parameter.numeric and kind == "optimizer" else ""
     cells = (f"`{parameter.name}`", f"`{parameter.annotation}`{role}", default, parameter.doc)
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
@@ -89,7 +89,7 @@ def _toml(value: object) -> str:
         return str(value).lower()
     if isinstance(value, tuple):
         return str(list(value))
-    return "left out" if value is None else f'"{value}"' if isinstance(value, str) else str(value)
+    return "none" if value is None else f'"{value}"' if isinstance(value, str) else str(value)
 
 
 def _studies() -> Iterator[str]:

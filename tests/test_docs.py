@@ -173,7 +173,7 @@ def shape(text: str) -> list[str]:
     answers is first.
     """
     answers = re.sub(r"(: use ).*(; \d+ rates)", r"\1...\2", text)
-    answers = re.sub(r"\b(guessed|measured)$", "known", answers, flags=re.MULTILINE)
+    answers = re.sub(r"\b(guessed|measured|rule)\b", "known", answers)
     return sorted(" ".join(re.sub(r"[\d.,e-]*\d", "#", line).split()) for line in answers.splitlines())
 
 

@@ -90,13 +90,15 @@ def diagnosis() -> str:
 def problems(facts: Facts) -> Iterator[str]:
     """Yield what is wrong, each with what to do about it."""
     if facts.jax_error:
-        asked = facts.environment.get("JAX_PLATFORMS", "")
+        platforms = facts.environment.get("JAX_PLATFORMS", "")
         remedy = (
-            f"unset JAX_PLATFORMS={asked}" if asked not in {"", "cpu"} else "pip install --upgrade jax jaxlib"
+            f"unset JAX_PLATFORMS={platforms}"
+            if platforms not in {"", "cpu"}
+            else "pip install --upgrade jax jaxlib"
         )
         yield f"JAX does not start, and nothing can be trained: {facts.jax_error}: {remedy}"
-    for name, version, needed in facts.outdated:
-        yield f"{name} {version or 'is not installed'}: lrbench requires {needed}: pip install '{needed}'"
+    for name, version, requirement in facts.outdated:
+        yield f"{name} {version or 'is not installed'}: lrbench requires {requirement}: pip install '{requirement}'"
     on_cpu = [device for device in facts.devices if device.platform == "cpu"]
     if facts.gpu and on_cpu:
         yield f"{facts.gpu} is present, but JAX uses the CPU: {_no_gpu(facts)}"
@@ -198,23 +200,23 @@ def _requirements() -> list[Requirement]:
 
 def _extras() -> Iterator[tuple[str, str, str]]:
     """Yield extra, package and version of what the extras install; those for lrbench's own development only if installed."""
-    for needed in _requirements():
-        named = re.search(r"extra == ['\"](\w+)['\"]", str(needed.marker))
+    for requirement in _requirements():
+        named = re.search(r"extra == ['\"](\w+)['\"]", str(requirement.marker))
         if named is None or named[1] in {"dev", "gpu"}:
             continue
-        found = machine.version(needed.name)
+        found = machine.version(requirement.name)
         if found or named[1] != "bench":
-            yield named[1], needed.name, found
+            yield named[1], requirement.name, found
 
 
 def _outdated() -> Iterator[tuple[str, str, str]]:
     """Yield name, version and requirement of dependencies that are missing or of an unsupported version."""
-    for needed in _requirements():
-        if needed.marker is not None and not needed.marker.evaluate({"extra": ""}):
+    for requirement in _requirements():
+        if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
             continue
-        found = machine.version(needed.name)
-        if not found or not needed.specifier.contains(found, prereleases=True):
-            yield needed.name, found, f"{needed.name}{needed.specifier}"
+        found = machine.version(requirement.name)
+        if not found or not requirement.specifier.contains(found, prereleases=True):
+            yield requirement.name, found, f"{requirement.name}{requirement.specifier}"
 
 
 def _caches() -> Iterator[Cache]:

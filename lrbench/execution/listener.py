@@ -8,8 +8,8 @@ import logging
 class Listener:
     """Receives the progress of a study, and may stop it; this one logs warnings alone and never stops it.
 
-    It is what a call from Python has: its warnings go to the logger `lrbench`, which prints them on standard error unless it is told
-    otherwise.
+    It is the default of calls from Python: warnings go to the logger `lrbench`, which prints them on standard error unless logging is
+    configured otherwise.
     """
 
     def notify(self, text: str) -> None:

@@ -11,8 +11,8 @@ from lrbench.errors import StudyError, counted
 from lrbench.execution import costs
 from lrbench.execution.costs import Cost
 from lrbench.results.tabulate import aligned
-from lrbench.study import catalog, grid
-from lrbench.study.grid import Grid, Program
+from lrbench.study import catalog
+from lrbench.study.grid import Grid, Program, of_study
 from lrbench.study.parts import Parts
 from lrbench.study.spec import Study
 
@@ -34,7 +34,7 @@ def plan_text(
         study: the study.
         devices: how many devices to use; by default all.
         launcher: the launcher that would distribute the packs.
-        nodes: the number of nodes like this machine; by default the jobs that the study asks of Slurm, or else one.
+        nodes: the number of nodes like this machine; by default the number of jobs in `[launcher.slurm]`, or else one.
 
     Raises:
         StudyError: if there is no such launcher, or it distributes nothing.
@@ -43,18 +43,18 @@ def plan_text(
 
     if isinstance(study, Parts):
         return "\n\n".join(plan_text(part, devices, launcher, nodes) for part in study.studies.values())
-    alone = catalog.get("launcher", launcher).name == "local"
-    if alone and nodes is not None:
+    is_local = catalog.get("launcher", launcher).name == "local"
+    if is_local and nodes is not None:
         raise StudyError(
             f"--nodes {nodes}: requires a launcher that distributes packs: --launcher ray or slurm"
         )
-    whole = grid.of_study(study)
-    engine = Engine(study, whole, devices)
+    grid = of_study(study)
+    engine = Engine(study, grid, devices)
     each = costs.of_programs(engine)
-    rows = [_row(engine, program, cost) for program, cost in zip(whole.programs, each, strict=True)]
+    rows = [_row(engine, program, cost) for program, cost in zip(grid.programs, each, strict=True)]
     head = (
-        f"{study.name}: {counted(len(whole), 'run')} of {counted(whole.steps, 'step')} "
-        f"({_shape(whole)}), evaluated {counted(len(whole.evaluations), 'time')}"
+        f"{study.name}: {counted(len(grid), 'run')} of {counted(grid.steps, 'step')} "
+        f"({_shape(grid)}), evaluated {counted(len(grid.evaluations), 'time')}"
     )
     kinds = sorted({str(d["kind"]) for d in engine.describe_devices()})
     lines = [
@@ -65,8 +65,8 @@ def plan_text(
         "",
         f"estimate: about {duration(sum(row['compile s'] for row in rows))} of compiling (once per program and machine) "
         f"and {duration(sum(row['train s'] for row in rows))} of training",
-        *_probes(engine, whole),
-        *([] if alone else ["", *_shared(engine, each, launcher, nodes or _jobs(study, launcher))]),
+        *_probes(engine, grid),
+        *([] if is_local else ["", *_distribution(engine, each, launcher, nodes or _jobs(study, launcher))]),
     ]
     return "\n".join(lines)
 
@@ -76,22 +76,22 @@ def _jobs(study: Study, launcher: str) -> int:
     return jobs
 
 
-def _probes(engine: Engine, whole: Grid) -> list[str]:
+def _probes(engine: Engine, grid: Grid) -> list[str]:
     """Return a line for each problem whose probes cost more than one step per evaluation."""
     lines = {}
-    for program in whole.programs:
+    for program in grid.programs:
         costs = {name: cost for name, cost in engine.made.probe_gradients(program).items() if cost >= 0.1}
-        share = sum(costs.values()) * len(whole.evaluations) / whole.steps
+        share = sum(costs.values()) * len(grid.evaluations) / grid.steps
         if sum(costs.values()) >= 1:
             each = ", ".join(f"{name} {cost:.1f}" for name, cost in costs.items())
             lines[program.problem] = (
-                f"probes on {whole.problems[program.problem].label}: {each} gradients of a minibatch at each of "
-                f"{counted(len(whole.evaluations), 'evaluation')}: {share:.0%} of the cost of training, on top of it"
+                f"probes on {grid.problems[program.problem].label}: {each} gradients of a minibatch at each of "
+                f"{counted(len(grid.evaluations), 'evaluation')}: {share:.0%} of the cost of training, on top of it"
             )
     return list(lines.values())
 
 
-def _shared(engine: Engine, each: list[Cost], launcher: str, nodes: int) -> list[str]:
+def _distribution(engine: Engine, each: list[Cost], launcher: str, nodes: int) -> list[str]:
     """Return how a launcher would distribute the packs: a line for all nodes, and a table of the busiest."""
     per_pack = [engine.lanes_per_pack(program) for program in engine.grid.programs]
     packs = list(engine.grid.packs(per_pack))
@@ -149,10 +149,10 @@ def _row(engine: Engine, program: Program, cost: Cost) -> dict[str, Any]:
     }
 
 
-def _shape(whole: Grid) -> str:
-    named = (f"{name.replace('_', ' ')} rate" for name in whole.named_rates)
+def _shape(grid: Grid) -> str:
+    named = (f"{name.replace('_', ' ')} rate" for name in grid.named_rates)
     words = ("problem", "optimizer", "schedule", "learning rate", *named, "seed")
-    return " × ".join(map(counted, whole.sizes.values(), words))
+    return " × ".join(map(counted, grid.sizes.values(), words))
 
 
 def _table(rows: list[dict[str, Any]]) -> str:

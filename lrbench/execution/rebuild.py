@@ -1,4 +1,4 @@
-"""The tables, plots and report of a results folder, made from its parts."""
+"""The tables, plots and report of a results folder, built from its parts."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ def rebuild(
     store: Store,
     manifest: dict[str, Any] | None = None,
     *,
-    whole: Grid | None = None,
+    grid: Grid | None = None,
     report: bool = True,
     seconds: dict[str, float] | None = None,
     failures: Iterable[Outcome] | None = None,
     listener: Listener | None = None,
 ) -> Results:
-    """Make the tables, plots and report of a folder anew from its parts; one that is damaged is set aside.
+    """Rebuild the tables, plots and report of a folder from its parts; a damaged part is set aside.
 
     Args:
         store: the folder.
-        manifest: what is known of it; left out, what it says itself.
-        whole: its grid; left out, that of the manifest.
-        report: whether plots and the report are made too.
-        seconds: wall time so far, by name; filled in.
-        failures: packs that failed; left out, those that the manifest names.
-        listener: told what is set aside, and asked after every table and plot whether to go on.
+        manifest: its manifest; by default the file in it.
+        grid: its grid; by default that of the manifest.
+        report: whether to write plots and the report too.
+        seconds: wall time so far, by activity; extended in place.
+        failures: packs that failed; by default those of the manifest.
+        listener: receives warnings, and may stop the work after every table and plot.
 
     Raises:
-        StoreError: if it is no results folder, cannot be written, or another process works on it.
+        StoreError: if it is not a results folder, cannot be written, or another process works on it.
     """
     manifest, listener = dict(manifest or store.manifest), listener or Listener()
     if "parts" in manifest:
@@ -51,10 +51,10 @@ def rebuild(
             return several.rebuild(store, report=report, check=listener.check)
     if not {"grid", "problems"} <= manifest.keys():
         raise StoreError(
-            f"{store.folder}: is no results folder (manifest.json is not there, or says of no grid and problems); "
-            "`lrbench run STUDY` makes one"
+            f"{store.folder}: is not a results folder (manifest.json is missing, or has no grid and problems); "
+            "`lrbench run STUDY` creates one"
         )
-    whole = Grid.from_dict(manifest["grid"]) if whole is None else whole
+    grid = Grid.from_dict(manifest["grid"]) if grid is None else grid
     seconds = {} if seconds is None else seconds
     with lock.holding(store.folder):
         for line in store.mend():
@@ -65,21 +65,21 @@ def rebuild(
                 inside.remove(store.folder, name)
         while True:
             try:
-                return _rebuild(store, whole, manifest, report, seconds, failures, listener)
+                return _rebuild(store, grid, manifest, report, seconds, failures, listener)
             except DamagedPart as damaged:
                 listener.warn(store.set_part_aside(damaged))
 
 
 def _rebuild(
     store: Store,
-    whole: Grid,
+    grid: Grid,
     manifest: dict[str, Any],
     report: bool,
     seconds: dict[str, float],
     failures: Iterable[Outcome] | None,
     listener: Listener,
 ) -> Results:
-    """Write everything that is made from the parts of a folder."""
+    """Write everything that is built from the parts of a folder."""
     from lrbench.analysis import Thresholds
     from lrbench.results.tables import build
 
@@ -88,12 +88,12 @@ def _rebuild(
     manifest |= {"thresholds": thresholds.asdict(), "objectives": objectives}
     store.forget_sums(manifest)
     began = time.perf_counter()
-    build.build(store, whole, thresholds, objectives, manifest.get("target"), listener.check)
+    build.build(store, grid, thresholds, objectives, manifest.get("target"), listener.check)
     seconds["tables"] = time.perf_counter() - began
     if failures is not None:
-        manifest["failures"] = [manifests.failure(whole, failed.pack, failed.error) for failed in failures]
+        manifest["failures"] = [manifests.failure(grid, failed.pack, failed.error) for failed in failures]
     build.write_failures(store, manifest.get("failures", ()))
-    manifest |= manifests.account(store, whole)
+    manifest |= manifests.account(store, grid)
     store.write_manifest(manifest)
     results = Results(store.folder)
     if report and not too_many(results):
@@ -103,8 +103,8 @@ def _rebuild(
     elif report:
         remove_pictures(results)
         listener.warn(
-            f"{store.folder}: plots and the report are made of at most {MOST_RUNS:,} runs and {MOST_ROWS:,} rows of curves; "
-            "the tables are there, for `lrbench best` and `lrbench query`"
+            f"{store.folder}: plots and the report are written for at most {MOST_RUNS:,} runs and {MOST_ROWS:,} rows of curves; "
+            "`lrbench best` and `lrbench query` read the tables"
         )
     manifest["seconds"] = manifest.get("seconds", {}) | {
         key: round(value, 3) for key, value in seconds.items()

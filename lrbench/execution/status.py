@@ -39,15 +39,17 @@ def status_text(folder: Path) -> str:
         later = [f"{folder / name}: not begun" for name in manifest["parts"] if name not in begun]
         return "\n".join([*(status_text(part.folder) for part in begun.values()), *later])
     if "grid" not in manifest:
-        raise StoreError(f"{folder}: is no results folder (no manifest.json); `lrbench run STUDY` makes one")
-    whole = Grid.from_dict(manifest["grid"])
-    holdings = store.holdings(whole.run_ids, stopped=whole.race)
+        raise StoreError(
+            f"{folder}: is not a results folder (it has no manifest.json); `lrbench run STUDY` creates one"
+        )
+    grid = Grid.from_dict(manifest["grid"])
+    holdings = store.holdings(grid.run_ids, stopped=grid.race)
     runs = np.array([len(holding.numbers) for holding in holdings])
     written = np.array([_changed(holding.path) for holding in holdings])
     done = int(runs.sum())
-    left = len(whole) - done
+    left = len(grid) - done
     lines = [
-        f"{folder}: {manifest.get('study', whole.name)}: {done:,} of {counted(len(whole), 'run')} completed, {left:,} missing"
+        f"{folder}: {manifest.get('study', grid.name)}: {done:,} of {counted(len(grid), 'run')} completed, {left:,} missing"
     ]
     lines += _jobs(folder)
     if len(runs) and left:
@@ -79,7 +81,7 @@ def _pace(written: np.ndarray, runs: np.ndarray, trained: np.ndarray) -> float:
 
 
 def _copied(manifest: Mapping[str, Any], written: np.ndarray) -> bool:
-    """Return whether the oldest part is younger than the end of a command that made tables of it: times are those of a copy."""
+    """Return whether the parts have the times of a copy: the oldest is younger than tables that were built from it."""
     with contextlib.suppress(ValueError, KeyError):
         return bool(written.min() > datetime.fromisoformat(manifest["finished"]).timestamp() + 1)
     return False

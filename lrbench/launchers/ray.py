@@ -126,20 +126,20 @@ def _map(
 
 
 def _connect(ray: Any, address: str) -> None:
-    asked = os.environ.get("RAY_ADDRESS", "auto") if address == "auto" else address
-    if asked not in {"auto", "local"}:
-        _check_reachable(asked)
+    requested = os.environ.get("RAY_ADDRESS", "auto") if address == "auto" else address
+    if requested not in {"auto", "local"}:
+        _check_reachable(requested)
     quiet = {"log_to_driver": False, "logging_level": "error"}
     with warnings.catch_warnings(), _same_handler():
-        # JAX warns of any fork; these go on to exec at once, and need no lock that JAX may hold.
+        # JAX warns of any fork; these go on to exec at once, and do not depend on locks of JAX.
         warnings.filterwarnings("ignore", r"os\.fork\(\) was called", RuntimeWarning)
         try:
-            if asked != "local":
-                ray.init(address=asked, **quiet)
+            if requested != "local":
+                ray.init(address=requested, **quiet)
                 return
         except (ConnectionError, RuntimeError, ValueError) as error:
-            if asked != "auto":
-                raise _unreachable(asked, error) from error
+            if requested != "auto":
+                raise _unreachable(requested, error) from error
         with _on_loopback(ray):
             ray.init(address="local", include_dashboard=False, _node_ip_address="127.0.0.1", **quiet)
 
@@ -191,8 +191,8 @@ def _nodes(ray: Any) -> list[Mapping[str, float]]:
     return [node["Resources"] for node in ray.nodes() if node["Alive"]]
 
 
-def _gpus(ray: Any, asked: int | None) -> int:
-    return asked if asked is not None else int(any(node.get("GPU") for node in _nodes(ray)))
+def _gpus(ray: Any, requested: int | None) -> int:
+    return requested if requested is not None else int(any(node.get("GPU") for node in _nodes(ray)))
 
 
 def _capacity(ray: Any, required: Mapping[str, int]) -> int:

@@ -142,7 +142,7 @@ def _read(results: Path, name: str) -> dict[str, Any]:
 
 
 def states() -> dict[str, str] | None:
-    """Return the state of each job of this user in Slurm's queue; `None` if Slurm cannot be asked."""
+    """Return the state of each job of this user in Slurm's queue; `None` if `squeue` is missing or fails."""
     if shutil.which("squeue") is None:
         return None
     command = ["squeue", "--me", "--noheader", "--array", "--format=%i %T"]

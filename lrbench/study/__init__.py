@@ -1,4 +1,4 @@
-"""What is asked: a study as plain data, from TOML or Python to the grid of runs and their identities.
+"""What is requested: a study as plain data, from TOML or Python to the grid of runs and their identities.
 
 Nothing here imports JAX or pandas, and every other folder may import it. Read in this order: `spec` is a study, checked key by
 key; `toml` parses its file, `learning_rates` are its rates, and a `choice` is one of its problems, optimizers or schedules with the

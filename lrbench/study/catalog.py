@@ -1,7 +1,7 @@
 """The catalogue: the name of everything that can be named, by kind: problems, optimizers, schedules, probes, plots, ...
 
 A kind has a folder of modules, whose public functions are its entries. They are found in the source text and nothing is
-imported, so that `lrbench list` and checking a study need no JAX.
+imported, so that `lrbench list` and checking a study do not import JAX.
 """
 
 from __future__ import annotations
@@ -173,7 +173,7 @@ def of_function(kind: str, function: Callable[..., Any]) -> Entry:
 
 
 def _name(function: Callable[..., Any]) -> str:
-    """Return the name of a user's own function; an optax schedule has that of the function that made it."""
+    """Return the name of a user's own function; an optax schedule has that of the function that created it."""
     if isinstance(function, functools.partial):
         return _name(function.func)
     maker, local, _ = getattr(function, "__qualname__", "").partition(".<locals>.")

@@ -1,6 +1,6 @@
-"""What a function can be given: its parameters, the types of their values, and what a message says is allowed.
+"""The signature of a function: its parameters, the types of their values, and the wording of what is allowed.
 
-A signature is taken from source text, which imports nothing, or from a function. An annotation is a text either way: it is
+A signature is read from source text, which imports nothing, or from a function. Either way an annotation is text: it is
 parsed, never evaluated, and one that no study file can express allows any value.
 """
 
@@ -29,7 +29,7 @@ Part = str | dict[str, bool | int | float | str | list[Any]]
 
 
 class _Kind(NamedTuple):
-    """What an annotation stands for: a type, and the words for one value and for several."""
+    """The meaning of an annotation: a type, and the words for one value and for many."""
 
     type: Any
     one: str
@@ -76,7 +76,7 @@ class Parameter:
 
 
 def of_source(node: ast.FunctionDef) -> dict[str, Parameter]:
-    """Return the parameters of a function that stands in a syntax tree; defaults must be literals.
+    """Return the parameters of a function in a syntax tree; defaults must be literals.
 
     >>> tree = ast.parse("def sgd(learning_rate, *, momentum: float = 0.9): ...")
     >>> of_source(tree.body[0])
@@ -86,11 +86,11 @@ def of_source(node: ast.FunctionDef) -> dict[str, Parameter]:
 
 
 def of_function(function: Callable[..., Any], *, after_first: bool = False) -> dict[str, Parameter]:
-    """Return the parameters of a function, of anybody's making.
+    """Return the parameters of a function.
 
     Args:
         function: anything that can be called.
-        after_first: whether its first parameter is given by the caller, even where it has a default.
+        after_first: whether the caller provides its first parameter, even where it has a default.
 
     Raises:
         TypeError, ValueError: if it has no signature.
@@ -102,7 +102,7 @@ def of_function(function: Callable[..., Any], *, after_first: bool = False) -> d
 
 
 def _settable(parameters: list[inspect.Parameter], doc: str) -> dict[str, Parameter]:
-    """Return what a study can set: everything that has a default, and everything keyword-only."""
+    """Return the parameters that a study can set: those with a default, and keyword-only ones."""
     about = dict(re.findall(r"^\s+(\w+): ((?:.+)(?:\n\s{8,}.+)*)", doc, flags=re.MULTILINE))
     return {
         each.name: Parameter(
@@ -150,7 +150,7 @@ def _validator(annotation: str) -> Any:
 
 @cache
 def _kind(annotation: str) -> _Kind:
-    """Return what an annotation stands for; it is parsed, never evaluated.
+    """Return the meaning of an annotation; it is parsed, never evaluated.
 
     >>> _kind("tuple[int, ...] | None")[:2]
     (tuple[int, ...] | None, 'a list of whole numbers or left out')
@@ -164,7 +164,7 @@ def _kind(annotation: str) -> _Kind:
 
 
 def _parsed(node: ast.expr) -> _Kind:
-    """Return what a syntax tree of an annotation stands for."""
+    """Return the meaning of the syntax tree of an annotation."""
     match node:
         case ast.Constant(value=None):
             return _Kind(None, "left out", "left out")
@@ -185,7 +185,7 @@ def _parsed(node: ast.expr) -> _Kind:
 
 
 def _subscripted(name: str, items: list[ast.expr], text: str) -> _Kind:
-    """Return what `name[items]` stands for: one of some literals, or a list of values of one kind or of several."""
+    """Return the meaning of `name[items]`: one of some literals, or a list of values of one kind or of several."""
     if name == "Literal":
         allowed = tuple(ast.literal_eval(item) for item in items)
         said = "one of " + ", ".join(f'"{each}"' if isinstance(each, str) else str(each) for each in allowed)
@@ -230,4 +230,4 @@ _KINDS: Mapping[str, _Kind] = {
     "Sequence": _Kind(list, "a list", "lists"),
     "dict": _Kind(dict, "a table", "tables"),
 }
-"""The names that an annotation can be made of, `None`, `Literal` and those of `CHARACTERS` aside."""
+"""The names that an annotation can contain, besides `None`, `Literal` and those of `CHARACTERS`."""

@@ -283,11 +283,11 @@ def test_the_command_prints_the_suggestions(found: lb.Results, tmp_path: Path) -
     [
         (
             {"learning_rate": {"values": [0.5]}},
-            "learning_rate has the rate 0.5 alone; a range test needs two, its ends",
+            "learning_rate has a single rate, 0.5; a range test requires two, its ends",
         ),
         (
             {"learning_rate": {"values": [0.5, 1.0], "output": {"values": [1.0]}}},
-            "learning_rate.output: a range test has one rate for all parameters; leave out named rates",
+            "learning_rate.output: a range test has one rate for all parameters; remove the named rates",
         ),
     ],
 )

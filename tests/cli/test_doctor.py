@@ -108,7 +108,7 @@ def test_what_is_well_has_no_problems() -> None:
     assert lines[-1] == "no problems"
     assert "  submitit                 not installed: pip install 'lrbench[slurm]'" in lines
     assert "  memory                   8.0 GiB free of 16.0 GiB" in lines
-    assert "  2 × cpu                  cpu, with the memory of the machine" in lines
+    assert "  2 × cpu                  cpu, using the memory of the machine" in lines
     assert "  2048 × 2048, one device  150 GFLOP/s" in lines
     assert f"  xla                      {Path('cache/xla')}: 3 files, 2.0 KiB" in lines
 
@@ -126,7 +126,7 @@ def test_what_is_well_has_no_problems() -> None:
         ({"cores": 8}, "JAX has 2 CPU devices for 8 cores: set JAX_NUM_CPU_DEVICES=8"),
         ({"cores": 1, "environment": {"JAX_NUM_CPU_DEVICES": "2"}}, "for 1 core: unset JAX_NUM_CPU_DEVICES"),
         ({"caches": [Cache("data", Path("x"), writable=False)]}, "x: is not writable, so that nothing is cached for data"),
-        ({"memory": Memory(GIB, GIB // 2)}, "512.0 MiB of memory are free, and a pack may take 2.0 GiB: close"),
+        ({"memory": Memory(GIB, GIB // 2)}, "512.0 MiB of memory are free, and a pack may use 2.0 GiB: close"),
     ],
 )  # fmt: skip
 def test_a_problem_is_told_with_its_remedy(wrong: dict[str, Any], told: str) -> None:
@@ -165,7 +165,7 @@ def test_doctor_works_where_jax_does_not(tmp_path: Path) -> None:
     assert broken.startswith(
         "  JAX does not start, and nothing can be trained: ImportError: libfoo.so is missing: pip"
     )
-    assert "data: cannot be written" in data
+    assert "data: is not writable" in data
     assert "xla: cannot be written" in xla
 
 

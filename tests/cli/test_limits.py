@@ -78,7 +78,7 @@ def test_an_address_of_a_study_file_needs_trust_or_the_command_line(
     with pytest.raises(StudyError) as caught:
         read(study, ["steps=5"])
     assert str(caught.value).startswith(message)
-    with pytest.raises(StudyError, match="names a place to connect to"):
+    with pytest.raises(StudyError, match="is an address to connect to"):
         parts.read(study)
     assert read(study, trust=True).launcher["ray"][option] == place
     assert read(study, [f"launcher.ray.{option}={free}"]).launcher["ray"][option] == free
@@ -93,7 +93,7 @@ def test_an_address_of_a_part_needs_trust_or_the_command_line(study: Path) -> No
     study.write_text(
         f'name = "x"\npage = "claims"\n[part.a]\n{one}\n[part.a.launcher.ray]\naddress = "h:1"\n'
     )
-    with pytest.raises(StudyError, match=r"^x\.toml: part\.a: launcher\.ray\.address = 'h:1': names a place"):
+    with pytest.raises(StudyError, match=r"^x\.toml: part\.a: launcher\.ray\.address = 'h:1': is an address"):
         parts.read(study)
     for key in ("launcher.ray.address", "part.a.launcher.ray.address"):
         parts.read(study, [f"{key}=g:2"])
@@ -204,7 +204,7 @@ LONG = "é" * 128
 )
 def test_a_name_that_no_file_system_holds(study: Path, words: list[str]) -> None:
     assert refused(*words).endswith(
-        "is too long; a name of a file or folder has at most 255 bytes, and a path 4,000"
+        "is too long; the name of a file or folder may have at most 255 bytes, and a path 4,000"
     )
 
 
@@ -234,9 +234,7 @@ def test_fresh_leaves_a_link_and_what_it_leads_to(study: Path) -> None:
     Path("real/manifest.json").write_text('{"schema_version": 1, "study": "x"}')
     Path("link").symlink_to("real")
     said = refused("run", "x.toml", "--out", "link", "--fresh")
-    assert said.startswith(
-        "link: is a symbolic link, which --fresh would leave leading nowhere; give the folder"
-    )
+    assert said.startswith("link: is a symbolic link, which --fresh would leave dangling; give the folder")
     assert sorted(path.name for path in Path().iterdir()) == ["link", "real", "x.toml"]
 
 

@@ -267,7 +267,7 @@ def test_more_runs_than_pictures_hold_have_none(tmp_path: Path, monkeypatch: pyt
     listener = Heard()
     rebuild(Store(tmp_path), listener=listener)
     assert listener.lines == [
-        f"{tmp_path}: plots and the report are made of at most 1,000,000 runs and 20,000,000 rows of curves; the tables "
-        "are there, for `lrbench best` and `lrbench query`"
+        f"{tmp_path}: plots and the report are written for at most 1,000,000 runs and 20,000,000 rows of curves; "
+        "`lrbench best` and `lrbench query` read the tables"
     ]
     assert not any(path.exists() for path in [*older, tmp_path / "plots"])

@@ -151,7 +151,7 @@ def test_a_mistake_is_one_line(path: Path, override: str, message: str) -> None:
 
 
 def test_named_rates_from_python_need_the_other_rates_too() -> None:
-    message = r"""sweep: learning_rates = {'output': \[1.0\]}: needs the rates of the name "" as well"""
+    message = r"""sweep: learning_rates = {'output': \[1.0\]}: requires the rates of the name "" as well"""
     with pytest.raises(StudyError, match=message):
         lb.sweep("quadratic", learning_rates={"output": [1.0]})
     with pytest.raises(StudyError, match=r"learning_rate.output values is empty; give at least one rate"):
