@@ -16,7 +16,7 @@ from lrbench.results import inside
 from lrbench.results.folder import Store
 from lrbench.results.results import Results
 from lrbench.study import catalog
-from lrbench.study.spec import assign
+from lrbench.study.overrides import assign
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.machinery
-import importlib.util
 import itertools
 import json
 import math
 import os
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from lrbench.errors import StudyError
-from lrbench.study import catalog, fingerprint, signature
-from lrbench.study.fingerprint.owner import module_name
-
-LONGEST_NAME = 100
-"""The most characters of the name of a problem, optimizer or schedule of the user's own."""
-_MAKER = {"problem": "problem", "optimizer": "Optimizer", "schedule": "Schedule"}
-_DATA = ("data", "batch_size", "optimum", "rates", "stateful", "box", "gradient_factors")
-"""The fields of a problem that are not code."""
+from lrbench.study import catalog, fingerprint, own_code, signature
 
 
 class _Chosen(dict[str, Any]):
@@ -159,11 +147,11 @@ def choose(kind: str, item: Any, where: str, context: Mapping[str, Any]) -> Choi
     if "name" not in table:
         raise StudyError(f"{where}.name: missing; allowed: {', '.join(catalog.names(kind))}")
     name = table.pop("name")
-    version = _version(table.pop("code_version"), where) if "code_version" in table else ""
+    version = own_code.checked_version(table.pop("code_version"), where) if "code_version" in table else ""
     if not isinstance(name, str):
         return _of_object(kind, name, where, table, version)
     if ":" in name:
-        entry, source, file = _reference(kind, name, where, context, version)
+        entry, source, file = own_code.load_reference(kind, name, where, context, version)
         return Choice(entry, _axes(entry, table, where), source, name, file, version=version)
     if version:
         raise StudyError(
@@ -182,37 +170,10 @@ def _restore(
     kind: str, name: str, axes: Mapping[str, tuple[Any, ...]], reference: str, folder: Path, version: str
 ) -> Choice:
     """Restore a choice of the user's own code, which was checked and trusted before, with the code as it is in this process."""
-    entry, source, file = _reference(kind, name, kind, {"trust": True, "folder": Path()}, version)
-    return Choice(entry, axes, source, reference, file, folder, version)
-
-
-def _version(version: Any, where: str) -> str:
-    if (
-        isinstance(version, str)
-        and version.strip()
-        and len(version) <= LONGEST_NAME
-        and version.isprintable()
-    ):
-        return version
-    raise StudyError(
-        f"{where}.code_version = {version!r}: must be a one-line string of 1 to {LONGEST_NAME} characters"
+    entry, source, file = own_code.load_reference(
+        kind, name, kind, {"trust": True, "folder": Path()}, version
     )
-
-
-def _hash(kind: str, thing: Any, version: str, where: str, *, named: bool = False) -> str:
-    """Return the hash of the user's own code, or of the version that stands for it and of the data that come with it.
-
-    Raises:
-        StudyError: if it refers to something that cannot be hashed, naming that and what to do.
-    """
-    data = {name: getattr(thing, name) for name in _DATA} if _is_problem(kind, thing) else {}
-    try:
-        return fingerprint.of_object({"version": version, **data} if version else thing)
-    except fingerprint.Unhashable as error:
-        remedy = 'give it code_version = "1"' if named else f'give lb.{_MAKER[kind]} version="1"'
-        raise StudyError(
-            f"{where}: {error}, so that a change would go unnoticed; {remedy}, and change it whenever the code changes"
-        ) from error
+    return Choice(entry, axes, source, reference, file, folder, version)
 
 
 def _check_files(choice: Choice, where: str) -> None:
@@ -229,22 +190,17 @@ def _check_files(choice: Choice, where: str) -> None:
                 )
 
 
-def _is_problem(kind: str, thing: Any) -> bool:
-    names = ("name", "loss", "version", *_DATA)
-    return kind == "problem" and not isinstance(thing, type) and all(hasattr(thing, name) for name in names)
-
-
 def _of_object(kind: str, thing: Any, where: str, table: Mapping[str, Any], version: str) -> Choice:
     """Describe a Python object: an optimizer or schedule function, or a problem."""
-    if _is_problem(kind, thing):
-        _check_name(thing.name, where)
-        version = version or (_version(thing.version, where) if thing.version != "" else "")
+    if own_code.is_problem(kind, thing):
+        own_code.check_name(thing.name, where)
+        version = version or (own_code.checked_version(thing.version, where) if thing.version != "" else "")
         entry = catalog.Entry(kind, thing.name, "", {}, function=lambda: thing)
     elif callable(thing):
-        entry = _own_entry(kind, thing, where)
+        entry = own_code.entry_of(kind, thing, where)
     else:
         raise StudyError(f"{where} = {thing!r}: must be a name, a table with a name, or a {kind} of your own")
-    source = _hash(kind, thing, version, where)
+    source = own_code.code_hash(kind, thing, version, where)
     return Choice(entry, _axes(entry, table, where), source, f"python:{entry.name}", version=version)
 
 
@@ -281,76 +237,3 @@ def _axis(parameter: signature.Parameter, value: Any, where: str) -> tuple[Any, 
     if len({json.dumps(item, sort_keys=True, default=repr) for item in axis}) < len(axis):
         raise StudyError(f"{where} = {value!r}: a value is listed twice")
     return axis
-
-
-def _reference(
-    kind: str, name: str, where: str, context: Mapping[str, Any], version: str
-) -> tuple[catalog.Entry, str, Path | None]:
-    """Load a user's own function, named `module:function` or `path/to/file.py:function`."""
-    place, _, attribute = name.rpartition(":")
-    if place == "python":
-        raise StudyError(f"{where}.name = {name!r}: was passed from Python; run this study from Python again")
-    if not context.get("trust"):
-        raise StudyError(
-            f"{where}.name = {name!r}: runs code of that file; allow it with --trust if you trust it"
-        )
-    try:
-        if place.endswith(".py"):
-            path = Path(context["folder"], place).resolve()
-            if not path.is_file():
-                raise StudyError(f"{where}.name = {name!r}: no such file {path}")
-            module = _module(path)
-        else:
-            path, module = None, importlib.import_module(place)
-    except StudyError:
-        raise
-    except (Exception, SystemExit) as error:
-        raise StudyError(
-            f"{where}.name = {name!r}: importing it failed: {type(error).__name__}: {error}"
-        ) from error
-    function = getattr(module, attribute, None)
-    if not callable(function):
-        public = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
-        raise StudyError(f"{where}.name = {name!r}: {catalog.unknown('function', attribute, public)}")
-    entry = _own_entry(kind, function, where)
-    return entry, _hash(kind, function, version, f"{where}.name = {name!r}", named=True), path
-
-
-class _Source(importlib.machinery.SourceFileLoader):
-    """Compiles a file every time: cached bytecode may be of the contents of less than a second before."""
-
-    def path_stats(self, path: str) -> Mapping[str, Any]:
-        """Raise `OSError`, so that no cached bytecode is used."""
-        raise OSError(f"{path}: no bytecode of it is used")
-
-
-def _module(path: Path) -> ModuleType:
-    """Run a file of the user's as a module, which may import the files beside it."""
-    name = module_name(path)
-    loader = _Source(name, str(path))
-    spec = importlib.machinery.ModuleSpec(name, loader, origin=str(path))
-    spec.has_location = True
-    module = importlib.util.module_from_spec(spec)
-    sys.modules.setdefault(name, module)
-    if str(path.parent) not in sys.path:
-        sys.path.append(str(path.parent))
-    loader.exec_module(module)
-    return module
-
-
-def _own_entry(kind: str, function: Callable[..., Any], where: str) -> catalog.Entry:
-    """Describe a user's own function, whose name appears in tables, plots and messages."""
-    try:
-        entry = catalog.of_function(kind, function)
-    except (TypeError, ValueError) as error:
-        raise StudyError(f"{where}.name = {function!r}: its parameters cannot be read: {error}") from error
-    _check_name(entry.name, where)
-    return entry
-
-
-def _check_name(name: Any, where: str) -> None:
-    """Refuse a name that is not one printable line; any printable character is allowed, since no name is used as code or a path."""
-    if not isinstance(name, str) or not 1 <= len(name) <= LONGEST_NAME or not name.isprintable():
-        raise StudyError(
-            f"{where}.name = {name!r}: must be a one-line string of 1 to {LONGEST_NAME} characters"
-        )

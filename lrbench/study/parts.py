@@ -13,6 +13,7 @@ from typing import Any, Literal, get_args
 from lrbench.errors import StudyError
 from lrbench.study import spec
 from lrbench.study.catalog import unknown
+from lrbench.study.overrides import assign, launchers, shorten
 from lrbench.study.spec import Study
 
 Page = Literal["claims"]
@@ -71,9 +72,9 @@ def read(
     studies = {}
     for name, part in table["part"].items():
         own = [text.removeprefix(f"part.{name}.") for text in overrides]
-        spec.shorten(part, own)
+        shorten(part, own)
         given = {"name": f"{table['name']}-{name}", **part}
-        said = None if isinstance(asked, Mapping) else spec.launchers(own)
+        said = None if isinstance(asked, Mapping) else launchers(own)
         studies[name] = spec.check(given, f"{where}: part.{name}", trust=trust, folder=folder, commanded=said)
     return Parts(table["name"], table["page"], studies)
 
@@ -81,10 +82,10 @@ def read(
 def _override(table: dict[str, Any], text: str) -> None:
     """Set a key of one part (`part.NAME.key=value`), or of every part."""
     if re.split(r"[.=]", text.strip(), maxsplit=1)[0].strip() in _OWN:
-        spec.assign(table, text)
+        assign(table, text)
     elif isinstance(table["part"], dict):
         for part in table["part"].values():
-            spec.assign(part, text)
+            assign(part, text)
 
 
 def _check(table: Mapping[str, Any], where: str) -> None:

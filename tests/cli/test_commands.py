@@ -106,7 +106,7 @@ def test_plan_trains_nothing(tmp_path: Path) -> None:
             "warmup = 2.0: must be a share",
         ),
         (["best", "nowhere"], "nowhere: is no results folder"),
-        (["report", "nowhere"], "nowhere: is no results folder"),
+        (["report", "nowhere"], "nowhere: is not a results folder"),
         (["run", "quickstart", "--oout", "x"], "No such option: --oout"),
         (["run"], "Missing argument 'STUDY'"),
         (["rum"], "No such command 'rum'"),
