@@ -43,7 +43,7 @@ def plan(
     That is programs, packs, bytes per lane, and estimates of the time.
     """
     from lrbench.execution.plan import plan_text
-    from lrbench.study.parts import read
+    from lrbench.study.spec import read
 
     print_text(plan_text(read(study, overrides or (), trust=trust), device_count(devices), launcher, nodes))
 

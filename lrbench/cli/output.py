@@ -22,12 +22,7 @@ def print_answer(folder: Path) -> None:
     """Print the best rates of a results folder, by problem."""
     from lrbench.results.results import load
 
-    results = load(folder)
-    if results.parts:
-        for verdict in results.verdicts():
-            print_text(verdict)
-        return
-    answers = results.best()
+    answers = load(folder).best()
     if answers.empty:
         print_text("no run is finished yet, so there is no answer")
     for problem, rows in answers.groupby("problem", sort=False):
@@ -51,7 +46,7 @@ def print_failures(done: Finished) -> None:
 def print_written(folder: Path, *, pictures: bool) -> None:
     """Print the paths of the tables in a results folder, and of the plots and the report."""
     tables = ["runs", "curves", "summary", "sensitivity", "comparison", "ranking", "tuning_budget"]
-    names = [_table(folder, name) for name in [*tables, "claims", "failures"]]
+    names = [_table(folder, name) for name in [*tables, "failures"]]
     if pictures:
         names += ["plots", "report.html"]
     print_paths(folder, names)

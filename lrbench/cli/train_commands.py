@@ -115,7 +115,7 @@ def experiment(
 ) -> None:
     """Run an experiment.
 
-    Experiments are studies with a question, a picture and an answer of their own.
+    Experiments are studies that answer a question, with a table and a picture of their own.
     """
     from lrbench.cli.progress import listener
     from lrbench.experiments.bench import Unfinished, perform

@@ -14,19 +14,18 @@ import numpy as np
 
 from lrbench.errors import StoreError
 from lrbench.execution import manifest as manifests
-from lrbench.execution import output_folder, several
+from lrbench.execution import output_folder
 from lrbench.execution.listener import Listener
 from lrbench.execution.rebuild import rebuild
 from lrbench.execution.work import Trainer, Work
 from lrbench.launchers import Outcome, this_process
-from lrbench.results import inside, lock
+from lrbench.results import lock
 from lrbench.results.folder import Store
 from lrbench.results.object_store import Objects
 from lrbench.results.results import Results
 from lrbench.results.sums import SURFACES
-from lrbench.study import catalog, parts
+from lrbench.study import catalog, spec
 from lrbench.study.grid import Grid, Pack, of_study
-from lrbench.study.parts import Parts
 from lrbench.study.spec import Study
 
 if TYPE_CHECKING:
@@ -57,7 +56,7 @@ class Finished:
 
 
 def run(
-    study: str | os.PathLike[str] | Mapping[str, Any] | Study | Parts,
+    study: str | os.PathLike[str] | Mapping[str, Any] | Study,
     out: str | os.PathLike[str] | None = None,
     **more: Any,
 ) -> Results:
@@ -69,7 +68,7 @@ def run(
 
 
 def execute(
-    study: str | os.PathLike[str] | Mapping[str, Any] | Study | Parts,
+    study: str | os.PathLike[str] | Mapping[str, Any] | Study,
     out: str | os.PathLike[str] | None = None,
     *,
     launcher: str = "local",
@@ -99,14 +98,10 @@ def execute(
         StudyError, ProblemError, DataError, StoreError, LaunchError: the user's mistakes, each in one line.
     """
     listener = listener or Listener()
-    checked = study if isinstance(study, Study | Parts) else parts.read(study, overrides, trust=trust)
+    checked = study if isinstance(study, Study) else spec.read(study, overrides, trust=trust)
     store = Store(out if out is not None else Path("results") / checked.name)
     options = _Options(launcher, devices, report, profile)
     catalog.get("launcher", launcher)
-    if isinstance(checked, Parts):
-        output_folder.prepare(store, fresh, listener)
-        with lock.holding(store.folder):
-            return _execute_parts(checked, store, options, listener)
     grid = of_study(checked)
     output_folder.prepare(store, fresh, listener)
     with lock.holding(store.folder):
@@ -208,24 +203,6 @@ def _describe(
     return engine
 
 
-def _execute_parts(study: Parts, store: Store, options: _Options, listener: Listener) -> Finished:
-    """Train every part of a study into a folder of its own, and write what they show together."""
-    store.mend()
-    several.check_folder(store, study)
-    several.describe(store, study)
-    _write_study(store, study)
-    done = []
-    for number, (name, part) in enumerate(study.studies.items(), 1):
-        listener.notify(f"part {name} ({number} of {len(study.studies)})")
-        done.append(
-            execute(part, inside.path(store.folder, name), listener=listener, **dataclasses.asdict(options))
-        )
-    results = several.rebuild(store, report=options.report, check=listener.check)
-    failures = tuple(failed for part in done for failed in part.failures)
-    traces = [part.profile for part in done if part.profile]
-    return Finished(results, sum(part.trained for part in done), failures, traces[0] if traces else None)
-
-
 def _train(
     engine: Engine,
     store: Store,
@@ -265,7 +242,7 @@ def _train(
     return outcomes
 
 
-def _write_study(store: Store, study: Study | Parts) -> None:
+def _write_study(store: Store, study: Study) -> None:
     import tomli_w
 
     store.write_text("study.toml", tomli_w.dumps(study.table(store.folder)))

@@ -41,7 +41,7 @@ def checked_manifest(store: Store, grid: Grid) -> dict[str, Any]:
     """Return the folder's manifest; a folder of another study, or of other code of the user's, raises `StoreError`."""
     manifest = store.manifest
     name = manifest.get("study", grid.name)
-    if name != grid.name or "parts" in manifest:
+    if name != grid.name:
         raise StoreError(
             f"{store.folder}: holds the study {name!r}, not {grid.name!r}; choose another --out, or --fresh"
         )

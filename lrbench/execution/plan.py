@@ -13,7 +13,6 @@ from lrbench.execution.costs import Cost
 from lrbench.results.tabulate import aligned
 from lrbench.study import catalog
 from lrbench.study.grid import Grid, Program, of_study
-from lrbench.study.parts import Parts
 from lrbench.study.spec import Study
 
 if TYPE_CHECKING:
@@ -24,9 +23,9 @@ BUSIEST = 12
 
 
 def plan_text(
-    study: Study | Parts, devices: int | None = None, launcher: str = "local", nodes: int | None = None
+    study: Study, devices: int | None = None, launcher: str = "local", nodes: int | None = None
 ) -> str:
-    """Return a plan of a study as text, of one of parts the plan of every part; nothing is compiled or trained.
+    """Return a plan of a study as text; nothing is compiled or trained.
 
     Times are those of `costs`.
 
@@ -41,8 +40,6 @@ def plan_text(
     """
     from lrbench.engine.pack import Engine
 
-    if isinstance(study, Parts):
-        return "\n\n".join(plan_text(part, devices, launcher, nodes) for part in study.studies.values())
     is_local = catalog.get("launcher", launcher).name == "local"
     if is_local and nodes is not None:
         raise StudyError(

@@ -8,7 +8,6 @@ from typing import Any
 
 from lrbench.errors import StoreError
 from lrbench.execution import manifest as manifests
-from lrbench.execution import several
 from lrbench.execution.listener import Listener
 from lrbench.launchers import Outcome
 from lrbench.results import inside, lock
@@ -44,11 +43,6 @@ def rebuild(
         StoreError: if it is not a results folder, cannot be written, or another process works on it.
     """
     manifest, listener = dict(manifest or store.manifest), listener or Listener()
-    if "parts" in manifest:
-        with lock.holding(store.folder):
-            for part in several.stores(store).values():
-                rebuild(part, report=report, listener=listener)
-            return several.rebuild(store, report=report, check=listener.check)
     if not {"grid", "problems"} <= manifest.keys():
         raise StoreError(
             f"{store.folder}: is not a results folder (manifest.json is missing, or has no grid and problems); "

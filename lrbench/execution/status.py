@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from lrbench.errors import StoreError, counted
-from lrbench.execution import several
 from lrbench.execution.plan import duration
 from lrbench.launchers import slurm
 from lrbench.results import inside
@@ -27,17 +26,11 @@ LATELY = 3600.0
 def status_text(folder: Path) -> str:
     """Return completed and missing runs, the state of the submitted Slurm jobs, and the pace, as text.
 
-    Of a study of parts, those of each part in turn.
-
     Raises:
         StoreError: if it is no results folder.
     """
     store = Store(folder)
     manifest = store.manifest
-    if "parts" in manifest:
-        begun = several.stores(store)
-        later = [f"{folder / name}: not begun" for name in manifest["parts"] if name not in begun]
-        return "\n".join([*(status_text(part.folder) for part in begun.values()), *later])
     if "grid" not in manifest:
         raise StoreError(
             f"{folder}: is not a results folder (it has no manifest.json); `lrbench run STUDY` creates one"

@@ -5,6 +5,5 @@ key; `toml` parses its file, `overrides` change it, `learning_rates` are its rat
 schedules with the values of its parameters. `catalog` finds every name in source text, `signature` reads the parameters of a
 function, and `own_code` imports the user's own. `grid` turns a study into `variant`s, runs, programs and packs, `run_id` hashes their
 identities, and `fingerprint` hashes the user's own code.
-`requires` is what an optimizer may require of its run, `parts` a study of several grids, and `built_in` holds the studies that come
-with lrbench.
+`requires` is what an optimizer may require of its run, and `built_in` holds the studies that come with lrbench.
 """

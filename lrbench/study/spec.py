@@ -259,6 +259,8 @@ def path_of_study(study: str | os.PathLike[str]) -> Path:
         raise StudyError(
             f"{study}: no such file; give a study file or one of: {', '.join(catalog.names('study'))}"
         )
+    if str(study) in catalog.names("experiment"):
+        raise StudyError(f"{study}: is an experiment, not a study; run it with `lrbench experiment {study}`")
     raise StudyError(
         catalog.unknown("study", str(study), catalog.names("study")) + "; or give the path of a file"
     )
@@ -281,10 +283,6 @@ def check(
         folder: the folder that its paths are relative to; by default the working folder.
         commanded: the tables of launchers from the command line; by default, as in a call from Python, every table is trusted.
     """
-    if "part" in table:
-        raise StudyError(
-            f"{where}: is a study of parts, each of them a study; here only one of those will do"
-        )
     try:
         _check_plain(table)
         return Study.model_validate(
