@@ -23,9 +23,9 @@ def report(context: typer.Context, folder: ResultsPath) -> None:
     """Rebuild tables, plots and report of a folder from its parts."""
     from lrbench.cli.progress import listener
     from lrbench.execution.rebuild import rebuild
-    from lrbench.results.folder import Store
+    from lrbench.results.folder import ResultsFolder
 
-    rebuild(Store(folder), listener=listener(False, context.ensure_object(Interrupt)))
+    rebuild(ResultsFolder(folder), listener=listener(False, context.ensure_object(Interrupt)))
     print_written(folder, pictures=True)
 
 

@@ -13,17 +13,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lrbench.errors import StoreError
-from lrbench.execution import manifest as manifests
-from lrbench.execution import output_folder
+from lrbench.execution import manifest_contents, output_folder
 from lrbench.execution.listener import Listener
-from lrbench.execution.rebuild import rebuild
+from lrbench.execution.rebuild import write_all
 from lrbench.execution.work import Trainer, Work
 from lrbench.launchers import Outcome, this_process
 from lrbench.results import lock
-from lrbench.results.folder import Store
-from lrbench.results.object_store import Objects
+from lrbench.results.checksums import SURFACES
+from lrbench.results.folder import ResultsFolder
+from lrbench.results.remote_parts import RemoteParts
 from lrbench.results.results import Results
-from lrbench.results.sums import SURFACES
 from lrbench.study import catalog, spec
 from lrbench.study.grid import Grid, Pack, of_study
 from lrbench.study.spec import Study
@@ -99,12 +98,12 @@ def execute(
     """
     listener = listener or Listener()
     checked = study if isinstance(study, Study) else spec.read(study, overrides, trust=trust)
-    store = Store(out if out is not None else Path("results") / checked.name)
+    store = ResultsFolder(out if out is not None else Path("results") / checked.name)
     options = _Options(launcher, devices, report, profile)
     catalog.get("launcher", launcher)
     grid = of_study(checked)
     output_folder.prepare(store, fresh, listener)
-    with lock.holding(store.folder):
+    with lock.locked(store.folder):
         trained = 0
         for _ in range(_TRIES):
             done = _execute(checked, grid, store, options, listener)
@@ -124,16 +123,19 @@ class _Options:
     profile: bool
 
 
-def _execute(study: Study, grid: Grid, store: Store, options: _Options, listener: Listener) -> Finished:
+def _execute(
+    study: Study, grid: Grid, store: ResultsFolder, options: _Options, listener: Listener
+) -> Finished:
     """Train the missing runs, and write everything that is built from the parts."""
     manifest = output_folder.checked_manifest(store, grid)
-    for line in store.mend():
+    parts = store.inventory(grid.run_ids, stopped=grid.race)
+    for line in store.repair(parts):
         listener.warn(line)
-    cached = store.held(grid.run_ids, stopped=grid.race)
+    cached = parts.completed()
     began = time.perf_counter()
     seconds: dict[str, float] = {}
     # What the manifest says of problems and schedules belongs to its grid: another grid is described again.
-    if not cached.all() or not manifests.describes(manifest, grid) or store.tables.lacks(SURFACES):
+    if not cached.all() or not manifest_contents.describes(manifest, grid) or store.tables.lacks(SURFACES):
         engine = _describe(study, grid, store, manifest, options.devices, listener.warn)
         seconds["starting"] = time.perf_counter() - began
     _notify_of_cached(store, cached, options, listener)
@@ -150,7 +152,7 @@ def _execute(study: Study, grid: Grid, store: Store, options: _Options, listener
     expected = cached.copy()
     for outcome in outcomes:
         expected[outcome.pack.runs] |= not outcome.error
-    trained = int(store.held(grid.run_ids, stopped=grid.race).sum() - cached.sum())
+    trained = int(parts.completed().sum() - cached.sum())
     manifest |= {
         "study": study.name,
         "grid": grid.asdict(),
@@ -158,20 +160,23 @@ def _execute(study: Study, grid: Grid, store: Store, options: _Options, listener
         "target": study.target,
     }
     _write_study(store, study)
-    results = rebuild(
+    results = write_all(
         store,
         manifest,
-        grid=grid,
+        grid,
+        parts,
         report=options.report,
         seconds={"training": time.perf_counter() - began, **seconds} if trained else {},
         failures=failures,
         listener=listener,
     )
-    lost = int((expected & ~store.held(grid.run_ids, stopped=grid.race)).sum())
+    lost = int((expected & ~parts.completed()).sum())
     return Finished(results, trained, failures, tracing.path if tracing else None, lost)
 
 
-def _notify_of_cached(store: Store, cached: np.ndarray, options: _Options, listener: Listener) -> None:
+def _notify_of_cached(
+    store: ResultsFolder, cached: np.ndarray, options: _Options, listener: Listener
+) -> None:
     """Report how many runs are completed already, if any."""
     if cached.all():
         runs = f"all {len(cached):,} runs are" if len(cached) > 1 else "the run is"
@@ -184,7 +189,7 @@ def _notify_of_cached(store: Store, cached: np.ndarray, options: _Options, liste
 def _describe(
     study: Study,
     grid: Grid,
-    store: Store,
+    store: ResultsFolder,
     manifest: dict[str, Any],
     devices: int | None,
     warn: Callable[[str], None],
@@ -194,10 +199,10 @@ def _describe(
     from lrbench.results.tables import build
 
     engine = Engine(study, grid, devices, warn)
-    manifest |= manifests.describe(engine, grid, manifest)
+    manifest |= manifest_contents.describe(engine, grid, manifest)
     store.write_manifest(manifest)
     if surfaces := engine.surfaces():
-        store.forget_sums(manifest, SURFACES)
+        manifest |= store.drop_checksums(manifest, SURFACES)
         store.write_table("surfaces", build.surfaces(grid, surfaces), csv=False)
         store.write_manifest(manifest)
     return engine
@@ -205,7 +210,7 @@ def _describe(
 
 def _train(
     engine: Engine,
-    store: Store,
+    store: ResultsFolder,
     launcher: str,
     lanes_per_pack: Sequence[int],
     missing: np.ndarray,
@@ -229,7 +234,7 @@ def _train(
         for outcome in arriving:
             if outcome.part or outcome.url:
                 pack_id = outcome.pack.pack_id
-                store.take_part(pack_id, outcome.part or Objects(outcome.url).read(pack_id))
+                store.write_part_file(pack_id, outcome.part or RemoteParts(outcome.url).read(pack_id))
             # What is trained in this process has reported its progress, segment by segment.
             if outcome.process != this_process() and not outcome.error:
                 listener.advance(len(outcome.pack.runs), steps)
@@ -242,7 +247,7 @@ def _train(
     return outcomes
 
 
-def _write_study(store: Store, study: Study) -> None:
+def _write_study(store: ResultsFolder, study: Study) -> None:
     import tomli_w
 
     store.write_text("study.toml", tomli_w.dumps(study.table(store.folder)))

@@ -13,15 +13,15 @@ import numpy as np
 from lrbench.errors import StoreError
 from lrbench.execution.listener import Listener
 from lrbench.results import lock
-from lrbench.results.folder import MANIFEST, Store
+from lrbench.results.folder import MANIFEST, ResultsFolder
 from lrbench.study.grid import Grid
 
 
-def prepare(store: Store, fresh: bool, listener: Listener) -> None:
+def prepare(store: ResultsFolder, fresh: bool, listener: Listener) -> None:
     """Refuse a folder of other files; with `fresh`, set the contents of the folder aside."""
     if store.folder.exists() and not store.folder.is_dir():
         raise StoreError(f"{store.folder}: is a file; choose another --out")
-    known = os.path.lexists(store.folder / MANIFEST) or bool(store.part_files())
+    known = os.path.lexists(store.folder / MANIFEST) or bool(store.part_paths())
     if not known and any(store.folder.glob("[!.]*")):
         raise StoreError(
             f"{store.folder}: is not a results folder, but has other files; choose another --out"
@@ -32,12 +32,12 @@ def prepare(store: Store, fresh: bool, listener: Listener) -> None:
                 f"{store.folder}: is a symbolic link, which --fresh would leave dangling; give the folder itself, "
                 f"{store.folder.resolve()}, or choose another --out"
             )
-        with lock.holding(store.folder):
+        with lock.locked(store.folder):
             if aside := store.set_aside():
                 listener.notify(f"the contents of {store.folder} are now in {aside}")
 
 
-def checked_manifest(store: Store, grid: Grid) -> dict[str, Any]:
+def checked_manifest(store: ResultsFolder, grid: Grid) -> dict[str, Any]:
     """Return the folder's manifest; a folder of another study, or of other code of the user's, raises `StoreError`."""
     manifest = store.manifest
     name = manifest.get("study", grid.name)
@@ -55,12 +55,12 @@ def checked_manifest(store: Store, grid: Grid) -> dict[str, Any]:
     return manifest
 
 
-def _trained_sources(store: Store, manifest: Mapping[str, Any]) -> dict[str, str]:
+def _trained_sources(store: ResultsFolder, manifest: Mapping[str, Any]) -> dict[str, str]:
     """Return the hashes of the code that completed runs were trained with; code that only ever failed may change."""
     before = Grid.from_dict(manifest["grid"])
     if not _sources(before):
         return {}
-    completed = np.flatnonzero(store.held(before.run_ids, stopped=True))
+    completed = np.flatnonzero(store.inventory(before.run_ids, stopped=True).completed())
     at = {axis: np.unique(positions) for axis, positions in before.positions(completed).items()}
     return _sources(
         replace(

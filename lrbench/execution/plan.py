@@ -10,7 +10,7 @@ import numpy as np
 from lrbench.errors import StudyError, counted
 from lrbench.execution import costs
 from lrbench.execution.costs import Cost
-from lrbench.results.tabulate import aligned
+from lrbench.results.text_table import aligned
 from lrbench.study import catalog
 from lrbench.study.grid import Grid, Program, of_study
 from lrbench.study.spec import Study

@@ -15,8 +15,8 @@ import numpy as np
 from lrbench.errors import StoreError, counted
 from lrbench.execution.plan import duration
 from lrbench.launchers import slurm
-from lrbench.results import inside
-from lrbench.results.folder import Store
+from lrbench.results import safe_files
+from lrbench.results.folder import ResultsFolder
 from lrbench.study.grid import Grid
 
 LATELY = 3600.0
@@ -27,18 +27,18 @@ def status_text(folder: Path) -> str:
     """Return completed and missing runs, the state of the submitted Slurm jobs, and the pace, as text.
 
     Raises:
-        StoreError: if it is no results folder.
+        StoreError: if it is not a results folder.
     """
-    store = Store(folder)
+    store = ResultsFolder(folder)
     manifest = store.manifest
     if "grid" not in manifest:
         raise StoreError(
             f"{folder}: is not a results folder (it has no manifest.json); `lrbench run STUDY` creates one"
         )
     grid = Grid.from_dict(manifest["grid"])
-    holdings = store.holdings(grid.run_ids, stopped=grid.race)
-    runs = np.array([len(holding.numbers) for holding in holdings])
-    written = np.array([_changed(holding.path) for holding in holdings])
+    parts = store.inventory(grid.run_ids, stopped=grid.race).parts()
+    runs = np.array([len(part.numbers) for part in parts])
+    written = np.array([_changed(part.path) for part in parts])
     done = int(runs.sum())
     left = len(grid) - done
     lines = [
@@ -46,7 +46,7 @@ def status_text(folder: Path) -> str:
     ]
     lines += _jobs(folder)
     if len(runs) and left:
-        trained = np.array([holding.seconds.get("train", 0.0) for holding in holdings])
+        trained = np.array([part.seconds.get("train", 0.0) for part in parts])
         if (pace := _pace(written, runs, trained)) and not _copied(manifest, written):
             lines.append(
                 f"lately {3600 * pace:,.0f} runs an hour: about {duration(left / pace)} more at that pace"
@@ -99,5 +99,5 @@ def _jobs(folder: Path) -> list[str]:
         ]
     states = Counter(found.get(job, "ENDED").lower() for job in jobs)
     counts = ", ".join(f"{count:,} {state}" for state, count in sorted(states.items()))
-    failed = sum(inside.there(folder, f"{slurm.FOLDER}/{job}.errors.json") for job in jobs)
+    failed = sum(safe_files.exists(folder, f"{slurm.FOLDER}/{job}.errors.json") for job in jobs)
     return [f"Slurm jobs: {counts}" + (f"; packs failed in {failed:,}" if failed else "")]

@@ -29,7 +29,7 @@ def csv(results: Results, folder: Path) -> str:
             _write(results, name, folder)
         except ValueError as error:  # what Arrow raises for a damaged file
             raise StoreError(
-                f"{results.folder / name}.parquet: cannot be read ({error}); `lrbench report {results.folder}` rebuilds it"
+                f"{results.folder / name}.parquet: cannot be read ({error}); `lrbench report {results.folder}` writes it again"
             ) from error
     return f"{counted(len(names), 'table')}: {', '.join(names)}"
 

@@ -21,9 +21,9 @@ from typing import Any
 
 from lrbench.errors import LaunchError, counted
 from lrbench.launchers import Outcome, Word, Work
-from lrbench.results import inside
-from lrbench.results.folder import JOBS_LINKS, Store
-from lrbench.results.part_index import PACK_ID
+from lrbench.results import safe_files
+from lrbench.results.folder import JOBS_LINKS, ResultsFolder
+from lrbench.results.inventory import PACK_ID
 from lrbench.study.grid import Pack
 
 FOLDER, RECORD = "jobs", "submitted.json"
@@ -48,7 +48,7 @@ class Share:
             if error := self.work(pack).error:
                 errors[pack.pack_id] = error
                 name = f"{FOLDER}/{_this_job()}.errors.json"
-                Store(self.work.folder).write_text(name, json.dumps(errors))
+                ResultsFolder(self.work.folder).write_text(name, json.dumps(errors))
 
     def checkpoint(self) -> Any:
         """Return what is submitted again when Slurm ends the job."""
@@ -93,7 +93,7 @@ def slurm(
     given = {key: value for key, value in options.items() if value}
     job_shares = [Share(work, tuple(new[n] for n in share)) for share in shares(work.costs(new), jobs)]
     started = _submit(work.folder, job_shares, minutes, given)
-    Store(work.folder).write_text(f"{FOLDER}/{RECORD}", json.dumps(before | started))
+    ResultsFolder(work.folder).write_text(f"{FOLDER}/{RECORD}", json.dumps(before | started))
     if before:
         work.notify(f"waiting for {counted(len(before), 'job')} that an earlier command submitted")
     if started:
@@ -135,7 +135,7 @@ def submitted(results: Path) -> dict[str, list[str]]:
 def _read(results: Path, name: str) -> dict[str, Any]:
     """Return the contents of a file in `jobs/`; nothing if it is missing or damaged."""
     try:
-        found = json.loads(inside.read(results, f"{FOLDER}/{name}", _LONGEST))
+        found = json.loads(safe_files.read(results, f"{FOLDER}/{name}", _LONGEST))
     except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
@@ -168,7 +168,7 @@ def _submit(
             raise LaunchError(
                 f"--launcher slurm: {command} was not found; run the command where jobs can be submitted"
             )
-    inside.refuse_links(results, FOLDER, but=JOBS_LINKS)
+    safe_files.refuse_links(results, FOLDER, but=JOBS_LINKS)
     folder = results / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     executor = submitit.SlurmExecutor(folder, max_num_timeout=_REQUEUES)

@@ -105,7 +105,7 @@ def test_plan_trains_nothing(tmp_path: Path) -> None:
             ["run", "house_prices", "--set", "schedule={name='warmup_cosine', warmup=2}"],
             "warmup = 2.0: must be a share",
         ),
-        (["best", "nowhere"], "nowhere: is no results folder"),
+        (["best", "nowhere"], "nowhere: is not a results folder"),
         (["report", "nowhere"], "nowhere: is not a results folder"),
         (["run", "quickstart", "--oout", "x"], "No such option: --oout"),
         (["run"], "Missing argument 'STUDY'"),

@@ -23,7 +23,7 @@ from lrbench.engine import plain, products
 from lrbench.execution import trace
 from lrbench.execution.execute import execute
 from lrbench.machine import Memory
-from lrbench.results.tabulate import aligned
+from lrbench.results.text_table import aligned
 from tests.helpers.heard import Heard
 
 GIB = 1024**3

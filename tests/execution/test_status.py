@@ -11,7 +11,7 @@ import pytest
 
 from lrbench.execution.execute import execute
 from lrbench.execution.status import status_text
-from lrbench.results.folder import Store
+from lrbench.results.folder import ResultsFolder
 from lrbench.study.grid import of_study
 from lrbench.study.spec import read
 
@@ -25,10 +25,10 @@ def folder(tmp_path: Path) -> Path:
     """A study of which a third is missing: two parts, the second written ten minutes after the first."""
     folder = tmp_path / "out"
     execute(STUDY, folder, report=False)
-    store = Store(folder)
+    store = ResultsFolder(folder)
     grown = of_study(read(STUDY | {"optimizer": ["sgd", "adam", "lion"]}))
     store.write_manifest(dict(store.manifest) | {"grid": grown.asdict()})
-    first, second = sorted(store.part_files(), key=lambda path: path.stat().st_mtime)
+    first, second = sorted(store.part_paths(), key=lambda path: path.stat().st_mtime)
     ended = second.stat().st_mtime
     os.utime(first, (ended - 600, ended - 600))
     return folder
@@ -45,7 +45,7 @@ def test_a_copied_folder_has_no_pace(folder: Path, tmp_path: Path) -> None:
     """Its parts carry the time of the copy, however far apart: none of them can be younger than a table made of it."""
     shutil.copytree(folder, tmp_path / "copy", copy_function=shutil.copyfile)
     assert "lately" not in status_text(tmp_path / "copy")
-    for number, part in enumerate(Store(tmp_path / "copy").part_files()):
+    for number, part in enumerate(ResultsFolder(tmp_path / "copy").part_paths()):
         later = part.stat().st_mtime + 600 * (number + 1)
         os.utime(part, (later, later))
     assert "lately" not in status_text(tmp_path / "copy")
@@ -53,6 +53,6 @@ def test_a_copied_folder_has_no_pace(folder: Path, tmp_path: Path) -> None:
 
 def test_parts_written_together_have_no_pace(folder: Path) -> None:
     """As by jobs that started together: one of them took longer than the time between them."""
-    for part in Store(folder).part_files():
+    for part in ResultsFolder(folder).part_paths():
         os.utime(part, (1e9, 1e9))
     assert "lately" not in status_text(folder)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lrbench import machine
-from lrbench.results.folder import Store
+from lrbench.results.part_file import PartSummary
 from lrbench.study import catalog
 from lrbench.study.grid import Grid, Pack
 
@@ -22,35 +22,35 @@ PACKS_LISTED = 10_000
 """Of more packs than this, the manifest gives the totals alone; each part says the same of itself."""
 
 
-def describe(engine: Engine, whole: Grid, before: Mapping[str, Any]) -> dict[str, Any]:
+def describe(engine: Engine, grid: Grid, before: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the manifest says of a study before it is trained."""
     known = before.get("lanes_per_pack", ())
-    if len(known) != len(whole.programs):
-        known = [0] * len(whole.programs)
+    if len(known) != len(grid.programs):
+        known = [0] * len(grid.programs)
     # 0 is that of a program that could not be made so far.
     lanes_per_pack = [
-        lanes or engine.lanes_per_pack(program) for lanes, program in zip(known, whole.programs, strict=True)
+        lanes or engine.lanes_per_pack(program) for lanes, program in zip(known, grid.programs, strict=True)
     ]
     return {
-        "study": whole.name,
+        "study": grid.name,
         "started": before.get("started", now()),
         "versions": machine.versions(),
         "devices": engine.describe_devices(),
         "commit": _commit(),
-        "grid": whole.asdict(),
+        "grid": grid.asdict(),
         "lanes_per_pack": lanes_per_pack,
         "problems": [
             {"name": problem.name, "validated": problem.objective == "valid_loss", "optimum": problem.optimum}
             for problem in engine.problems
         ],
-        "programs": [engine.describe(program) for program in whole.programs],
+        "programs": [engine.describe(program) for program in grid.programs],
         "schedules": engine.describe_schedules(),
     }
 
 
-def describes(manifest: Mapping[str, Any], whole: Grid) -> bool:
+def describes(manifest: Mapping[str, Any], grid: Grid) -> bool:
     """Return whether a manifest was written for this very grid."""
-    return "problems" in manifest and json.dumps(manifest.get("grid")) == json.dumps(whole.asdict())
+    return "problems" in manifest and json.dumps(manifest.get("grid")) == json.dumps(grid.asdict())
 
 
 def objectives(manifest: Mapping[str, Any]) -> dict[str, str]:
@@ -63,23 +63,23 @@ def objectives(manifest: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def account(store: Store, whole: Grid) -> dict[str, Any]:
-    """Return what the manifest says of the runs and packs that are there."""
+def account(parts: Sequence[PartSummary], grid: Grid) -> dict[str, Any]:
+    """Return what the manifest says of the parts that hold runs of its grid."""
     packs: list[dict[str, Any]] = []
     totals, steps = {"compile": 0.0, "train": 0.0, "evaluate": 0.0}, 0
     saved = stopped = 0
-    for holding in store.holdings(whole.run_ids, stopped=whole.race):
-        runs = len(holding.numbers)
-        packs.append({"pack_id": holding.pack_id, "runs": runs, "seconds": dict(holding.seconds)})
-        steps += runs * whole.steps
-        saved += holding.saved_lane_steps
-        stopped += holding.stopped_lane_steps
-        totals = {name: total + holding.seconds.get(name, 0.0) for name, total in totals.items()}
+    for part in parts:
+        runs = len(part.numbers)
+        packs.append({"pack_id": part.pack_id, "runs": runs, "seconds": dict(part.seconds)})
+        steps += runs * grid.steps
+        saved += part.saved_lane_steps
+        stopped += part.stopped_lane_steps
+        totals = {name: total + part.seconds.get(name, 0.0) for name, total in totals.items()}
     done = sum(pack["runs"] for pack in packs)
     if len(packs) > PACKS_LISTED:
         packs = []
     return {
-        "runs": {"total": len(whole), "done": done, "left": len(whole) - done},
+        "runs": {"total": len(grid), "done": done, "left": len(grid) - done},
         "packs": packs,
         "seconds": {name: round(total, 3) for name, total in totals.items()},
         "lane_steps": {"total": steps, "saved": saved, "stopped": stopped},
@@ -87,13 +87,13 @@ def account(store: Store, whole: Grid) -> dict[str, Any]:
     }
 
 
-def failure(whole: Grid, pack: Pack, error: str) -> dict[str, Any]:
+def failure(grid: Grid, pack: Pack, error: str) -> dict[str, Any]:
     """Return what is said of a pack that failed: which points of the grid it has, and why."""
-    at = whole.positions(pack.runs)
-    rates = whole.rates(pack.runs)[""]
+    at = grid.positions(pack.runs)
+    rates = grid.rates(pack.runs)[""]
 
     def labels(kind: str) -> str:
-        return "; ".join(whole.variants[kind][number].label for number in np.unique(at[kind]))
+        return "; ".join(grid.variants[kind][number].label for number in np.unique(at[kind]))
 
     return {
         "pack_id": pack.pack_id,
@@ -102,7 +102,7 @@ def failure(whole: Grid, pack: Pack, error: str) -> dict[str, Any]:
         "schedule": labels("schedule"),
         "learning_rate_low": float(rates.min()),
         "learning_rate_high": float(rates.max()),
-        "seeds": " ".join(str(whole.seeds[place]) for place in np.unique(at["seed"])),
+        "seeds": " ".join(str(grid.seeds[place]) for place in np.unique(at["seed"])),
         "runs": len(pack.runs),
         "error": error,
     }
