@@ -1,4 +1,4 @@
-"""What the manifest says: how a study was trained, on what, and how far it is."""
+"""The contents of the manifest: how a study was trained, on which machine, and its progress."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
     from lrbench.engine.pack import Engine
 
 PACKS_LISTED = 10_000
-"""Of more packs than this, the manifest gives the totals alone; each part says the same of itself."""
+"""With more packs than this, the manifest has the totals alone; each part has its own figures."""
 
 
 def describe(engine: Engine, grid: Grid, before: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the manifest says of a study before it is trained."""
+    """Return the contents of the manifest of a study before it is trained."""
     known = before.get("lanes_per_pack", ())
     if len(known) != len(grid.programs):
         known = [0] * len(grid.programs)
-    # 0 is that of a program that could not be made so far.
+    # 0 means that the program could not be compiled so far.
     lanes_per_pack = [
         lanes or engine.lanes_per_pack(program) for lanes, program in zip(known, grid.programs, strict=True)
     ]
@@ -49,22 +49,22 @@ def describe(engine: Engine, grid: Grid, before: Mapping[str, Any]) -> dict[str,
 
 
 def describes(manifest: Mapping[str, Any], grid: Grid) -> bool:
-    """Return whether a manifest was written for this very grid."""
+    """Return whether a manifest was written for exactly this grid."""
     return "problems" in manifest and json.dumps(manifest.get("grid")) == json.dumps(grid.asdict())
 
 
 def objectives(manifest: Mapping[str, Any]) -> dict[str, str]:
     """Return the loss that each problem's runs are judged by."""
-    asked = manifest.get("objective", "auto")
+    objective = manifest.get("objective", "auto")
     names = [variant["name"] for variant in manifest["grid"]["problems"]]
     return {
-        name: "valid_loss" if problem["validated"] and asked != "train_loss" else "train_loss"
+        name: "valid_loss" if problem["validated"] and objective != "train_loss" else "train_loss"
         for name, problem in zip(names, manifest["problems"], strict=True)
     }
 
 
 def account(parts: Sequence[PartSummary], grid: Grid) -> dict[str, Any]:
-    """Return what the manifest says of the parts that hold runs of its grid."""
+    """Return the totals of the parts that have runs of the grid."""
     packs: list[dict[str, Any]] = []
     totals, steps = {"compile": 0.0, "train": 0.0, "evaluate": 0.0}, 0
     saved = stopped = 0
@@ -88,7 +88,7 @@ def account(parts: Sequence[PartSummary], grid: Grid) -> dict[str, Any]:
 
 
 def failure(grid: Grid, pack: Pack, error: str) -> dict[str, Any]:
-    """Return what is said of a pack that failed: which points of the grid it has, and why."""
+    """Return the record of a failed pack: its points of the grid, and the error."""
     at = grid.positions(pack.runs)
     rates = grid.rates(pack.runs)[""]
 
@@ -102,7 +102,7 @@ def failure(grid: Grid, pack: Pack, error: str) -> dict[str, Any]:
         "schedule": labels("schedule"),
         "learning_rate_low": float(rates.min()),
         "learning_rate_high": float(rates.max()),
-        "seeds": " ".join(str(grid.seeds[place]) for place in np.unique(at["seed"])),
+        "seeds": " ".join(str(grid.seeds[position]) for position in np.unique(at["seed"])),
         "runs": len(pack.runs),
         "error": error,
     }
