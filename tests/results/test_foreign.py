@@ -45,7 +45,9 @@ def _slurm() -> Iterator[Any]:
     """Submit a pack to Slurm, or to what passes for it here."""
     from lrbench.launchers import slurm
 
-    work: Any = type("Work", (), {"folder": Path("out"), "costs": lambda self, packs: [1.0], "say": print})()
+    work: Any = type(
+        "Work", (), {"folder": Path("out"), "costs": lambda self, packs: [1.0], "notify": print}
+    )()
     work.study = type("Study", (), {"name": "foreign"})()
     pack: Any = type("Pack", (), {"pack_id": "0" * 16})()
     yield from slurm.slurm([pack], work, detach=True)
