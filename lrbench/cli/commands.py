@@ -194,9 +194,9 @@ def report(context: typer.Context, folder: Folder) -> None:
     """Make every table, plot and the report of a folder anew from its parts."""
     from lrbench.cli.progress import listener
     from lrbench.execution.rebuild import rebuild
-    from lrbench.results.folder import Store
+    from lrbench.results.folder import ResultsFolder
 
-    rebuild(Store(folder), listener=listener(False, context.ensure_object(Interrupt)))
+    rebuild(ResultsFolder(folder), listener=listener(False, context.ensure_object(Interrupt)))
     _print_written(folder, pictures=True)
 
 

@@ -1,4 +1,4 @@
-"""One pack, from its runs to their curves."""
+"""One pack, from its runs to what training gave."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from lrbench.engine import batch, capacity, checkpoint, devices
-from lrbench.engine.checkpoint import Keeper, Snapshot
+from lrbench.engine.checkpoint import Snapshot, SnapshotStore
 from lrbench.engine.lane import PLATEAU_SCALE, Hyper
 from lrbench.engine.made import Made
 from lrbench.engine.programs import Programs
@@ -24,6 +24,7 @@ from lrbench.engine.surface import Surface, surface
 from lrbench.engine.watch import Watch
 from lrbench.errors import LrbenchError
 from lrbench.problems import Problem
+from lrbench.results.trained import Trained, joined
 from lrbench.study.grid import Grid, Pack, Program
 from lrbench.study.spec import Study
 
@@ -31,31 +32,6 @@ WORTH_KEEPING = 5.0
 """Seconds of training since the last snapshot that are worth one where training is ended."""
 Progress = Callable[[int, int], None]
 """Called with how many runs moved on, and by how many steps."""
-
-
-@dataclass(frozen=True)
-class Curves:
-    """What a pack's runs gave: losses, metrics and probes at every evaluation.
-
-    Args:
-        runs: numbers of the runs.
-        curves: name → value of each run at each evaluation, NaN once it is not finite or was stopped.
-        diverged_step: first step with a non-finite loss, NaN if there was none.
-        stopped_step: the step after which a race stopped the run, NaN if it was not.
-        parameters: how many parameters the model has.
-        seconds: training, evaluating and waiting for the compiler, each apart.
-        saved_lane_steps: steps that runs would have taken after they were dropped.
-        stopped_lane_steps: those of them that races saved.
-    """
-
-    runs: Int[np.ndarray, " run"]
-    curves: Mapping[str, Float[np.ndarray, "run evaluation"]]
-    diverged_step: Float[np.ndarray, " run"]
-    stopped_step: Float[np.ndarray, " run"]
-    parameters: int
-    seconds: Mapping[str, float]
-    saved_lane_steps: int
-    stopped_lane_steps: int
 
 
 @dataclass
@@ -175,9 +151,9 @@ class Engine:
         pack: Pack,
         lanes_per_pack: int,
         progress: Progress | None = None,
-        keeper: Keeper | None = None,
+        keeper: SnapshotStore | None = None,
         stopping: Callable[[], bool] = lambda: False,
-    ) -> Curves:
+    ) -> Trained:
         """Train the runs of a pack, all at once or, where memory is short, some at a time.
 
         Args:
@@ -198,10 +174,10 @@ class Engine:
 
     def _in_pieces(
         self, pack: Pack, lanes_per_pack: int, progress: Progress | None, begin: Callable[[int], _Piece]
-    ) -> Curves:
+    ) -> Trained:
         """Train a pack piece by piece; `begin` gives the piece that starts at a run of it."""
         program = self.grid.programs[pack.program]
-        pieces: list[Curves] = []
+        pieces: list[Trained] = []
         done = 0
         while done < len(pack.runs):
             piece = begin(done)
@@ -212,24 +188,25 @@ class Engine:
             runs = pack.runs[done : done + room]
             piece.last = done + len(runs) == len(pack.runs)
             try:
-                pieces.append(self._run(program, runs, lanes_per_pack, progress, piece, kept))
+                pieces.append(self._run(pack.pack_id, program, runs, lanes_per_pack, progress, piece, kept))
             except jax.errors.JaxRuntimeError as error:
                 if not capacity.out_of_memory(error):
                     raise
                 self.programs.shrink(program, len(runs))
                 continue
             done += len(runs)
-        return _joined(pieces)
+        return joined(pieces)
 
     def _run(
         self,
+        pack_id: str,
         program: Program,
         runs: Int[np.ndarray, " run"],
         lanes_per_pack: int,
         progress: Progress | None,
         piece: _Piece,
         kept: Snapshot | None,
-    ) -> Curves:
+    ) -> Trained:
         began = time.perf_counter()
         compiled = self.programs.get(program, lanes_per_pack)
         seconds = {"compile": time.perf_counter() - began, "train": 0.0, "evaluate": 0.0}
@@ -244,13 +221,14 @@ class Engine:
         # A segment of one step is all starting; its pace says nothing of longer ones.
         if taken and self.grid.evaluate_every > 1:
             self.programs.learn(program, compiled, seconds["train"] / taken)
-        count = self.made.parameters(program)
-        return Curves(
-            runs,
+        return Trained(
+            pack_id,
+            self.grid.run_ids[runs],
+            self.grid.evaluations,
             curves,
             lanes.diverged_step,
             lanes.stopped_step,
-            count,
+            np.full(len(runs), self.made.parameters(program)),
             seconds,
             lanes.saved,
             lanes.saved_by_stopping,
@@ -402,7 +380,7 @@ class _Piece:
     Of a pack of several pieces, each but the last is kept once it is whole.
     """
 
-    keeper: Keeper | None
+    keeper: SnapshotStore | None
     start: int
     key: Mapping[str, Any]
     stopping: Callable[[], bool]
@@ -437,24 +415,3 @@ class _Piece:
         """Keep a snapshot."""
         if self.keeper is not None:
             self.keeper.save(self.start, self.key, snapshot)
-
-
-def _joined(pieces: list[Curves]) -> Curves:
-    """Return the curves of a pack that was trained in pieces."""
-    if len(pieces) == 1:
-        return pieces[0]
-    first = pieces[0]
-
-    def together(get: Callable[[Curves], np.ndarray]) -> np.ndarray:
-        return np.concatenate([get(piece) for piece in pieces])
-
-    return Curves(
-        together(lambda piece: piece.runs),
-        {name: together(lambda piece, name=name: piece.curves[name]) for name in first.curves},  # type: ignore[misc]
-        together(lambda piece: piece.diverged_step),
-        together(lambda piece: piece.stopped_step),
-        first.parameters,
-        {name: sum(piece.seconds[name] for piece in pieces) for name in first.seconds},
-        sum(piece.saved_lane_steps for piece in pieces),
-        sum(piece.stopped_lane_steps for piece in pieces),
-    )

@@ -10,7 +10,7 @@ import numpy as np
 from lrbench.errors import StudyError
 from lrbench.execution import costs
 from lrbench.execution.costs import Cost
-from lrbench.results.tabulate import aligned
+from lrbench.results.text_table import aligned
 from lrbench.study import catalog, grid
 from lrbench.study.grid import Grid, Program
 from lrbench.study.spec import Study

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from lrbench.errors import StoreError, StudyError, path_of
 from lrbench.execution.execute import Finished, execute
 from lrbench.execution.listener import Listener
-from lrbench.results import inside
-from lrbench.results.folder import Store
+from lrbench.results import safe_files
+from lrbench.results.folder import ResultsFolder
 from lrbench.results.results import Results
 from lrbench.study import catalog
 from lrbench.study.spec import assign
@@ -60,7 +60,7 @@ class Bench:
         Raises:
             Unfinished: if some of its packs failed.
         """
-        folder = inside.path(self.folder, study["name"])
+        folder = safe_files.path(self.folder, study["name"])
         self.listener.say(f"study {study['name']}")
         finished = execute(study, folder, devices=self.devices, report=False, listener=self.listener)
         if finished.failures:
@@ -70,18 +70,18 @@ class Bench:
     def write_table(self, name: str, frame: pd.DataFrame) -> tuple[Path, ...]:
         """Write a table as CSV and Parquet, and return the paths."""
         self.listener.check()
-        Store(self.folder).write_table(name, frame)
+        ResultsFolder(self.folder).write_table(name, frame)
         return tuple(self.folder / f"{name}.{kind}" for kind in ("csv", "parquet"))
 
     def write_picture(self, name: str, figure: Figure) -> tuple[Path, ...]:
         """Write a picture as PNG and SVG, and return the paths."""
         self.listener.check()
-        return Store(self.folder).write_picture(name, figure)
+        return ResultsFolder(self.folder).write_picture(name, figure)
 
     def write_text(self, name: str, text: str) -> Path:
         """Write a file of text, and return its path."""
         self.listener.check()
-        return Store(self.folder).write_text(name, text)
+        return ResultsFolder(self.folder).write_text(name, text)
 
 
 def perform(
@@ -109,7 +109,7 @@ def perform(
     entry = catalog.get("experiment", name)
     given = _given(entry, overrides)
     folder = path_of(out) if out is not None else Path("results") / name
-    if study := Store(folder).manifest.get("study"):
+    if study := ResultsFolder(folder).manifest.get("study"):
         raise StoreError(f"{folder}: is the results folder of the study {study!r}; choose another --out")
     answer: Answer = entry.load()(Bench(folder, devices, listener or Listener()), **given)
     return answer

@@ -14,7 +14,7 @@ from lrbench.analysis import Thresholds, regret, regret_summary
 from lrbench.execution import find as range_test
 from lrbench.experiments.bench import Answer, Bench
 from lrbench.plots import base
-from lrbench.results.tabulate import aligned
+from lrbench.results.text_table import aligned
 from lrbench.study.learning_rates import logspace
 
 MORE = {"sgd": {"momentum": [0.0, 0.9]}}

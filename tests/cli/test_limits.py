@@ -21,8 +21,8 @@ from lrbench.cli.interrupt import Interrupt
 from lrbench.cli.progress import Bar, Plain
 from lrbench.errors import DataError, LaunchError, StoreError, StudyError, escaped
 from lrbench.launchers import slurm
-from lrbench.results.folder import Store
-from lrbench.results.tabulate import aligned
+from lrbench.results.folder import ResultsFolder
+from lrbench.results.text_table import aligned
 from lrbench.study import catalog
 from lrbench.study.spec import read
 from tests.helpers.command import STUDY, TABLE, lrbench, refused
@@ -250,14 +250,14 @@ def test_parts_that_cannot_be_read_are_not_trained_again(
 
 @pytest.mark.parametrize("name", ["runs", "sensitivity"])
 def test_a_folder_in_place_of_a_table(name: str, tmp_path: Path) -> None:
-    store = Store(tmp_path)
+    store = ResultsFolder(tmp_path)
     store.write_manifest({})
     (tmp_path / f"{name}.parquet").mkdir()
     path = f"{tmp_path}/{name}.parquet"
     with pytest.raises(StoreError) as caught:
         getattr(lb.load(tmp_path), name)
     assert str(caught.value) == (
-        f"{path}: is a folder and no table; remove it, and `lrbench report {tmp_path}` makes it anew"
+        f"{path}: is a folder, not a table; remove it, and `lrbench report {tmp_path}` writes it again"
     )
     assert refused("query", str(tmp_path), "SELECT 1") == f"{path}: is not a regular file; remove it"
     with pytest.raises(StoreError, match=rf"{name}\.parquet: cannot be written: Is a directory"):
@@ -276,8 +276,8 @@ def test_no_control_character_of_a_name_reaches_the_terminal(
     assert written.getvalue() == escaped(name) + "\n"
     Bar(Interrupt()).say(name)
     assert char not in capsys.readouterr().err
-    Store(tmp_path).write_manifest({})
-    Store(tmp_path).write_table("runs", pd.DataFrame({name: [name]}))
+    ResultsFolder(tmp_path).write_manifest({})
+    ResultsFolder(tmp_path).write_table("runs", pd.DataFrame({name: [name]}))
     code, said = lrbench(["query", str(tmp_path), f'SELECT *, chr({ord(char[0])}) AS "{name}2" FROM runs'])
     assert code == 0
     assert said.replace("\n", "").isprintable()
@@ -294,8 +294,8 @@ def test_no_control_character_of_a_name_reaches_the_terminal(
 def folder(tmp_path: Path) -> str:
     """A results folder of one table."""
     pytest.importorskip("duckdb")
-    Store(tmp_path / "r").write_manifest({})
-    Store(tmp_path / "r").write_table("runs", pd.DataFrame({"x": [1]}))
+    ResultsFolder(tmp_path / "r").write_manifest({})
+    ResultsFolder(tmp_path / "r").write_table("runs", pd.DataFrame({"x": [1]}))
     return str(tmp_path / "r")
 
 

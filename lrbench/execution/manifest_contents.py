@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lrbench import machine
-from lrbench.results.folder import Store
+from lrbench.results.part_file import PartSummary
 from lrbench.study import catalog
 from lrbench.study.grid import Grid, Pack
 
@@ -63,18 +63,18 @@ def objectives(manifest: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def account(store: Store, whole: Grid) -> dict[str, Any]:
-    """Return what the manifest says of the runs and packs that are there."""
+def account(parts: Sequence[PartSummary], whole: Grid) -> dict[str, Any]:
+    """Return what the manifest says of the parts that hold runs of its grid."""
     packs: list[dict[str, Any]] = []
     totals, steps = {"compile": 0.0, "train": 0.0, "evaluate": 0.0}, 0
     saved = stopped = 0
-    for holding in store.holdings(whole.run_ids, stopped=whole.race):
-        runs = len(holding.numbers)
-        packs.append({"pack_id": holding.pack_id, "runs": runs, "seconds": dict(holding.seconds)})
+    for part in parts:
+        runs = len(part.numbers)
+        packs.append({"pack_id": part.pack_id, "runs": runs, "seconds": dict(part.seconds)})
         steps += runs * whole.steps
-        saved += holding.saved_lane_steps
-        stopped += holding.stopped_lane_steps
-        totals = {name: total + holding.seconds.get(name, 0.0) for name, total in totals.items()}
+        saved += part.saved_lane_steps
+        stopped += part.stopped_lane_steps
+        totals = {name: total + part.seconds.get(name, 0.0) for name, total in totals.items()}
     done = sum(pack["runs"] for pack in packs)
     if len(packs) > PACKS_LISTED:
         packs = []

@@ -1,7 +1,7 @@
-"""What a manifest may hold: a schema that every manifest is checked against when it is read, whoever wrote it.
+"""What manifest.json may hold: a schema that it is checked against when it is read, whoever wrote it.
 
-Every key may be missing, as in a folder that was only begun; one that is there has the kind that is read later. Keys that
-are not known here, of a later lrbench with the same schema, are left as they are.
+Every key may be missing, as in a folder that was only begun; one that is present has the type that is expected later. Unknown
+keys, of a later lrbench with the same schema, are left as they are.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def _one_line(text: str) -> str:
 
 def _distinct(values: list[Any]) -> list[Any]:
     if len(set(values)) < len(values):
-        raise ValueError("holds a value twice")
+        raise ValueError("lists a value twice")
     return values
 
 
@@ -52,13 +52,13 @@ Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]
 Loss = Literal["train_loss", "valid_loss"]
 
 
-class _Record(BaseModel):
-    """Kinds are those of JSON, and none is turned into another."""
+class _Schema(BaseModel):
+    """Types are those of JSON, and none is converted into another."""
 
     model_config = ConfigDict(strict=True, extra="allow")
 
 
-class Variant(_Record):
+class VariantSchema(_Schema):
     """One problem, optimizer or schedule of a grid, with every parameter."""
 
     name: Name
@@ -72,7 +72,7 @@ class Variant(_Record):
     revision: Annotated[int, Field(ge=1, le=10**6)] = 1
 
     @model_validator(mode="after")
-    def _consistent(self) -> Variant:
+    def _consistent(self) -> VariantSchema:
         if missing := set(self.files) - set(self.params):
             raise ValueError(f"files names {sorted(missing)}, which are no parameters")
         parts = self.params.get("parts", [])
@@ -81,10 +81,10 @@ class Variant(_Record):
         return self
 
 
-Variants = Annotated[list[Variant], Field(min_length=1, max_length=MOST_VARIANTS)]
+Variants = Annotated[list[VariantSchema], Field(min_length=1, max_length=MOST_VARIANTS)]
 
 
-class Grid(_Record):
+class GridSchema(_Schema):
     """Every run of a study."""
 
     name: StudyName
@@ -100,7 +100,7 @@ class Grid(_Record):
     race: bool = False
 
     @model_validator(mode="after")
-    def _consistent(self) -> Grid:
+    def _consistent(self) -> GridSchema:
         if self.evaluate_every > self.steps or self.steps > self.evaluate_every * MOST_EVALUATIONS:
             raise ValueError(f"evaluate_every = {self.evaluate_every} does not fit steps = {self.steps}")
         kinds = (self.problems, self.optimizers, self.schedules)
@@ -112,20 +112,22 @@ class Grid(_Record):
         return self
 
 
-def _columns(variants: Sequence[Variant]) -> None:
+def _columns(variants: Sequence[VariantSchema]) -> None:
     """Refuse variants that are the same, or whose parameters make no column of a table."""
     if len({json.dumps([v.name, v.params, v.source, v.files], sort_keys=True) for v in variants}) < len(
         variants
     ):
-        raise ValueError("a problem, optimizer or schedule stands there twice")
+        raise ValueError("a problem, optimizer or schedule is listed twice")
     for name in {name for variant in variants for name in variant.shown}:
         kinds = {_kind(variant.params.get(name)) for variant in variants}
         if len(kinds - {"none"}) > 1:
-            raise ValueError(f"the parameter {name} is of several kinds: {', '.join(sorted(kinds))}")
+            raise ValueError(
+                f"the parameter {name} has values of different kinds: {', '.join(sorted(kinds))}"
+            )
 
 
 def _kind(value: Any) -> str:
-    """Return of which kind a cell is that shows a parameter; lists and tables are shown as text."""
+    """Return the kind of cell that shows a parameter; lists and tables are shown as text."""
     if value is None:
         return "none"
     if isinstance(value, bool):
@@ -133,15 +135,15 @@ def _kind(value: Any) -> str:
     return "number" if isinstance(value, int | float) else "text"
 
 
-class Problem(_Record):
-    """What the engine said of a problem."""
+class ProblemSchema(_Schema):
+    """A problem as the engine described it."""
 
     name: Name
     validated: bool
     optimum: float | None = None
 
 
-class Schedule(_Record):
+class ScheduleSchema(_Schema):
     """The shape of a schedule."""
 
     name: Name
@@ -152,13 +154,13 @@ class Schedule(_Record):
     shape: list[Finite]
 
     @model_validator(mode="after")
-    def _consistent(self) -> Schedule:
+    def _consistent(self) -> ScheduleSchema:
         if len(self.step) != len(self.shape):
             raise ValueError("step and shape must be of one length")
         return self
 
 
-class Failure(_Record):
+class FailureSchema(_Schema):
     """A pack that failed: a row of `failures.csv`."""
 
     pack_id: Name
@@ -172,8 +174,8 @@ class Failure(_Record):
     error: str
 
 
-class Thresholds(_Record):
-    """The limits that verdicts were given by."""
+class ThresholdsSchema(_Schema):
+    """The thresholds of the verdicts."""
 
     good: Annotated[float, Field(gt=0, le=1e6)] = 0.05
     oscillating: Annotated[float, Field(ge=0, le=1e6)] = 0.25
@@ -184,31 +186,31 @@ class Thresholds(_Record):
     resamples: Annotated[int, Field(ge=1, le=10**7)] = 1000
 
 
-class Runs(_Record):
-    """How many runs there are."""
+class RunsSchema(_Schema):
+    """How many runs the study has."""
 
     total: Count
     done: Count
     left: Count
 
 
-class Pack(_Record):
-    """What a part gave."""
+class PackSchema(_Schema):
+    """The runs of one part."""
 
     pack_id: Name
     runs: Count
     seconds: dict[str, Seconds]
 
 
-class Table(_Record):
-    """Size and sum of the file of a table."""
+class TableSchema(_Schema):
+    """Size and checksum of the file of a table."""
 
     size: Count
     blake2b: Digits
 
 
-class Manifest(_Record):
-    """How results were made."""
+class ManifestSchema(_Schema):
+    """The whole manifest."""
 
     schema_version: Annotated[int, Field(ge=1, le=SCHEMA_VERSION)]
     study: StudyName | None = None
@@ -217,22 +219,22 @@ class Manifest(_Record):
     versions: dict[str, Any] = {}
     devices: list[Any] = []
     commit: Text | None = None
-    grid: Grid | None = None
+    grid: GridSchema | None = None
     lanes_per_pack: list[Annotated[int, Field(ge=0, le=2**31)]] = []
-    problems: list[Problem] | None = None
+    problems: list[ProblemSchema] | None = None
     programs: list[Any] = []
-    schedules: list[Schedule] = []
+    schedules: list[ScheduleSchema] = []
     objective: Literal["auto", "train_loss", "valid_loss"] = "auto"
     target: Finite | None = None
     objectives: dict[Name, Loss] = {}
-    thresholds: Thresholds | None = None
-    runs: Runs | None = None
-    packs: list[Pack] = []
-    failures: list[Failure] = []
+    thresholds: ThresholdsSchema | None = None
+    runs: RunsSchema | None = None
+    packs: list[PackSchema] = []
+    failures: list[FailureSchema] = []
     seconds: dict[str, Seconds] = {}
     lane_steps: dict[str, Count] = {}
     model_steps_per_second: float | None = None
-    tables: dict[Annotated[str, Field(pattern=r"^[a-z_]+\.(csv|parquet)$")], Table] = {}
+    tables: dict[Annotated[str, Field(pattern=r"^[a-z_]+\.(csv|parquet)$")], TableSchema] = {}
 
     @model_validator(mode="before")
     @classmethod
@@ -243,7 +245,7 @@ class Manifest(_Record):
         return found
 
     @model_validator(mode="after")
-    def _consistent(self) -> Manifest:
+    def _consistent(self) -> ManifestSchema:
         described = len(self.problems or ())
         if self.grid is not None and self.problems is not None and described != len(self.grid.problems):
             raise ValueError(f"problems: has {described} of them, and the grid {len(self.grid.problems)}")
@@ -262,19 +264,19 @@ def read(text: bytes, path: Path) -> dict[str, Any]:
         path: of the file, for messages.
 
     Raises:
-        StoreError: if it is none, or one of a newer lrbench.
+        StoreError: if it is not a manifest, or one of a newer lrbench.
     """
     try:
         found = json.loads(text.decode("utf-8"))
         json.dumps(found, ensure_ascii=False).encode()  # halves of characters, which no file of text can hold
     except (ValueError, RecursionError) as error:
-        said = "nested too deeply" if isinstance(error, RecursionError) else error
-        raise StoreError(f"{path}: cannot be read ({said}); start anew with --fresh") from error
+        why = "nested too deeply" if isinstance(error, RecursionError) else error
+        raise StoreError(f"{path}: cannot be read ({why}); start again with --fresh") from error
     version = found.get("schema_version") if isinstance(found, dict) else None
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
         raise StoreError(
             f"{path}: schema_version = {version!r}: must be a whole number from 1 to {SCHEMA_VERSION}, which says how to "
-            "read the folder; put the file back as lrbench wrote it, or start anew with --fresh"
+            "read the folder; put the file back as lrbench wrote it, or start again with --fresh"
         )
     if version > SCHEMA_VERSION:
         raise StoreError(
@@ -288,7 +290,7 @@ def read(text: bytes, path: Path) -> dict[str, Any]:
         )
     try:
         _plain(found, DEEPEST)
-        Manifest.model_validate(found)
+        ManifestSchema.model_validate(found)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         raise _refused(path, ".".join(map(str, first["loc"])), first["msg"]) from error
@@ -298,8 +300,8 @@ def read(text: bytes, path: Path) -> dict[str, Any]:
 
 
 def _refused(path: Path, where: str, why: str) -> StoreError:
-    said = f"{where}: {why}" if where else why
-    return StoreError(f"{path}: {said}; put the file back as lrbench wrote it, or start anew with --fresh")
+    what = f"{where}: {why}" if where else why
+    return StoreError(f"{path}: {what}; put the file back as lrbench wrote it, or start again with --fresh")
 
 
 def _plain(value: Any, levels: int) -> None:

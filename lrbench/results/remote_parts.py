@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 
 from lrbench.errors import StoreError
-from lrbench.results.part import holds
+from lrbench.results import part_file
 
 _WITHOUT_FOLDERS = {"gcs", "s3"}
-"""File systems whose folders are parts of names; Arrow would make an empty object for each."""
+"""File systems whose folders are parts of names; Arrow would create an empty object for each."""
 
 
-class Objects:
+class RemoteParts:
     """A folder of an object store, or of any file system that Arrow knows by a URL.
 
     An object is there whole or not at all, once it is closed.
@@ -34,8 +34,8 @@ class Objects:
         try:
             self._files, self._folder = pa.fs.FileSystem.from_uri(url)
         except (pa.ArrowInvalid, OSError) as error:
-            told = " ".join(str(error).split())
-            raise StoreError(f"{url}: is no URL for parts: {told}; such as s3://bucket/folder") from error
+            why = " ".join(str(error).split())
+            raise StoreError(f"{url}: is no URL for parts: {why}; such as s3://bucket/folder") from error
 
     def write(self, pack_id: str, data: bytes) -> None:
         """Write the part of a pack."""
@@ -50,8 +50,8 @@ class Objects:
             data: bytes = file.read()
         return data
 
-    def holds(self, pack_id: str, run_ids: np.ndarray) -> bool:
-        """Return whether the part of a pack is there, and has just these runs in it.
+    def contains(self, pack_id: str, run_ids: np.ndarray) -> bool:
+        """Return whether the part of a pack is there, and holds exactly these runs.
 
         Raises:
             OSError: if that cannot be known.
@@ -61,7 +61,7 @@ class Objects:
         if self._files.get_file_info(self._path(pack_id)).type == pyarrow.fs.FileType.NotFound:
             return False
         with self._files.open_input_file(self._path(pack_id)) as file:
-            return holds(file, Path(self._path(pack_id)), run_ids)
+            return part_file.contains(file, Path(self._path(pack_id)), run_ids)
 
     def _path(self, pack_id: str) -> str:
         return f"{self._folder}/{pack_id}.parquet"

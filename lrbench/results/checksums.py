@@ -1,4 +1,4 @@
-"""Size and BLAKE2 sum of every table, which stand in the manifest: a table that has changed since is not answered from."""
+"""Size and BLAKE2 checksum of every table, which are in the manifest: nothing is answered from a table that has changed since."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from pathlib import Path
 from typing import TypedDict
 
 from lrbench.errors import StoreError
-from lrbench.results import inside
+from lrbench.results import safe_files
 
 SURFACES = "surfaces.parquet"
-"""The one table that is not made from the parts."""
+"""The one table that does not come from the parts."""
 LARGE = 2**30
-"""Tables of more bytes are checked by those that read them alone; reading goes at about 1 GB/s."""
+"""Larger tables are checked only by what reads them: hashing takes about 1 s a GB."""
 
 
-class Sum(TypedDict):
-    """What the manifest says of a table: its bytes, and their BLAKE2b sum of 128 bits, as hexadecimal digits."""
+class Checksum(TypedDict):
+    """A table in the manifest: its bytes, and their BLAKE2b digest of 128 bits, as hexadecimal digits."""
 
     size: int
     blake2b: str
@@ -30,15 +30,15 @@ class ChangedTable(StoreError):
     """A table is not what was written."""
 
     def __init__(self, folder: Path, name: str, what: str) -> None:
-        """Say which, in what, and what makes it anew."""
-        anew = "`lrbench run` with its study" if name == SURFACES else f"`lrbench report {folder}`"
+        """Name the table, what of it differs, and the command that writes it again."""
+        again = "`lrbench run` with its study" if name == SURFACES else f"`lrbench report {folder}`"
         super().__init__(
-            f"{folder / name}: is not what lrbench wrote (its {what} is not that in manifest.json); {anew} makes it anew"
+            f"{folder / name}: is not what lrbench wrote (its {what} is not that in manifest.json); {again} writes it again"
         )
 
 
-def of(file: BufferedReader) -> Sum:
-    """Return size and sum of an open file, from its beginning; it stands there again afterwards."""
+def of(file: BufferedReader) -> Checksum:
+    """Return size and checksum of an open file, whose position is its beginning afterwards."""
     file.seek(0)
     # hashlib's own default would be the 512 bits of blake2b.
     digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16))
@@ -47,21 +47,21 @@ def of(file: BufferedReader) -> Sum:
     return {"size": size, "blake2b": digest.hexdigest()}
 
 
-class Tables:
-    """The tables of a results folder, each checked once, before it is read; what no sum is known of is read as it is.
+class CheckedTables:
+    """The tables of a results folder, each checked once, before it is read; one without a checksum is read as it is.
 
-    A table that another process makes anew meanwhile is taken with the sum that it has then.
+    A table that another process writes again meanwhile is checked with the checksum that it has then.
 
     Args:
         folder: the results folder.
-        sums: returns what its manifest says of its tables, by the names of their files, read anew each time.
+        sums: reads the checksums in its manifest, by the names of the tables' files.
     """
 
-    def __init__(self, folder: Path, sums: Callable[[], Mapping[str, Sum]]) -> None:
-        """The sums are read once."""
+    def __init__(self, folder: Path, sums: Callable[[], Mapping[str, Checksum]]) -> None:
+        """Read the checksums."""
         self.folder, self._read = folder, sums
         self._sums = sums()
-        self._sound: set[tuple[int, ...]] = set()
+        self._checked: set[tuple[int, ...]] = set()
 
     def open(self, name: str) -> BufferedReader:
         """Open the file of a table, such as `runs.parquet`, once it is checked.
@@ -79,11 +79,11 @@ class Tables:
             raise StoreError(f"{self.folder / name}: cannot be read: {error.strerror or error}") from error
 
     def _open(self, name: str) -> BufferedReader:
-        file = inside.opened(self.folder, name)
+        file = safe_files.open_file(self.folder, name)
         try:
             while changed := self._changed(file, name):
                 before, self._sums = self._sums.get(name), self._read()
-                again = inside.opened(self.folder, name)
+                again = safe_files.open_file(self.folder, name)
                 same = before == self._sums.get(name) and _key(again) == _key(file)
                 file.close()
                 file = again
@@ -95,7 +95,7 @@ class Tables:
         return file
 
     def check(self, *, large: bool) -> None:
-        """Check every table that is there and has a sum; `large` ones too, or not.
+        """Check every table that is there and has a checksum; `large` ones too, or not.
 
         Raises:
             ChangedTable: naming the first that is not what was written.
@@ -106,7 +106,7 @@ class Tables:
                     self.open(name).close()
 
     def changed(self) -> dict[str, ChangedTable]:
-        """Return what is to be said of every table that is not what was written; of one that is gone, nothing."""
+        """Return the error of every table that is not what was written; one that is gone has none."""
         found = {}
         for name in self._sums:
             try:
@@ -117,7 +117,7 @@ class Tables:
         return found
 
     def lacks(self, name: str) -> bool:
-        """Return whether a table that was written is gone, or has changed."""
+        """Return whether a table that was written is gone or has changed."""
         try:
             self.open(name).close()
         except FileNotFoundError:
@@ -127,19 +127,19 @@ class Tables:
         return False
 
     def _changed(self, file: BufferedReader, name: str) -> str:
-        """Return in what an open table differs from what the manifest says; nothing, if it does not."""
+        """Return in what an open table differs from its entry in the manifest; empty if it does not."""
         known = self._sums.get(name)
-        if known is None or _key(file) in self._sound:
+        if known is None or _key(file) in self._checked:
             return ""
         if os.fstat(file.fileno()).st_size != known["size"]:
             return "size"
         if of(file) != known:
             return "BLAKE2 sum"
-        self._sound.add(_key(file))
+        self._checked.add(_key(file))
         return ""
 
 
 def _key(file: BufferedReader) -> tuple[int, ...]:
-    """Return what tells an open file from any other, and from itself after a change."""
+    """Return what identifies an open file, and changes with its content."""
     known = os.fstat(file.fileno())
     return known.st_dev, known.st_ino, known.st_size, known.st_mtime_ns

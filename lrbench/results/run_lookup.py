@@ -1,4 +1,4 @@
-"""Where run_ids stand in a grid: a hundred million of them are looked up in a few arrays."""
+"""From run_ids to their numbers in a grid: a hundred million of them are looked up in a few arrays."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ _AT_ONCE = 2**20
 _ODD = np.uint64(0x9E3779B97F4A7C15)
 
 
-class Places:
-    """The runs of a grid, to be asked for the number of a run_id; 12 bytes a run beside the run_ids.
+class RunLookup:
+    """Gives the number in a grid of any run_id; takes 12 bytes a run in addition to the run_ids.
 
     A run_id is found by 64 bits of a hash, among those of the grid in ascending order, and is then compared itself.
 
-    >>> Places(np.array([b"r3", b"r1"])).of(np.array([b"r1", b"r2"])).tolist()
+    >>> RunLookup(np.array([b"r3", b"r1"])).numbers(np.array([b"r1", b"r2"])).tolist()
     [1, 2]
     """
 
@@ -30,11 +30,11 @@ class Places:
         self._order = np.argsort(keys).astype(np.int32)
         self._keys = keys[self._order]
 
-    def of(self, run_ids: np.ndarray) -> npt.NDArray[np.int32]:
+    def numbers(self, run_ids: np.ndarray) -> npt.NDArray[np.int32]:
         """Return the number of each run in the grid; of one that is not in it, the number of the grid's runs."""
         numbers = np.full(len(run_ids), len(self._run_ids), dtype=np.int32)
         keys = _keys(run_ids, self._run_ids.dtype)
-        left = np.argsort(keys)  # neighbours in the sorted table are asked for one after another
+        left = np.argsort(keys)  # neighbours in the sorted table are looked up one after another
         at = np.searchsorted(self._keys, keys[left])
         while len(left):
             there = at < len(self._keys)
@@ -43,7 +43,7 @@ class Places:
             found = self._order[at]
             same = self._run_ids[found] == run_ids[left]
             numbers[left[same]] = found[same]
-            left, at = left[~same], at[~same] + 1  # two runs of one hash stand side by side
+            left, at = left[~same], at[~same] + 1  # two runs of one hash are side by side
         return numbers
 
 

@@ -1,11 +1,12 @@
-"""The files of a results folder: nothing is read, written or removed through a link in it.
+"""Access to the files of a results folder: nothing is read, written or removed through a link in it.
 
-The folder itself may be a link, because the user named it; what is in it may come from anybody. So every name below it
-goes through `path`, which refuses links, and every file that is read is opened by `opened`, which does not follow one.
+The folder itself may be a link, because the user named it; what is in it may come from anybody. So every name in it
+goes through `path`, which refuses links, and every file is opened for reading by `open_file`, which follows none.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import stat
@@ -18,7 +19,7 @@ from lrbench.errors import StoreError
 
 
 def path(folder: Path, name: str | PurePath) -> Path:
-    """Return the path of something in a results folder, whether or not it is there.
+    """Return the path of something in a results folder, whether or not it exists.
 
     Args:
         folder: the results folder, which may be a link.
@@ -32,11 +33,11 @@ def path(folder: Path, name: str | PurePath) -> Path:
         'results/plots/curves.png'
         >>> path(Path("results"), "../x")
         Traceback (most recent call last):
-        lrbench.errors.StoreError: results: '../x': is no name of a file inside the folder
+        lrbench.errors.StoreError: results: '../x': is not the name of a file in the folder
     """
     given = PurePath(name)
     if given.is_absolute() or ".." in given.parts or "\0" in str(name):
-        raise StoreError(f"{folder}: {str(name)!r}: is no name of a file inside the folder")
+        raise StoreError(f"{folder}: {str(name)!r}: is not the name of a file in the folder")
     at = os.fspath(folder)
     for part in given.parts:
         at = os.path.join(at, part)  # noqa: PTH118 -- a Path for each of a million parts takes time
@@ -47,32 +48,32 @@ def path(folder: Path, name: str | PurePath) -> Path:
         except OSError as error:
             raise StoreError(f"{at}: cannot be read: {error.strerror or error}") from error
         if stat.S_ISLNK(mode):
-            raise link(at)
+            raise link_error(at)
     return Path(folder, given)
 
 
-def link(at: str | os.PathLike[str]) -> StoreError:
-    """Return what is said of a link in a results folder."""
+def link_error(at: str | os.PathLike[str]) -> StoreError:
+    """Return the error of a link in a results folder."""
     return StoreError(
         f"{os.fspath(at)}: is a symbolic link, and nothing in a results folder is read or written through one; remove it, or "
         "put what it points to in its place"
     )
 
 
-def there(folder: Path, name: str | PurePath) -> bool:
-    """Return whether there is something of that name; of a link, that it is refused."""
+def exists(folder: Path, name: str | PurePath) -> bool:
+    """Return whether there is something of that name; a link is refused."""
     return os.path.lexists(path(folder, name))
 
 
-def opened(folder: Path, name: str | PurePath) -> BufferedReader:
+def open_file(folder: Path, name: str | PurePath) -> BufferedReader:
     """Open a file of a results folder for reading.
 
     Raises:
         StoreError: if it is a link, a folder, a pipe or a device.
-        OSError: if it is not there, or cannot be opened.
+        OSError: if it does not exist, or cannot be opened.
     """
     found = path(folder, name)
-    # A pipe that nobody writes to would wait for ever.
+    # Opening a pipe that nobody writes to would wait forever.
     handle = os.open(found, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
@@ -83,24 +84,24 @@ def opened(folder: Path, name: str | PurePath) -> BufferedReader:
         raise
 
 
-def read(folder: Path, name: str | PurePath, most: int) -> bytes:
-    """Return what is in a file of at most so many bytes.
+def read(folder: Path, name: str | PurePath, limit: int) -> bytes:
+    """Return the content of a file of at most `limit` bytes.
 
     Raises:
-        StoreError: if it is larger, or as of `opened`.
-        OSError: as of `opened`.
+        StoreError: if it is larger, or as `open_file`.
+        OSError: as `open_file`.
     """
-    with opened(folder, name) as file:
+    with open_file(folder, name) as file:
         size = os.fstat(file.fileno()).st_size
-        if size > most:
+        if size > limit:
             raise StoreError(
-                f"{path(folder, name)}: has {size:,} bytes; lrbench writes none of over {most:,}"
+                f"{path(folder, name)}: has {size:,} bytes; lrbench writes none of over {limit:,}"
             )
         return file.read()
 
 
 def names(folder: Path, name: str | PurePath) -> list[str]:
-    """Return the names in a folder inside a results folder; none, if it is not there.
+    """Return the names in a folder of a results folder; none if there is no such folder.
 
     Raises:
         StoreError: if it is a link, or cannot be read.
@@ -115,7 +116,7 @@ def names(folder: Path, name: str | PurePath) -> list[str]:
 
 
 def refuse_links(folder: Path, name: str | PurePath, but: str = "") -> None:
-    """Refuse a folder that a library works in, whatever it opens there, if there is a link in it at any depth.
+    """Refuse a folder in which a library opens files by itself, if there is a link in it at any depth.
 
     Args:
         folder: the results folder.
@@ -127,7 +128,7 @@ def refuse_links(folder: Path, name: str | PurePath, but: str = "") -> None:
     """
     for each in _links(path(folder, name)):
         if not fnmatch(each.name, but):
-            raise link(each)
+            raise link_error(each)
 
 
 def _links(place: Path) -> Iterator[Path]:
@@ -138,7 +139,7 @@ def _links(place: Path) -> Iterator[Path]:
 
 
 def remove(folder: Path, name: str | PurePath) -> None:
-    """Remove a file, if it is there.
+    """Remove a file, if it exists.
 
     Raises:
         StoreError: if it or a folder above it is a link.
@@ -148,9 +149,14 @@ def remove(folder: Path, name: str | PurePath) -> None:
 
 
 def remove_tree(folder: Path, name: str | PurePath) -> None:
-    """Remove a folder and what is in it, as far as that can be removed; links in it go, and not what they point to.
+    """Remove a file, or a folder and what is in it, as far as that can be removed; of links, what they point to stays.
 
     Raises:
         StoreError: if it or a folder above it is a link.
     """
-    shutil.rmtree(path(folder, name), ignore_errors=True)
+    found = path(folder, name)
+    if found.is_dir():
+        shutil.rmtree(found, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):
+            found.unlink()
