@@ -30,7 +30,8 @@ import jax
 import pytest
 from hypothesis import settings
 
-from lrbench.engine.pack import Curves, Engine
+from lrbench.engine.engine import Engine
+from lrbench.engine.pack import Curves
 from lrbench.study.grid import of_study
 from lrbench.study.spec import read
 

@@ -75,7 +75,7 @@ PLACES: dict[str, Any] = {
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("name", REFERENCES)
 def test_code_that_a_study_names_does_not_run(place: str, name: str, tmp_path: Path) -> None:
-    from lrbench.engine.pack import Engine
+    from lrbench.engine.engine import Engine
 
     (tmp_path / "mine.py").write_text(
         "from pathlib import Path\nPath('ran').touch()\ndef evil(*a, **k): ...\n"

@@ -17,7 +17,8 @@ import numpy as np
 
 from benchmarks import workloads
 from benchmarks.peers import common
-from lrbench.engine.pack import Curves, Engine
+from lrbench.engine.engine import Engine
+from lrbench.engine.pack import Curves
 from lrbench.study.grid import of_study
 from lrbench.study.spec import read
 

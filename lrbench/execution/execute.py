@@ -30,7 +30,7 @@ from lrbench.study.parts import Parts
 from lrbench.study.spec import Study
 
 if TYPE_CHECKING:
-    from lrbench.engine.pack import Engine
+    from lrbench.engine.engine import Engine
     from lrbench.execution.trace import Traced
 
 
@@ -188,7 +188,7 @@ def _describe(
     say: Callable[[str], None],
 ) -> Engine:
     """Start an engine, write down what it says of a study, add it to the manifest, and return the engine."""
-    from lrbench.engine.pack import Engine  # the first import of JAX
+    from lrbench.engine.engine import Engine  # the first import of JAX
     from lrbench.results.tables import build
 
     engine = Engine(wanted, whole, devices, say)

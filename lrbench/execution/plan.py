@@ -9,7 +9,7 @@ import numpy as np
 
 from lrbench.errors import StudyError
 from lrbench.execution import costs
-from lrbench.execution.costs import Cost
+from lrbench.execution.costs import CostEstimate
 from lrbench.results.tabulate import aligned
 from lrbench.study import catalog, grid
 from lrbench.study.grid import Grid, Program
@@ -17,7 +17,7 @@ from lrbench.study.parts import Parts
 from lrbench.study.spec import Study
 
 if TYPE_CHECKING:
-    from lrbench.engine.pack import Engine
+    from lrbench.engine.engine import Engine
 
 BUSIEST = 12
 """So many nodes have a row, those that are busy longest."""
@@ -39,7 +39,7 @@ def plan(
     Raises:
         StudyError: if there is no such launcher, or it shares nothing out.
     """
-    from lrbench.engine.pack import Engine
+    from lrbench.engine.engine import Engine
 
     if isinstance(study, Parts):
         return "\n\n".join(plan(part, devices, launcher, nodes) for part in study.studies.values())
@@ -80,7 +80,9 @@ def _probes(engine: Engine, whole: Grid) -> list[str]:
     """Return a line for each problem whose probes cost more than a step at each evaluation."""
     lines = {}
     for program in whole.programs:
-        costs = {name: cost for name, cost in engine.made.probe_gradients(program).items() if cost >= 0.1}
+        costs = {
+            name: cost for name, cost in engine.instances.probe_gradients(program).items() if cost >= 0.1
+        }
         share = sum(costs.values()) * len(whole.evaluations) / whole.steps
         if sum(costs.values()) >= 1:
             each = ", ".join(f"{name} {cost:.1f}" for name, cost in costs.items())
@@ -91,7 +93,7 @@ def _probes(engine: Engine, whole: Grid) -> list[str]:
     return list(lines.values())
 
 
-def _shared(engine: Engine, each: list[Cost], launcher: str, nodes: int) -> list[str]:
+def _shared(engine: Engine, each: list[CostEstimate], launcher: str, nodes: int) -> list[str]:
     """Return how a launcher would share the packs out to nodes: a line for all, and a table of the busiest."""
     per_pack = [engine.lanes_per_pack(program) for program in engine.grid.programs]
     packs = list(engine.grid.packs(per_pack))
@@ -124,7 +126,7 @@ def _range(counts: list[int]) -> str:
     return f"{min(counts):,} to {max(counts):,}" if min(counts) < max(counts) else f"{max(counts):,}"
 
 
-def _row(engine: Engine, program: Program, cost: Cost) -> dict[str, Any]:
+def _row(engine: Engine, program: Program, cost: CostEstimate) -> dict[str, Any]:
     about = engine.describe(program)
     per_pack = engine.lanes_per_pack(program)
     return {

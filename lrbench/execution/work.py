@@ -26,7 +26,7 @@ from lrbench.study.grid import Pack
 from lrbench.study.spec import Study
 
 if TYPE_CHECKING:
-    from lrbench.engine.pack import Engine
+    from lrbench.engine.engine import Engine
     from lrbench.execution.checkpoints import Folder
 
 
@@ -171,7 +171,7 @@ class Trainer:
         from lrbench.execution import checkpoints
 
         every = self.engine.study.checkpoint_every
-        say = self.engine.say
+        say = self.engine.notify
         return checkpoints.Folder(self.store.folder, pack.pack_id, every, say) if every else None
 
     def stopping(self) -> bool:
@@ -212,7 +212,7 @@ _kept: dict[str, Trainer] = {}
 def _trainer(work: Work) -> Trainer:
     """Return the trainer of a work in this process, which is made at its first pack."""
     if work.token not in _kept:
-        from lrbench.engine.pack import Engine  # the first import of JAX
+        from lrbench.engine.engine import Engine  # the first import of JAX
 
         _kept.clear()  # an engine before gives its memory back
         engine = Engine(work.study, grid.of_study(work.study), work.devices, _log)

@@ -103,7 +103,7 @@ class Problem:
         """Return the problem computed in another of its forms; "" is its own."""
         return replace(self, **self.forms[form]._asdict()) if form else self
 
-    def parted(self, model: Model) -> tuple[Params, Any]:
+    def split(self, model: Model) -> tuple[Params, Any]:
         """Return what `init` gave as parameters and state; the state is `()` where there is none."""
         if not self.stateful:
             return model, ()
@@ -111,13 +111,13 @@ class Problem:
             raise ProblemError("stateful = True: init must return two things, (parameters, state)")
         return model
 
-    def joined(self, params: Params, state: Any) -> Model:
+    def join(self, params: Params, state: Any) -> Model:
         """Return parameters and state as the problem's functions take them."""
         return (params, state) if self.stateful else params
 
     def training_loss(self, params: Params, state: Any, batch: Batch, key: Array) -> tuple[Array, Any]:
         """Return the loss that training goes down, and the next state."""
-        found = self.loss(self.joined(params, state), batch, key)
+        found = self.loss(self.join(params, state), batch, key)
         if not self.stateful:
             return found, ()
         if not (isinstance(found, tuple) and len(found) == 2):
@@ -134,7 +134,7 @@ class Problem:
         """Return the loss that evaluations report."""
         if self.evaluate is None:
             return self.training_loss(params, state, batch, key)[0]
-        return self.evaluate(self.joined(params, state), batch, key)
+        return self.evaluate(self.join(params, state), batch, key)
 
 
 def problem(

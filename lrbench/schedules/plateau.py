@@ -1,4 +1,4 @@
-"""The schedule that depends on the losses: its rule, what a run remembers of it, and the entry of the catalogue."""
+"""The schedule that depends on the losses: its rule, the state of the rule in a run, and the entry of the catalogue."""
 
 from __future__ import annotations
 
@@ -11,17 +11,24 @@ from jaxtyping import Array, Bool, Float, Int
 from lrbench.schedules._checks import require, require_share
 
 
-class Memory(NamedTuple):
-    """What a run remembers: its best loss, bad evaluations in a row, evaluations of rest left, and its rate's scale."""
+class PlateauState(NamedTuple):
+    """The state of the rule in a run.
+
+    Args:
+        best: the best loss so far.
+        bad: bad evaluations in a row.
+        cooldown: evaluations left before a bad one counts again.
+        scale: the factor to which the rate was reduced so far.
+    """
 
     best: Float[Array, ""]
     bad: Int[Array, ""]
-    rest: Float[Array, ""]
+    cooldown: Float[Array, ""]
     scale: Float[Array, ""]
 
     @classmethod
-    def empty(cls, one: Float[Array, ""]) -> Memory:
-        """Return what a run remembers before its first step; `one` is 1 in the precision of its rates."""
+    def initial(cls, one: Float[Array, ""]) -> PlateauState:
+        """Return the state before the first step; `one` is 1 in the precision of the run's rates."""
         return cls(one * jnp.inf, jnp.int32(0), jnp.zeros_like(one), one)
 
 
@@ -50,20 +57,20 @@ class Plateau(NamedTuple):
         """Return the factor of a step while nothing is reduced: 1."""
         return jnp.ones_like(count, float)
 
-    def watch(self, before: Memory, loss: Float[Array, ""], count: Int[Array, ""]) -> Memory:
-        """Look at the loss after `count` steps, as torch.optim.lr_scheduler.ReduceLROnPlateau does; not before the first.
+    def update(self, before: PlateauState, loss: Float[Array, ""], count: Int[Array, ""]) -> PlateauState:
+        """Return the state after an evaluation at `count` steps, as torch.optim.lr_scheduler.ReduceLROnPlateau; step 0 is ignored.
 
         The rate is reduced when more than `patience` evaluations in a row were bad, PyTorch's bad > patience.
         """
         below = jnp.where(self.relative, before.best * (1 - self.threshold), before.best - self.threshold)
         better = loss < below
-        resting = before.rest > 0
+        resting = before.cooldown > 0
         bad = jnp.where(better | resting, 0, before.bad + 1)
         reduces = bad > self.patience
-        after = Memory(
+        after = PlateauState(
             best=jnp.where(better, loss, before.best),
             bad=jnp.where(reduces, 0, bad),
-            rest=jnp.where(reduces, self.cooldown, jnp.maximum(before.rest - 1, 0)),
+            cooldown=jnp.where(reduces, self.cooldown, jnp.maximum(before.cooldown - 1, 0)),
             scale=jnp.where(reduces, jnp.maximum(before.scale * self.factor, self.least), before.scale),
         )
         return jax.tree.map(lambda new, old: jnp.where(count > 0, new, old).astype(old.dtype), after, before)

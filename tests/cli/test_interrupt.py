@@ -25,7 +25,8 @@ import tomli_w
 from lrbench.__main__ import main
 from lrbench.cli import commands as cli
 from lrbench.cli import interrupt
-from lrbench.engine import batch, pack
+from lrbench.engine import pieces
+from lrbench.engine.lane_batch import LaneBatch
 from lrbench.execution.execute import execute
 from lrbench.execution.listener import Listener
 from lrbench.launchers import slurm
@@ -127,8 +128,8 @@ def test_training_ends_after_its_segment(
     """The pack is kept as it is, if so much was trained that this is worth it; its last segment makes it whole."""
     folder = Path("out")
     with monkeypatch.context() as patched:
-        patched.setattr(pack, "WORTH_KEEPING", 0.0)
-        _after(patched, batch.Batch, "settle", segments, signal.SIGINT)
+        patched.setattr(pieces, "WORTH_SAVING", 0.0)
+        _after(patched, LaneBatch, "update_diverged", segments, signal.SIGINT)
         assert command(*RUN) == cli.INTERRUPTED
     assert capfd.readouterr() == ("", interrupt.LINE + "\n")
     assert len(_parts(folder)) == (segments == 5)

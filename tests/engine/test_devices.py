@@ -12,7 +12,7 @@ from tests.helpers.paths import ROOT
 # the high rates diverge, so that gaps close and devices have unequal work.
 CODE = """
 import jax, numpy as np
-from lrbench.engine.pack import Engine
+from lrbench.engine.engine import Engine
 from lrbench.study.grid import of_study
 from lrbench.study.spec import read
 

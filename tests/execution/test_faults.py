@@ -34,7 +34,8 @@ import pytest
 
 import lrbench as lb
 from lrbench.cli import commands as cli
-from lrbench.engine.pack import Curves, Engine
+from lrbench.engine.engine import Engine
+from lrbench.engine.pack import Curves
 from lrbench.errors import LrbenchError, StoreError, StudyError
 from lrbench.execution import checkpoints
 from lrbench.execution.execute import Finished, execute
@@ -488,7 +489,7 @@ def test_pieces_of_a_pack_are_kept(
 ) -> None:
     """Where memory holds half a pack, a piece that is whole is not trained again."""
     (pack,) = engine.grid.packs([1000])
-    monkeypatch.setattr(engine, "study", engine.study.model_copy(update={"race": False}))
+    monkeypatch.setattr(engine.instances, "study", engine.study.model_copy(update={"race": False}))
     program, half = engine.grid.programs[pack.program], len(pack.runs) // 2
     engine.programs.limit(program, half)
     with pytest.raises(_Stop):
@@ -497,7 +498,7 @@ def test_pieces_of_a_pack_are_kept(
     found, said, moves = _half(tmp_path, engine)
     assert said == []
     assert moves[:5] == [0, 24, 0, 0, 3]
-    assert engine.programs.room(program, 1000) == half
+    assert engine.programs.runs_at_once(program, 1000) == half
     assert found.runs.tolist() == pack.runs.tolist()
     engine.programs.limit(program, 1000)
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import lrbench as lb
-from lrbench.engine.pack import Engine
+from lrbench.engine.engine import Engine
 from lrbench.errors import StudyError
 from lrbench.execution import costs
 from lrbench.execution.costs import Cost

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 import lrbench as lb
 from lrbench.engine.schedule_table import check, table, tabulate
-from lrbench.schedules.plateau import Memory, Plateau
+from lrbench.schedules.plateau import Plateau, PlateauState
 from lrbench.study import catalog
 from lrbench.study.grid import of_study
 from lrbench.study.spec import read
@@ -84,16 +84,16 @@ def test_reduce_on_plateau_equals_pytorch() -> None:
     ]
     rules = table([np.ones(1)] * (len(found) + 1), [*found, None]).rules
     losses = jnp.array([math.nan if loss is None else loss for loss in TORCH["losses"]])
-    watch = jax.vmap(Plateau.watch, (0, 0, None, None))
+    update = jax.vmap(Plateau.update, (0, 0, None, None))
 
     def step(state: Any, seen: Any) -> Any:
-        state = watch(rules, state, *seen)
+        state = update(rules, state, *seen)
         return state, state.scale
 
     counts = jnp.arange(len(losses))
-    first = jax.vmap(Memory.empty)(jnp.ones(len(found) + 1))
+    first = jax.vmap(PlateauState.initial)(jnp.ones(len(found) + 1))
     # The evaluation before the first step counts for nothing, however good it is.
-    first = watch(rules, first, jnp.float32(-9.0), counts[0])
+    first = update(rules, first, jnp.float32(-9.0), counts[0])
     _, scales = jax.lax.scan(step, first, (losses, counts + 1))
     for lane, case in enumerate(TORCH["plateaus"]):
         np.testing.assert_allclose(scales[:, lane], case["rates"], rtol=1e-5)
@@ -106,12 +106,12 @@ def test_optax_reduces_one_evaluation_earlier() -> None:
     transform = optax.contrib.reduce_on_plateau(factor=0.1, patience=3, rtol=1e-4)
     state, theirs = transform.init({}), []
     rule = Plateau(*map(jnp.asarray, (0.1, 2.0, 1e-4, True, 0.0, 0.0)))
-    watch, found = Memory.empty(jnp.float32(1)), []
+    ours, found = PlateauState.initial(jnp.float32(1)), []
     for count, loss in enumerate([2.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0]):
         _, state = transform.update({}, state, value=jnp.float32(loss))
-        watch = rule.watch(watch, jnp.float32(loss), jnp.int32(count + 1))
+        ours = rule.update(ours, jnp.float32(loss), jnp.int32(count + 1))
         theirs.append(float(state.scale))
-        found.append(float(watch.scale))
+        found.append(float(ours.scale))
     np.testing.assert_allclose(found, theirs, rtol=1e-6)
     np.testing.assert_allclose(found, [1, 1, 1, 1, 0.1, 0.1, 0.1, 0.01], rtol=1e-6)
 

@@ -13,7 +13,7 @@ import pytest
 
 import lrbench as lb
 from lrbench.engine import lane
-from lrbench.engine.pack import Engine
+from lrbench.engine.engine import Engine
 from lrbench.errors import StudyError
 from lrbench.study import catalog, requires
 from lrbench.study.grid import of_study
@@ -67,10 +67,10 @@ def test_options_that_are_not_set_are_not_in_the_program() -> None:
     grid = of_study(asked)
     engine = Engine(asked, grid)
     plain, clipped = grid.programs
-    assert engine.made.numeric(plain) == ("momentum",)
-    assert engine.made.numeric(clipped) == ("momentum", "clip")
+    assert engine.instances.numeric(plain) == ("momentum",)
+    assert engine.instances.numeric(clipped) == ("momentum", "clip")
     assert len(clipped.runs) == 2
-    made = engine.made.recipe(plain).optimizer(0.1, {"momentum": 0.0})
+    made = engine.instances.recipe(plain).optimizer(0.1, {"momentum": 0.0})
     assert made.update is not None
     assert made.update.__module__.startswith("optax")
 
@@ -193,9 +193,8 @@ def test_noise_of_optimizers_is_shared_by_the_runs_of_a_seed(train: Callable[...
 def test_what_a_lane_gives_is_what_is_offered() -> None:
     params, key = START, jax.random.key(0)
     state = lane.State(params, (), jnp.int32(-1))
-    more = lane._more(
-        BOWL, tuple(requires.OFFERED), state, jnp.int32(3), None, key, jnp.float32(12.5), params
-    )
+    context = lane.StepContext(jnp.float32(1), jnp.int32(3), None, key)
+    more = lane.extra_arguments(BOWL, tuple(requires.OFFERED), state, context, jnp.float32(12.5), params)
     assert set(more) == set(requires.OFFERED)
     assert more["step"] == 3
     np.testing.assert_array_equal(more["example_grads"], params[None])
@@ -210,11 +209,11 @@ def test_what_a_lane_gives_is_what_is_offered() -> None:
     [
         (
             "lbfgs",
-            "learning_rate.output: lbfgs needs grad, value_fn, and so one learning rate for all parameters",
+            "learning_rate.output: lbfgs requires grad, value_fn, and so one learning rate for all parameters",
         ),
         (
             "lookahead",
-            "learning_rate.output: lookahead needs an evaluation at other parameters, and so one learning",
+            "learning_rate.output: lookahead requires an evaluation at other parameters, and so one learning",
         ),
         (
             {"name": "lookahead", "base": "sam"},
