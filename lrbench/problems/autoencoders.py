@@ -24,7 +24,7 @@ def digits_autoencoder(*, hidden: tuple[int, ...] = (32,), code: int = 8, batch_
         code: how many numbers z has.
         batch_size: images of a minibatch; 0 is all of them.
 
-    Source: Hinton & Salakhutdinov, Science 313 (2006); images: UCI, in scikit-learn.
+    Source: Hinton & Salakhutdinov, Science 313 (2006); images: UCI.
     """
     positive(hidden=hidden, code=code)
     start, encode = dense_stack([_PIXELS, *hidden, code], 1.0, jnp.tanh)
@@ -61,7 +61,7 @@ def digits_vae(
         beta: β, the weight of the divergence from the prior.
         batch_size: images of a minibatch; 0 is all of them.
 
-    Source: Kingma & Welling, arXiv:1312.6114; β: Higgins et al., ICLR 2017; images: UCI, in scikit-learn.
+    Source: Kingma & Welling, arXiv:1312.6114; β: Higgins et al., ICLR 2017; images: UCI.
     """
     positive(hidden=hidden, code=code)
     start, encode = dense_stack([_PIXELS, *hidden, 2 * code], 1.0, jnp.tanh)

