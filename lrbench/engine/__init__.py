@@ -29,4 +29,7 @@ Axis names, in shapes such as `Float[Array, "lane step"]`:
 - `row`: the rows of the schedule table, one a schedule of the study;
 - `example`: the examples of a minibatch;
 - `word`: the two words of a random key's data.
+
+Models have axes of their own: `feature`, `channel`, `row` and `column` (of an image), `position` (in a sequence), `token` and
+`label`.
 """

@@ -22,7 +22,7 @@ def compile_program(
 ) -> tuple[jax.stages.Compiled, tuple[str, ...]]:
     """Compile a function; on a CPU, its decompositions of several matrices at once become loops over the matrices.
 
-    jaxlib hands some of several matrices to the threads that programs run on, and waits for them. Where every such thread
+    jaxlib hands some of the matrices of a call to the threads that programs run on, and waits for them. Where every such thread
     waits (two devices, or two independent decompositions), none is left to do the work. A single matrix is decomposed by
     the calling thread, with the same result.
 

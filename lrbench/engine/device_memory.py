@@ -56,5 +56,5 @@ def needed_bytes(compiled: Any) -> int:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Return whether an error of XLA says that memory ran out."""
+    """Return whether an error of XLA means that memory ran out."""
     return isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" in str(error)

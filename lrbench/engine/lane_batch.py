@@ -1,4 +1,4 @@
-"""The runs of a pack on the devices, as lanes of chunks: what is there, what is dropped, what a checkpoint needs."""
+"""The runs of a pack on the devices, as lanes of chunks: which are trained, which were dropped, and their snapshots."""
 
 from __future__ import annotations
 

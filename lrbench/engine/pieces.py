@@ -16,7 +16,7 @@ WORTH_SAVING = 5.0
 class Piece:
     """The runs of a pack from `start` on that are on the devices at once, and when they are saved.
 
-    Of a pack of several pieces, each but the last is saved once it is completed.
+    In a pack of more than one piece, each but the last is saved once it is completed.
 
     Args:
         checkpoints: where they are saved; `None` for nowhere.

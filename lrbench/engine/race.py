@@ -20,7 +20,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from lrbench.engine.schedule_table import Table
+from lrbench.engine.schedule_table import ScheduleTable
 
 START = 0.25
 """The share of the steps before which no run is stopped."""
@@ -42,7 +42,7 @@ class Race:
         group: Int[np.ndarray, " run"],
         rate: Float[np.ndarray, " run"],
         row: Int[np.ndarray, " run"],
-        schedules: Table,
+        schedules: ScheduleTable,
     ) -> None:
         """Start a race.
 

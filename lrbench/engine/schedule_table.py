@@ -16,20 +16,20 @@ LOWEST_PEAK, HIGHEST_PEAK = 0.9, 1.001
 """The bounds on the largest factor of a user's schedule: a peak between two steps is slightly below 1."""
 
 
-class Table(NamedTuple):
+class ScheduleTable(NamedTuple):
     """The schedules of a study: their factors at each step, and the rules [row], if any of them depends on the losses."""
 
     shapes: Float[Array | np.ndarray, "row step"]
     rules: Plateau | None = None
 
 
-def table(shapes: Sequence[Float[np.ndarray, " step"]], found: Sequence[Plateau | None]) -> Table:
+def table(shapes: Sequence[Float[np.ndarray, " step"]], found: Sequence[Plateau | None]) -> ScheduleTable:
     """Return the table of a study's schedules; one without a rule gets infinite patience."""
     if not any(found):
-        return Table(np.stack(shapes))
+        return ScheduleTable(np.stack(shapes))
     never = Plateau(1.0, np.inf, 0.0, True, 0.0, 0.0)
     rows = [plateau or never for plateau in found]
-    return Table(np.stack(shapes), jax.tree.map(lambda *column: np.array(column), *rows))
+    return ScheduleTable(np.stack(shapes), jax.tree.map(lambda *column: np.array(column), *rows))
 
 
 def tabulate(schedule: Callable[[Any], Any], steps: int) -> Float[np.ndarray, " step"]:

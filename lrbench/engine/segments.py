@@ -26,7 +26,7 @@ class Training:
     Args:
         evaluations: the steps after which runs are evaluated, from 0 to the last one.
         lanes: the runs on the devices.
-        piece: says when checkpoints are due.
+        piece: determines when checkpoints are due.
         watchdog: watches each call of the program.
         progress: called after every segment, and after a restore.
         seconds: time by what it was spent on; `train` and `evaluate` grow.

@@ -22,7 +22,7 @@ from jaxtyping import Array, Bool, Int, UInt32
 from lrbench.engine import decompositions, device_memory, devices, lane, seeds
 from lrbench.engine.lane import Hyper, Recipe, State, StepContext
 from lrbench.engine.layout import Size
-from lrbench.engine.schedule_table import Table
+from lrbench.engine.schedule_table import ScheduleTable
 from lrbench.problems import Data
 
 
@@ -30,7 +30,7 @@ class Replicated(NamedTuple):
     """What every device has a copy of: data, schedule table, and per seed initial parameters and random key."""
 
     data: Data
-    schedules: Table
+    schedules: ScheduleTable
     initial: Any
     noise: UInt32[Array, "seed word"]
 
@@ -89,7 +89,7 @@ class CompiledProgram:
     execute: Any
     state: State
     data: Data
-    schedules: Table
+    schedules: ScheduleTable
     needed_bytes: int
     compile_seconds: float
     looped: tuple[str, ...]
@@ -100,7 +100,7 @@ def compile_program(
     initial: seeds.Initial,
     rates: tuple[str, ...],
     numeric: tuple[str, ...],
-    schedules: Table,
+    schedules: ScheduleTable,
     size: Size,
     mesh: Mesh,
 ) -> CompiledProgram:
@@ -204,7 +204,7 @@ def _device(
 def _chunk(
     recipe: Recipe, chunk: Chunk, state: State, replicated: Replicated, call: Call
 ) -> tuple[State, dict[str, Array]]:
-    """Do the work of a call on one chunk: initialise, train and evaluate its lanes, each if the call says so."""
+    """Do the work of a call on one chunk: initialise, train and evaluate its lanes, each if the call requests it."""
     hyper = _with_plateau(chunk.hyper, replicated.schedules)
     noise = seeds.key(replicated.noise[chunk.seed])
     lanes = StepContext(0, None, None, None)  # type: ignore[arg-type]  # of a step's context, the factor alone is a lane's own
@@ -243,7 +243,7 @@ def _context(
     return StepContext(factor, count, data, key)
 
 
-def _with_plateau(hyper: Hyper, schedules: Table) -> Hyper:
+def _with_plateau(hyper: Hyper, schedules: ScheduleTable) -> Hyper:
     """Return a chunk's hyper-parameters with the plateau rules of their rows, if the table has any."""
     if schedules.rules is None:
         return hyper
@@ -263,7 +263,7 @@ def _at(tree: Any, index: Any) -> Any:
 
 
 def _state(
-    recipe: Recipe, hyper: Hyper, schedules: Table, initial: seeds.Initial, sharding: NamedSharding
+    recipe: Recipe, hyper: Hyper, schedules: ScheduleTable, initial: seeds.Initial, sharding: NamedSharding
 ) -> State:
     """Return shapes, types and sharding of the state of a pack with such hyper-parameters."""
     first = _with_plateau(jax.tree.map(lambda leaf: leaf[0], hyper), schedules)

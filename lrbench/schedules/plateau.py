@@ -33,17 +33,17 @@ class PlateauState(NamedTuple):
 
 
 class Plateau(NamedTuple):
-    """When a run reduces its rate, and by how much; as an optax schedule, its factor while nothing is reduced.
+    """The rule by which a run reduces its rate; as an optax schedule, the constant 1.
 
     Args:
-        factor: what the rate is multiplied by.
-        patience: how many evaluations in a row may be bad.
-        threshold: by how much a loss has to be better than the best one so far.
+        factor: the factor of each reduction.
+        patience: how many consecutive evaluations may be bad.
+        threshold: by how much a loss must improve on the best one so far.
         relative: whether the threshold is a share of the best loss.
-        cooldown: how many evaluations are no bad ones after the rate was reduced.
-        least: the least factor.
+        cooldown: for how many evaluations after a reduction none counts as bad.
+        least: the smallest factor.
 
-    In a table of schedules each is an array [row].
+    In a table of schedules, each is an array [row].
     """
 
     factor: float | Float[Array, "*row"]
@@ -54,18 +54,18 @@ class Plateau(NamedTuple):
     least: float | Float[Array, "*row"]
 
     def __call__(self, count: Any) -> Any:
-        """Return the factor of a step while nothing is reduced: 1."""
+        """Return the factor of a step without any reduction: 1."""
         return jnp.ones_like(count, float)
 
     def update(self, before: PlateauState, loss: Float[Array, ""], count: Int[Array, ""]) -> PlateauState:
         """Return the state after an evaluation at `count` steps, as torch.optim.lr_scheduler.ReduceLROnPlateau; step 0 is ignored.
 
-        The rate is reduced when more than `patience` evaluations in a row were bad, PyTorch's bad > patience.
+        The rate is reduced after more than `patience` consecutive bad evaluations, as PyTorch does (bad > patience).
         """
         below = jnp.where(self.relative, before.best * (1 - self.threshold), before.best - self.threshold)
         better = loss < below
-        resting = before.cooldown > 0
-        bad = jnp.where(better | resting, 0, before.bad + 1)
+        cooling = before.cooldown > 0
+        bad = jnp.where(better | cooling, 0, before.bad + 1)
         reduces = bad > self.patience
         after = PlateauState(
             best=jnp.where(better, loss, before.best),
@@ -86,24 +86,24 @@ def reduce_on_plateau(
     cooldown: int = 0,
     min: float = 0.0,  # noqa: A002 -- the name of the parameter, as in PyTorch's min_lr
 ) -> Plateau:
-    """Multiply the rate by a factor whenever the loss has not become better for a while.
+    """Multiply the rate by a factor whenever the loss has stopped improving.
 
-    After each evaluation but that of step 0, a run looks at its validation loss, or at its training loss where the problem
-    has no validation data: as one calls PyTorch's scheduler after each validation. How often is `evaluate_every`.
+    After each evaluation except that at step 0, the rule takes the validation loss of the run, or the training loss where
+    the problem has no validation data, as PyTorch's scheduler is called after each validation. `evaluate_every` sets how often.
 
-    Formula: f ← max(factor·f, min), f = 1 at first, once more than patience evaluations in a row were bad: no
-        loss < best·(1 − threshold), or, with "abs", no loss < best − threshold; then a new count, after cooldown evaluations
+    Formula: f ← max(factor·f, min), initially 1, after more than patience consecutive evaluations without
+        loss < best·(1 − threshold), or, with "abs", loss < best − threshold; counting starts again after cooldown evaluations
 
     Args:
-        factor: what the rate is multiplied by, above 0 and below 1.
-        patience: how many evaluations in a row may be bad, 0 or more.
-        threshold: by how much a loss has to be better than the best one so far.
+        factor: the factor of each reduction, above 0 and below 1.
+        patience: how many consecutive evaluations may be bad, 0 or more.
+        threshold: by how much a loss must improve on the best one so far.
         threshold_mode: whether threshold is a share of the best loss ("rel") or a difference ("abs").
-        cooldown: how many evaluations are no bad ones after the rate was reduced.
-        min: the least factor, from 0 to 1.
+        cooldown: for how many evaluations after a reduction none counts as bad.
+        min: the smallest factor, from 0 to 1.
 
-    Source: equals torch.optim.lr_scheduler.ReduceLROnPlateau with mode = "min" and eps = 0; PyTorch's patience is 10. It
-        reduces when bad > patience; optax.contrib.reduce_on_plateau when bad = patience, one evaluation earlier.
+    Source: equals torch.optim.lr_scheduler.ReduceLROnPlateau with mode = "min" and eps = 0; PyTorch's patience is 10. This rule,
+        like PyTorch's, reduces when bad > patience; optax.contrib.reduce_on_plateau when bad = patience, one evaluation earlier.
     """
     del steps
     require(0 < factor < 1, "factor", factor, "above 0 and below 1")

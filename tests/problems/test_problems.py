@@ -267,7 +267,7 @@ def test_a_text_of_the_users_own() -> None:
     assert problem.data.examples == 53
     assert problem.data.valid_examples == 5
     assert problem.data.train.max() == 2
-    for content, said in ((b"\xff\xfe", "is no UTF-8 text"), (b"ab", "too few for pieces of context = 5")):
+    for content, said in ((b"\xff\xfe", "is not UTF-8 text"), (b"ab", "too few for pieces of context = 5")):
         Path("bad.txt").write_bytes(content)
         with pytest.raises(LrbenchError, match=said):
             text.char_lstm(text="bad.txt", context=5)

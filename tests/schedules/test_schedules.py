@@ -268,7 +268,7 @@ def test_shapes_have_peak_one_whatever_their_parameters(steps: int, data: st.Dat
         ),
         (
             {"name": "join", "parts": ["constant", "reduce_on_plateau"]},
-            "join: parts.1 = 'reduce_on_plateau': must be a schedule that does not hang on the losses",
+            "join: parts.1 = 'reduce_on_plateau': must be a schedule that does not depend on the losses",
         ),
         (
             {"name": "join", "parts": ["constant", "mine.py:f"]},

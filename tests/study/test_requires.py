@@ -217,7 +217,7 @@ def test_what_a_lane_gives_is_what_is_offered() -> None:
         ),
         (
             {"name": "lookahead", "base": "sam"},
-            "base = 'sam': must be an optimizer that needs the gradient alone",
+            "base = 'sam': must be an optimizer that requires only the gradient",
         ),
         ({"name": "mechanize", "base": "sgdd"}, "unknown optimizer 'sgdd'"),
     ],
