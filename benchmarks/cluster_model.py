@@ -15,23 +15,19 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from benchmarks.pictures import save
 from benchmarks.table import FOLDER, ROOT, Row, clean_environment, compare, is_quick, publish, show
 from lrbench.analysis import Thresholds
-from lrbench.results.folder import Store
-from lrbench.results.part import Part
+from lrbench.results.folder import ResultsFolder
 from lrbench.results.tables import build
+from lrbench.results.trained import Trained
 from lrbench.study import spec
 from lrbench.study.grid import Grid, of_study
-
-if TYPE_CHECKING:
-    from lrbench.engine.pack import Curves
 
 RUNS, STEPS, LANES, PROGRAMS = 10**8, 1_000, 2_048, 10
 DEVICES = (1, 10, 100, 1_000, 3_000, 10_000)
@@ -87,17 +83,25 @@ def measure(quick: bool) -> Costs:
     return Costs(LANES * STEPS / _pace(), starting, first.seconds["compile"], task, writing, making)
 
 
-def _tables(grid: Grid, curves: Curves) -> tuple[int, float, float]:
+def _tables(grid: Grid, trained: Trained) -> tuple[int, float, float]:
     """Return how many runs a grid has, and what writing a part and making all tables takes, in seconds."""
-    runs = len(curves.runs)
+    runs = len(trained.run_ids)
     with tempfile.TemporaryDirectory() as place:
-        store = Store(place)
+        store = ResultsFolder(place)
         packs = [pack for pack in grid.packs([runs]) if len(pack.runs) == runs]
         began = time.perf_counter()
         for each in packs:
-            store.write_part(_part(each.pack_id, grid.run_ids[each.runs], grid.evaluations, curves))
+            store.write_part(_part(each.pack_id, grid, each.runs, trained))
         writing = (time.perf_counter() - began) / len(packs)
-        making = _seconds(lambda: build.build(store, grid, Thresholds(), {"digits_mlp": "valid_loss"}))
+        making = _seconds(
+            lambda: build.build(
+                store,
+                grid,
+                store.inventory(grid.run_ids, stopped=False).parts(),
+                Thresholds(),
+                {"digits_mlp": "valid_loss"},
+            )
+        )
     return len(packs) * runs, writing, making
 
 
@@ -107,9 +111,10 @@ def _pace() -> float:
         return next(float(row["value"]) for row in csv.DictReader(file) if row["measure"] == "P1")
 
 
-def _part(pack_id: str, run_ids: np.ndarray, step: np.ndarray, curves: Curves) -> Part:
-    empty, parameters = np.full(len(run_ids), np.nan), np.full(len(run_ids), curves.parameters)
-    return Part(pack_id, run_ids, step, curves.curves, empty, empty, parameters, curves.seconds)
+def _part(pack_id: str, grid: Grid, runs: np.ndarray, trained: Trained) -> Trained:
+    empty = np.full(len(runs), np.nan)
+    some = replace(trained, pack_id=pack_id, run_ids=grid.run_ids[runs], step=grid.evaluations)
+    return replace(some, diverged_step=empty, stopped_step=empty)
 
 
 def _ray_task(quick: bool) -> float:

@@ -14,7 +14,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,10 +21,10 @@ import numpy as np
 
 from benchmarks.table import Row, compare, is_quick, publish, show
 from lrbench.analysis import Thresholds
-from lrbench.execution import manifest
-from lrbench.results.folder import Store
-from lrbench.results.part import Part
+from lrbench.execution import manifest_contents
+from lrbench.results.folder import ResultsFolder
 from lrbench.results.tables import build
+from lrbench.results.trained import Trained
 from lrbench.study import spec
 from lrbench.study.grid import Grid, of_study
 
@@ -35,8 +34,7 @@ PROGRESS = 10_000
 WHAT = {
     "write": "write parts, each flushed to disk (from the first thousand)",
     "list": "list the paths of all parts",
-    "held, first": "which runs are there: every part is opened, and indexed",
-    "held, again": "which runs are there: from the index",
+    "completed": "which runs are completed: every part is opened",
     "tables": "make every table",
     "account": "what the manifest says of the parts",
 }
@@ -79,7 +77,7 @@ def grid(size: Size) -> Grid:
     return of_study(spec.check(asked, "parts", trust=False))
 
 
-def write(store: Store, whole: Grid, size: Size) -> float:
+def write(store: ResultsFolder, whole: Grid, size: Size) -> float:
     """Write every part of a grid, of curves that fall and one run of ten that diverged; return the seconds of all."""
     random = np.random.default_rng(0)
     falling = np.array([0.5, 0.25])
@@ -91,7 +89,7 @@ def write(store: Store, whole: Grid, size: Size) -> float:
         diverged = np.where(np.arange(runs) % 10 == 0, 5.0, np.nan)
         losses[np.isfinite(diverged), 1:] = np.nan
         store.write_part(
-            Part(
+            Trained(
                 pack.pack_id,
                 whole.run_ids[pack.runs],
                 whole.evaluations,
@@ -116,17 +114,18 @@ def measure(size: Size) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as place:
         flush = os.fsync
         try:
-            found = {"write": write(Store(place), whole, size)}
+            found = {"write": write(ResultsFolder(place), whole, size)}
         finally:
             os.fsync = flush
-        # A command has a store of its own, which reads the index once.
-        again = Store(place)
+        again = ResultsFolder(place)
+        parts = again.inventory(whole.run_ids, stopped=False)
         steps: dict[str, Callable[[], Any]] = {
-            "list": again.part_files,
-            "held, first": lambda: Store(place).held(whole.run_ids, stopped=False),
-            "held, again": partial(again.held, whole.run_ids, stopped=False),
-            "tables": lambda: build.build(again, whole, Thresholds(), {"quadratic": "train_loss"}),
-            "account": lambda: manifest.account(again, whole),
+            "list": again.part_paths,
+            "completed": parts.completed,
+            "tables": lambda: build.build(
+                again, whole, parts.parts(), Thresholds(), {"quadratic": "train_loss"}
+            ),
+            "account": lambda: manifest_contents.account(parts.parts(), whole),
         }
         for name, do in steps.items():
             began = time.perf_counter()

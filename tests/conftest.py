@@ -31,7 +31,7 @@ import pytest
 from hypothesis import settings
 
 from lrbench.engine.engine import Engine
-from lrbench.engine.pack import Curves
+from lrbench.results.trained import Trained
 from lrbench.study.grid import of_study
 from lrbench.study.spec import read
 
@@ -69,7 +69,7 @@ def table() -> dict[str, Any]:
 
 
 @pytest.fixture
-def train() -> Callable[..., tuple[Engine, dict[str, Curves]]]:
+def train() -> Callable[..., tuple[Engine, dict[str, Trained]]]:
     """Train every pack of a study; returns the engine and the curves by run_id order of the grid."""
 
     def trained(asked: dict[str, Any], devices: int | None = None, lanes_per_pack: int = 1000) -> Any:

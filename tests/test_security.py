@@ -19,7 +19,7 @@ from lrbench.datasets import tables
 from lrbench.errors import DataError, StoreError, StudyError
 from lrbench.execution.execute import run
 from lrbench.experiments import bench as _bench
-from lrbench.results.folder import Store
+from lrbench.results.folder import ResultsFolder
 from lrbench.results.tables import spreadsheet
 from lrbench.study import catalog
 from lrbench.study.grid import of_study
@@ -252,14 +252,14 @@ def test_arrays_of_objects_are_refused() -> None:
 def test_formulas_are_texts_in_csv_and_exact_in_parquet(tmp_path: Path) -> None:
     texts = ["=1+1", "+1", "-1", "@x", "\tx", "\rx", "x=1", "", None]
     frame = pd.DataFrame({"=head": texts, "loss": np.arange(len(texts)) - 4.0})
-    Store(tmp_path).write_table("t", frame)
+    ResultsFolder(tmp_path).write_table("t", frame)
     read_back = pyarrow.csv.read_csv(tmp_path / "t.csv").to_pydict()
     assert read_back["'=head"][:8] == ["'=1+1", "'+1", "'-1", "'@x", "'\tx", "'\rx", "x=1", ""]
     assert read_back["loss"] == (np.arange(len(texts)) - 4.0).tolist()
     assert (tmp_path / "t.csv").read_bytes().count(b"\n-") == 0
     assert pd.read_parquet(tmp_path / "t.parquet")["=head"].tolist()[:8] == texts[:8]
     with pytest.raises(StoreError):
-        Store(tmp_path / "t.csv").write_table("t", frame)
+        ResultsFolder(tmp_path / "t.csv").write_table("t", frame)
     dictionary = pyarrow.table({"x": pyarrow.array(["=1"]).dictionary_encode()})
     assert spreadsheet.plain(dictionary)["x"].to_pylist() == ["'=1"]
 
@@ -349,8 +349,8 @@ def test_the_report_asks_the_network_for_nothing(page: tuple[str, Page]) -> None
 )
 def test_sql_reaches_no_file(sql: str, tmp_path: Path) -> None:
     Path("secret.csv").write_text("x\n1\n")
-    Store(tmp_path / "r").write_table("runs", pd.DataFrame({"x": [1]}))
-    Store(tmp_path / "r").write_manifest({})
+    ResultsFolder(tmp_path / "r").write_table("runs", pd.DataFrame({"x": [1]}))
+    ResultsFolder(tmp_path / "r").write_manifest({})
     with pytest.raises(DataError) as caught:
         lb.load(tmp_path / "r").query(sql)
     assert str(caught.value).isprintable()

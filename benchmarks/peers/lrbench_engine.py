@@ -18,7 +18,8 @@ import numpy as np
 from benchmarks import workloads
 from benchmarks.peers import common
 from lrbench.engine.engine import Engine
-from lrbench.engine.pack import Curves
+from lrbench.results.run_lookup import RunLookup
+from lrbench.results.trained import Trained
 from lrbench.study.grid import of_study
 from lrbench.study.spec import read
 
@@ -34,12 +35,12 @@ def lrbench_engine(study: str = "", repeats: int = 5, devices: int = 0, warm_up:
     capacities = [engine.lanes_per_pack(program) for program in grid.programs]
     packs = list(grid.packs(capacities))
 
-    def call(some: int | None = None) -> list[Curves]:
+    def call(some: int | None = None) -> list[Trained]:
         return [engine.run(pack, capacities[pack.program]) for pack in packs[:some]]
 
     compiling = _sum(call(warm_up), "compile")
     seconds, evaluating, whole = [], [], []
-    curves: list[Curves] = []
+    curves: list[Trained] = []
     for _ in range(repeats):
         gc.collect()
         began = time.perf_counter()
@@ -47,7 +48,7 @@ def lrbench_engine(study: str = "", repeats: int = 5, devices: int = 0, warm_up:
         whole.append(time.perf_counter() - began)
         seconds.append(_sum(curves, "train"))
         evaluating.append(_sum(curves, "evaluate"))
-    runs = np.concatenate([each.runs for each in curves])
+    runs = RunLookup(grid.run_ids).numbers(np.concatenate([each.run_ids for each in curves]))
     about = engine.describe(grid.programs[0])
     losses = np.concatenate([each.curves["train_loss"] for each in curves])[np.argsort(runs)]
     compiling = compiling or _sum(curves, "compile")
@@ -71,7 +72,7 @@ def lrbench_engine(study: str = "", repeats: int = 5, devices: int = 0, warm_up:
     )
 
 
-def _sum(curves: Sequence[Curves], part: str) -> float:
+def _sum(curves: Sequence[Trained], part: str) -> float:
     return sum(each.seconds[part] for each in curves)
 
 

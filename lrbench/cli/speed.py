@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lrbench.results.tabulate import aligned
+from lrbench.results.text_table import aligned
 from lrbench.study import grid, spec
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""A pack half done: what is kept of it, and by whom. Where it is kept is not the engine's business."""
+"""What a checkpoint of a pack holds, and what has to be equal to go on from it; where it is stored is not the engine's business."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from lrbench.study.spec import Study
 
 
 class Snapshot(NamedTuple):
-    """Runs between two segments, in their order in the pack, wherever they sat.
+    """The state of some runs of a pack between two segments, in their order in the pack.
 
     Args:
         runs: how many there are.
-        seconds: what they took so far.
-        lanes: what `Batch.snapshot` gave.
-        rows: of each evaluation so far, name → value of each run.
+        seconds: compiling, training and evaluating them so far.
+        lanes: what `LaneBatch.snapshot` returned.
+        rows: for each evaluation so far, name → value of each run.
     """
 
     runs: int
@@ -31,22 +31,22 @@ class Snapshot(NamedTuple):
     rows: Sequence[Mapping[str, np.ndarray]]
 
 
-class Keeper(Protocol):
-    """Keeps snapshots of one pack; `every` is the seconds of training between two of them."""
+class SnapshotStore(Protocol):
+    """Stores snapshots of one pack; `every` is the seconds of training between two of them."""
 
     every: float
 
     def load(self, start: int, key: Mapping[str, Any]) -> Snapshot | None:
-        """Return what is kept of the runs from the pack's `start`-th on, if it is sound and of the same key."""
+        """Return the snapshot of the runs from the pack's `start`-th on, if it is undamaged and has the same key."""
 
     def save(self, start: int, key: Mapping[str, Any], snapshot: Snapshot) -> None:
-        """Keep this in place of what was kept before."""
+        """Store this snapshot in place of the one before."""
 
 
 def key(study: Study, grid: Grid, pack: Pack) -> dict[str, Any]:
-    """Return what must be equal for a snapshot to go on from: the runs in their order, and all that moves results.
+    """Return what must be equal to go on from a snapshot: the runs in their order, and all that results depend on.
 
-    Chunks and devices may be others, except where the study is to be deterministic.
+    Chunks and devices may differ, unless the study is deterministic.
     """
     ids = np.ascontiguousarray(grid.run_ids[pack.runs])
     return {

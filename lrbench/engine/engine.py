@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from lrbench.engine import device_memory, devices
-from lrbench.engine.checkpoint import Keeper
+from lrbench.engine.checkpoint import SnapshotStore
 from lrbench.engine.instances import Instances
 from lrbench.engine.lanes_per_chunk import Tuner
-from lrbench.engine.pack import Curves, PackTrainer
+from lrbench.engine.pack import PackTrainer
 from lrbench.engine.programs import Programs
 from lrbench.engine.segments import Progress
 from lrbench.engine.surface import Surface, surface
@@ -22,6 +22,7 @@ from lrbench.engine.watchdog import Watchdog
 from lrbench.engine.xla_program import CompiledProgram
 from lrbench.errors import LrbenchError
 from lrbench.problems import Problem
+from lrbench.results.trained import Trained
 from lrbench.study.grid import Grid, Pack, Program
 from lrbench.study.spec import Study
 
@@ -145,9 +146,9 @@ class Engine:
         pack: Pack,
         lanes_per_pack: int,
         progress: Progress | None = None,
-        checkpoints: Keeper | None = None,
+        checkpoints: SnapshotStore | None = None,
         stopping: Callable[[], bool] = lambda: False,
-    ) -> Curves:
+    ) -> Trained:
         """Train the runs of a pack, all at once or, where memory is short, some at a time.
 
         Args:

@@ -1,9 +1,9 @@
-"""A pack, from its runs to their curves: trained all at once or, where memory is short, in pieces."""
+"""A pack, from its runs to what training found: trained all at once or, where memory is short, in pieces."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import jax
@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from lrbench.engine import checkpoint, device_memory
-from lrbench.engine.checkpoint import Keeper
+from lrbench.engine.checkpoint import SnapshotStore
 from lrbench.engine.instances import Instances
 from lrbench.engine.lane import PLATEAU_SCALE, Hyper
 from lrbench.engine.lane_batch import LaneBatch
@@ -22,32 +22,8 @@ from lrbench.engine.race import Race
 from lrbench.engine.segments import Progress, Training
 from lrbench.engine.watchdog import Watchdog
 from lrbench.engine.xla_program import CompiledProgram
+from lrbench.results.trained import Trained, joined
 from lrbench.study.grid import Pack, Program
-
-
-@dataclass(frozen=True)
-class Curves:
-    """What a pack's runs gave: losses, metrics and probes at every evaluation.
-
-    Args:
-        runs: numbers of the runs.
-        curves: name → value of each run at each evaluation, NaN once it is not finite or was stopped.
-        diverged_step: first step with a non-finite loss, NaN if there was none.
-        stopped_step: the step after which a race stopped the run, NaN if it was not.
-        parameters: how many parameters the model has.
-        seconds: training, evaluating and waiting for the compiler, each apart.
-        saved_lane_steps: steps that runs would have taken after they were dropped.
-        stopped_lane_steps: those of them that races saved.
-    """
-
-    runs: Int[np.ndarray, " run"]
-    curves: Mapping[str, Float[np.ndarray, "run evaluation"]]
-    diverged_step: Float[np.ndarray, " run"]
-    stopped_step: Float[np.ndarray, " run"]
-    parameters: int
-    seconds: Mapping[str, float]
-    saved_lane_steps: int
-    stopped_lane_steps: int
 
 
 @dataclass
@@ -77,14 +53,14 @@ class PackTrainer:
         pack: Pack,
         lanes_per_pack: int,
         progress: Progress,
-        checkpoints: Keeper | None,
+        checkpoints: SnapshotStore | None,
         stopping: Callable[[], bool],
-    ) -> Curves:
+    ) -> Trained:
         """Train the runs of a pack piece by piece; `Engine.run` explains the arguments."""
         grid = self.instances.grid
         key = checkpoint.key(self.instances.study, grid, pack) if checkpoints else {}
         program = grid.programs[pack.program]
-        pieces: list[Curves] = []
+        pieces: list[Trained] = []
         done = 0
         while done < len(pack.runs):
             piece = Piece(checkpoints, done, key, stopping)
@@ -94,23 +70,24 @@ class PackTrainer:
             runs = pack.runs[done : done + self.programs.runs_at_once(program, lanes_per_pack)]
             piece.last = done + len(runs) == len(pack.runs)
             try:
-                pieces.append(self._train(program, runs, lanes_per_pack, progress, piece))
+                pieces.append(self._train(pack.pack_id, program, runs, lanes_per_pack, progress, piece))
             except jax.errors.JaxRuntimeError as error:
                 if not device_memory.is_out_of_memory(error):
                     raise
                 self.programs.halve(program, len(runs))
                 continue
             done += len(runs)
-        return _joined(pieces)
+        return joined(pieces)
 
     def _train(
         self,
+        pack_id: str,
         program: Program,
         runs: Int[np.ndarray, " run"],
         lanes_per_pack: int,
         progress: Progress,
         piece: Piece,
-    ) -> Curves:
+    ) -> Trained:
         """Train the runs of a piece, which are on the devices at once."""
         grid = self.instances.grid
         began = time.perf_counter()
@@ -130,13 +107,14 @@ class PackTrainer:
         # Segments of one step are dominated by overhead, and say nothing about longer ones.
         if taken and grid.evaluate_every > 1:
             self.tuner.record_pace(program, seconds["train"] / taken, compiled.compile_seconds)
-        count = self.instances.parameters(program)
-        return Curves(
-            runs,
+        return Trained(
+            pack_id,
+            grid.run_ids[runs],
+            grid.evaluations,
             curves,
             lanes.diverged_step,
             lanes.stopped_step,
-            count,
+            np.full(len(runs), self.instances.parameters(program)),
             seconds,
             lanes.saved_steps,
             lanes.saved_by_stopping,
@@ -215,24 +193,3 @@ class PackTrainer:
                 f"{', '.join(sorted(new))}: computed for one matrix after another, because jaxlib on a CPU may deadlock on many "
                 "at once; the results are the same"
             )
-
-
-def _joined(pieces: list[Curves]) -> Curves:
-    """Return the curves of a pack that was trained in pieces."""
-    if len(pieces) == 1:
-        return pieces[0]
-    first = pieces[0]
-
-    def together(get: Callable[[Curves], np.ndarray]) -> np.ndarray:
-        return np.concatenate([get(piece) for piece in pieces])
-
-    return Curves(
-        together(lambda piece: piece.runs),
-        {name: together(lambda piece, name=name: piece.curves[name]) for name in first.curves},  # type: ignore[misc]
-        together(lambda piece: piece.diverged_step),
-        together(lambda piece: piece.stopped_step),
-        first.parameters,
-        {name: sum(piece.seconds[name] for piece in pieces) for name in first.seconds},
-        sum(piece.saved_lane_steps for piece in pieces),
-        sum(piece.stopped_lane_steps for piece in pieces),
-    )

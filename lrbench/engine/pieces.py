@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lrbench.engine.checkpoint import Keeper, Snapshot
+from lrbench.engine.checkpoint import Snapshot, SnapshotStore
 
 WORTH_SAVING = 5.0
 """Seconds of training since the last checkpoint that are worth another one when training is interrupted."""
@@ -28,7 +28,7 @@ class Piece:
         saved_at: the seconds of training and evaluating at the last checkpoint.
     """
 
-    checkpoints: Keeper | None
+    checkpoints: SnapshotStore | None
     start: int
     key: Mapping[str, Any]
     stopping: Callable[[], bool]

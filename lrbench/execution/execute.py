@@ -13,20 +13,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lrbench.errors import StoreError
-from lrbench.execution import manifest as manifests
-from lrbench.execution import reuse, several
+from lrbench.execution import manifest_contents, reuse
 from lrbench.execution.listener import Listener
-from lrbench.execution.rebuild import rebuild
+from lrbench.execution.rebuild import write_all
 from lrbench.execution.work import Trainer, Work
 from lrbench.launchers import Outcome, this_process
-from lrbench.results import inside, lock
-from lrbench.results.folder import Store
-from lrbench.results.object_store import Objects
+from lrbench.results import lock
+from lrbench.results.checksums import SURFACES
+from lrbench.results.folder import ResultsFolder
+from lrbench.results.remote_parts import RemoteParts
 from lrbench.results.results import Results
-from lrbench.results.sums import SURFACES
-from lrbench.study import catalog, grid, parts
+from lrbench.study import catalog, grid, spec
 from lrbench.study.grid import Grid, Pack
-from lrbench.study.parts import Parts
 from lrbench.study.spec import Study
 
 if TYPE_CHECKING:
@@ -53,7 +51,7 @@ class Finished:
 
 
 def run(
-    asked: str | os.PathLike[str] | Mapping[str, Any] | Study | Parts,
+    asked: str | os.PathLike[str] | Mapping[str, Any] | Study,
     out: str | os.PathLike[str] | None = None,
     **more: Any,
 ) -> Results:
@@ -65,7 +63,7 @@ def run(
 
 
 def execute(
-    asked: str | os.PathLike[str] | Mapping[str, Any] | Study | Parts,
+    asked: str | os.PathLike[str] | Mapping[str, Any] | Study,
     out: str | os.PathLike[str] | None = None,
     *,
     launcher: str = "local",
@@ -95,17 +93,13 @@ def execute(
         StudyError, ProblemError, DataError, StoreError, LaunchError: the user's mistakes, each in one line.
     """
     listener = listener or Listener()
-    wanted = asked if isinstance(asked, Study | Parts) else parts.read(asked, overrides, trust=trust)
-    store = Store(out if out is not None else Path("results") / wanted.name)
+    wanted = asked if isinstance(asked, Study) else spec.read(asked, overrides, trust=trust)
+    store = ResultsFolder(out if out is not None else Path("results") / wanted.name)
     how = _How(launcher, devices, report, profile)
     catalog.get("launcher", launcher)
-    if isinstance(wanted, Parts):
-        reuse.prepare(store, fresh, listener)
-        with lock.holding(store.folder):
-            return _execute_parts(wanted, store, how, listener)
     whole = grid.of_study(wanted)
     reuse.prepare(store, fresh, listener)
-    with lock.holding(store.folder):
+    with lock.locked(store.folder):
         trained = 0
         for _ in range(_TRIES):
             done = _execute(wanted, whole, store, how, listener)
@@ -127,16 +121,17 @@ class _How:
     profile: bool
 
 
-def _execute(wanted: Study, whole: Grid, store: Store, how: _How, listener: Listener) -> Finished:
+def _execute(wanted: Study, whole: Grid, store: ResultsFolder, how: _How, listener: Listener) -> Finished:
     """Train what a folder does not hold yet, and write all that is made from its parts."""
     manifest = reuse.check(store, whole)
-    for line in store.mend():
+    parts = store.inventory(whole.run_ids, stopped=whole.race)
+    for line in store.repair(parts):
         listener.say(line)
-    held = store.held(whole.run_ids, stopped=whole.race)
+    held = parts.completed()
     began = time.perf_counter()
     seconds: dict[str, float] = {}
     # What the manifest says of problems and schedules belongs to its grid: another grid is described anew.
-    if not held.all() or not manifests.describes(manifest, whole) or store.tables.lacks(SURFACES):
+    if not held.all() or not manifest_contents.describes(manifest, whole) or store.tables.lacks(SURFACES):
         engine = _describe(wanted, whole, store, manifest, how.devices, listener.say)
         seconds["starting"] = time.perf_counter() - began
     outcomes: list[Outcome] = []
@@ -157,7 +152,7 @@ def _execute(wanted: Study, whole: Grid, store: Store, how: _How, listener: List
     there = held.copy()
     for outcome in outcomes:
         there[outcome.pack.runs] |= not outcome.error
-    trained = int(store.held(whole.run_ids, stopped=whole.race).sum() - held.sum())
+    trained = int(parts.completed().sum() - held.sum())
     manifest |= {
         "study": wanted.name,
         "grid": whole.asdict(),
@@ -166,23 +161,24 @@ def _execute(wanted: Study, whole: Grid, store: Store, how: _How, listener: List
     }
     _write_study(store, wanted)
     seconds = {"training": time.perf_counter() - began, **seconds} if trained else {}
-    results = rebuild(
+    results = write_all(
         store,
         manifest,
-        whole=whole,
+        whole,
+        parts,
         report=how.report,
         seconds=seconds,
         failures=failures,
         listener=listener,
     )
-    lost = int((there & ~store.held(whole.run_ids, stopped=whole.race)).sum())
+    lost = int((there & ~parts.completed()).sum())
     return Finished(results, trained, failures, traced.path if traced else None, lost)
 
 
 def _describe(
     wanted: Study,
     whole: Grid,
-    store: Store,
+    store: ResultsFolder,
     manifest: dict[str, Any],
     devices: int | None,
     say: Callable[[str], None],
@@ -192,36 +188,18 @@ def _describe(
     from lrbench.results.tables import build
 
     engine = Engine(wanted, whole, devices, say)
-    manifest |= manifests.describe(engine, whole, manifest)
+    manifest |= manifest_contents.describe(engine, whole, manifest)
     store.write_manifest(manifest)
     if surfaces := engine.surfaces():
-        store.forget_sums(manifest, SURFACES)
+        manifest |= store.drop_checksums(manifest, SURFACES)
         store.write_table("surfaces", build.surfaces(whole, surfaces), csv=False)
         store.write_manifest(manifest)
     return engine
 
 
-def _execute_parts(wanted: Parts, store: Store, how: _How, listener: Listener) -> Finished:
-    """Train every part of a study into a folder of its own, and write what they say together."""
-    store.mend()
-    several.check_folder(store, wanted)
-    several.describe(store, wanted)
-    _write_study(store, wanted)
-    done = []
-    for number, (name, part) in enumerate(wanted.studies.items(), 1):
-        listener.say(f"part {name} ({number} of {len(wanted.studies)})")
-        done.append(
-            execute(part, inside.path(store.folder, name), listener=listener, **dataclasses.asdict(how))
-        )
-    results = several.rebuild(store, report=how.report, check=listener.check)
-    failures = tuple(failed for part in done for failed in part.failures)
-    traces = [part.profile for part in done if part.profile]
-    return Finished(results, sum(part.trained for part in done), failures, traces[0] if traces else None)
-
-
 def _train(
     engine: Engine,
-    store: Store,
+    store: ResultsFolder,
     launcher: str,
     lanes_per_pack: Sequence[int],
     left: np.ndarray,
@@ -245,7 +223,7 @@ def _train(
         for outcome in launched:
             if outcome.part or outcome.url:
                 pack_id = outcome.pack.pack_id
-                store.take_part(pack_id, outcome.part or Objects(outcome.url).read(pack_id))
+                store.write_part_file(pack_id, outcome.part or RemoteParts(outcome.url).read(pack_id))
             # What is trained in this process has told of itself, segment by segment.
             if outcome.process != this_process() and not outcome.error:
                 listener.advance(len(outcome.pack.runs), steps)
@@ -258,7 +236,7 @@ def _train(
     return outcomes
 
 
-def _write_study(store: Store, wanted: Study | Parts) -> None:
+def _write_study(store: ResultsFolder, wanted: Study) -> None:
     import tomli_w
 
     store.write_text("study.toml", tomli_w.dumps(wanted.table(store.folder)))

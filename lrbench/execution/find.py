@@ -14,7 +14,7 @@ from lrbench.errors import StudyError
 from lrbench.execution.execute import Finished, execute
 from lrbench.execution.listener import Listener
 from lrbench.results.results import Results, write_plot
-from lrbench.results.tabulate import aligned
+from lrbench.results.text_table import aligned
 from lrbench.study import spec
 from lrbench.study.spec import Study
 

@@ -3,97 +3,108 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from lrbench.errors import StoreError
-from lrbench.execution import manifest as manifests
-from lrbench.execution import several
+from lrbench.execution import manifest_contents
 from lrbench.execution.listener import Listener
 from lrbench.launchers import Outcome
-from lrbench.results import inside, lock
-from lrbench.results.folder import Store
-from lrbench.results.part import DamagedPart
+from lrbench.results import lock, safe_files
+from lrbench.results.checksums import SURFACES
+from lrbench.results.folder import ResultsFolder
+from lrbench.results.inventory import Inventory
+from lrbench.results.part_file import DamagedPart
 from lrbench.results.results import MOST_ROWS, MOST_RUNS, Results, remove_pictures, too_many, write_pictures
-from lrbench.results.sums import SURFACES
 from lrbench.study.grid import Grid
 
 
-def rebuild(
-    store: Store,
-    manifest: dict[str, Any] | None = None,
-    *,
-    whole: Grid | None = None,
-    report: bool = True,
-    seconds: dict[str, float] | None = None,
-    failures: Iterable[Outcome] | None = None,
-    listener: Listener | None = None,
-) -> Results:
-    """Make the tables, plots and report of a folder anew from its parts; one that is damaged is set aside.
+def rebuild(store: ResultsFolder, *, report: bool = True, listener: Listener | None = None) -> Results:
+    """Write the tables, plots and report of a folder again from its parts; one that is damaged is set aside.
 
     Args:
         store: the folder.
-        manifest: what is known of it; left out, what it says itself.
-        whole: its grid; left out, that of the manifest.
-        report: whether plots and the report are made too.
-        seconds: wall time so far, by name; filled in.
-        failures: packs that failed; left out, those that the manifest names.
-        listener: told what is set aside, and asked after every table and plot whether to go on.
+        report: whether plots and the report are written too.
+        listener: is told what is set aside, and whether to go on is asked after every table and plot.
 
     Raises:
-        StoreError: if it is no results folder, cannot be written, or another process works on it.
+        StoreError: if it is not a results folder, cannot be written, or another process works on it.
     """
-    manifest, listener = dict(manifest or store.manifest), listener or Listener()
-    if "parts" in manifest:
-        with lock.holding(store.folder):
-            for part in several.stores(store).values():
-                rebuild(part, report=report, listener=listener)
-            return several.rebuild(store, report=report, check=listener.check)
+    manifest, listener = store.manifest, listener or Listener()
     if not {"grid", "problems"} <= manifest.keys():
         raise StoreError(
-            f"{store.folder}: is no results folder (manifest.json is not there, or says of no grid and problems); "
+            f"{store.folder}: is not a results folder (manifest.json is not there, or says of no grid and problems); "
             "`lrbench run STUDY` makes one"
         )
-    whole = Grid.from_dict(manifest["grid"]) if whole is None else whole
-    seconds = {} if seconds is None else seconds
-    with lock.holding(store.folder):
-        for line in store.mend():
-            listener.say(line)
-        for name, changed in store.tables.changed().items():
-            listener.say(str(changed))
-            if name == SURFACES:
-                inside.remove(store.folder, name)
-        while True:
-            try:
-                return _rebuild(store, whole, manifest, report, seconds, failures, listener)
-            except DamagedPart as damaged:
-                listener.say(store.set_part_aside(damaged))
+    whole = Grid.from_dict(manifest["grid"])
+    with lock.locked(store.folder):
+        parts = store.inventory(whole.run_ids, stopped=whole.race)
+        return write_all(store, manifest, whole, parts, report=report, listener=listener)
 
 
-def _rebuild(
-    store: Store,
+def write_all(
+    store: ResultsFolder,
+    manifest: Mapping[str, Any],
     whole: Grid,
-    manifest: dict[str, Any],
+    parts: Inventory,
+    *,
     report: bool,
-    seconds: dict[str, float],
+    listener: Listener,
+    seconds: Mapping[str, float] = MappingProxyType({}),
+    failures: Iterable[Outcome] | None = None,
+) -> Results:
+    """Write all that is made from the parts of a folder; who calls it has the folder's lock.
+
+    Args:
+        store: the folder.
+        manifest: what is known of it.
+        whole: its grid.
+        parts: its parts.
+        report, listener: as of `rebuild`.
+        seconds: wall time so far, by name.
+        failures: packs that failed; left out, those that the manifest names.
+    """
+    for line in store.repair(parts):
+        listener.say(line)
+    for name, changed in store.tables.changed().items():
+        listener.say(str(changed))
+        if name == SURFACES:
+            safe_files.remove(store.folder, name)
+    while True:
+        try:
+            return _write_all(store, manifest, whole, parts, report, seconds, failures, listener)
+        except DamagedPart as damaged:
+            listener.say(store.set_part_aside(damaged))
+
+
+def _write_all(
+    store: ResultsFolder,
+    manifest: Mapping[str, Any],
+    whole: Grid,
+    parts: Inventory,
+    report: bool,
+    seconds: Mapping[str, float],
     failures: Iterable[Outcome] | None,
     listener: Listener,
 ) -> Results:
-    """Write everything that is made from the parts of a folder."""
     from lrbench.analysis import Thresholds
     from lrbench.results.tables import build
 
-    thresholds = Thresholds()
-    objectives = manifests.objectives(manifest)
-    manifest |= {"thresholds": thresholds.asdict(), "objectives": objectives}
-    store.forget_sums(manifest)
+    thresholds, seconds = Thresholds(), dict(seconds)
+    objectives = manifest_contents.objectives(manifest)
+    manifest = {**manifest, "thresholds": thresholds.asdict(), "objectives": objectives}
+    manifest = store.drop_checksums(manifest)
     began = time.perf_counter()
-    build.build(store, whole, thresholds, objectives, manifest.get("target"), listener.check)
+    found = parts.parts()
+    build.build(store, whole, found, thresholds, objectives, manifest.get("target"), listener.check)
     seconds["tables"] = time.perf_counter() - began
     if failures is not None:
-        manifest["failures"] = [manifests.failure(whole, failed.pack, failed.error) for failed in failures]
+        manifest["failures"] = [
+            manifest_contents.failure(whole, failed.pack, failed.error) for failed in failures
+        ]
     build.write_failures(store, manifest.get("failures", ()))
-    manifest |= manifests.account(store, whole)
+    manifest |= manifest_contents.account(found, whole)
     store.write_manifest(manifest)
     results = Results(store.folder)
     if report and not too_many(results):
@@ -104,11 +115,11 @@ def _rebuild(
         remove_pictures(results)
         listener.say(
             f"{store.folder}: plots and the report are made of at most {MOST_RUNS:,} runs and {MOST_ROWS:,} rows of curves; "
-            "the tables are there, for `lrbench best` and `lrbench query`"
+            "the tables are written, for `lrbench best` and `lrbench query`"
         )
     manifest["seconds"] = manifest.get("seconds", {}) | {
         key: round(value, 3) for key, value in seconds.items()
     }
-    manifest["finished"] = manifests.now()
+    manifest["finished"] = manifest_contents.now()
     store.write_manifest(manifest)
     return Results(store.folder)

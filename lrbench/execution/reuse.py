@@ -13,15 +13,15 @@ import numpy as np
 from lrbench.errors import StoreError
 from lrbench.execution.listener import Listener
 from lrbench.results import lock
-from lrbench.results.folder import MANIFEST, Store
+from lrbench.results.folder import MANIFEST, ResultsFolder
 from lrbench.study.grid import Grid
 
 
-def prepare(store: Store, fresh: bool, listener: Listener) -> None:
+def prepare(store: ResultsFolder, fresh: bool, listener: Listener) -> None:
     """Refuse to write among files that are no study's; set aside what is there where that is wanted."""
     if store.folder.exists() and not store.folder.is_dir():
         raise StoreError(f"{store.folder}: is a file; choose another --out")
-    known = os.path.lexists(store.folder / MANIFEST) or bool(store.part_files())
+    known = os.path.lexists(store.folder / MANIFEST) or bool(store.part_paths())
     if not known and any(store.folder.glob("[!.]*")):
         raise StoreError(f"{store.folder}: holds other files and no study; choose another --out")
     if fresh:
@@ -30,16 +30,16 @@ def prepare(store: Store, fresh: bool, listener: Listener) -> None:
                 f"{store.folder}: is a symbolic link, which --fresh would leave leading nowhere; give the folder itself, "
                 f"{store.folder.resolve()}, or choose another --out"
             )
-        with lock.holding(store.folder):
+        with lock.locked(store.folder):
             if aside := store.set_aside():
                 listener.say(f"what {store.folder} held is now in {aside}")
 
 
-def check(store: Store, whole: Grid) -> dict[str, Any]:
+def check(store: ResultsFolder, whole: Grid) -> dict[str, Any]:
     """Return the folder's manifest, and refuse a folder of another study."""
     manifest = store.manifest
     name = manifest.get("study", whole.name)
-    if name != whole.name or "parts" in manifest:
+    if name != whole.name:
         raise StoreError(
             f"{store.folder}: holds the study {name!r}, not {whole.name!r}; choose another --out, or --fresh"
         )
@@ -53,12 +53,12 @@ def check(store: Store, whole: Grid) -> dict[str, Any]:
     return manifest
 
 
-def _trained_sources(store: Store, manifest: Mapping[str, Any]) -> dict[str, str]:
+def _trained_sources(store: ResultsFolder, manifest: Mapping[str, Any]) -> dict[str, str]:
     """Return the hash of what runs of a folder were trained with; code that only ever failed may be mended."""
     before = Grid.from_dict(manifest["grid"])
     if not _sources(before):
         return {}
-    held = np.flatnonzero(store.held(before.run_ids, stopped=True))
+    held = np.flatnonzero(store.inventory(before.run_ids, stopped=True).completed())
     at = {axis: np.unique(positions) for axis, positions in before.positions(held).items()}
     return _sources(
         replace(

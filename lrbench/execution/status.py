@@ -9,11 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from lrbench.errors import StoreError
-from lrbench.execution import several
 from lrbench.execution.plan import duration
 from lrbench.launchers import slurm
-from lrbench.results import inside
-from lrbench.results.folder import Store
+from lrbench.results import safe_files
+from lrbench.results.folder import ResultsFolder
 from lrbench.study.grid import Grid
 
 LATELY = 3600.0
@@ -23,23 +22,19 @@ LATELY = 3600.0
 def status(folder: Path) -> str:
     """Return runs done and left, the state of the Slurm jobs that were submitted, and the pace, as text.
 
-    Of a study of parts, those of each part in turn.
-
     Raises:
-        StoreError: if it is no results folder.
+        StoreError: if it is not a results folder.
     """
-    store = Store(folder)
+    store = ResultsFolder(folder)
     manifest = store.manifest
-    if "parts" in manifest:
-        begun = several.stores(store)
-        later = [f"{folder / name}: not begun" for name in manifest["parts"] if name not in begun]
-        return "\n".join([*(status(part.folder) for part in begun.values()), *later])
     if "grid" not in manifest:
-        raise StoreError(f"{folder}: is no results folder (no manifest.json); `lrbench run STUDY` makes one")
+        raise StoreError(
+            f"{folder}: is not a results folder (no manifest.json); `lrbench run STUDY` makes one"
+        )
     whole = Grid.from_dict(manifest["grid"])
-    holdings = store.holdings(whole.run_ids, stopped=whole.race)
-    runs = np.array([len(holding.numbers) for holding in holdings])
-    written = np.array([_changed(holding.path) for holding in holdings])
+    parts = store.inventory(whole.run_ids, stopped=whole.race).parts()
+    runs = np.array([len(part.numbers) for part in parts])
+    written = np.array([_changed(part.path) for part in parts])
     done = int(runs.sum())
     left = len(whole) - done
     lines = [
@@ -79,5 +74,5 @@ def _jobs(folder: Path) -> list[str]:
         ]
     states = Counter(found.get(job, "ENDED").lower() for job in jobs)
     told = ", ".join(f"{count:,} {state}" for state, count in sorted(states.items()))
-    failed = sum(inside.there(folder, f"{slurm.FOLDER}/{job}.errors.json") for job in jobs)
+    failed = sum(safe_files.exists(folder, f"{slurm.FOLDER}/{job}.errors.json") for job in jobs)
     return [f"Slurm jobs: {told}" + (f"; packs failed in {failed:,}" if failed else "")]

@@ -6,7 +6,7 @@ import threading
 from pathlib import Path
 
 from lrbench.execution.listener import Listener
-from lrbench.results import inside
+from lrbench.results import safe_files
 
 FOLDER = "profile"
 """Where a results folder holds traces."""
@@ -23,7 +23,7 @@ class Traced(Listener):
 
     def __init__(self, inner: Listener, folder: Path) -> None:
         """Pass on to `inner`, and trace into a results folder, which must have no links where traces are."""
-        inside.refuse_links(folder, FOLDER)
+        safe_files.refuse_links(folder, FOLDER)
         self._inner, self._folder = inner, folder / FOLDER
         self._clock: threading.Timer | None = None
         self._lock = threading.Lock()

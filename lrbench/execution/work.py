@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import platform
 import sys
 import time
@@ -18,71 +19,71 @@ from lrbench.errors import LaunchError
 from lrbench.execution import costs
 from lrbench.execution.listener import Listener
 from lrbench.launchers import Outcome
-from lrbench.results.folder import Store
-from lrbench.results.object_store import Objects
-from lrbench.results.part import Part, part_bytes
+from lrbench.results import part_file
+from lrbench.results.folder import ResultsFolder
+from lrbench.results.remote_parts import RemoteParts
+from lrbench.results.trained import Trained
 from lrbench.study import grid, run_id
 from lrbench.study.grid import Pack
 from lrbench.study.spec import Study
 
 if TYPE_CHECKING:
     from lrbench.engine.engine import Engine
-    from lrbench.execution.checkpoints import Folder
+    from lrbench.execution.checkpoints import Checkpoints
 
 
 @dataclass(frozen=True)
 class Work:
-    """Trains a pack and keeps its part; the same pack again does nothing.
+    """Trains a pack and writes its part; the same pack again does nothing.
 
-    It pickles as what it is made of: the study, with the user's code by name, and numbers. The engine is made once in
-    each process, at its first pack.
+    It pickles as its arguments: the study, with the user's code by name, and numbers. Two are equal if they have the
+    same token, however their parts are returned.
 
     Args:
         study: what to train.
         folder: the results folder.
         lanes_per_pack: the most runs of a pack, of each program.
-        devices: how many devices a process uses; all, left out.
+        devices: how many devices a process uses; left out, all.
         parts: `shared` writes parts into the folder; `returned` sends them back with the outcomes; a URL is where they are
             written for whoever fetches them.
-        trainer: the engine of this process, where there is one already; it stays where it is.
+        trainer: the engine of this process, where there already is one; it is not pickled.
     """
 
-    study: Study
-    folder: Path
-    lanes_per_pack: tuple[int, ...]
-    devices: int | None = None
-    parts: str = "shared"
+    study: Study = field(compare=False)
+    folder: Path = field(compare=False)
+    lanes_per_pack: tuple[int, ...] = field(compare=False)
+    devices: int | None = field(default=None, compare=False)
+    parts: str = field(default="shared", compare=False)
     trainer: Trainer | None = field(default=None, compare=False, repr=False)
     token: str = field(default_factory=lambda: uuid.uuid4().hex, repr=False)
-    """Tells a process whether the engine that it has is the one for this work."""
 
     def __call__(self, pack: Pack) -> Outcome:
-        """Train a pack and keep its part; what its training raises becomes the error of the outcome."""
+        """Train a pack and write its part; what its training raises becomes the error of the outcome."""
         try:
             trainer = self.trainer or _trainer(self)
             run_ids = trainer.run_ids(pack)
-            if self._held(trainer, pack, run_ids):
+            if self._is_done(trainer, pack, run_ids):
                 return Outcome(pack, {}, url=self._url)
-            keeper = trainer.keeper(pack) if self.parts == "shared" else None
-            part = trainer.train(pack, run_ids, keeper)
+            checkpoints = trainer.checkpoints(pack) if self.parts == "shared" else None
+            trained = trainer.train(pack, checkpoints)
             if self.parts == "returned":
-                return Outcome(pack, part.seconds, part=part_bytes(part))
+                return Outcome(pack, trained.seconds, part=part_file.encoded(trained))
             began = time.perf_counter()
             if self._url:
-                Objects(self._url).write(pack.pack_id, part_bytes(part))
+                RemoteParts(self._url).write(pack.pack_id, part_file.encoded(trained))
             else:
-                trainer.store.write_part(part)
-            if keeper:
-                keeper.forget()
+                trainer.folder.write_part(trained)
+            if checkpoints:
+                checkpoints.remove()
         except Exception as error:  # a pack that fails must not take the others with it
             return self.failed(pack, error)
-        return Outcome(pack, {**part.seconds, "write": time.perf_counter() - began}, url=self._url)
+        return Outcome(pack, {**trained.seconds, "write": time.perf_counter() - began}, url=self._url)
 
-    def _held(self, trainer: Trainer, pack: Pack, run_ids: np.ndarray) -> bool:
+    def _is_done(self, trainer: Trainer, pack: Pack, run_ids: np.ndarray) -> bool:
         """Return whether a pack is done already, as far as can be seen from here."""
         if self._url:
-            return Objects(self._url).holds(pack.pack_id, run_ids)
-        return self.parts == "shared" and trainer.store.holds(pack.pack_id, run_ids)
+            return RemoteParts(self._url).contains(pack.pack_id, run_ids)
+        return self.parts == "shared" and trainer.folder.part_contains(pack.pack_id, run_ids)
 
     @property
     def _url(self) -> str:
@@ -101,7 +102,7 @@ class Work:
             LaunchError, StoreError: if it is none.
         """
         if "://" in parts:
-            Objects(parts)
+            RemoteParts(parts)
         elif parts not in {"shared", "returned"}:
             raise LaunchError(
                 f"parts = {parts!r}: must be returned, shared or a URL, such as s3://bucket/folder"
@@ -109,8 +110,8 @@ class Work:
         return dataclasses.replace(self, parts=parts)
 
     def look(self, pack: Pack) -> Outcome | None:
-        """Return the outcome of a pack whose part lies in the results folder, whoever made it; `None` if there is none."""
-        there = Store(self.folder).has_part(pack.pack_id)
+        """Return the outcome of a pack whose part is in the results folder, whoever wrote it; `None` if there is none."""
+        there = ResultsFolder(self.folder).has_part(pack.pack_id)
         return Outcome(pack, {}, process="another") if there else None
 
     def costs(self, packs: Sequence[Pack]) -> list[float]:
@@ -140,10 +141,10 @@ class Work:
 
 @dataclass(frozen=True)
 class Trainer:
-    """What a process works with: its engine, the results folder, and who is told of the progress."""
+    """What a process trains with: its engine, the results folder, and the listener to the progress."""
 
     engine: Engine
-    store: Store
+    folder: ResultsFolder
     lanes_per_pack: Sequence[int]
     listener: Listener | None = None
 
@@ -166,38 +167,26 @@ class Trainer:
         program = self.engine.grid.programs[pack.program]
         return self.engine.compile(program, self.lanes_per_pack[pack.program]).done()
 
-    def keeper(self, pack: Pack) -> Folder | None:
-        """Return what keeps a pack half done, if the study asks for it."""
-        from lrbench.execution import checkpoints
+    def checkpoints(self, pack: Pack) -> Checkpoints | None:
+        """Return the checkpoints of a pack, if the study has any."""
+        from lrbench.execution.checkpoints import Checkpoints
 
         every = self.engine.study.checkpoint_every
-        say = self.engine.notify
-        return checkpoints.Folder(self.store.folder, pack.pack_id, every, say) if every else None
+        notify = self.engine.notify
+        return Checkpoints(self.folder.folder, pack.pack_id, every, notify) if every else None
 
     def stopping(self) -> bool:
         """Return whether this process is to end."""
         return self.listener is not None and self.listener.stopping()
 
-    def train(self, pack: Pack, run_ids: np.ndarray, keeper: Folder | None = None) -> Part:
-        """Train a pack; return its part."""
+    def train(self, pack: Pack, checkpoints: Checkpoints | None = None) -> Trained:
+        """Train a pack."""
         engine, listener = self.engine, self.listener
         if listener is not None and not self.compile(pack):
             program = engine.grid.programs[pack.program]
             listener.compiling(engine.name(program))
         progress = listener.advance if listener else None
-        curves = engine.run(pack, self.lanes_per_pack[pack.program], progress, keeper, self.stopping)
-        return Part(
-            pack.pack_id,
-            run_ids,
-            engine.grid.evaluations,
-            curves.curves,
-            curves.diverged_step,
-            curves.stopped_step,
-            np.full(len(pack.runs), curves.parameters),
-            curves.seconds,
-            curves.saved_lane_steps,
-            curves.stopped_lane_steps,
-        )
+        return engine.run(pack, self.lanes_per_pack[pack.program], progress, checkpoints, self.stopping)
 
 
 def _log(text: str) -> None:
@@ -206,15 +195,14 @@ def _log(text: str) -> None:
     sys.stderr.flush()
 
 
-_kept: dict[str, Trainer] = {}
-
-
+@functools.lru_cache(maxsize=1)
 def _trainer(work: Work) -> Trainer:
-    """Return the trainer of a work in this process, which is made at its first pack."""
-    if work.token not in _kept:
-        from lrbench.engine.engine import Engine  # the first import of JAX
+    """Return the trainer of a work in this process, which is built at its first pack.
 
-        _kept.clear()  # an engine before gives its memory back
-        engine = Engine(work.study, grid.of_study(work.study), work.devices, _log)
-        _kept[work.token] = Trainer(engine, Store(work.folder), work.lanes_per_pack)
-    return _kept[work.token]
+    A worker process unpickles the work for every pack, and recognises it by its token. One engine is cached: that of
+    another study takes its place.
+    """
+    from lrbench.engine.engine import Engine  # the first import of JAX
+
+    engine = Engine(work.study, grid.of_study(work.study), work.devices, _log)
+    return Trainer(engine, ResultsFolder(work.folder), work.lanes_per_pack)

@@ -29,7 +29,7 @@ def csv(results: Results, folder: Path) -> str:
             _write(results, name, folder)
         except ValueError as error:  # what Arrow says of damage
             raise StoreError(
-                f"{results.folder / name}.parquet: cannot be read ({error}); `lrbench report {results.folder}` makes it anew"
+                f"{results.folder / name}.parquet: cannot be read ({error}); `lrbench report {results.folder}` writes it again"
             ) from error
     return f"{len(names)} tables: {', '.join(names)}"
 

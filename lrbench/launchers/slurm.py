@@ -21,9 +21,9 @@ from typing import Any
 
 from lrbench.errors import LaunchError
 from lrbench.launchers import Outcome, Word, Work
-from lrbench.results import inside
-from lrbench.results.folder import JOBS_LINKS, Store
-from lrbench.results.part_index import PACK_ID
+from lrbench.results import safe_files
+from lrbench.results.folder import JOBS_LINKS, ResultsFolder
+from lrbench.results.inventory import PACK_ID
 from lrbench.study.grid import Pack
 
 FOLDER, RECORD = "jobs", "submitted.json"
@@ -48,7 +48,7 @@ class Share:
             if error := self.work(pack).error:
                 errors[pack.pack_id] = error
                 name = f"{FOLDER}/{_this_job()}.errors.json"
-                Store(self.work.folder).write_text(name, json.dumps(errors))
+                ResultsFolder(self.work.folder).write_text(name, json.dumps(errors))
 
     def checkpoint(self) -> Any:
         """Return what is submitted when Slurm takes the job's time away."""
@@ -94,7 +94,7 @@ def slurm(
     given = {key: value for key, value in asked.items() if value}
     each = [Share(work, tuple(new[n] for n in share)) for share in shares(work.costs(new), jobs)]
     made = _submit(work.folder, each, minutes, given)
-    Store(work.folder).write_text(f"{FOLDER}/{RECORD}", json.dumps(before | made))
+    ResultsFolder(work.folder).write_text(f"{FOLDER}/{RECORD}", json.dumps(before | made))
     if before:
         work.say(f"{len(before):,} jobs of an earlier command are still there; they are waited for")
     if made:
@@ -135,7 +135,7 @@ def submitted(results: Path) -> dict[str, list[str]]:
 def _read(results: Path, name: str) -> dict[str, Any]:
     """Return what a file of `jobs/` says; nothing, if it is not there or is damaged."""
     try:
-        found = json.loads(inside.read(results, f"{FOLDER}/{name}", _LONGEST))
+        found = json.loads(safe_files.read(results, f"{FOLDER}/{name}", _LONGEST))
     except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
@@ -166,7 +166,7 @@ def _submit(results: Path, each: list[Share], minutes: int, given: dict[str, Any
             raise LaunchError(
                 f"--launcher slurm: there is no {command} here; start it where jobs can be submitted"
             )
-    inside.refuse_links(results, FOLDER, but=JOBS_LINKS)
+    safe_files.refuse_links(results, FOLDER, but=JOBS_LINKS)
     folder = results / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     executor = submitit.SlurmExecutor(folder, max_num_timeout=_REQUEUES)

@@ -1,7 +1,8 @@
-"""What came out: a results folder on disk, its parts, its tables, and what is read from them.
+"""What came out: a results folder on disk, its parts, its tables, and what is read from them. No JAX, so that results open on any laptop.
 
-Nothing here imports JAX, so that results open on any laptop. `folder` is the one place that writes to a results folder, and `inside`
-the one way to a file of it, which follows no link; `lock` has one process write at a time. A pack's runs are a `part`, found by
-`part_index` and `places`, or at a URL in an `object_store`. `tables` are made from parts, `record` is the schema of the manifest, and
-`sums` tell a damaged table. `results` opens all that, `query` asks it in SQL, `compare` puts two side by side, `tabulate` aligns text.
+`folder` is the results folder: it writes parts, tables, pictures and the manifest. Everything on disk goes through three modules: `safe_files`
+opens files and follows no link, `atomic` writes them whole or not at all, `lock` lets one process write at a time. `trained` is the record of what
+training gave, which the engine fills; `part_file` encodes it as one Parquet file, `inventory` finds the parts and which runs of a grid they hold,
+by `run_lookup`, and `remote_parts` are those at a URL. `manifest_schema` is what manifest.json may hold, `checksums` find a table that has changed.
+`tables` are made from parts. `results` opens a folder for reading, `query` asks it in SQL, `compare` puts two side by side, and `text_table` aligns text.
 """

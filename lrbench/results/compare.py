@@ -18,7 +18,7 @@ from lrbench.analysis.objective import best_final, losses
 from lrbench.analysis.paired import differences
 from lrbench.analysis.rates import cubes
 from lrbench.errors import StoreError
-from lrbench.results.tabulate import aligned
+from lrbench.results.text_table import aligned
 from lrbench.study.grid import Grid, Variant
 
 CLOSE = 1e-3
@@ -32,7 +32,7 @@ class Side(Protocol):
 
     @property
     def folder(self) -> Path:
-        """Where they are."""
+        """The results folder."""
 
     @property
     def runs(self) -> pd.DataFrame:
@@ -40,7 +40,7 @@ class Side(Protocol):
 
     @property
     def manifest(self) -> Mapping[str, Any]:
-        """How they were made."""
+        """The manifest."""
 
 
 def side_by_side(first: Side, others: Sequence[Side]) -> pd.DataFrame:
@@ -140,14 +140,14 @@ def _keyed(results: Side, folder: int) -> pd.DataFrame:
     runs = results.runs
     if "grid" not in results.manifest:
         raise StoreError(
-            f"{results.folder}: its manifest.json names no grid; `lrbench run` with its study writes it anew"
+            f"{results.folder}: its manifest.json has no grid; `lrbench run` with its study writes it again"
         )
     grid = Grid.from_dict(results.manifest["grid"])
     number = pd.Index(grid.run_ids.astype(str)).get_indexer(pd.Index(runs["run_id"]))
     if (number < 0).any():
         raise StoreError(
             f"{results.folder}: the runs of its tables are not those of its manifest.json; `lrbench run` with its study makes "
-            "both anew"
+            "both again"
         )
     at = grid.positions(number)
     keys = {

@@ -1,4 +1,8 @@
-"""Who writes to a results folder: one process at a time, and the next one is told who it is."""
+"""Who writes to a results folder: one process at a time, which the next one can name; and which files are being written.
+
+All of it is flock(2), which the system releases when a process ends, however it ends. The file `.lock` holds, as JSON,
+the process that has the lock.
+"""
 
 from __future__ import annotations
 
@@ -13,49 +17,40 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from lrbench.errors import StoreError
-from lrbench.results import inside
+from lrbench.results import safe_files
 
-LOCK, HOLDER = ".lock", ".holder.json"
+LOCK = ".lock"
 _ABANDONED = 3600.0
 _LONGEST = 10_000
 
 
 @contextlib.contextmanager
-def holding(folder: Path) -> Iterator[None]:
-    """Hold a results folder, which is made if it is not there; reading one needs no hold.
-
-    The system lets go of the lock when its process ends, however it ends. Who holds a folder may hold it once more.
+def locked(folder: Path) -> Iterator[None]:
+    """Lock a results folder for writing, creating it if there is none; reading one requires no lock.
 
     Raises:
-        StoreError: if another process holds it, or it cannot be written.
-
-    Source: flock(2), through filelock.
+        StoreError: if another process has locked it, or it cannot be written.
     """
-    _check(folder)
-    lock = FileLock(folder.resolve() / LOCK, timeout=0, is_singleton=True)
-    again = lock.is_locked
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
-        if not again:
-            _sign(folder)
-    except Timeout as error:
+        handle = _acquire(folder)
+    except BlockingIOError as error:
         raise StoreError(
-            f"{folder}: {_holder(folder)}; wait for it, end it, or choose another --out"
+            f"{folder}: {_owner(folder)}; wait for it, end it, or choose another --out"
         ) from error
-    except (OSError, NotImplementedError) as error:
-        lock.release()
-        said = getattr(error, "strerror", None) or error
-        raise StoreError(f"{folder}: cannot be written: {said}; choose another --out") from error
+    except OSError as error:
+        raise StoreError(
+            f"{folder}: cannot be written: {error.strerror or error}; choose another --out"
+        ) from error
     try:
         yield
     finally:
-        if not again:
-            _leave(folder)
-        lock.release()
+        with contextlib.suppress(OSError):
+            os.ftruncate(handle, 0)
+            _remove_if_empty(folder)
+        fcntl.flock(handle, fcntl.LOCK_UN)  # a child process may have the same file open
+        os.close(handle)
 
 
 def mark(handle: int) -> None:
@@ -67,7 +62,7 @@ def mark(handle: int) -> None:
 def abandoned(path: Path) -> bool:
     """Return whether nobody writes a file any more, on this machine or on one that shares the disk.
 
-    Where a disk cannot tell, a file is abandoned after an hour without a change.
+    Where the file system has no locks, a file is abandoned after an hour without a change.
     """
     try:
         with os.fdopen(os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK), "rb+", 0) as file:
@@ -80,38 +75,59 @@ def abandoned(path: Path) -> bool:
     return True
 
 
-def _check(folder: Path) -> None:
-    """Refuse a lock that is no file of its own: taking it empties it."""
-    for name in (LOCK, HOLDER):
-        path = inside.path(folder, name)
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-            found = path.lstat()
+def _acquire(folder: Path) -> int:
+    """Return an open `.lock` that this process has locked and signed.
+
+    Raises:
+        BlockingIOError: if another process has locked it.
+        StoreError: if it is not a file of this folder alone, which would be written to elsewhere.
+    """
+    path = safe_files.path(folder, LOCK)
+    while True:
+        try:
+            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o644)
+        except IsADirectoryError as error:
+            raise _not_own(path) from error
+        try:
+            found = os.fstat(handle)
             if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
-                raise StoreError(f"{path}: is not a file of this folder alone; remove it")
+                raise _not_own(path)
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if _is_there(path, found):
+                os.ftruncate(handle, 0)
+                now = datetime.now(UTC).isoformat(timespec="seconds")
+                owner = {"host": socket.gethostname(), "pid": os.getpid(), "since": now}
+                os.pwrite(handle, json.dumps(owner).encode(), 0)
+                return handle
+        except BaseException:
+            os.close(handle)
+            raise
+        os.close(handle)  # who had it before removed it meanwhile
 
 
-def _sign(folder: Path) -> None:
-    now = datetime.now(UTC).isoformat(timespec="seconds")
-    text = json.dumps({"host": socket.gethostname(), "pid": os.getpid(), "since": now})
-    inside.remove(folder, HOLDER)
-    handle = os.open(folder / HOLDER, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(text + "\n")
+def _not_own(path: Path) -> StoreError:
+    return StoreError(f"{path}: is not a file of this folder alone; remove it")
 
 
-def _holder(folder: Path) -> str:
-    """Say who holds a folder, as far as is known: between the lock and the signature there is a moment."""
+def _is_there(path: Path, found: os.stat_result) -> bool:
+    """Return whether a path still leads to an open file."""
     try:
-        found = json.loads(inside.read(folder, HOLDER, _LONGEST))
+        return os.path.samestat(path.lstat(), found)
+    except FileNotFoundError:
+        return False
+
+
+def _owner(folder: Path) -> str:
+    """Say who has the lock, as far as is known: between locking and signing there is a moment."""
+    try:
+        found = json.loads(safe_files.read(folder, LOCK, _LONGEST))
         return f"process {found['pid']} on {found['host']} works on it since {found['since']}"
     except (OSError, StoreError, ValueError, KeyError, TypeError, RecursionError):
         return "another process works on it"
 
 
-def _leave(folder: Path) -> None:
-    """Take the signature away; of a folder in which nothing was written, such as after a mistake, the folder too."""
-    with contextlib.suppress(OSError):
-        (folder / HOLDER).unlink(missing_ok=True)
-        if [path.name for path in folder.iterdir()] == [LOCK]:
-            (folder / LOCK).unlink()
-            folder.rmdir()
+def _remove_if_empty(folder: Path) -> None:
+    """Remove a folder in which nothing was written, such as after a mistake."""
+    if [path.name for path in folder.iterdir()] == [LOCK]:
+        (folder / LOCK).unlink()
+        folder.rmdir()

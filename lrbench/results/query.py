@@ -14,20 +14,20 @@ import pyarrow.dataset
 
 from lrbench import machine
 from lrbench.errors import DataError, StoreError
-from lrbench.results import inside
-from lrbench.results.sums import Tables
-from lrbench.results.tabulate import aligned
+from lrbench.results import safe_files
+from lrbench.results.checksums import CheckedTables
+from lrbench.results.text_table import aligned
 
 MOST_ROWS = 100
 """The most rows that are printed."""
 MOST_CHARACTERS = 60
 """The most characters of a printed cell."""
 TIMEOUT = 60.0
-"""The seconds after which a statement is ended, where nothing else is asked for."""
+"""The default of seconds after which a statement is interrupted."""
 PATIENCE = 2.0
 """The seconds more after which the process is ended, where it does nothing else: DuckDB finishes a call of a function first."""
 LONGEST = 10_000_000
-"""The most seconds that can be asked for."""
+"""The most seconds that can be given."""
 # The tables come through Arrow, so that SQL needs no file at all: what it names itself is not opened.
 _CLOSED: dict[str, str | bool | int | float | list[str]] = {
     "enable_external_access": False,
@@ -38,7 +38,7 @@ _CLOSED: dict[str, str | bool | int | float | list[str]] = {
 }
 
 
-def query(opened: Tables, sql: str, timeout: float = TIMEOUT) -> pd.DataFrame:
+def query(opened: CheckedTables, sql: str, timeout: float = TIMEOUT) -> pd.DataFrame:
     """Return what a statement of SQL selects from the tables of a folder: runs, curves, summary, sensitivity, ...
 
     Args:
@@ -47,7 +47,7 @@ def query(opened: Tables, sql: str, timeout: float = TIMEOUT) -> pd.DataFrame:
         timeout: seconds after which it is ended; 0 is never.
 
     Raises:
-        DataError: if DuckDB is not there, refuses the statement, or needs more time or memory than there is.
+        DataError: if DuckDB is not installed, refuses the statement, or needs more time or memory than there is.
         StoreError: if the folder has no tables, or one of them cannot be read.
     """
     with _selected(opened, sql, timeout) as found:
@@ -55,7 +55,7 @@ def query(opened: Tables, sql: str, timeout: float = TIMEOUT) -> pd.DataFrame:
     return frame
 
 
-def shown(opened: Tables, sql: str, timeout: float = TIMEOUT) -> str:
+def shown(opened: CheckedTables, sql: str, timeout: float = TIMEOUT) -> str:
     """Return the first rows of what a statement selects as text; no more rows are made than that takes.
 
     The arguments and errors are those of `query`; `lrbench.cli.query` ends the process where DuckDB does not end in time.
@@ -68,14 +68,14 @@ def shown(opened: Tables, sql: str, timeout: float = TIMEOUT) -> str:
 
 
 def too_long(timeout: float) -> DataError:
-    """Return what is said of a statement that takes longer than it may."""
+    """Return the error of a statement that takes longer than it may."""
     return DataError(
         f"query: took more than {timeout:g} seconds; ask for less, or give it more by --timeout SECONDS"
     )
 
 
 @contextlib.contextmanager
-def _selected(opened: Tables, sql: str, timeout: float, *, alone: bool = False) -> Iterator[Any]:
+def _selected(opened: CheckedTables, sql: str, timeout: float, *, alone: bool = False) -> Iterator[Any]:
     """Give a connection that has begun to execute a statement, and makes rows as they are fetched.
 
     Args:
@@ -115,8 +115,8 @@ def _selected(opened: Tables, sql: str, timeout: float, *, alone: bool = False) 
                 f"query: needs more than the {limits['memory_limit']} of memory that it may take; ask for less"
             ) from error
         except duckdb.Error as error:
-            said = str(error).split("\n\n")[0].replace("\n", " ")
-            raise DataError(f"query: {said}; tables: {', '.join(names)}") from error
+            why = str(error).split("\n\n")[0].replace("\n", " ")
+            raise DataError(f"query: {why}; tables: {', '.join(names)}") from error
         finally:
             timer.cancel()
 
@@ -129,7 +129,7 @@ def tables(folder: Path) -> list[str]:
     """
     names = [
         name.removesuffix(".parquet")
-        for name in inside.names(folder, "")
+        for name in safe_files.names(folder, "")
         if name.endswith(".parquet") and not name.startswith(".")
     ]
     if not names:
@@ -176,4 +176,4 @@ def _dataset(file: BufferedReader, path: Path) -> pyarrow.dataset.Dataset:
         whole = kind.make_fragment(file)
         return pyarrow.dataset.FileSystemDataset([whole], whole.physical_schema, kind)
     except (OSError, ValueError) as error:
-        raise StoreError(f"{path}: cannot be read; `lrbench report {path.parent}` makes it anew") from error
+        raise StoreError(f"{path}: cannot be read; `lrbench report {path.parent}` writes it again") from error

@@ -15,9 +15,9 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from lrbench.errors import StoreError, path_of
-from lrbench.results import inside
-from lrbench.results.folder import JOBS_LINKS, MANIFEST, Store
-from lrbench.results.sums import Tables
+from lrbench.results import safe_files
+from lrbench.results.checksums import CheckedTables
+from lrbench.results.folder import JOBS_LINKS, MANIFEST, ResultsFolder
 from lrbench.study import catalog
 
 if TYPE_CHECKING:
@@ -41,12 +41,12 @@ class Results:
     @functools.cached_property
     def manifest(self) -> dict[str, Any]:
         """How the results were made: versions, devices, times, thresholds."""
-        return Store(self.folder).manifest
+        return ResultsFolder(self.folder).manifest
 
     @functools.cached_property
-    def tables(self) -> Tables:
+    def tables(self) -> CheckedTables:
         """The files of the tables, each checked once against the manifest before it is read."""
-        return Store(self.folder).tables
+        return ResultsFolder(self.folder).tables
 
     @functools.cached_property
     def runs(self) -> pd.DataFrame:
@@ -71,7 +71,7 @@ class Results:
     @functools.cached_property
     def finders(self) -> pd.DataFrame:
         """A row per range test and rule: the learning rate that it suggests; empty if there is no range test."""
-        return self._table("finders") if inside.there(self.folder, "finders.parquet") else pd.DataFrame()
+        return self._table("finders") if safe_files.exists(self.folder, "finders.parquet") else pd.DataFrame()
 
     @functools.cached_property
     def comparison(self) -> pd.DataFrame:
@@ -91,29 +91,15 @@ class Results:
     @functools.cached_property
     def surfaces(self) -> pd.DataFrame:
         """A row per point of the landscape of every problem of two coordinates; empty if there is none."""
-        return self._table("surfaces") if inside.there(self.folder, "surfaces.parquet") else pd.DataFrame()
+        return (
+            self._table("surfaces") if safe_files.exists(self.folder, "surfaces.parquet") else pd.DataFrame()
+        )
 
     def best(self) -> pd.DataFrame:
         """Return the answer: which rate to use, how wide the good band is, where it breaks, how sure that is."""
         from lrbench.analysis import Thresholds, best
 
         return best(self.sensitivity, Thresholds.of(self.manifest.get("thresholds", {})))
-
-    @property
-    def parts(self) -> dict[str, Results]:
-        """The results of every part of a study of parts, by name; empty for a study of one grid."""
-        names = self.manifest.get("parts", ())
-        return {name: Results(inside.path(self.folder, name)) for name in names}
-
-    @functools.cached_property
-    def claims(self) -> pd.DataFrame:
-        """A row per finding of a study of claims: what was measured, what the claim needs, and its verdict."""
-        return self._table("claims")
-
-    def verdicts(self) -> list[str]:
-        """Return every claim of a study of claims with its verdict, as sentences."""
-        table = self.claims.drop_duplicates("claim")
-        return [f"{row.claim:4}{row.verdict:14} {row.text}" for row in table.itertuples()]
 
     def query(self, sql: str, timeout: float = 60.0) -> pd.DataFrame:
         """Return what a statement of SQL selects from the tables, by DuckDB: `SELECT * FROM runs LIMIT 5`.
@@ -141,9 +127,9 @@ class Results:
             StoreError: if the folder holds something, or cannot be written.
         """
         write = catalog.get("exporter", name).load()
-        target = path_of(folder) if folder is not None else inside.path(self.folder, name)
+        target = path_of(folder) if folder is not None else safe_files.path(self.folder, name)
         if target.exists() and (not target.is_dir() or any(target.iterdir())):
-            raise StoreError(f"{target}: is there already; remove it, or choose another --out")
+            raise StoreError(f"{target}: already exists; remove it, or choose another --out")
         try:
             target.mkdir(parents=True, exist_ok=True)
             said: str = write(self, target)
@@ -176,8 +162,8 @@ class Results:
         """
         target = path_of(folder)
         if target.exists() and any(target.iterdir()):
-            raise StoreError(f"{target}: is there already; give a new folder")
-        inside.refuse_links(self.folder, "", but=JOBS_LINKS)
+            raise StoreError(f"{target}: already exists; give a new folder")
+        safe_files.refuse_links(self.folder, "", but=JOBS_LINKS)
         try:
             shutil.copytree(self.folder, target, symlinks=True, dirs_exist_ok=True)
         except OSError as error:
@@ -186,23 +172,20 @@ class Results:
 
     def _table(self, name: str) -> pd.DataFrame:
         path = self.folder / f"{name}.parquet"
-        if "parts" in self.manifest and name != "claims":
-            listed = ", ".join(str(part.folder) for part in self.parts.values())
-            raise StoreError(f"{self.folder}: is a study of parts; give one of them: {listed}")
         if path.is_dir():  # which pandas would read as a table in pieces, and an empty one as an empty table
             raise StoreError(
-                f"{path}: is a folder and no table; remove it, and `lrbench report {self.folder}` makes it anew"
+                f"{path}: is a folder, not a table; remove it, and `lrbench report {self.folder}` writes it again"
             )
         try:
             with self.tables.open(path.name) as file:
                 return pd.read_parquet(file)
         except FileNotFoundError as error:
             raise StoreError(
-                f"{path}: not there; `lrbench report {self.folder}` makes it from the parts"
+                f"{path}: is missing; `lrbench report {self.folder}` makes it from the parts"
             ) from error
         except (OSError, ValueError) as error:
             raise StoreError(
-                f"{path}: cannot be read ({error}); `lrbench report {self.folder}` makes it anew"
+                f"{path}: cannot be read ({error}); `lrbench report {self.folder}` writes it again"
             ) from error
 
 
@@ -218,7 +201,7 @@ def load(folder: str | os.PathLike[str]) -> Results:
     results = Results(path)
     if not results.manifest:
         raise StoreError(
-            f"{path}: is no results folder (it has no {MANIFEST}); `lrbench run STUDY` makes one"
+            f"{path}: is not a results folder (it has no {MANIFEST}); `lrbench run STUDY` makes one"
         )
     results.tables.check(large=False)
     return results
@@ -237,7 +220,7 @@ def compare(*results: Results | str | os.PathLike[str]) -> pd.DataFrame:
         with a loss that differs by more than a thousandth; and `answer`, in words.
 
     Raises:
-        StoreError: if there are fewer than two, one is no results folder, or two have no line in common.
+        StoreError: if there are fewer than two, one is not a results folder, or two have no line in common.
 
     >>> compare("results/before", "results/after")  # doctest: +SKIP
     """
@@ -262,8 +245,8 @@ def remove_pictures(results: Results) -> None:
     """Remove plots and the report, which are of runs that are not in the tables any more."""
     for name in catalog.names("plot"):
         for kind in ("png", "svg"):
-            inside.remove(results.folder, f"plots/{name}.{kind}")
-    inside.remove(results.folder, "report.html")
+            safe_files.remove(results.folder, f"plots/{name}.{kind}")
+    safe_files.remove(results.folder, "report.html")
     with contextlib.suppress(OSError):  # there is none, or it holds other files
         (results.folder / "plots").rmdir()
 
@@ -279,10 +262,10 @@ def write_pictures(results: Results, check: Callable[[], None] = lambda: None) -
     for name in catalog.names("plot"):
         written += write_plot(results, name)
         check()
-    return [*written, Store(results.folder).write_text("report.html", results.report())]
+    return [*written, ResultsFolder(results.folder).write_text("report.html", results.report())]
 
 
 def write_plot(results: Results, name: str) -> list[Path]:
     """Write a plot as PNG and SVG, if it has something to show, and return the paths."""
     figure = results.plot(name)
-    return [*Store(results.folder).write_picture(f"plots/{name}", figure)] if figure.axes else []
+    return [*ResultsFolder(results.folder).write_picture(f"plots/{name}", figure)] if figure.axes else []

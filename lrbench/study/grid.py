@@ -252,7 +252,7 @@ class Grid:
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             said = f"{type(error).__name__}: {error}"
             raise StoreError(
-                f"the grid in manifest.json cannot be read ({said}); start anew with --fresh"
+                f"the grid in manifest.json cannot be read ({said}); start again with --fresh"
             ) from error
 
     @classmethod

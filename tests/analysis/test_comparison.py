@@ -353,7 +353,7 @@ def test_the_same_runs_are_found_by_identity_and_changed_ones_are_counted(
     [
         ([0], "compare: needs two results folders or more, not 1"),
         ([0, 2], "no problem, optimizer and schedule in common; nothing to compare"),
-        ([0, 9], "is no results folder (it has no manifest.json); `lrbench run STUDY` makes one"),
+        ([0, 9], "is not a results folder (it has no manifest.json); `lrbench run STUDY` makes one"),
     ],
 )
 def test_what_cannot_be_compared_is_one_line(
@@ -389,13 +389,13 @@ def test_tables_are_made_anew_and_old_folders_say_how(folders: list[Path], tmp_p
     for name in names:
         (results.folder / f"{name}.parquet").unlink()
     with pytest.raises(
-        StoreError, match=r"ranking\.parquet: not there; `lrbench report .*` makes it from the parts"
+        StoreError, match=r"ranking\.parquet: is missing; `lrbench report .*` makes it from the parts"
     ):
         lb.load(results.folder).ranking.head()
     from lrbench.execution.rebuild import rebuild
-    from lrbench.results.folder import Store
+    from lrbench.results.folder import ResultsFolder
 
-    again = rebuild(Store(results.folder), report=False)
+    again = rebuild(ResultsFolder(results.folder), report=False)
     for name in names:
         pd.testing.assert_frame_equal(getattr(again, name), before[name])
         assert (again.folder / f"{name}.csv").exists()

@@ -30,7 +30,7 @@ from lrbench.engine.engine import Engine
 from lrbench.errors import StudyError
 from lrbench.execution import find as range_test
 from lrbench.execution.rebuild import rebuild
-from lrbench.results.folder import Store
+from lrbench.results.folder import ResultsFolder
 from lrbench.study.grid import of_study
 from lrbench.study.spec import check
 from tests.helpers import frames
@@ -252,14 +252,14 @@ def test_the_table_has_a_row_per_run_and_rule(found: lb.Results) -> None:
 
 
 def test_it_goes_on_and_is_made_anew_from_the_parts(found: lb.Results) -> None:
-    parts = Store(found.folder).part_files()
+    parts = ResultsFolder(found.folder).part_paths()
     before = [path.stat().st_mtime_ns for path in parts]
     (found.folder / "finders.csv").unlink()
     again = lb.find(STUDY, found.folder)
     assert [path.stat().st_mtime_ns for path in parts] == before
     assert (again.folder / "finders.csv").exists()
     (found.folder / "finders.parquet").unlink()
-    assert len(rebuild(Store(found.folder), report=False).finders) == 16
+    assert len(rebuild(ResultsFolder(found.folder), report=False).finders) == 16
 
 
 def test_the_plot_marks_each_suggestion(found: lb.Results) -> None:

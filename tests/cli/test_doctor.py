@@ -24,7 +24,7 @@ from lrbench.execution import trace
 from lrbench.execution.execute import execute
 from lrbench.execution.listener import Listener
 from lrbench.machine import Memory
-from lrbench.results.tabulate import aligned
+from lrbench.results.text_table import aligned
 
 GIB = 1024**3
 WELL = Facts(

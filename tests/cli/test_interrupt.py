@@ -31,7 +31,7 @@ from lrbench.execution.execute import execute
 from lrbench.execution.listener import Listener
 from lrbench.launchers import slurm
 from lrbench.results import results
-from lrbench.results.folder import Store
+from lrbench.results.folder import ResultsFolder
 from tests.helpers.paths import ROOT
 
 SMALL = {"name": "small", "steps": 8, "seeds": 1, "problem": ["quadratic"], "optimizer": ["sgd", "adam"]}
@@ -113,7 +113,7 @@ def test_a_pack_that_is_whole_is_saved(
     command: Command, expected: dict[str, bytes], capfd: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patched:
-        _after(patched, Store, "write_part", 1, signal.SIGTERM)
+        _after(patched, ResultsFolder, "write_part", 1, signal.SIGTERM)
         assert command(*RUN) == cli.INTERRUPTED
     assert capfd.readouterr() == ("", interrupt.LINE + "\n")
     assert len(_parts(Path("out"))) == 1
@@ -140,7 +140,7 @@ def test_training_ends_after_its_segment(
     assert not (folder / "checkpoints").exists()
 
 
-@pytest.mark.parametrize(("owner", "name"), [(Store, "write_table"), (results, "write_plot")])
+@pytest.mark.parametrize(("owner", "name"), [(ResultsFolder, "write_table"), (results, "write_plot")])
 def test_tables_and_plots_end_after_the_one_in_hand(
     owner: Any,
     name: str,

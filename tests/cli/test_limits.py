@@ -21,9 +21,9 @@ from lrbench.cli.interrupt import Interrupt
 from lrbench.cli.progress import Bar, Plain
 from lrbench.errors import DataError, LaunchError, StoreError, StudyError, escaped
 from lrbench.launchers import slurm
-from lrbench.results.folder import Store
-from lrbench.results.tabulate import aligned
-from lrbench.study import catalog, parts
+from lrbench.results.folder import ResultsFolder
+from lrbench.results.text_table import aligned
+from lrbench.study import catalog
 from lrbench.study.spec import read
 from tests.helpers.command import STUDY, TABLE, lrbench, refused
 
@@ -78,25 +78,12 @@ def test_an_address_of_a_study_file_needs_trust_or_the_command_line(
     with pytest.raises(StudyError) as caught:
         read(study, ["steps=5"])
     assert str(caught.value).startswith(message)
-    with pytest.raises(StudyError, match="names a place to connect to"):
-        parts.read(study)
     assert read(study, trust=True).launcher["ray"][option] == place
     assert read(study, [f"launcher.ray.{option}={free}"]).launcher["ray"][option] == free
     for override in (f"launcher.ray.{option}=/x", f'launcher={{ray = {{{option} = "/x"}}}}'):
         assert read(study, [override]).launcher["ray"][option] == "/x"
     with pytest.raises(StudyError, match=r"launcher\.ray\..* must be an address or a URL, of the characters"):
         read(study, [f"launcher.ray.{option}=a b"])
-
-
-def test_an_address_of_a_part_needs_trust_or_the_command_line(study: Path) -> None:
-    one = STUDY.replace('name = "x"', "").replace("\n", "\n    ")
-    study.write_text(
-        f'name = "x"\npage = "claims"\n[part.a]\n{one}\n[part.a.launcher.ray]\naddress = "h:1"\n'
-    )
-    with pytest.raises(StudyError, match=r"^x\.toml: part\.a: launcher\.ray\.address = 'h:1': names a place"):
-        parts.read(study)
-    for key in ("launcher.ray.address", "part.a.launcher.ray.address"):
-        parts.read(study, [f"{key}=g:2"])
 
 
 def test_slurm_without_srun_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -263,14 +250,14 @@ def test_parts_that_cannot_be_read_are_not_trained_again(
 
 @pytest.mark.parametrize("name", ["runs", "sensitivity"])
 def test_a_folder_in_place_of_a_table(name: str, tmp_path: Path) -> None:
-    store = Store(tmp_path)
+    store = ResultsFolder(tmp_path)
     store.write_manifest({})
     (tmp_path / f"{name}.parquet").mkdir()
     path = f"{tmp_path}/{name}.parquet"
     with pytest.raises(StoreError) as caught:
         getattr(lb.load(tmp_path), name)
     assert str(caught.value) == (
-        f"{path}: is a folder and no table; remove it, and `lrbench report {tmp_path}` makes it anew"
+        f"{path}: is a folder, not a table; remove it, and `lrbench report {tmp_path}` writes it again"
     )
     assert refused("query", str(tmp_path), "SELECT 1") == f"{path}: is not a regular file; remove it"
     with pytest.raises(StoreError, match=rf"{name}\.parquet: cannot be written: Is a directory"):
@@ -289,8 +276,8 @@ def test_no_control_character_of_a_name_reaches_the_terminal(
     assert written.getvalue() == escaped(name) + "\n"
     Bar(Interrupt()).say(name)
     assert char not in capsys.readouterr().err
-    Store(tmp_path).write_manifest({})
-    Store(tmp_path).write_table("runs", pd.DataFrame({name: [name]}))
+    ResultsFolder(tmp_path).write_manifest({})
+    ResultsFolder(tmp_path).write_table("runs", pd.DataFrame({name: [name]}))
     code, said = lrbench(["query", str(tmp_path), f'SELECT *, chr({ord(char[0])}) AS "{name}2" FROM runs'])
     assert code == 0
     assert said.replace("\n", "").isprintable()
@@ -307,8 +294,8 @@ def test_no_control_character_of_a_name_reaches_the_terminal(
 def folder(tmp_path: Path) -> str:
     """A results folder of one table."""
     pytest.importorskip("duckdb")
-    Store(tmp_path / "r").write_manifest({})
-    Store(tmp_path / "r").write_table("runs", pd.DataFrame({"x": [1]}))
+    ResultsFolder(tmp_path / "r").write_manifest({})
+    ResultsFolder(tmp_path / "r").write_table("runs", pd.DataFrame({"x": [1]}))
     return str(tmp_path / "r")
 
 

@@ -15,6 +15,7 @@ import lrbench as lb
 from lrbench.engine import layout, seeds
 from lrbench.engine.engine import Engine
 from lrbench.errors import LaunchError, ProblemError, StudyError
+from lrbench.results.run_lookup import RunLookup
 from lrbench.study.grid import of_study
 from lrbench.study.spec import read
 
@@ -31,8 +32,8 @@ SMALL = {
 }
 
 
-def _by_run(curves: list[Any], name: str) -> np.ndarray:
-    runs = np.concatenate([each.runs for each in curves])
+def _by_run(engine: Engine, curves: list[Any], name: str) -> np.ndarray:
+    runs = RunLookup(engine.grid.run_ids).numbers(np.concatenate([each.run_ids for each in curves]))
     return np.concatenate([each.curves[name] for each in curves])[np.argsort(runs)]
 
 
@@ -40,7 +41,7 @@ def test_a_lane_equals_the_same_run_in_a_plain_loop(train: Callable[..., Any]) -
     """optax stepped by hand with its own schedule, one model, one Python loop."""
     engine, curves = train(SMALL)
     grid, problem = engine.grid, engine.problems[0]
-    losses = _by_run(curves, "valid_loss")
+    losses = _by_run(engine, curves, "valid_loss")
     for run in (0, 7, len(grid) - 1):
         at = {axis: int(positions[0]) for axis, positions in grid.positions(np.array([run])).items()}
         optimizer, schedule, rate, seed = (at[k] for k in ("optimizer", "schedule", "learning_rate", "seed"))
@@ -69,22 +70,24 @@ def test_a_lane_equals_the_same_run_in_a_plain_loop(train: Callable[..., Any]) -
 def test_results_do_not_hang_on_chunks_and_devices(
     train: Callable[..., Any], change: dict[str, int], devices: int
 ) -> None:
-    _, expected = train({**SMALL, "lanes_per_chunk": 3})
+    engine, expected = train({**SMALL, "lanes_per_chunk": 3})
     _, found = train({**SMALL, **change}, devices=devices, lanes_per_pack=10)
     for name in expected[0].curves:
-        np.testing.assert_allclose(_by_run(found, name), _by_run(expected, name), rtol=1e-3, atol=1e-6)
+        np.testing.assert_allclose(
+            _by_run(engine, found, name), _by_run(engine, expected, name), rtol=1e-3, atol=1e-6
+        )
 
 
 def test_deterministic_results_are_the_same_on_any_devices(train: Callable[..., Any]) -> None:
     """Also where runs diverge, whose places go to others without it; and adam's powers are what fusing moves first."""
     wide = {"problem": ["digits_softmax"], "schedule": "constant", "probes": [], "deterministic": True}
     wide |= {"learning_rate": {"min": 1e-2, "max": 1e30, "num": 9}, "optimizer": ["adam"], "seeds": 3}
-    _, expected = train({**SMALL, **wide}, devices=1)
+    engine, expected = train({**SMALL, **wide}, devices=1)
     assert np.isfinite(expected[0].diverged_step).any()
     for devices in (2, 3):
         _, found = train({**SMALL, **wide}, devices=devices)
         for name in expected[0].curves:
-            np.testing.assert_array_equal(_by_run(found, name), _by_run(expected, name))
+            np.testing.assert_array_equal(_by_run(engine, found, name), _by_run(engine, expected, name))
 
 
 def test_one_trace_for_all_rates_seeds_and_schedules() -> None:
@@ -147,8 +150,8 @@ def test_an_epoch_sees_every_example_once() -> None:
 
 
 def test_runs_of_a_seed_start_alike_and_seeds_differ(train: Callable[..., Any]) -> None:
-    _, curves = train(SMALL)
-    first = _by_run(curves, "valid_loss")[:, 0].reshape(-1, 2)
+    engine, curves = train(SMALL)
+    first = _by_run(engine, curves, "valid_loss")[:, 0].reshape(-1, 2)
     np.testing.assert_allclose(first, np.broadcast_to(first[:1], first.shape), rtol=1e-6)
     assert first[0, 0] != first[0, 1]
 
@@ -160,8 +163,8 @@ def test_noise_of_the_loss_is_shared_by_the_runs_of_a_seed(train: Callable[..., 
         loss=lambda w, b, key: jnp.square(w) + jax.random.normal(key),
     )
     asked = {"name": "n", "steps": 4, "seeds": 2, "problem": [noisy], "optimizer": ["sgd"]}
-    _, curves = train({**asked, "learning_rate": {"values": [0.1, 0.2]}})
-    start = _by_run(curves, "train_loss")[:, 0]
+    engine, curves = train({**asked, "learning_rate": {"values": [0.1, 0.2]}})
+    start = _by_run(engine, curves, "train_loss")[:, 0]
     assert start[0] == start[2]
     assert start[1] == start[3]
     assert start[0] != start[1]
@@ -172,11 +175,11 @@ def test_evaluation_in_pieces_equals_the_whole(
 ) -> None:
     from lrbench.engine import lane
 
-    _, whole = train(SMALL)
+    engine, whole = train(SMALL)
     monkeypatch.setattr(lane, "EVALUATION_BATCH", 50)
     _, pieces = train(SMALL)
     for name in ("train_loss", "valid_loss", "valid_accuracy"):
-        np.testing.assert_allclose(_by_run(pieces, name), _by_run(whole, name), rtol=1e-4)
+        np.testing.assert_allclose(_by_run(engine, pieces, name), _by_run(engine, whole, name), rtol=1e-4)
 
 
 def test_arrange_gives_every_run_one_place() -> None:
@@ -257,8 +260,8 @@ def test_dead_lanes_are_dropped_and_nothing_else_moves(train: Callable[..., Any]
     calm, wild = [0.01, 0.03, 0.1], [1e20, 2e20, 3e20, 4e20, 5e20, 6e20]
     _, (alone,) = train({**asked, "learning_rate": {"values": calm}})
     _, (among,) = train({**asked, "learning_rate": {"values": calm + wild}})
-    kept = [index for index, run in enumerate(among.runs) if np.isnan(among.diverged_step[index])]
-    assert len(kept) == len(alone.runs) == 6
+    kept = [index for index in range(len(among.run_ids)) if np.isnan(among.diverged_step[index])]
+    assert len(kept) == len(alone.run_ids) == 6
     for name, values in alone.curves.items():
         np.testing.assert_allclose(among.curves[name][kept], values, rtol=1e-5)
     assert np.isnan(np.delete(among.curves["valid_loss"], kept, axis=0)[:, -1]).all()
@@ -282,7 +285,7 @@ def test_parameters_with_rates_of_their_own(train: Callable[..., Any]) -> None:
     }
     engine, curves = train(study)
     problem, grid = engine.problems[0], engine.grid
-    losses = _by_run(curves, "train_loss")
+    losses = _by_run(engine, curves, "train_loss")
     data = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), problem.data.train)
     shape = optax.cosine_decay_schedule(1.0, 5)
     rates = grid.rates(np.arange(len(grid)))

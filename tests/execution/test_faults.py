@@ -24,7 +24,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -35,99 +34,17 @@ import pytest
 import lrbench as lb
 from lrbench.cli import commands as cli
 from lrbench.engine.engine import Engine
-from lrbench.engine.pack import Curves
 from lrbench.errors import LrbenchError, StoreError, StudyError
-from lrbench.execution import checkpoints
 from lrbench.execution.execute import Finished, execute
 from lrbench.execution.listener import Listener
 from lrbench.execution.plan import plan
 from lrbench.execution.rebuild import rebuild
-from lrbench.results import folder as store
-from lrbench.results import lock
-from lrbench.results.folder import Store
-from lrbench.results.part import DamagedPart
-from lrbench.study.grid import Grid, of_study
+from lrbench.results import atomic, lock
+from lrbench.results.folder import ResultsFolder
+from lrbench.results.part_file import DamagedPart
+from lrbench.study.grid import Grid
 from lrbench.study.spec import read
 from tests.helpers.paths import ROOT
-
-# ---- half a pack ----
-
-HALF = {
-    "name": "half",
-    "steps": 24,
-    "evaluate_every": 3,
-    "seeds": 2,
-    "problem": ["breast_cancer_logistic"],
-    "optimizer": [{"name": "adam", "b1": [0.8, 0.9]}],
-    "schedule": ["constant", "reduce_on_plateau"],
-    # Some runs diverge, at different steps, and those that do not race.
-    "learning_rate": {"values": [1e-5, 1e-3, 1e-2, 0.1, 1.0, 1e18, 1e20, 1e25, 1e30]},
-    "probes": ["gradient_norm"],
-    "lanes_per_chunk": 3,
-    "race": True,
-}
-
-
-class _Stop(Exception):
-    pass
-
-
-def _half(folder: Path, engine: Engine, stop: int | None = None) -> tuple[Curves, list[str], list[int]]:
-    """Train the only pack of a study with a checkpoint after every segment; `stop` raises after so many moves."""
-    said: list[str] = []
-    moves: list[int] = []
-    (pack,) = engine.grid.packs([1000])
-
-    def moved(runs: int, steps: int) -> None:
-        moves.append(steps)
-        if len(moves) == stop:
-            raise _Stop
-
-    keeper = checkpoints.Folder(folder, pack.pack_id, 1e-9, said.append)
-    return engine.run(pack, 1000, moved, keeper), said, moves
-
-
-def _engine(**changes: Any) -> Engine:
-    study = read({**HALF, **changes}, trust=True)
-    return Engine(study, of_study(study))
-
-
-@pytest.fixture(scope="module")
-def engine() -> Engine:
-    return _engine()
-
-
-@pytest.fixture(scope="module")
-def whole(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Curves:
-    (pack,) = engine.grid.packs([1000])
-    return engine.run(pack, 1000)
-
-
-def _same(found: Curves, expected: Curves) -> None:
-    for name, values in expected.curves.items():
-        np.testing.assert_array_equal(found.curves[name], values, name)
-        assert found.curves[name].dtype == values.dtype
-    np.testing.assert_array_equal(found.diverged_step, expected.diverged_step)
-    np.testing.assert_array_equal(found.stopped_step, expected.stopped_step)
-    assert found.saved_lane_steps == expected.saved_lane_steps
-    assert found.stopped_lane_steps == expected.stopped_lane_steps
-
-
-def test_half_a_pack_goes_on_where_it_was(engine: Engine, whole: Curves, tmp_path: Path) -> None:
-    """Bit for bit, with runs that diverged and gave up their places, a race, and rates that hang on the losses."""
-    assert len(np.unique(whole.diverged_step)) > 2
-    assert np.isfinite(whole.stopped_step).any()
-    for stop in (3, 5, 7):
-        with pytest.raises(_Stop):
-            _half(tmp_path, engine, stop)
-    found, said, moves = _half(tmp_path, engine)
-    assert said == []
-    # Every stop lost the segment after the last checkpoint.
-    assert sum(moves) == HALF["steps"]
-    assert moves[0] == 0
-    assert moves[1] >= 9
-    _same(found, whole)
-
 
 # ---- killed ----
 
@@ -198,7 +115,7 @@ def _where(folder: Path) -> str:
         return "writing tables"
     if len(_parts(folder)) == 3:
         return "making tables"
-    if any(folder.glob("checkpoints/*/*.orbax*")):
+    if any(folder.glob("checkpoints/*/.new-*")):
         return "writing a checkpoint"
     return "training" if (folder / "manifest.json").exists() else "starting"
 
@@ -274,7 +191,7 @@ HOLD = """
 import sys, time
 from pathlib import Path
 from lrbench.results import lock
-with lock.holding(Path(sys.argv[1])):
+with lock.locked(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(100)
 """
@@ -291,14 +208,14 @@ def test_a_second_process_is_told_who_holds_the_folder(folder: Path) -> None:
         with pytest.raises(StoreError, match=who):
             _run(folder)
         with pytest.raises(StoreError, match=who):
-            rebuild(Store(folder), report=False)
-        (folder / lock.HOLDER).write_text("{")
+            rebuild(ResultsFolder(folder), report=False)
+        (folder / lock.LOCK).write_text("{")
         with pytest.raises(StoreError, match="out: another process works on it; "):
             _run(folder)
         assert len(lb.load(folder).best()) == 2  # reading needs no lock
         holder.kill()
     assert _run(folder).trained == 0
-    assert not (folder / lock.HOLDER).exists()
+    assert (folder / lock.LOCK).read_bytes() == b""
 
 
 def test_a_mistake_leaves_no_folder(tmp_path: Path) -> None:
@@ -316,7 +233,7 @@ def test_a_read_only_folder_can_be_read(folder: Path, monkeypatch: pytest.Monkey
         return opened(path, flags, *more, **named)
 
     monkeypatch.setattr(os, "open", refuse)
-    for command in (_run, lambda folder: rebuild(Store(folder))):
+    for command in (_run, lambda folder: rebuild(ResultsFolder(folder))):
         with pytest.raises(
             StoreError, match=r"out: cannot be written: Read-only file system; choose another"
         ):
@@ -333,7 +250,7 @@ def test_a_full_disk_costs_what_is_not_written(
     file: str, tmp_path: Path, expected: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A pack whose part has no room fails; of a table or plot, one line says so. Nothing else is lost."""
-    folder, flush = tmp_path / "out", store._flush
+    folder, flush = tmp_path / "out", atomic._flush
     full = {"part": "parts/*/*.parquet", "table": "*.parquet", "plot": "plots/*.png"}[file]
     depth = full.count("/") + 1
 
@@ -343,7 +260,7 @@ def test_a_full_disk_costs_what_is_not_written(
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         flush(path)
 
-    monkeypatch.setattr(store, "_flush", no_room)
+    monkeypatch.setattr(atomic, "_flush", no_room)
     said = "cannot be written: No space left on device; make room, and give the same command again"
     if file == "part":
         done = _run(folder)
@@ -361,17 +278,17 @@ def test_a_full_disk_costs_what_is_not_written(
 
 
 def test_what_another_job_is_writing_stays(tmp_path: Path) -> None:
-    other, mine = Store(tmp_path), Store(tmp_path)
+    other, mine = ResultsFolder(tmp_path), ResultsFolder(tmp_path)
 
     def fill(half: Path) -> None:
         half.write_bytes(b"half")
-        mine.mend()
+        mine.repair(mine.inventory(np.array([], "S1"), stopped=True))
         half.write_bytes(b"whole")
 
     other.write("parts/ab/abc.parquet", fill)
     assert (tmp_path / "parts/ab/abc.parquet").read_bytes() == b"whole"
     (tmp_path / "parts/ab/.new-x.parquet").write_bytes(b"half")
-    mine.mend()
+    mine.repair(mine.inventory(np.array([], "S1"), stopped=True))
     assert [path.name for path in (tmp_path / "parts/ab").iterdir()] == ["abc.damaged"]
 
 
@@ -414,10 +331,14 @@ def test_every_flipped_bit_of_a_part_is_noticed_or_harmless(folder: Path) -> Non
     path = _parts(folder)[0]
     ids = Grid.from_dict(json.loads((folder / "manifest.json").read_text())["grid"]).run_ids
     data, chance, noticed = path.read_bytes(), random.Random(0), 0
-    kept = Store(folder)
+    kept = ResultsFolder(folder)
 
     def read() -> Any:
-        found = [kept.read(holding) for holding in kept.holdings(ids, stopped=False) if holding.path == path]
+        found = [
+            kept.read_part(holding)
+            for holding in kept.inventory(ids, stopped=False).parts()
+            if holding.path == path
+        ]
         return [
             (part.run_ids.tolist(), sorted(part.curves), *(each.tobytes() for each in part.curves.values()))
             for part in found
@@ -441,66 +362,9 @@ def test_every_flipped_bit_of_a_part_is_noticed_or_harmless(folder: Path) -> Non
 def test_report_tells_of_a_damaged_part(folder: Path) -> None:
     path, ear = _parts(folder)[0], _Ear()
     path.write_bytes(_flip(path.read_bytes()))
-    results = rebuild(Store(folder), report=False, listener=ear)
+    results = rebuild(ResultsFolder(folder), report=False, listener=ear)
     assert len(ear.lines) == 1
     assert results.manifest["runs"] == {"total": 4, "done": 2, "left": 2}
-
-
-# ---- half a pack that cannot go on ----
-
-
-def _kept(folder: Path) -> list[Path]:
-    return list((folder / "checkpoints").glob("*/0-*"))
-
-
-# Reads of Orbax's that are under way when one of them fails come too late for its event loop.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_a_checkpoint_that_is_damaged_or_foreign_is_told_of(
-    engine: Engine, whole: Curves, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Training then begins anew; of a checkpoint that cannot be written a line says so, and training goes on."""
-    with pytest.raises(_Stop):
-        _half(tmp_path, engine, 4)
-    (kept,) = _kept(tmp_path)
-    for file in kept.rglob("*"):
-        if file.is_file() and file.parent.name == "d":
-            data = bytearray(file.read_bytes())
-            data[len(data) // 2] ^= 1
-            file.write_bytes(data)
-    with pytest.raises(_Stop):
-        _, said, _ = _half(tmp_path, engine, 4)
-    (kept,) = _kept(tmp_path)
-    with monkeypatch.context() as other:
-        other.setattr(jax, "__version__", "0.0.1")
-        found, said, moves = _half(tmp_path, engine)
-    assert said == [f"{kept.resolve()}: is of other runs, probes or versions; its runs begin anew"]
-    assert moves == [0, *[3] * 8]
-    _same(found, whole)
-    (tmp_path / "none").mkdir()
-    (tmp_path / "none" / "checkpoints").touch()
-    found, said, _ = _half(tmp_path / "none", engine)
-    assert len(said) == 8
-    assert all("no checkpoint was written: " in line for line in said)
-    _same(found, whole)
-
-
-def test_pieces_of_a_pack_are_kept(
-    engine: Engine, whole: Curves, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Where memory holds half a pack, a piece that is whole is not trained again."""
-    (pack,) = engine.grid.packs([1000])
-    monkeypatch.setattr(engine.instances, "study", engine.study.model_copy(update={"race": False}))
-    program, half = engine.grid.programs[pack.program], len(pack.runs) // 2
-    engine.programs.limit(program, half)
-    with pytest.raises(_Stop):
-        _half(tmp_path, engine, 11)
-    engine.programs.limit(program, 1000)
-    found, said, moves = _half(tmp_path, engine)
-    assert said == []
-    assert moves[:5] == [0, 24, 0, 0, 3]
-    assert engine.programs.runs_at_once(program, 1000) == half
-    assert found.runs.tolist() == pack.runs.tolist()
-    engine.programs.limit(program, 1000)
 
 
 # ---- functions that raise ----
@@ -554,7 +418,7 @@ def test_a_failure_stays_in_its_packs(tmp_path: Path, monkeypatch: pytest.Monkey
     said = dict(zip(failed["problem"] + " " + failed["optimizer"], failed["error"], strict=True))
     assert said["_own(size=3) sgd"] == "StudyError: problem.1: _own: RuntimeError: too large"
     assert "must return an optax GradientTransformation" in said["quadratic _no_transformation"]
-    kept = rebuild(Store(tmp_path / "out"), report=False)
+    kept = rebuild(ResultsFolder(tmp_path / "out"), report=False)
     assert kept.manifest["failures"] == done.results.manifest["failures"]
     assert (tmp_path / "out" / "failures.csv").exists()
     tried: list[str] = []

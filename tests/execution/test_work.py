@@ -23,7 +23,7 @@ from lrbench.execution.execute import execute
 from lrbench.execution.listener import Listener
 from lrbench.execution.work import Work
 from lrbench.launchers import Outcome
-from lrbench.results.folder import Store
+from lrbench.results.folder import ResultsFolder
 from lrbench.study import grid
 from lrbench.study.grid import Pack
 from lrbench.study.spec import read
@@ -51,12 +51,12 @@ def test_it_travels_small_and_does_the_same_elsewhere(table: dict[str, Any], tmp
     assert len(pickle.dumps(work)) < 4000
     assert max(len(pickle.dumps(pack)) for pack in packs) < 1000
     there: Work = pickle.loads(pickle.dumps(work.to("returned")))
-    store = Store(tmp_path / "out")
+    store = ResultsFolder(tmp_path / "out")
     for pack in packs:
         outcome = there(pack)
         assert not outcome.error
-        store.take_part(pack.pack_id, outcome.part)
-    assert {path.stem for path in store.part_files()} == {pack.pack_id for pack in packs}
+        store.write_part_file(pack.pack_id, outcome.part)
+    assert {path.stem for path in store.part_paths()} == {pack.pack_id for pack in packs}
     found = execute(table, tmp_path / "out", report=False)
     assert found.trained == 0
     ours = found.results.runs.drop(columns="pack_id")
@@ -69,10 +69,33 @@ def test_the_same_pack_again_does_nothing(table: dict[str, Any], tmp_path: Path)
     first, again = work(packs[0]), work(packs[0])
     assert first.seconds["train"] > 0
     assert (again.seconds, again.error) == ({}, "")
-    (path,) = Store(tmp_path).part_files()
+    (path,) = ResultsFolder(tmp_path).part_paths()
     path.write_bytes(b"broken")
     assert work(packs[0]).seconds["train"] > 0
-    assert Store(tmp_path).held(grid.of_study(work.study).run_ids, stopped=False).sum() == 4
+    assert (
+        ResultsFolder(tmp_path).inventory(grid.of_study(work.study).run_ids, stopped=False).completed().sum()
+        == 4
+    )
+
+
+def test_a_worker_builds_the_engine_of_its_work_once(
+    table: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A launcher may unpickle the work for every pack; the work of another study has an engine of its own."""
+    built: list[str] = []
+    init: Any = Engine.__init__
+
+    def counting(engine: Engine, study: Any, *more: Any) -> None:
+        built.append(study.name)
+        init(engine, study, *more)
+
+    monkeypatch.setattr(Engine, "__init__", counting)
+    work, packs = _work(table, tmp_path)
+    sent = pickle.dumps(work.to("returned"))
+    assert [pickle.loads(sent)(pack).error for pack in packs] == ["", ""]
+    other, others = _work(table | {"name": "other", "steps": 8}, tmp_path)
+    assert other.to("returned")(others[0]).error == ""
+    assert built == ["small", "other"]
 
 
 def test_code_of_a_file_is_imported_where_the_work_is(

@@ -18,7 +18,7 @@ import lrbench as lb
 from lrbench.cli import commands as cli
 from lrbench.errors import DataError, StoreError, StudyError
 from lrbench.export import _runs
-from lrbench.results.folder import Store
+from lrbench.results.folder import ResultsFolder
 from lrbench.study import catalog
 from tests.helpers import frames
 
@@ -27,7 +27,7 @@ HOSTILE = "=1+1|a/../b"
 
 def folder_of(study: frames.Results, folder: Path) -> lb.Results:
     """Write synthetic results as a run would."""
-    store = Store(folder)
+    store = ResultsFolder(folder)
     for name in ("runs", "curves", "summary", "sensitivity"):
         store.write_table(name, getattr(study, name))
     store.write_manifest(study.manifest)
@@ -157,7 +157,7 @@ def test_what_export_refuses(results: lb.Results, tmp_path: Path, monkeypatch: p
         results.export("tensorbord")
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "mine.txt").touch()
-    with pytest.raises(StoreError, match="full: is there already; remove it, or choose another --out"):
+    with pytest.raises(StoreError, match="full: already exists; remove it, or choose another --out"):
         results.export("csv", tmp_path / "full")
     monkeypatch.setattr(_runs, "MOST_RUNS", 3)
     with pytest.raises(StoreError) as caught:

@@ -18,7 +18,7 @@ from lrbench.errors import LaunchError, StoreError
 from lrbench.execution.execute import Finished, execute
 from lrbench.execution.listener import Listener
 from lrbench.launchers import ray as launcher
-from lrbench.results.folder import Store
+from lrbench.results.folder import ResultsFolder
 from tests.helpers.paths import ROOT
 
 # A bowl that hangs for ever on the node whose id stands beside it, and says on how many devices it is otherwise.
@@ -82,7 +82,7 @@ def many(table: dict[str, Any]) -> dict[str, Any]:
 def _folder(path: Path, programs: int = 1, lanes: int = 4) -> Path:
     """Return a results folder that says how small its packs are."""
     path.mkdir(exist_ok=True)
-    Store(path).write_manifest({"lanes_per_pack": [lanes] * programs})
+    ResultsFolder(path).write_manifest({"lanes_per_pack": [lanes] * programs})
     return path
 
 
@@ -128,7 +128,7 @@ class TestCluster:
             assert _run(many, _folder(tmp_path / "s3"), parts=url).trained == 24
             _same(tmp_path / "s3", tmp_path / "here")
             keys = [each["Key"] for each in client.list_objects_v2(Bucket="bucket")["Contents"]]
-            names = {path.name for path in Store(tmp_path / "s3").part_files()}
+            names = {path.name for path in ResultsFolder(tmp_path / "s3").part_paths()}
             assert sorted(keys) == sorted(f"studies/small/{name}" for name in names)
             before = client.list_objects_v2(Bucket="bucket")["Contents"]
             # On another machine the parts come from there; nothing is trained or written again.
@@ -165,13 +165,13 @@ class TestCluster:
         with subprocess.Popen(
             command, env=os.environ | {"PYTHONPATH": str(ROOT)}, stderr=subprocess.PIPE, text=True
         ) as driver:
-            while driver.poll() is None and not Store(out).part_files():
+            while driver.poll() is None and not ResultsFolder(out).part_paths():
                 time.sleep(0.01)
             driver.send_signal(number)
             _, errors = driver.communicate()
             assert driver.returncode == code, errors
             assert "Traceback" not in errors
-        before = {path: path.stat().st_mtime_ns for path in Store(out).part_files()}
+        before = {path: path.stat().st_mtime_ns for path in ResultsFolder(out).part_paths()}
         assert 0 < len(before) < 24
         done = _run(tmp_path / "many.toml", out)
         assert (done.trained, done.failures) == (24 - len(before), ())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import re
 import shutil
 import subprocess
@@ -14,7 +15,6 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from filelock import FileLock
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -24,7 +24,7 @@ from lrbench.execution.execute import execute
 from lrbench.execution.listener import Listener
 from lrbench.execution.plan import plan
 from lrbench.launchers import ray, slurm
-from lrbench.results.folder import Store
+from lrbench.results.folder import ResultsFolder
 from lrbench.study.spec import read
 from tests.helpers.paths import ROOT
 
@@ -58,7 +58,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     if shutil.which("slurmctld") is None:
         pytest.skip("NO SLURM HERE: --launcher slurm is NOT TESTED; as root: apt-get install slurm-wlm munge")
     # One machine has one Slurm: whoever tests another checkout waits for it.
-    with FileLock(Path(tempfile.gettempdir()) / "lrbench-slurm.lock"):
+    with (Path(tempfile.gettempdir()) / "lrbench-slurm.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
         yield from _running(tmp_path_factory.mktemp("slurm"))
 
 
@@ -116,12 +117,12 @@ def test_a_cancelled_job_costs_its_last_pack_and_the_tables_are_those_of_local(
     assert lines[-1] == f"2 packs are submitted in 1 jobs: {job}"
     assert f"Slurm jobs: 1 {slurm.states()[job].lower()}" in status.status(out)
     until = time.monotonic() + 60
-    while not Store(out).part_files() and time.monotonic() < until:
+    while not ResultsFolder(out).part_paths() and time.monotonic() < until:
         time.sleep(0.02)
     subprocess.run(["scancel", job], check=True)
     while job in slurm.states() and time.monotonic() < until:
         time.sleep(0.2)
-    (part,) = Store(out).part_files()
+    (part,) = ResultsFolder(out).part_paths()
     before = part.stat().st_mtime_ns
     told = status.status(out)
     assert "8 of 16 runs are done, 8 are left\nSlurm jobs: 1 ended\nthe last part was written" in told
@@ -233,6 +234,6 @@ def test_status_without_jobs(tmp_path: Path) -> None:
     done = execute({**STUDY, "optimizer": "sgd"}, tmp_path / "out", report=False)
     manifest = dict(done.results.manifest)
     whole = {**manifest["grid"], "seeds": [0, 1, 2]}
-    Store(tmp_path / "out").write_manifest({**manifest, "grid": whole})
+    ResultsFolder(tmp_path / "out").write_manifest({**manifest, "grid": whole})
     assert "on_slurm: 8 of 12 runs are done, 4 are left\n" in status.status(tmp_path / "out")
     assert "lately" not in status.status(tmp_path / "out")

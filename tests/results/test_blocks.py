@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,17 +15,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import lrbench.results.places
+import lrbench.results.run_lookup
 from lrbench import analysis
 from lrbench.analysis import Thresholds
 from lrbench.execution.execute import run
 from lrbench.execution.listener import Listener
 from lrbench.execution.rebuild import rebuild
-from lrbench.results import part_index
-from lrbench.results.folder import Store
-from lrbench.results.part import Part
-from lrbench.results.places import Places
+from lrbench.results import atomic, part_file
+from lrbench.results.folder import ResultsFolder
+from lrbench.results.run_lookup import RunLookup
 from lrbench.results.tables import blocks, build, sheet
+from lrbench.results.trained import Trained
 from lrbench.study.grid import Grid, of_study
 from lrbench.study.spec import read
 
@@ -50,7 +49,7 @@ def _grid() -> Grid:
     return replace(of_study(read(asked)), named_rates={"output": (0.1, 1.0)})
 
 
-def _parts(store: Store, whole: Grid) -> None:
+def _parts(store: ResultsFolder, whole: Grid) -> None:
     """Write parts of 19 runs: some are missing, some runs diverged, some were stopped, and some lines never train."""
     random = np.random.default_rng(0)
     for pack in whole.packs([19] * len(whole.programs)):
@@ -72,20 +71,24 @@ def _parts(store: Store, whole: Grid) -> None:
             values[whole.evaluations >= np.where(np.isnan(diverged), np.inf, diverged)[:, None]] = np.nan
         ids, parameters = whole.run_ids[pack.runs], np.full(runs, 10)
         store.write_part(
-            Part(pack.pack_id, ids, whole.evaluations, curves, diverged, stopped, parameters, {"train": 1.0})
+            Trained(
+                pack.pack_id, ids, whole.evaluations, curves, diverged, stopped, parameters, {"train": 1.0}
+            )
         )
 
 
-def _built(store: Store, whole: Grid) -> dict[str, bytes]:
-    build.build(store, whole, Thresholds(), OBJECTIVES)
-    assert not list(store.folder.glob(f"{part_index.NEW}*"))
+def _built(store: ResultsFolder, whole: Grid) -> dict[str, bytes]:
+    build.build(
+        store, whole, store.inventory(whole.run_ids, stopped=whole.race).parts(), Thresholds(), OBJECTIVES
+    )
+    assert not list(store.folder.glob(f"{atomic.TEMPORARY}*"))
     return {path.name: path.read_bytes() for path in store.folder.iterdir() if path.is_file()}
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, Grid, dict[str, bytes]]:
+def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[ResultsFolder, Grid, dict[str, bytes]]:
     """The tables of a study, made as one block; every line but the three best meets the best alone."""
-    store, whole = Store(tmp_path_factory.mktemp("varied")), _grid()
+    store, whole = ResultsFolder(tmp_path_factory.mktemp("varied")), _grid()
     _parts(store, whole)
     return store, whole, _built(store, whole)
 
@@ -101,7 +104,7 @@ def _few_leaders() -> Any:
 
 
 def test_tables_are_the_same_bytes_however_the_runs_are_cut(
-    built: tuple[Store, Grid, dict[str, bytes]], monkeypatch: pytest.MonkeyPatch
+    built: tuple[ResultsFolder, Grid, dict[str, bytes]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store, whole, together = built
     assert {f"{name}.{kind}" for name in NAMES for kind in ("csv", "parquet")} == together.keys()
@@ -118,7 +121,7 @@ NAMES = "runs curves summary sensitivity comparison ranking tuning_budget finder
 
 
 def test_tables_are_what_the_analysis_says_of_all_runs_together(
-    built: tuple[Store, Grid, dict[str, bytes]],
+    built: tuple[ResultsFolder, Grid, dict[str, bytes]],
 ) -> None:
     store = built[0]
     stored = {name: pd.read_parquet(store.folder / f"{name}.parquet") for name in NAMES}
@@ -160,7 +163,7 @@ def test_a_table_in_pieces_is_the_same_file(
 ) -> None:
     monkeypatch.setattr(sheet, "ROW_GROUP", 4)
     frame = pd.DataFrame({"text": list("abcdefghij"), "loss": np.arange(10.0)})
-    whole, pieces = Store(tmp_path / "whole"), Store(tmp_path / "pieces")
+    whole, pieces = ResultsFolder(tmp_path / "whole"), ResultsFolder(tmp_path / "pieces")
     whole.write_table("t", frame)
     with pieces.table("t") as made:
         for begin, end in zip([0, *cuts], [*cuts, 10], strict=True):
@@ -174,7 +177,7 @@ def test_a_table_too_long_for_csv_has_none_and_leaves_no_older_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sheet, "CSV_ROWS", 3)
-    store, frame = Store(tmp_path), pd.DataFrame({"loss": [1.0, 2.0]})
+    store, frame = ResultsFolder(tmp_path), pd.DataFrame({"loss": [1.0, 2.0]})
     store.write_table("t", frame)
     assert (tmp_path / "t.csv").read_text() == '"loss"\n1\n2\n'
     with store.table("t") as made:
@@ -185,7 +188,7 @@ def test_a_table_too_long_for_csv_has_none_and_leaves_no_older_one(
 
 
 def test_a_table_that_fails_leaves_the_older_one(tmp_path: Path) -> None:
-    store = Store(tmp_path)
+    store = ResultsFolder(tmp_path)
     store.write_table("t", pd.DataFrame({"loss": [1.0]}))
     before = (tmp_path / "t.parquet").read_bytes()
 
@@ -209,47 +212,50 @@ def test_a_table_that_fails_leaves_the_older_one(tmp_path: Path) -> None:
 def test_places_are_those_of_a_dictionary(ids: list[bytes]) -> None:
     grid, asked = np.array(ids[::2], "S20"), np.array(ids[::-1], "S20")
     wanted = {run_id: number for number, run_id in enumerate(grid.tolist())}
-    found = Places(grid).of(asked).tolist()
+    found = RunLookup(grid).numbers(asked).tolist()
     assert found == [wanted.get(each, len(grid)) for each in asked.tolist()]
 
 
 def test_runs_of_one_hash_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lrbench.results.places, "_keys", lambda ids, _: np.zeros(len(ids), np.uint64))
+    monkeypatch.setattr(lrbench.results.run_lookup, "_keys", lambda ids, _: np.zeros(len(ids), np.uint64))
     grid = np.array([b"a", b"b", b"c"])
-    assert Places(grid).of(np.array([b"c", b"d", b"a"])).tolist() == [2, 3, 0]
+    assert RunLookup(grid).numbers(np.array([b"c", b"d", b"a"])).tolist() == [2, 3, 0]
 
 
-def test_an_index_is_read_once_by_a_command(
-    built: tuple[Store, Grid, dict[str, bytes]], monkeypatch: pytest.MonkeyPatch
+def test_a_part_is_opened_once_by_a_command(
+    built: tuple[ResultsFolder, Grid, dict[str, bytes]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole, parts = built[1], built[0].folder / "parts"
-    reads: Counter[Path] = Counter()
-    index: Callable[[Path], Any] = part_index._read
-    monkeypatch.setattr(part_index, "_read", lambda folder: reads.update([folder]) or index(folder))
-    store = Store(parts.parent)
-    assert store.mend() == []
-    held = store.held(whole.run_ids, stopped=True)
-    assert store.holdings(whole.run_ids, stopped=True) is store.holdings(whole.run_ids, stopped=True)
-    store.mend()
-    assert set(reads.values()) == {1}
-    # Another question, or a part that changed, is looked into anew.
-    assert store.held(whole.run_ids, stopped=False).sum() < held.sum()
-    assert set(reads.values()) == {2}
+    whole, store = built[1], ResultsFolder(built[0].folder)
+    opened: Counter[str] = Counter()
+    summary = part_file.summary
+    monkeypatch.setattr(
+        part_file,
+        "summary",
+        lambda file, path, *a, **k: opened.update([path.name]) or summary(file, path, *a, **k),
+    )
+    parts = store.inventory(whole.run_ids, stopped=True)
+    assert store.repair(parts) == []
+    completed = parts.completed()
+    assert completed.sum() == sum(len(part.numbers) for part in parts.parts())
+    store.repair(parts)
+    assert set(opened.values()) == {1}
+    assert store.inventory(whole.run_ids, stopped=False).completed().sum() < completed.sum()
 
 
-def test_mend_tells_of_damage_that_was_seen_before(tmp_path: Path) -> None:
-    store, whole = Store(tmp_path), _grid()
+def test_repair_tells_of_damage_that_was_seen_before(tmp_path: Path) -> None:
+    store, whole = ResultsFolder(tmp_path), _grid()
     (pack, *_) = whole.packs([5] * len(whole.programs))
     nothing, step = np.full(5, np.nan), whole.evaluations
     curves = {"train_loss": np.ones((5, len(step)))}
     path = store.write_part(
-        Part(pack.pack_id, whole.run_ids[pack.runs], step, curves, nothing, nothing, np.ones(5), {})
+        Trained(pack.pack_id, whole.run_ids[pack.runs], step, curves, nothing, nothing, np.ones(5), {})
     )
     path.write_bytes(path.read_bytes()[:-20])
-    assert not store.held(whole.run_ids, stopped=True).any()
-    (said,) = store.mend()
+    parts = store.inventory(whole.run_ids, stopped=True)
+    assert not parts.completed().any()
+    (said,) = store.repair(parts)
     assert "was damaged" in said
-    assert store.mend() == []
+    assert store.repair(parts) == []
 
 
 # --- plots and report -----------------------------------------------------------------------------
@@ -273,9 +279,9 @@ def test_more_runs_than_pictures_hold_have_none(tmp_path: Path, monkeypatch: pyt
         path.write_text("of fewer runs")
     monkeypatch.setattr("lrbench.results.results.MOST_ROWS", len(found.curves) - 1)
     listener = _Said()
-    rebuild(Store(tmp_path), listener=listener)
+    rebuild(ResultsFolder(tmp_path), listener=listener)
     assert listener.lines == [
         f"{tmp_path}: plots and the report are made of at most 1,000,000 runs and 20,000,000 rows of curves; the tables "
-        "are there, for `lrbench best` and `lrbench query`"
+        "are written, for `lrbench best` and `lrbench query`"
     ]
     assert not any(path.exists() for path in [*older, tmp_path / "plots"])

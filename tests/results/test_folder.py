@@ -12,52 +12,52 @@ import pandas as pd
 import pytest
 
 import lrbench as lb
-import lrbench.results.folder
 from lrbench.analysis import Thresholds
 from lrbench.errors import StoreError
 from lrbench.execution.execute import execute, run
 from lrbench.execution.rebuild import rebuild
-from lrbench.results import part_index
-from lrbench.results.folder import Store
-from lrbench.results.part import Part
+from lrbench.results import part_file, safe_files
+from lrbench.results.folder import ResultsFolder
+from lrbench.results.inventory import Inventory
 from lrbench.results.tables import build, sheet
+from lrbench.results.trained import Trained
 from lrbench.study.grid import of_study
 from lrbench.study.spec import read
 from tests.helpers.paths import GOLDEN
 
 
-def _part(name: str, run_ids: list[str], value: float, stopped: list[float] | None = None) -> Part:
+def _part(name: str, run_ids: list[str], value: float, stopped: list[float] | None = None) -> Trained:
     step = np.array([0, 2, 4])
     curves = {"train_loss": np.full((len(run_ids), 3), value, np.float32)}
     never = np.full(len(run_ids), np.nan)
     at = never if stopped is None else np.array(stopped)
-    return Part(name, np.array(run_ids, "S"), step, curves, never, at, np.ones(len(run_ids)), {})
+    return Trained(name, np.array(run_ids, "S"), step, curves, never, at, np.ones(len(run_ids)), {})
 
 
 def test_parts_round_trip_and_overlaps_count_once(tmp_path: Path) -> None:
-    store = Store(tmp_path)
+    store = ResultsFolder(tmp_path)
     store.write_part(_part("b", ["r2", "r3"], 2.0))
     store.write_part(_part("a", ["r1", "r2", "gone"], 1.0))
     ids = np.array([b"r3", b"r2", b"r1", b"r0"])
-    assert store.held(ids, stopped=False).tolist() == [True, True, True, False]
-    held = store.holdings(ids, stopped=False)
-    found = [(store.read(each).run_ids.tolist(), each.numbers.tolist()) for each in held]
+    assert store.inventory(ids, stopped=False).completed().tolist() == [True, True, True, False]
+    held = store.inventory(ids, stopped=False).parts()
+    found = [(store.read_part(each).run_ids.tolist(), each.numbers.tolist()) for each in held]
     assert found == [([b"r3", b"r2"], [0, 1]), ([b"r1"], [2])]
-    part = store.read(held[0])
+    part = store.read_part(held[0])
     assert part.curves["train_loss"].dtype == np.float64
     assert part.curves["train_loss"].shape == (2, 3)
     assert np.isnan(part.diverged_step).all()
 
 
 def test_runs_that_a_race_stopped_count_where_the_study_races(tmp_path: Path) -> None:
-    store = Store(tmp_path)
+    store = ResultsFolder(tmp_path)
     store.write_part(_part("a", ["r1", "r2"], 1.0, [2.0, np.nan]))
     ids = np.array([b"r1", b"r2"])
-    assert store.held(ids, stopped=True).tolist() == [True, True]
-    assert store.held(ids, stopped=False).tolist() == [False, True]
+    assert store.inventory(ids, stopped=True).completed().tolist() == [True, True]
+    assert store.inventory(ids, stopped=False).completed().tolist() == [False, True]
     store.write_part(_part("b", ["r1"], 3.0))
-    (first, second) = store.holdings(ids, stopped=False)
-    assert store.read(first).curves["train_loss"][0, 0] == 3.0
+    (first, second) = store.inventory(ids, stopped=False).parts()
+    assert store.read_part(first).curves["train_loss"][0, 0] == 3.0
     assert second.numbers.tolist() == [1]
 
 
@@ -83,96 +83,87 @@ def test_a_race_is_finished_without_it(tmp_path: Path, table: dict[str, Any]) ->
 
 
 def test_a_damaged_part_holds_nothing(tmp_path: Path) -> None:
-    store = Store(tmp_path)
+    store = ResultsFolder(tmp_path)
     path = store.write_part(_part("a", ["r1"], 1.0))
     path.write_bytes(path.read_bytes()[:-20])
-    assert not store.held(np.array([b"r1"]), stopped=False).any()
-    assert not store.holdings(np.array([b"r1"]), stopped=False)
+    assert not store.inventory(np.array([b"r1"]), stopped=False).completed().any()
+    assert not store.inventory(np.array([b"r1"]), stopped=False).parts()
 
 
 def test_a_file_of_others_among_the_parts_is_none(tmp_path: Path) -> None:
-    store = Store(tmp_path)
+    store = ResultsFolder(tmp_path)
     store.write_part(_part("none", [], 1.0))
     pd.DataFrame({"run_id": ["r1"]}).to_parquet(tmp_path / "parts" / "mine.parquet")
-    assert store.holdings(np.array([b"r1"]), stopped=False) == []
+    assert store.inventory(np.array([b"r1"]), stopped=False).parts() == []
 
 
 def test_parts_of_older_folders_lie_beside_each_other(tmp_path: Path) -> None:
-    store = Store(tmp_path)
+    store = ResultsFolder(tmp_path)
     path = store.write_part(_part("abcd", ["r1"], 1.0))
     assert path == tmp_path / "parts" / "ab" / "abcd.parquet"
     path.rename(tmp_path / "parts" / "abcd.parquet")
     store.write_part(_part("aabb", ["r2"], 2.0))
-    assert [path.stem for path in store.part_files()] == ["aabb", "abcd"]
-    assert store.held(np.array([b"r1", b"r2"]), stopped=False).all()
+    assert [path.stem for path in store.part_paths()] == ["aabb", "abcd"]
+    assert store.inventory(np.array([b"r1", b"r2"]), stopped=False).completed().all()
 
 
-def test_an_index_of_parts_is_never_believed_over_them(
+def test_an_inventory_opens_what_is_new_or_has_changed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened: list[str] = []
-    glance = lrbench.results.folder._glance
-    monkeypatch.setattr(part_index, "WORTH_INDEXING", 2)
+    summary = part_file.summary
     monkeypatch.setattr(
-        lrbench.results.folder, "_glance", lambda path: opened.append(path.stem) or glance(path)
+        part_file,
+        "summary",
+        lambda file, path, *a, **k: opened.append(path.stem) or summary(file, path, *a, **k),
     )
-    store = Store(tmp_path)
+    store = ResultsFolder(tmp_path)
     ids = np.array([b"r1", b"r2", b"r3", b"r4444"])
+    (parts, all_parts) = (store.inventory(ids, stopped=stopped) for stopped in (False, True))
 
-    def asked(stopped: bool = False) -> tuple[list[bool], list[str]]:
+    def asked(inventory: Inventory = parts) -> tuple[list[bool], list[str]]:
         opened.clear()
-        return store.held(ids, stopped=stopped).tolist(), sorted(opened)
+        return inventory.completed().tolist(), sorted(opened)
 
     paths = [store.write_part(_part(f"aa{i}", [f"r{i}"], 1.0, [2.0 if i == 2 else np.nan])) for i in (1, 2)]
     assert asked() == ([True, False, False, False], ["aa1", "aa2"])
-    (held,) = store.holdings(ids[:1], stopped=True)
-    assert (held.pack_id, held.curves, held.evaluations) == ("aa1", ("train_loss",), 3)
-    assert asked(stopped=True) == ([True, True, False, False], [])
-    # What is new is opened, what has changed is opened again, and what is gone is not there any more.
+    assert asked(all_parts) == ([True, True, False, False], ["aa1", "aa2"])
+    (first,) = store.inventory(ids[:1], stopped=True).parts()
+    assert (first.pack_id, first.curves, first.evaluations) == ("aa1", ("train_loss",), 3)
     store.write_part(_part("aa3", ["r3", "r4444"], 1.0))
     assert asked() == ([True, False, True, True], ["aa3"])
     store.write_part(_part("aa1", ["r9", "r8"], 1.0))
-    assert asked() == ([False, False, True, True], ["aa1", "aa3"])
+    assert asked() == ([False, False, True, True], ["aa1"])
     assert asked()[1] == []
     paths[1].unlink()
-    assert asked(stopped=True) == ([False, False, True, True], [])
-    # An index that is damaged, or that nobody may write, costs time alone.
-    index = tmp_path / "parts" / "aa" / part_index.INDEX
-    index.write_bytes(index.read_bytes().replace(b"r9", b"r1"))
-    with monkeypatch.context() as patch:
-        patch.setattr(part_index.tempfile, "mkstemp", _refuse)
-        assert asked() == ([False, False, True, True], ["aa1", "aa3"])
-    # So does one that cannot be read; those that are written, others may read.
-    assert Store(tmp_path).held(ids, stopped=False).tolist() == [False, False, True, True]
-    assert index.stat().st_mode & 0o777 == 0o644
-    index.unlink()
-    index.mkdir()
-    assert Store(tmp_path).held(ids, stopped=False).tolist() == [False, False, True, True]
+    assert asked() == ([False, False, True, True], [])
+    # An index that an older version left is not read.
+    (tmp_path / "parts" / "aa" / ".index").write_bytes(b"r1")
+    assert asked() == ([False, False, True, True], [])
 
 
 def test_a_part_that_another_process_moves_meanwhile_is_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store, ids = Store(tmp_path), np.array([b"r1", b"r2"])
+    store, ids = ResultsFolder(tmp_path), np.array([b"r1", b"r2"])
     paths = [store.write_part(_part(f"aa{i}", [f"r{i}"], 1.0)) for i in (1, 2)]
-    glance = lrbench.results.folder._glance
+    opened = safe_files.open_file
 
-    def late(path: Path) -> Any:
+    def late(folder: Path, name: str) -> Any:
         paths[0].unlink(missing_ok=True)
-        return glance(path)
+        return opened(folder, name)
 
-    monkeypatch.setattr(lrbench.results.folder, "_glance", late)
-    assert store.held(ids, stopped=False).tolist() == [False, True]
-
-
-def _refuse(**_: Any) -> Any:
-    raise PermissionError("read-only")
+    monkeypatch.setattr(safe_files, "open_file", late)
+    assert store.inventory(ids, stopped=False).completed().tolist() == [False, True]
 
 
 def test_small_parts_are_taken_together_and_the_tables_are_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store, whole = Store(tmp_path), of_study(read(_study(tmp_path, problem=["quadratic", "house_prices"])))
+    store, whole = (
+        ResultsFolder(tmp_path),
+        of_study(read(_study(tmp_path, problem=["quadratic", "house_prices"]))),
+    )
     random = np.random.default_rng(0)
     for pack in whole.packs([1, 1]):
         curves = {"train_loss": random.uniform(size=(1, len(whole.evaluations)))}
@@ -184,7 +175,9 @@ def test_small_parts_are_taken_together_and_the_tables_are_the_same(
     objectives = {"quadratic": "train_loss", "house_prices": "valid_loss"}
 
     def built() -> list[pd.DataFrame]:
-        build.build(store, whole, Thresholds(), objectives)
+        build.build(
+            store, whole, store.inventory(whole.run_ids, stopped=whole.race).parts(), Thresholds(), objectives
+        )
         return [pd.read_parquet(tmp_path / f"{name}.parquet") for name in ("runs", "curves", "sensitivity")]
 
     together = built()
@@ -197,24 +190,24 @@ def test_small_parts_are_taken_together_and_the_tables_are_the_same(
 
 
 def test_chosen_curves_of_a_part(tmp_path: Path) -> None:
-    store = Store(tmp_path)
+    store = ResultsFolder(tmp_path)
     part = _part("a", ["r1", "r2"], 1.0)
     more = {**part.curves, "train_loss_of_all": part.curves["train_loss"] + 1}
     store.write_part(replace(part, curves=more, seconds={"train": 2.0}, saved_lane_steps=3))
-    (holding,) = store.holdings(np.array([b"r2", b"r9", b"r1"]), stopped=False)
+    (holding,) = store.inventory(np.array([b"r2", b"r9", b"r1"]), stopped=False).parts()
     assert (holding.pack_id, holding.evaluations, holding.curves) == ("a", 3, tuple(more))
     assert (holding.numbers.tolist(), holding.rows.tolist()) == ([0, 2], [1, 0])
     assert (holding.seconds, holding.saved_lane_steps) == ({"train": 2.0}, 3)
-    assert list(store.read(holding, ["train_loss"]).curves) == ["train_loss"]
-    assert list(store.read(holding).curves) == list(more)
+    assert list(store.read_part(holding, ["train_loss"]).curves) == ["train_loss"]
+    assert list(store.read_part(holding).curves) == list(more)
 
 
 def test_a_part_that_was_not_finished_is_none(tmp_path: Path) -> None:
-    store = Store(tmp_path)
+    store = ResultsFolder(tmp_path)
     path = store.write_part(_part("a", ["r1"], 1.0))
     path.rename(path.with_name(".half.parquet"))
-    assert store.part_files() == []
-    assert not store.held(np.array([b"r1"]), stopped=False).any()
+    assert store.part_paths() == []
+    assert not store.inventory(np.array([b"r1"]), stopped=False).completed().any()
 
 
 def test_nothing_half_written_is_left(tmp_path: Path) -> None:
@@ -223,17 +216,17 @@ def test_nothing_half_written_is_left(tmp_path: Path) -> None:
         raise ValueError("no more")
 
     with pytest.raises(ValueError, match="no more"):
-        Store(tmp_path).write("thing.txt", fail)
+        ResultsFolder(tmp_path).write("thing.txt", fail)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_text(json.dumps({"schema_version": 99}))
     with pytest.raises(StoreError, match="was written by a newer lrbench"):
-        _ = Store(tmp_path).manifest
+        _ = ResultsFolder(tmp_path).manifest
     (tmp_path / "manifest.json").write_text("{")
     with pytest.raises(StoreError, match="cannot be read"):
-        _ = Store(tmp_path).manifest
+        _ = ResultsFolder(tmp_path).manifest
 
 
 @pytest.fixture(scope="module")
@@ -315,7 +308,7 @@ def test_rebuilding_gives_the_same_tables(results: lb.Results) -> None:
     before = {name: (results.folder / name).read_bytes() for name in names}
     for name in names:
         (results.folder / name).unlink()
-    rebuild(Store(results.folder), report=False)
+    rebuild(ResultsFolder(results.folder), report=False)
     assert {name: (results.folder / name).read_bytes() for name in names} == before
 
 
@@ -342,9 +335,9 @@ def test_manifest_says_what_took_how_long(tmp_path: Path) -> None:
 def test_save_and_load(results: lb.Results, tmp_path: Path) -> None:
     saved = results.save(tmp_path / "copy")
     assert lb.load(tmp_path / "copy").runs.equals(saved.runs)
-    with pytest.raises(StoreError, match="is there already"):
+    with pytest.raises(StoreError, match="already exists"):
         results.save(tmp_path / "copy")
-    with pytest.raises(StoreError, match="is no results folder"):
+    with pytest.raises(StoreError, match="is not a results folder"):
         lb.load(tmp_path / "nowhere")
 
 
@@ -434,12 +427,12 @@ def test_curves_too_long_for_csv_leave_no_older_csv(tmp_path: Path, monkeypatch:
     results = run(_study(tmp_path), tmp_path / "out", report=False)
     assert (results.folder / "curves.csv").exists()
     monkeypatch.setattr(sheet, "CSV_ROWS", len(results.curves) - 1)
-    again = rebuild(Store(results.folder), report=False)
+    again = rebuild(ResultsFolder(results.folder), report=False)
     assert not (results.folder / "curves.csv").exists()
     assert again.curves.equals(results.curves)
 
 
 def test_tables_of_no_parts(tmp_path: Path) -> None:
     grid = of_study(read(_study(tmp_path)))
-    build.build(Store(tmp_path), grid, Thresholds(), {"quadratic": "train_loss"})
+    build.build(ResultsFolder(tmp_path), grid, [], Thresholds(), {"quadratic": "train_loss"})
     assert len(pd.read_csv(tmp_path / "runs.csv")) == 0

@@ -14,8 +14,8 @@ import lrbench as lb
 from lrbench.errors import StoreError
 from lrbench.execution.execute import execute
 from lrbench.execution.rebuild import rebuild
-from lrbench.results.folder import MANIFEST, Store
-from lrbench.results.record import SCHEMA_VERSION
+from lrbench.results.folder import MANIFEST, ResultsFolder
+from lrbench.results.manifest_schema import SCHEMA_VERSION
 from lrbench.study.grid import of_study
 from lrbench.study.spec import read
 from tests.helpers.command import lrbench
@@ -35,8 +35,8 @@ def test_every_schema_has_a_folder_here() -> None:
 
 def test_a_folder_of_schema_1_is_read(folder: Path) -> None:
     study = read(folder / "study.toml")
-    assert Store(folder).held(of_study(study).run_ids, stopped=False).all()
-    results = rebuild(Store(folder), report=False)
+    assert ResultsFolder(folder).inventory(of_study(study).run_ids, stopped=False).completed().all()
+    results = rebuild(ResultsFolder(folder), report=False)
     assert results.manifest["runs"] == {"total": 24, "done": 24, "left": 0}
     assert lb.load(folder).runs["run_id"].is_unique
     quadratic = results.runs[results.runs["problem"] == "quadratic"]
@@ -97,8 +97,8 @@ def test_a_schema_that_is_not_known_is_one_line(folder: Path, version: Any, mess
 def test_a_manifest_that_is_damaged_is_one_line(folder: Path, text: str) -> None:
     (folder / MANIFEST).write_text(text)
     for act in (
-        lambda: rebuild(Store(folder)),
+        lambda: rebuild(ResultsFolder(folder)),
         lambda: execute(folder / "study.toml", folder),
     ):
-        with pytest.raises(StoreError, match=r"manifest\.json.* start anew with --fresh"):
+        with pytest.raises(StoreError, match=r"manifest\.json.* start again with --fresh"):
             act()

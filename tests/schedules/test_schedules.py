@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 import lrbench as lb
 from lrbench.engine.schedule_table import check, table, tabulate
+from lrbench.results.run_lookup import RunLookup
 from lrbench.schedules.plateau import Plateau, PlateauState
 from lrbench.study import catalog
 from lrbench.study.grid import of_study
@@ -342,7 +343,8 @@ def test_every_run_reduces_its_rate_by_its_own_losses(train: Callable[..., Any])
     """Beside table schedules, in one program; and a table of the same rates trains to the same losses."""
     engine, [curves] = train(PLATEAU)
     assert len(engine.grid.programs) == 1
-    rates, rows = engine.grid.rates(curves.runs)[""], engine.grid.positions(curves.runs)["schedule"]
+    runs = RunLookup(engine.grid.run_ids).numbers(curves.run_ids)
+    rates, rows = engine.grid.rates(runs)[""], engine.grid.positions(runs)["schedule"]
     shapes = np.ones((len(rates), 21))
     for run in np.flatnonzero((rows > 0) & np.isnan(curves.diverged_step)):
         params = engine.grid.schedules[rows[run]].params
@@ -358,7 +360,7 @@ def test_every_run_reduces_its_rate_by_its_own_losses(train: Callable[..., Any])
 
     run = int(np.flatnonzero((shapes.min(axis=1) < 1) & alive)[0])
     table = jnp.repeat(jnp.asarray(shapes[run, :-1]), 2)
-    seed = engine.grid.columns(curves.runs)["seed"][run]
+    seed = engine.grid.columns(runs)["seed"][run]
     again = {"schedule": [lambda steps: lambda count: table[count]], "seeds": [int(seed)]}
     _, [same] = train({**PLATEAU, **again, "learning_rate": {"values": [float(rates[run])]}})
     np.testing.assert_allclose(same.curves["train_loss"][0], curves.curves["train_loss"][run], rtol=1e-9)

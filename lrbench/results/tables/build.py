@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import chain, groupby
 from pathlib import Path
 from typing import Any
@@ -20,12 +20,13 @@ from lrbench.analysis.finders import LOSS, RANGE_TEST
 from lrbench.analysis.objective import best_final, losses
 from lrbench.analysis.outcomes import median_line
 from lrbench.analysis.rates import best_rates
-from lrbench.results import inside
-from lrbench.results.folder import Holding, Store
-from lrbench.results.part import Part
-from lrbench.results.record import Failure
+from lrbench.results import safe_files
+from lrbench.results.folder import ResultsFolder
+from lrbench.results.manifest_schema import FailureSchema
+from lrbench.results.part_file import PartSummary
 from lrbench.results.tables import sheet
 from lrbench.results.tables.blocks import Blocks, Dealing
+from lrbench.results.trained import Trained, joined
 from lrbench.study.grid import Grid
 
 BATCH_ROWS = 500_000
@@ -44,8 +45,9 @@ _REPEATED = ["run_id", "step", "learning_rate"]
 
 
 def build(
-    store: Store,
+    store: ResultsFolder,
     grid: Grid,
+    parts: Sequence[PartSummary],
     thresholds: Thresholds,
     objectives: Mapping[str, str],
     target: float | None = None,
@@ -56,13 +58,13 @@ def build(
     Args:
         store: the folder.
         grid: the runs that belong into the tables; others stay in the parts.
+        parts: those of the folder that hold runs of the grid, in its order.
         thresholds: of the verdicts.
         objectives: problem name → `valid_loss` or `train_loss`.
         target: the loss of `steps_to_target`; left out, what the median optimizer's best rate reaches.
         check: called between the tables; what it raises ends the making.
     """
-    holdings = store.holdings(grid.run_ids, stopped=grid.race)
-    batches = list(_batches(grid, holdings, objectives))
+    batches = list(_batches(grid, parts, objectives))
     with store.scratch("runs.arrow") as path:
         blocks = _read(store, grid, batches, path)
         check()
@@ -85,18 +87,20 @@ def build(
         check()
     store.write_table("ranking", analysis.ranking(sensitivity, thresholds))
     check()
-    _write_finders(store, grid, holdings, tests)
+    _write_finders(store, grid, parts, tests)
 
 
-def _write_finders(store: Store, grid: Grid, holdings: Sequence[Holding], runs: pd.DataFrame) -> None:
+def _write_finders(
+    store: ResultsFolder, grid: Grid, parts: Sequence[PartSummary], runs: pd.DataFrame
+) -> None:
     """Write what learning-rate finders suggest for the range tests of a grid, if it has any."""
     numbers = [number for number, variant in enumerate(grid.schedules) if variant.name == RANGE_TEST]
     names = ["learning_rate", LOSS]
     schema = pa.schema([(name, _kind(name)) for name in ("run_id", "step", *names)])
     mine = [
-        _curve_table(store.read(holding, names), schema)
-        for holding in (holdings if numbers else ())
-        if LOSS in holding.curves and np.isin(grid.positions(holding.numbers)["schedule"], numbers).any()
+        _curve_table(store.read_part(part, names), schema)
+        for part in (parts if numbers else ())
+        if LOSS in part.curves and np.isin(grid.positions(part.numbers)["schedule"], numbers).any()
     ]
     if mine:
         store.write_table("finders", analysis.finders(runs, pa.concat_tables(mine).to_pandas()))
@@ -104,10 +108,10 @@ def _write_finders(store: Store, grid: Grid, holdings: Sequence[Holding], runs: 
         store.remove_table("finders")  # of range tests that are not in the grid any more
 
 
-def write_failures(store: Store, failures: Sequence[Mapping[str, Any]]) -> None:
+def write_failures(store: ResultsFolder, failures: Sequence[Mapping[str, Any]]) -> None:
     """Write a row for each pack that failed; where none did, there is no such table."""
     if failures:
-        names = list(Failure.model_fields)
+        names = list(FailureSchema.model_fields)
         store.write_table("failures", pd.DataFrame(failures, columns=names))
     else:
         store.remove_table("failures")
@@ -140,62 +144,54 @@ class _Batch:
     """Some parts that are taken together: of one problem, and with the same curves.
 
     Args:
-        holdings: of the parts.
+        parts: they.
         objective: the loss that their runs are judged by.
     """
 
-    holdings: tuple[Holding, ...]
+    parts: tuple[PartSummary, ...]
     objective: str
 
     @property
     def numbers(self) -> Int[np.ndarray, " run"]:
         """Which runs of the grid they are, in the order of the parts."""
-        return np.concatenate([holding.numbers for holding in self.holdings])
+        return np.concatenate([part.numbers for part in self.parts])
 
     @property
     def rows(self) -> int:
         """How many rows of curves they are."""
-        return sum(len(holding.numbers) * holding.evaluations for holding in self.holdings)
+        return sum(len(part.numbers) * part.evaluations for part in self.parts)
 
-    def read(self, store: Store) -> Part:
-        """Return all of them as one part, under the name of the first."""
-        parts = [store.read(holding) for holding in self.holdings]
-        names = ("run_ids", "diverged_step", "stopped_step", "parameters")
-        joined: dict[str, Any] = {
-            name: np.concatenate([getattr(part, name) for part in parts]) for name in names
-        }
-        joined["curves"] = {
-            name: np.concatenate([part.curves[name] for part in parts]) for name in parts[0].curves
-        }
-        return replace(parts[0], **joined)
+    def read(self, store: ResultsFolder) -> Trained:
+        """Return all of their runs as one record."""
+        return joined([store.read_part(part) for part in self.parts])
 
     def pack_ids(self) -> pa.Array:
         """Return the name of the pack of each run."""
-        each = np.repeat(np.arange(len(self.holdings)), [len(holding.numbers) for holding in self.holdings])
-        return pa.array([holding.pack_id for holding in self.holdings], pa.string()).take(pa.array(each))
+        each = np.repeat(np.arange(len(self.parts)), [len(part.numbers) for part in self.parts])
+        return pa.array([part.pack_id for part in self.parts], pa.string()).take(pa.array(each))
 
 
-def _batches(grid: Grid, holdings: Sequence[Holding], objectives: Mapping[str, str]) -> Iterator[_Batch]:
+def _batches(grid: Grid, parts: Sequence[PartSummary], objectives: Mapping[str, str]) -> Iterator[_Batch]:
     """Yield neighbouring parts in batches, in the order of the grid."""
-    starts = np.array([holding.numbers[0] for holding in holdings], dtype=np.int64)
+    starts = np.array([part.numbers[0] for part in parts], dtype=np.int64)
     problems = grid.positions(starts)["problem"]
-    rows = np.cumsum([len(holding.numbers) * holding.evaluations for holding in holdings]) // BATCH_ROWS
+    rows = np.cumsum([len(part.numbers) * part.evaluations for part in parts]) // BATCH_ROWS
     kinds = [
-        (int(problem), int(turn), holding.curves, holding.evaluations)
-        for holding, problem, turn in zip(holdings, problems, rows, strict=True)
+        (int(problem), int(turn), part.curves, part.evaluations)
+        for part, problem, turn in zip(parts, problems, rows, strict=True)
     ]
-    for kind, alike in groupby(zip(kinds, holdings, strict=True), key=lambda each: each[0]):
+    for kind, alike in groupby(zip(kinds, parts, strict=True), key=lambda each: each[0]):
         name = objectives.get(grid.problems[kind[0]].name, "valid_loss")
         objective = name if name in kind[2] else "train_loss"
-        yield _Batch(tuple(holding for _, holding in alike), objective)
+        yield _Batch(tuple(part for _, part in alike), objective)
 
 
-def _read(store: Store, grid: Grid, batches: Sequence[_Batch], path: Path) -> Blocks:
+def _read(store: ResultsFolder, grid: Grid, batches: Sequence[_Batch], path: Path) -> Blocks:
     """Read every part once: write its curves, and put what they say of each run into blocks, which are in a file.
 
     Only one batch of parts is in memory at a time; the curves are written in the order of the batches.
     """
-    each = [batch.holdings[0].curves for batch in batches]
+    each = [batch.parts[0].curves for batch in batches]
     curves = dict.fromkeys([*_CURVES, *chain.from_iterable(each)])
     metrics = [name for name in dict.fromkeys(chain.from_iterable(each)) if _is_metric(name)]
     schema = pa.schema([(name, _kind(name)) for name in curves])
@@ -285,11 +281,11 @@ def _median(values: Float[np.ndarray, " value"], counts: Float[np.ndarray, " val
 
 
 def _steps_to_target(
-    store: Store, grid: Grid, batches: Sequence[_Batch], targets: Float[np.ndarray, " problem"]
+    store: ResultsFolder, grid: Grid, batches: Sequence[_Batch], targets: Float[np.ndarray, " problem"]
 ) -> Int[np.ndarray, " run"]:
     """Return the first evaluated step at which each run of the grid meets the target of its problem; -1 for none."""
     reached = np.full(len(grid), -1, dtype=np.int32)
-    with inside.opened(store.folder, "curves.parquet") as file, pq.ParquetFile(file) as curves:
+    with safe_files.open_file(store.folder, "curves.parquet") as file, pq.ParquetFile(file) as curves:
         first = 0
         for batch in batches:
             groups = range(first, first := first + -(-batch.rows // sheet.ROW_GROUP))
@@ -303,7 +299,7 @@ def _steps_to_target(
 
 
 def _write(
-    store: Store,
+    store: ResultsFolder,
     grid: Grid,
     blocks: Blocks,
     whole: _Whole,
@@ -359,14 +355,14 @@ def _nothing() -> pd.DataFrame:
     return pd.DataFrame(columns=[*names, "rise", "late_pace"], dtype=float)
 
 
-def _measured(part: Part, objective: str) -> pd.DataFrame:
+def _measured(part: Trained, objective: str) -> pd.DataFrame:
     curves = {"valid_loss": np.full((len(part.run_ids), len(part.step)), np.nan), **part.curves}
     kept = {name: values for name, values in curves.items() if name.startswith(("train_", "valid_"))}
     found = measure(part.step, kept, part.diverged_step, objective, part.stopped_step)
     return found.assign(parameters=part.parameters)
 
 
-def _curve_table(part: Part, schema: pa.Schema) -> pa.Table:
+def _curve_table(part: Trained, schema: pa.Schema) -> pa.Table:
     runs, evaluations = len(part.run_ids), len(part.step)
     each = pa.array(np.repeat(np.arange(runs), evaluations))
     columns: dict[str, Any] = {

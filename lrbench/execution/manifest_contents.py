@@ -1,0 +1,123 @@
+"""What the manifest says: how a study was trained, on what, and how far it is."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lrbench import machine
+from lrbench.results.part_file import PartSummary
+from lrbench.study import catalog
+from lrbench.study.grid import Grid, Pack
+
+if TYPE_CHECKING:
+    from lrbench.engine.engine import Engine
+
+PACKS_LISTED = 10_000
+"""Of more packs than this, the manifest gives the totals alone; each part says the same of itself."""
+
+
+def describe(engine: Engine, whole: Grid, before: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the manifest says of a study before it is trained."""
+    known = before.get("lanes_per_pack", ())
+    if len(known) != len(whole.programs):
+        known = [0] * len(whole.programs)
+    # 0 is that of a program that could not be made so far.
+    lanes_per_pack = [
+        lanes or engine.lanes_per_pack(program) for lanes, program in zip(known, whole.programs, strict=True)
+    ]
+    return {
+        "study": whole.name,
+        "started": before.get("started", now()),
+        "versions": machine.versions(),
+        "devices": engine.describe_devices(),
+        "commit": _commit(),
+        "grid": whole.asdict(),
+        "lanes_per_pack": lanes_per_pack,
+        "problems": [
+            {"name": problem.name, "validated": problem.objective == "valid_loss", "optimum": problem.optimum}
+            for problem in engine.problems
+        ],
+        "programs": [engine.describe(program) for program in whole.programs],
+        "schedules": engine.describe_schedules(),
+    }
+
+
+def describes(manifest: Mapping[str, Any], whole: Grid) -> bool:
+    """Return whether a manifest was written for this very grid."""
+    return "problems" in manifest and json.dumps(manifest.get("grid")) == json.dumps(whole.asdict())
+
+
+def objectives(manifest: Mapping[str, Any]) -> dict[str, str]:
+    """Return the loss that each problem's runs are judged by."""
+    asked = manifest.get("objective", "auto")
+    names = [variant["name"] for variant in manifest["grid"]["problems"]]
+    return {
+        name: "valid_loss" if problem["validated"] and asked != "train_loss" else "train_loss"
+        for name, problem in zip(names, manifest["problems"], strict=True)
+    }
+
+
+def account(parts: Sequence[PartSummary], whole: Grid) -> dict[str, Any]:
+    """Return what the manifest says of the parts that hold runs of its grid."""
+    packs: list[dict[str, Any]] = []
+    totals, steps = {"compile": 0.0, "train": 0.0, "evaluate": 0.0}, 0
+    saved = stopped = 0
+    for part in parts:
+        runs = len(part.numbers)
+        packs.append({"pack_id": part.pack_id, "runs": runs, "seconds": dict(part.seconds)})
+        steps += runs * whole.steps
+        saved += part.saved_lane_steps
+        stopped += part.stopped_lane_steps
+        totals = {name: total + part.seconds.get(name, 0.0) for name, total in totals.items()}
+    done = sum(pack["runs"] for pack in packs)
+    if len(packs) > PACKS_LISTED:
+        packs = []
+    return {
+        "runs": {"total": len(whole), "done": done, "left": len(whole) - done},
+        "packs": packs,
+        "seconds": {name: round(total, 3) for name, total in totals.items()},
+        "lane_steps": {"total": steps, "saved": saved, "stopped": stopped},
+        "model_steps_per_second": round(steps / totals["train"], 1) if totals["train"] else None,
+    }
+
+
+def failure(whole: Grid, pack: Pack, error: str) -> dict[str, Any]:
+    """Return what is said of a pack that failed: which points of the grid it has, and why."""
+    at = whole.positions(pack.runs)
+    rates = whole.rates(pack.runs)[""]
+
+    def labels(kind: str) -> str:
+        return "; ".join(whole.variants[kind][number].label for number in np.unique(at[kind]))
+
+    return {
+        "pack_id": pack.pack_id,
+        "problem": labels("problem"),
+        "optimizer": labels("optimizer"),
+        "schedule": labels("schedule"),
+        "learning_rate_low": float(rates.min()),
+        "learning_rate_high": float(rates.max()),
+        "seeds": " ".join(str(whole.seeds[place]) for place in np.unique(at["seed"])),
+        "runs": len(pack.runs),
+        "error": error,
+    }
+
+
+def _commit() -> str | None:
+    """Return the commit of lrbench itself, where it runs from a checkout."""
+    command = ["git", "-C", str(catalog.HERE), "rev-parse", "HEAD"]
+    try:
+        found = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return found.stdout.strip() or None if found.returncode == 0 else None
+
+
+def now() -> str:
+    """Return the time as ISO 8601, in UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
