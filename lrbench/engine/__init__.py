@@ -1,6 +1,7 @@
 """How runs are trained: the runs of a pack together, as lanes of one compiled program. JAX, and no pandas.
 
-It imports the catalogue (problems, optimizers, schedules, probes, metrics) and `study`; `execution` and `cli` import it.
+It imports the catalogue (problems, optimizers, schedules, probes), `study` and `results.trained`, the record that it fills;
+`execution` and `cli` import it.
 
 Read it from the bottom of the ladder to the top. Each file uses those before it:
 

@@ -31,7 +31,7 @@ def join(
         len(at) == len(parts) - 1,
         "at",
         at,
-        f"{len(parts) - 1} shares of the run, where the later parts begin",
+        "one share of the run for each part after the first",
     )
     bounds = [0, *(round(share * steps) for share in at), steps]
     peaks = [_peak(part, index) for index, part in enumerate(parts)]

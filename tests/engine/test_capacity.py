@@ -131,7 +131,7 @@ def test_out_of_memory_halves_until_it_fits(
     _, (found,) = train(table)
     assert max(seen) == 8
     assert {runs for runs in seen if runs <= 3} == {2}
-    assert found.runs.tolist() == expected.runs.tolist()
+    assert found.run_ids.tolist() == expected.run_ids.tolist()
     for name, values in expected.curves.items():
         np.testing.assert_allclose(found.curves[name], values, rtol=1e-5, atol=1e-7)
     np.testing.assert_array_equal(found.diverged_step, expected.diverged_step)

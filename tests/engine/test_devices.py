@@ -30,7 +30,7 @@ for rates, seeds, deterministic in [(3, 1, False), (7, 3, False), (7, 3, True)]:
     for name, values in alone.curves.items():
         np.testing.assert_allclose(spread.curves[name], values, rtol=0 if deterministic else 1e-4, err_msg=name)
     np.testing.assert_array_equal(spread.diverged_step, alone.diverged_step)
-    np.testing.assert_array_equal(spread.runs, pack.runs)
+    np.testing.assert_array_equal(spread.run_ids, grid.run_ids[pack.runs])
 """
 
 

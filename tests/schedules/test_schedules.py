@@ -230,7 +230,7 @@ def test_shapes_have_peak_one_whatever_their_parameters(steps: int, data: st.Dat
         ),
         (
             {"name": "piecewise_interpolate", "at": [0.5], "values": [1]},
-            "piecewise_interpolate: at = [0.5]: must be at least two places",
+            "piecewise_interpolate: at = [0.5]: must be at least two points",
         ),
         ({"name": "wsd", "warmup": 0.5, "decay": 0.6}, "wsd: decay = 0.6: must be a share of the run, from 0 to 1 - warmup = 0.5"),
         ({"name": "inverse_sqrt", "warmup": 1}, "inverse_sqrt: warmup = 1.0: must be a share of the run, from 0 to below 1"),
@@ -249,7 +249,7 @@ def test_shapes_have_peak_one_whatever_their_parameters(steps: int, data: st.Dat
         ({"name": "reduce_on_plateau", "patience": -1}, "reduce_on_plateau: patience = -1: must be 0 or more"),
         ({"name": "reduce_on_plateau", "min": 2}, "reduce_on_plateau: min = 2.0: must be from 0 to 1"),
         ({"name": "join", "parts": ["constant"]}, "join: parts = ['constant']: must be at least two schedules"),
-        ({"name": "join", "at": [0.1, 0.2]}, "join: at = [0.1, 0.2]: must be 1 places, where the later parts begin"),
+        ({"name": "join", "at": [0.1, 0.2]}, "join: at = [0.1, 0.2]: must be one share of the run for each part after the first"),
         ({"name": "join", "at": [1.0]}, "join: at = [1.0]: must be shares of the run, above 0 and below 1"),
         (
             {"name": "join", "parts": ["constant", {"name": "cosine", "final": 2}]},

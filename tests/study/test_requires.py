@@ -15,6 +15,7 @@ import lrbench as lb
 from lrbench.engine import lane
 from lrbench.engine.engine import Engine
 from lrbench.errors import StudyError
+from lrbench.results.run_lookup import RunLookup
 from lrbench.study import catalog, requires
 from lrbench.study.grid import of_study
 from lrbench.study.spec import read
@@ -182,9 +183,9 @@ def test_noise_of_optimizers_is_shared_by_the_runs_of_a_seed(train: Callable[...
     flat = lb.problem(name="flat", init=lambda key: jnp.zeros(3), loss=lambda w, batch, key: 0.0 * jnp.sum(w))
     for name in ("noisy_sgd", "dpsgd"):
         asked = study(name, problem=[flat], seeds=2, learning_rate={"values": [1.0, 2.0]})
-        _, (curves,) = train(asked)
-        order = np.argsort(curves.runs)
-        norm = curves.curves["parameter_norm"][order, -1].reshape(2, 2)  # [rate, seed]
+        engine, (trained,) = train(asked)
+        order = np.argsort(RunLookup(engine.grid.run_ids).numbers(trained.run_ids))
+        norm = trained.curves["parameter_norm"][order, -1].reshape(2, 2)  # [rate, seed]
         np.testing.assert_allclose(norm[1], 2 * norm[0], rtol=1e-5)
         assert norm[0, 0] != norm[0, 1]
         assert norm.all()
