@@ -1,4 +1,4 @@
-"""Writes docs/catalogue.md from the docstrings of the catalogue: `python docs/make_catalogue.py`."""
+"""Generates docs/catalogue.md from the docstrings of the catalogue: `python docs/make_catalogue.py`."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ PAGE = Path(__file__).with_name("catalogue.md")
 _HEAD = """\
 # Catalogue
 
-Everything that a study file, the command line and Python can name. `python docs/make_catalogue.py` makes this page from
+Everything that a study file, the command line and Python can name. `python docs/make_catalogue.py` generates this page from
 the docstrings; `lrbench list KIND NAME` prints the same in a terminal.
 
-A parameter that is a *lane* costs no new program, however many values it takes, and neither does any parameter of a schedule; each
-value of any other one is a program of its own, compiled for itself. For your own, see [own code](own-code.md).
+A parameter that is a *lane* costs no new program, however many values it has, and neither does any parameter of a schedule; each
+value of any other parameter compiles a program of its own. For your own problems, optimizers and schedules, see [own code](own-code.md).
 """
 _KINDS = {
     "problem": "Problems",
@@ -33,9 +33,9 @@ _KINDS = {
     "experiment": "Experiments",
 }
 _SCHEDULES = """\
-The shapes with their defaults, as `python docs/make_schedules.py` draws them:
+The shapes with their defaults, drawn by `python docs/make_schedules.py`:
 
-![A small picture of every schedule: the learning rate over a run, as a share of its peak](images/schedules.png)
+![A small plot of every schedule: the learning rate over a run, as a share of its peak](images/schedules.png)
 """
 _COLUMNS = "| parameter | type | default | meaning |\n|---|---|---|---|"
 _LEFT_OUT = ("Args:", "Returns:", "Raises:", "Example:", ">>>")
@@ -51,7 +51,7 @@ def _folder(kind: str) -> Iterator[str]:
     if kind == "schedule":
         yield _SCHEDULES
     if options := catalog.options(kind):
-        yield f"Options of every {kind}; one that is not set is not in the compiled program:\n"
+        yield f"Options of every {kind}; an option that is not set is not part of the compiled program:\n"
         yield _COLUMNS
         yield from (_row(option, kind) for option in options.values())
         yield ""
@@ -93,7 +93,7 @@ def _toml(value: object) -> str:
 
 
 def _studies() -> Iterator[str]:
-    yield "## Studies\n\n`lrbench list studies NAME` prints the file of a built-in study, ready to be copied and changed.\n"
+    yield "## Studies\n\n`lrbench list studies NAME` prints the file of a built-in study, to copy and change.\n"
     for name in catalog.names("study"):
         text = (catalog.STUDIES / f"{name}.toml").read_text(encoding="utf-8")
         first = text.split("\n", 1)[0]

@@ -173,14 +173,14 @@ def _facts() -> Facts:
 
 def _devices() -> tuple[list[Device], dict[str, float]]:
     """Start JAX; return its devices, and how fast they multiply."""
-    from lrbench.engine import devices, products
+    from lrbench.engine import devices, matmul
 
     found = devices.start()
-    peaks = {f"{LARGE} × {LARGE}, one device": products.flops_per_second(LARGE, found[:1])}
+    peaks = {f"{LARGE} × {LARGE}, one device": matmul.flops_per_second(LARGE, found[:1])}
     if len(found) > 1:
-        peaks[f"{LARGE} × {LARGE}, all devices"] = products.flops_per_second(LARGE, found)
-    peaks[f"{SMALL} × {SMALL}, all devices"] = products.flops_per_second(SMALL, found)
-    peaks[f"{SMALL} × {SMALL}, {LANES} at a time"] = products.flops_per_second(SMALL, found, LANES)
+        peaks[f"{LARGE} × {LARGE}, all devices"] = matmul.flops_per_second(LARGE, found)
+    peaks[f"{SMALL} × {SMALL}, all devices"] = matmul.flops_per_second(SMALL, found)
+    peaks[f"{SMALL} × {SMALL}, {LANES} at a time"] = matmul.flops_per_second(SMALL, found, LANES)
     return [_seen(device) for device in found], peaks
 
 

@@ -28,7 +28,7 @@ from lrbench.study.grid import Grid, Pack, of_study
 from lrbench.study.spec import Study
 
 if TYPE_CHECKING:
-    from lrbench.engine.pack import Engine
+    from lrbench.engine.engine import Engine
     from lrbench.execution.trace import TracingListener
 
 _TRIES = 3
@@ -195,7 +195,7 @@ def _describe(
     warn: Callable[[str], None],
 ) -> Engine:
     """Start an engine, record its description of the study in the manifest, and return the engine."""
-    from lrbench.engine.pack import Engine  # the first import of JAX
+    from lrbench.engine.engine import Engine  # the first import of JAX
     from lrbench.results.tables import build
 
     engine = Engine(study, grid, devices, warn)

@@ -16,7 +16,7 @@ from lrbench.study import catalog
 from lrbench.study.grid import Grid, Pack
 
 if TYPE_CHECKING:
-    from lrbench.engine.pack import Engine
+    from lrbench.engine.engine import Engine
 
 PACKS_LISTED = 10_000
 """With more packs than this, the manifest has the totals alone; each part has its own figures."""

@@ -9,14 +9,14 @@ import numpy as np
 
 from lrbench.errors import StudyError, counted
 from lrbench.execution import costs
-from lrbench.execution.costs import Cost
+from lrbench.execution.costs import CostEstimate
 from lrbench.results.text_table import aligned
 from lrbench.study import catalog
 from lrbench.study.grid import Grid, Program, of_study
 from lrbench.study.spec import Study
 
 if TYPE_CHECKING:
-    from lrbench.engine.pack import Engine
+    from lrbench.engine.engine import Engine
 
 BUSIEST = 12
 """At most so many nodes have a row: those that take longest."""
@@ -38,7 +38,7 @@ def plan_text(
     Raises:
         StudyError: if there is no such launcher, or it distributes nothing.
     """
-    from lrbench.engine.pack import Engine
+    from lrbench.engine.engine import Engine
 
     is_local = catalog.get("launcher", launcher).name == "local"
     if is_local and nodes is not None:
@@ -77,7 +77,8 @@ def _probes(engine: Engine, grid: Grid) -> list[str]:
     """Return a line for each problem whose probes cost more than one step per evaluation."""
     lines = {}
     for program in grid.programs:
-        costs = {name: cost for name, cost in engine.made.probe_gradients(program).items() if cost >= 0.1}
+        found = engine.instances.probe_gradients(program)
+        costs = {name: cost for name, cost in found.items() if cost >= 0.1}
         share = sum(costs.values()) * len(grid.evaluations) / grid.steps
         if sum(costs.values()) >= 1:
             each = ", ".join(f"{name} {cost:.1f}" for name, cost in costs.items())
@@ -88,7 +89,7 @@ def _probes(engine: Engine, grid: Grid) -> list[str]:
     return list(lines.values())
 
 
-def _distribution(engine: Engine, each: list[Cost], launcher: str, nodes: int) -> list[str]:
+def _distribution(engine: Engine, each: list[CostEstimate], launcher: str, nodes: int) -> list[str]:
     """Return how a launcher would distribute the packs: a line for all nodes, and a table of the busiest."""
     per_pack = [engine.lanes_per_pack(program) for program in engine.grid.programs]
     packs = list(engine.grid.packs(per_pack))
@@ -126,7 +127,7 @@ def _range(counts: list[int]) -> str:
     return f"{min(counts):,} to {max(counts):,}" if min(counts) < max(counts) else f"{max(counts):,}"
 
 
-def _row(engine: Engine, program: Program, cost: Cost) -> dict[str, Any]:
+def _row(engine: Engine, program: Program, cost: CostEstimate) -> dict[str, Any]:
     about = engine.describe(program)
     per_pack = engine.lanes_per_pack(program)
     return {

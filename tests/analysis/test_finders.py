@@ -26,7 +26,7 @@ from lrbench.analysis.finders import (
     valley,
 )
 from lrbench.cli import commands
-from lrbench.engine.pack import Engine
+from lrbench.engine.engine import Engine
 from lrbench.errors import StudyError
 from lrbench.execution.find import range_tests_of, suggestion_tables
 from lrbench.execution.rebuild import rebuild
@@ -233,7 +233,7 @@ def test_the_pace_of_single_steps_is_not_kept_as_that_of_training(
     engine = Engine(wanted, of_study(wanted), None)
     program = engine.grid.programs[0]
     engine.run(next(engine.grid.packs([4])), 4)
-    assert np.isnan(engine.programs.capacity(program).seconds_per_step)
+    assert np.isnan(engine.tuner.tuning(program).seconds_per_step)
     engine.close()
 
 

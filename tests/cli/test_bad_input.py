@@ -39,14 +39,14 @@ def rows(first: str, count: int = 20) -> str:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("x,z,y\n" + rows("inf"), "column 'x' holds an infinite number"),
-        ("x,z,y\n" + rows("1e31"), "column 'x' holds a number beyond ±1e+30"),
-        ("x,z,y\n1,2,1e300\n" + rows("1"), "target 'y' holds a number beyond ±1e+30"),
+        ("x,z,y\n" + rows("inf"), "column 'x' contains an infinite number"),
+        ("x,z,y\n" + rows("1e31"), "column 'x' contains a number beyond ±1e+30"),
+        ("x,z,y\n1,2,1e300\n" + rows("1"), "target 'y' contains a number beyond ±1e+30"),
         ("x,z,y\n1,2,nan\n" + rows("1"), "target 'y' is missing in 1 of 21 rows"),
         ("x,y\n" + "1,a\n2,a\n" * 10, "target 'y' is 'a' in every row; there is nothing to learn"),
-        ("", "is no csv file that can be read: Empty CSV file"),
-        ("x,y\n", "has 0 rows; at least 10 are needed"),
-        ("x,y\n1,2\n", "has 1 row; at least 10 are needed"),
+        ("", "is not a valid csv file: Empty CSV file"),
+        ("x,y\n", "has 0 rows; at least 10 are required"),
+        ("x,y\n1,2\n", "has 1 row; at least 10 are required"),
         ("x,x ,y\n" + rows("1"), "two columns have the same name"),
     ],
 )
@@ -80,7 +80,7 @@ def test_steps_and_evaluations(tmp_path: Path) -> None:
 
 
 def test_arrays_that_do_not_fit_are_refused() -> None:
-    with pytest.raises(ProblemError, match="every array needs the same leading axis"):
+    with pytest.raises(ProblemError, match="all arrays must have the same leading axis"):
         lb.problem(init=lambda key: 0, loss=lambda w, batch, key: 0, train=(np.ones((3, 2)), np.ones(4)))
 
 

@@ -19,7 +19,7 @@ import lrbench
 from lrbench import machine
 from lrbench.cli import speed
 from lrbench.cli.doctor import Cache, Device, Facts, diagnosis, problems, text
-from lrbench.engine import plain, products
+from lrbench.engine import matmul, plain_jax
 from lrbench.execution import trace
 from lrbench.execution.execute import execute
 from lrbench.machine import Memory
@@ -99,7 +99,7 @@ def test_a_table_is_aligned() -> None:
 @pytest.mark.parametrize("lanes", [1, 4])
 def test_products_are_measured_on_every_device(lanes: int) -> None:
     """A tera-FLOP/s of 16 × 16 products would be a loop that XLA removed."""
-    assert 1e4 < products.flops_per_second(16, jax.devices(), lanes) < 1e12
+    assert 1e4 < matmul.flops_per_second(16, jax.devices(), lanes) < 1e12
 
 
 def test_what_is_well_has_no_problems() -> None:
@@ -179,7 +179,7 @@ def test_plain_jax_trains_what_lrbench_trains() -> None:
     for vmap in (False, True):
         trained: Any = speed.plain_training(engine, 4, vmap=vmap)()
         each = [jax.tree.map(lambda leaf, k=k: leaf[k], trained) for k in range(4)] if vmap else trained
-        theirs = [float(plain.loss(weights, images[sample], labels[sample])) for weights in each]
+        theirs = [float(plain_jax.loss(weights, images[sample], labels[sample])) for weights in each]
         assert theirs == pytest.approx(ours.tolist(), rel=1e-3)
 
 

@@ -24,7 +24,8 @@ import tomli_w
 
 from lrbench.__main__ import main
 from lrbench.cli import commands, interrupt
-from lrbench.engine import batch, pack
+from lrbench.engine import pieces
+from lrbench.engine.lane_batch import LaneBatch
 from lrbench.execution.execute import execute
 from lrbench.execution.listener import Listener
 from lrbench.launchers import slurm
@@ -126,13 +127,13 @@ def test_training_ends_after_its_segment(
     """The pack is kept as it is, if so much was trained that this is worth it; its last segment makes it whole."""
     folder = Path("out")
     with monkeypatch.context() as patched:
-        patched.setattr(pack, "WORTH_KEEPING", 0.0)
-        _after(patched, batch.Batch, "settle", segments, signal.SIGINT)
+        patched.setattr(pieces, "WORTH_SAVING", 0.0)
+        _after(patched, LaneBatch, "update_diverged", segments, signal.SIGINT)
         assert command(*RUN) == commands.INTERRUPTED
     assert capfd.readouterr() == ("", interrupt.LINE + "\n")
     assert len(_parts(folder)) == (segments == 5)
     kept = [path.name for path in folder.glob("checkpoints/*/*")]
-    assert kept == ([] if segments == 5 else ["0-2"])
+    assert kept == ([] if segments == 5 else ["0-2.npz"])
     assert command(*RUN) == commands.DONE
     assert _tables(folder) == expected
     assert not (folder / "checkpoints").exists()

@@ -154,7 +154,7 @@ def test_parameters_that_have_no_room_are_not_drawn(study: Path, problem: str, n
     study.write_text(STUDY.replace('"quadratic"', problem))
     code, said = lrbench(["run", str(study)])
     assert code == 3
-    assert f"its parameters need {need} of memory" in said
+    assert f"its parameters require {need} of memory" in said
     assert need in refused("plan", str(study))
 
 

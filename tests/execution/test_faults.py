@@ -33,7 +33,7 @@ import pytest
 
 import lrbench as lb
 from lrbench.cli import commands
-from lrbench.engine.pack import Engine
+from lrbench.engine.engine import Engine
 from lrbench.errors import LrbenchError, StoreError, StudyError
 from lrbench.execution.execute import Finished, execute
 from lrbench.execution.listener import Listener

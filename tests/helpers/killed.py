@@ -16,7 +16,7 @@ import jax  # noqa: F401
 import scipy.stats  # noqa: F401
 
 import lrbench.analysis
-import lrbench.engine.pack
+import lrbench.engine.engine
 import lrbench.execution.checkpoints
 import lrbench.execution.execute
 import lrbench.results.tables.build  # noqa: F401

@@ -267,7 +267,7 @@ def test_a_text_of_the_users_own() -> None:
     assert problem.data.examples == 53
     assert problem.data.valid_examples == 5
     assert problem.data.train.max() == 2
-    for content, said in ((b"\xff\xfe", "is no UTF-8 text"), (b"ab", "too few for pieces of context = 5")):
+    for content, said in ((b"\xff\xfe", "is not UTF-8 text"), (b"ab", "too few for pieces of context = 5")):
         Path("bad.txt").write_bytes(content)
         with pytest.raises(LrbenchError, match=said):
             text.char_lstm(text="bad.txt", context=5)
@@ -289,10 +289,13 @@ def test_sums_modulo_a_number() -> None:
     ("make", "message"),
     [
         (lambda: convolutional.digits_cnn(channels=(4, 4, 4, 4)), "too small for so many layers"),
-        (lambda: convolutional.digits_cnn(channels=()), "name the output channels of at least one"),
+        (lambda: convolutional.digits_cnn(channels=()), "give the output channels of at least one"),
         (lambda: residual.digits_resnet(channels=6, normalisation="group"), "must be a multiple of 4"),
         (lambda: text.char_transformer(width=10, heads=4), "width = 10: must be a multiple of heads = 4"),
-        (lambda: arithmetic.modular_addition_transformer(train_share=1.0), "must leave sums on both sides"),
+        (
+            lambda: arithmetic.modular_addition_transformer(train_share=1.0),
+            "must be between 0 and 1, and leave sums",
+        ),
         (lambda: objectives.matrix_factorization(rank=40), "must be at most the smaller"),
         (lambda: objectives.deep_linear(depth=0), "depth = 0: must be 1 or more"),
         (lambda: surfaces.rosenbrock(steepness=0.0), "must be positive"),
