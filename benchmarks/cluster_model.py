@@ -23,8 +23,8 @@ import numpy as np
 from benchmarks.pictures import save
 from benchmarks.table import FOLDER, ROOT, Row, clean_environment, compare, is_quick, publish, show
 from lrbench.analysis import Thresholds
+from lrbench.results.building import build
 from lrbench.results.folder import ResultsFolder
-from lrbench.results.tables import build
 from lrbench.results.trained import Trained
 from lrbench.study import spec
 from lrbench.study.grid import Grid, of_study

@@ -22,8 +22,8 @@ import numpy as np
 from benchmarks.table import Row, compare, is_quick, publish, show
 from lrbench.analysis import Thresholds
 from lrbench.execution import manifest_contents
+from lrbench.results.building import build
 from lrbench.results.folder import ResultsFolder
-from lrbench.results.tables import build
 from lrbench.results.trained import Trained
 from lrbench.study import spec
 from lrbench.study.grid import Grid, of_study

@@ -27,6 +27,7 @@ _KINDS = {
     "schedule": "Schedules",
     "probe": "Probes",
     "metric": "Metrics",
+    "table": "Tables",
     "plot": "Plots",
     "launcher": "Launchers",
     "exporter": "Exporters",
@@ -38,7 +39,7 @@ The shapes with their defaults, drawn by `python docs/make_schedules.py`:
 ![A small plot of every schedule: the learning rate over a run, as a share of its peak](images/schedules.png)
 """
 _COLUMNS = "| parameter | type | default | meaning |\n|---|---|---|---|"
-_LEFT_OUT = ("Args:", "Returns:", "Raises:", "Example:", ">>>")
+_LEFT_OUT = ("Args:", "Columns:", "Returns:", "Raises:", "Example:", ">>>")
 
 
 def page() -> str:
@@ -67,6 +68,8 @@ def _entry(entry: Entry) -> Iterator[str]:
             yield f"`{re.sub('  +', ' ', text.removeprefix('Formula:')).strip()}`\n"
         elif not text.startswith(_LEFT_OUT):
             yield f"{text}\n"
+    if entry.kind == "table":
+        yield f"Its columns are explained in [results](results.md#{entry.name}).\n"
     if entry.parameters:
         yield _COLUMNS
         yield from (_row(parameter, entry.kind) for parameter in entry.parameters.values())

@@ -59,7 +59,7 @@ def test_light_things_load_neither_jax_nor_pandas(code: str, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     "code",
     [
-        "import lrbench.results.results, lrbench.results.tables.build, lrbench.analysis, lrbench.report",
+        "import lrbench.results.results, lrbench.results.building.build, lrbench.analysis, lrbench.report",
         "from lrbench.study import grid, spec; grid.of_study(spec.read('quickstart')).run_ids",
     ],
 )

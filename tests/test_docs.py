@@ -285,6 +285,11 @@ def test_catalogue_is_current() -> None:
     subprocess.run([sys.executable, "-c", light], check=True)
 
 
+def test_tables_are_current() -> None:
+    script = ROOT / "docs" / "make_tables.py"
+    assert runpy.run_path(str(script))["page"]() == PAGES["results.md"].read_text(), f"run python {script}"
+
+
 def test_names_of_the_readme_are_in_the_catalogue() -> None:
     section = PAGES["README.md"].read_text().split("## What is in the catalogue")[1].split("\n## ")[0]
     known = {name for kind in catalog.FOLDERS for name in catalog.names(kind)}

@@ -19,8 +19,8 @@ from lrbench.datasets import tables
 from lrbench.errors import DataError, StoreError, StudyError
 from lrbench.execution.execute import run
 from lrbench.experiments import bench as _bench
+from lrbench.results.building import csv_text
 from lrbench.results.folder import ResultsFolder
-from lrbench.results.tables import spreadsheet
 from lrbench.study import catalog
 from lrbench.study.grid import of_study
 from lrbench.study.spec import read
@@ -261,7 +261,7 @@ def test_formulas_are_texts_in_csv_and_exact_in_parquet(tmp_path: Path) -> None:
     with pytest.raises(StoreError):
         ResultsFolder(tmp_path / "t.csv").write_table("t", frame)
     dictionary = pyarrow.table({"x": pyarrow.array(["=1"]).dictionary_encode()})
-    assert spreadsheet.plain(dictionary)["x"].to_pylist() == ["'=1"]
+    assert csv_text.safe(dictionary)["x"].to_pylist() == ["'=1"]
 
 
 # ---- the report ----

@@ -1,45 +1,36 @@
-"""Frame in, frame out: what the runs of a study say, without JAX and without a file.
+"""Frame in, frame out: what the words and numbers in the tables mean, without JAX and without a file.
 
-`outcomes` judges every run and every rate by the `thresholds`; `summary` is over seeds, `sensitivity` over learning rates, with the exact
-intervals of `bootstrap`; `best` is the answer in words. `comparison` and `ranking` set lines side by side, `tuning_budget` says what random
-rates would have found, `finders` what a learning-rate finder suggests, and `regret` what following it costs. Everything may be tried on a
-frame made by hand; tables, plots, reports and experiments import it, and it imports none of them.
+`measure` reduces the curves of a run to its status and losses; `verdicts` decides whether it is good, slow, stuck, oscillating or diverged, by the
+`thresholds`; `targets` says when it reached the target. `rates` arranges losses by line, rate and seed, and finds the best rate of each
+line; `bootstrap` has the exact intervals. `best` is the answer in words, `paired_differences` and `rank_tests` compare lines, `range_tests` are the
+rules of learning-rate finders, and `regret` is what following one costs. `loss_by_rate` and `line_curves` are what pictures draw.
+Everything works on a hand-written frame. Tables, plots, the report, results and experiments import it, and it imports none of them.
 """
 
 from lrbench.analysis.best import best
 from lrbench.analysis.bootstrap import interval, iqm, resamples
-from lrbench.analysis.comparison import compare, comparison
-from lrbench.analysis.finders import finders, suggestions
 from lrbench.analysis.labels import label, rate_text
-from lrbench.analysis.outcomes import judge, measure, steps_to_target, targets, zones
-from lrbench.analysis.ranking import ranking
+from lrbench.analysis.measure import measure
+from lrbench.analysis.range_tests import suggestions
 from lrbench.analysis.regret import regret, regret_summary
-from lrbench.analysis.sensitivity import sensitivity
-from lrbench.analysis.summary import summary
+from lrbench.analysis.targets import steps_to_target, targets
 from lrbench.analysis.thresholds import Thresholds
-from lrbench.analysis.tuning_budget import tuning_budget
+from lrbench.analysis.verdicts import judge, zones
 
 __all__ = [
     "Thresholds",
     "best",
-    "compare",
-    "comparison",
-    "finders",
     "interval",
     "iqm",
     "judge",
     "label",
     "measure",
-    "ranking",
     "rate_text",
     "regret",
     "regret_summary",
     "resamples",
-    "sensitivity",
     "steps_to_target",
     "suggestions",
-    "summary",
     "targets",
-    "tuning_budget",
     "zones",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from lrbench.analysis.labels import label, rate_text
+from lrbench.analysis.labels import labels, rate_text
 from lrbench.analysis.thresholds import Thresholds
 from lrbench.errors import counted
 
@@ -14,11 +14,11 @@ _OUT = [*_LABELS, "use", "use_low", "use_high", "from", "to", "cliff", "loss", "
 
 
 def best(sensitivity: pd.DataFrame, thresholds: Thresholds | None = None) -> pd.DataFrame:
-    r"""Say which learning rate to use, per problem × optimizer × schedule, the least loss of a problem first.
+    r"""Answer which learning rate to use for each line, the lowest loss of a problem first.
 
     Args:
         sensitivity: the sensitivity table.
-        thresholds: the ones it was made with, for the words "within 5 %".
+        thresholds: those of the table, for the words "within 5 %".
 
     Returns:
         problem, optimizer, schedule (labels), `use` (best rate) with its bootstrap interval `use_low`,
@@ -39,7 +39,7 @@ def best(sensitivity: pd.DataFrame, thresholds: Thresholds | None = None) -> pd.
     """
     limits = thresholds or Thresholds()
     table = sensitivity.assign(
-        **{part: label(sensitivity, part) for part in _LABELS},
+        **labels(sensitivity),
         use=sensitivity["best_learning_rate"],
         use_low=sensitivity["best_learning_rate_low"],
         use_high=sensitivity["best_learning_rate_high"],
@@ -51,28 +51,28 @@ def best(sensitivity: pd.DataFrame, thresholds: Thresholds | None = None) -> pd.
     )
     table["from"] = table["good_low"]
     table["answer"] = pd.array([_answer(row, limits) for _, row in table.iterrows()], dtype="str")
-    place = {name: at for at, name in enumerate(table["problem"].unique())}
-    ranked = table.assign(place=table["problem"].map(place)).sort_values(["place", "loss"], kind="stable")
+    order = {name: at for at, name in enumerate(table["problem"].unique())}
+    ranked = table.assign(order=table["problem"].map(order)).sort_values(["order", "loss"], kind="stable")
     return ranked[_OUT].reset_index(drop=True)
 
 
 def _answer(row: pd.Series, limits: Thresholds) -> str:
-    parts = _nothing(row) if np.isnan(row["use"]) else _something(row, limits)
+    parts = _no_rate(row) if np.isnan(row["use"]) else _rate_to_use(row, limits)
     rates, seeds = int(row["rates"]), int(row["seeds"])
     parts.append(f"{counted(rates, 'rate')} × {counted(seeds, 'seed')}")
     return f"{row['optimizer']} + {row['schedule']}: " + "; ".join(parts)
 
 
-def _nothing(row: pd.Series) -> list[str]:
+def _no_rate(row: pd.Series) -> list[str]:
     low, high = float(row["rate_low"]), float(row["rate_high"])
     tried = f"at {rate_text(low)}" if low == high else f"from {rate_text(low)} to {rate_text(high)}"
-    # A few seeds may have trained here and there: a rate needs half of them to count.
+    # A few seeds may have trained at some rates, but a rate counts only if half of its seeds do.
     every = row.get("diverged_fraction", 1.0) == 1
     what = "every run diverges" if every else "at every rate most seeds diverge"
     return [f"{what} ({tried})", f"try {rate_text(low / 1e4)} to {rate_text(low)} next"]
 
 
-def _something(row: pd.Series, limits: Thresholds) -> list[str]:
+def _rate_to_use(row: pd.Series, limits: Thresholds) -> list[str]:
     parts = [f"use {rate_text(row['use'])}"]
     within = f"within {100 * limits.good:g} %"
     if np.isfinite(row["from"]) and row["from"] < row["to"]:
@@ -81,7 +81,7 @@ def _something(row: pd.Series, limits: Thresholds) -> list[str]:
         parts.append(f"no other rate around it is {within}")
     else:
         gap = 100 * float(row["best_gap"])
-        parts.append(f"even that stays {gap:.{0 if gap >= 10 else 1}f} % short of the best of this problem")
+        parts.append(f"even that is {gap:.{0 if gap >= 10 else 1}f} % short of the best of this problem")
     if np.isfinite(row["cliff"]):
         parts.append(f"above {rate_text(row['cliff'])} it diverges")
     return parts + _edge(row)

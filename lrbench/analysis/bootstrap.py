@@ -1,4 +1,4 @@
-"""Bootstrap over seeds: exact for a handful of them, and weighted quantiles of what comes out."""
+"""Bootstrap over seeds, exact for up to six of them, and its percentile intervals."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ EXACT_UP_TO = 6  # 6 seeds have 462 distinct resamples; 7 would have 1,716, more
 def resamples(seeds: int, n: int = 1000) -> tuple[Ints, Floats]:
     """Resamples of `seeds` seeds with replacement: all of them up to 6 seeds, else `n` random ones.
 
-    Of k seeds there are C(2k − 1, k) distinct resamples; one that holds seed i mᵢ times has the weight
+    Of k seeds there are C(2k − 1, k) distinct resamples; one in which seed i occurs mᵢ times has the weight
     k! / (∏ mᵢ! · kᵏ), so that small studies have the exact bootstrap distribution and no sampling
-    noise. The random ones come from a fixed generator: the same every time.
+    noise. The random ones come from a generator with a fixed seed, so that they are the same every time.
 
     Returns:
         index [resample, seed] ascending in every row; weight [resample], which sums to 1.
@@ -42,21 +42,21 @@ def resamples(seeds: int, n: int = 1000) -> tuple[Ints, Floats]:
 
 
 def quantiles(values: Floats, weight: Floats, shares: tuple[float, float]) -> tuple[Floats, Floats]:
-    """The least value of the last axis at which each share of the weight is reached; NaN has no weight."""
+    """The smallest value of the last axis at which each share of the weight is reached; NaN has no weight."""
     order = np.argsort(values, axis=-1)  # NaN goes last
     ordered = np.take_along_axis(values, order, axis=-1)
     mass = np.where(np.isnan(ordered), 0.0, weight[order]).cumsum(axis=-1)
     total = mass[..., -1:]
     # 1e-12: a share that is met exactly must not be missed by rounding
-    places = [(mass < share * total - 1e-12).sum(axis=-1, keepdims=True) for share in shares]
-    low, high = (np.take_along_axis(ordered, place, axis=-1)[..., 0] for place in places)
+    positions = [(mass < share * total - 1e-12).sum(axis=-1, keepdims=True) for share in shares]
+    low, high = (np.take_along_axis(ordered, at, axis=-1)[..., 0] for at in positions)
     return low, high
 
 
 def interval(values: npt.ArrayLike, weight: npt.ArrayLike, confidence: float = 0.95) -> tuple[Floats, Floats]:
     """Percentile bootstrap interval: the weighted (1 ∓ confidence)/2 quantiles over resamples.
 
-    Resamples in which the statistic is NaN are left out; a single resample (one seed) says nothing: NaN.
+    Resamples in which the statistic is NaN are left out; from a single resample (one seed) there is no interval: NaN.
 
     Args:
         values: [resample, ...] the statistic in every resample.
@@ -80,7 +80,7 @@ def interval(values: npt.ArrayLike, weight: npt.ArrayLike, confidence: float = 0
 
 
 def iqm(values: npt.ArrayLike, axis: int = -1) -> Floats:
-    """Interquartile mean: the mean without the ⌊n/4⌋ least and the ⌊n/4⌋ greatest values.
+    """Interquartile mean: the mean without the ⌊n/4⌋ smallest and the ⌊n/4⌋ largest values.
 
     Example:
         >>> float(iqm([0.0, 1.0, 2.0, 3.0, 100.0]))
@@ -94,5 +94,5 @@ def iqm(values: npt.ArrayLike, axis: int = -1) -> Floats:
 
 
 def middle(count: int) -> slice:
-    """The places of the ordered values that the interquartile mean of `count` values takes."""
+    """Which of `count` ordered values enter the interquartile mean."""
     return slice(count // 4, count - count // 4)

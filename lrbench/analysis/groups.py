@@ -1,4 +1,4 @@
-"""Which columns say what a run *is*, and fast grouping by them (parameters may be missing, or lists)."""
+"""Which columns identify a run, and fast grouping by them (parameters may be missing, or lists)."""
 
 from __future__ import annotations
 
@@ -11,37 +11,43 @@ import pandas as pd
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
-PARTS = ("problem", "optimizer", "schedule")
+KINDS = ("problem", "optimizer", "schedule")
+"""The kinds of entry that a line is made of; each has a name, and parameters."""
 
 
-def parameter_columns(frame: pd.DataFrame, part: str) -> list[str]:
-    """The parameter columns of `part` ("problem", "optimizer" or "schedule"), in the frame's order.
+def parameter_columns(frame: pd.DataFrame, kind: str) -> list[str]:
+    """The parameter columns of a kind ("problem", "optimizer" or "schedule"), in the frame's order.
 
-    A named learning rate, which has a column `learning_rate_<name>`, is one of the optimizer.
+    A named learning rate, whose column is `learning_rate_<name>`, belongs to the optimizer.
 
     Example:
         >>> parameter_columns(pd.DataFrame(columns=["optimizer", "optimizer_b2", "schedule"]), "optimizer")
         ['optimizer_b2']
     """
-    own = [str(name) for name in frame.columns if str(name).startswith(part + "_")]
-    return own + (_named_rates(frame) if part == "optimizer" else [])
+    own = [str(name) for name in frame.columns if str(name).startswith(kind + "_")]
+    return own + (_named_rates(frame) if kind == "optimizer" else [])
 
 
 def _named_rates(frame: pd.DataFrame) -> list[str]:
-    # learning_rate_sensitivity... is what the sensitivity table measures; no rate has such a name.
+    # learning_rate_sensitivity... is a column of the sensitivity table; no rate has such a name.
     return [str(name) for name in frame.columns if re.match("learning_rate_(?!sensitivity)", str(name))]
 
 
-def part_columns(frame: pd.DataFrame, *parts: str) -> list[str]:
-    """The columns that identify the named parts: their names first, then their parameters."""
-    names = [part for part in parts if part in frame.columns]
-    return names + [name for part in parts for name in parameter_columns(frame, part)]
+def columns_of(frame: pd.DataFrame, *kinds: str) -> list[str]:
+    """The columns that identify entries of these kinds: their names first, then their parameters."""
+    names = [kind for kind in kinds if kind in frame.columns]
+    return names + [name for kind in kinds for name in parameter_columns(frame, kind)]
+
+
+def line_columns(frame: pd.DataFrame) -> list[str]:
+    """The columns that identify a line: one problem × optimizer × schedule with their parameters."""
+    return columns_of(frame, *KINDS)
 
 
 def point_columns(frame: pd.DataFrame) -> list[str]:
-    """The columns that identify a grid point: everything that identifies a run, but its seed."""
-    leading = ["study", *PARTS, "learning_rate", *_named_rates(frame), "steps"]
-    parameters = [name for part in PARTS for name in parameter_columns(frame, part)]
+    """The columns that identify a grid point: everything that identifies a run, except its seed."""
+    leading = ["study", *KINDS, "learning_rate", *_named_rates(frame), "steps"]
+    parameters = [name for kind in KINDS for name in parameter_columns(frame, kind)]
     return list(dict.fromkeys([name for name in leading if name in frame.columns] + parameters))
 
 
@@ -67,7 +73,7 @@ def group(frame: pd.DataFrame, columns: Sequence[str]) -> tuple[Ints, Ints]:
     code = np.zeros(len(frame), dtype=np.int64)
     for name in columns:
         values = _codes(frame[name]) + 1  # -1 is "missing"
-        # Numbering anew after each column keeps the product below the square of the number of rows.
+        # Renumbering after each column keeps the product below the square of the number of rows.
         code = np.asarray(pd.factorize(code * (int(values.max(initial=0)) + 1) + values)[0], dtype=np.int64)
     first = np.unique(code, return_index=True)[1]
     return code, first.astype(np.int64)

@@ -1,21 +1,22 @@
-"""Short names for what a row is: `sgd(momentum=0.9)`, and rates as people write them."""
+"""Short labels such as `sgd(momentum=0.9)`, and learning rates as people write them."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import overload
 
 import numpy as np
 import pandas as pd
 
-from lrbench.analysis.groups import group, parameter_columns, part_columns
+from lrbench.analysis.groups import KINDS, columns_of, group, parameter_columns
 
 
 @overload
-def label(row_or_frame: pd.Series, part: str) -> str: ...
+def label(row_or_frame: pd.Series, kind: str) -> str: ...
 @overload
-def label(row_or_frame: pd.DataFrame, part: str) -> pd.Series: ...
-def label(row_or_frame: pd.Series | pd.DataFrame, part: str) -> str | pd.Series:
-    """Name `part` ("problem", "optimizer" or "schedule") by its name and the parameters that tell it apart.
+def label(row_or_frame: pd.DataFrame, kind: str) -> pd.Series: ...
+def label(row_or_frame: pd.Series | pd.DataFrame, kind: str) -> str | pd.Series:
+    """Label what is of a kind ("problem", "optimizer" or "schedule") by its name and the parameters that tell it apart.
 
     Of a frame: a label per row, with those parameters that differ within the frame for that name. Of one row:
     with every parameter it has.
@@ -29,23 +30,33 @@ def label(row_or_frame: pd.Series | pd.DataFrame, part: str) -> str | pd.Series:
         'sgd(momentum=0.9)'
     """
     if isinstance(row_or_frame, pd.Series):
-        own = parameter_columns(row_or_frame.to_frame().T, part)
-        return _write(row_or_frame, part, own)
-    code, first = group(row_or_frame, part_columns(row_or_frame, part))
+        own = parameter_columns(row_or_frame.to_frame().T, kind)
+        return _write(row_or_frame, kind, own)
+    code, first = group(row_or_frame, columns_of(row_or_frame, kind))
     distinct = row_or_frame.iloc[first]
-    columns = parameter_columns(row_or_frame, part)
+    columns = parameter_columns(row_or_frame, kind)
     differing: dict[str, list[str]] = {}
-    for name, mine in distinct.groupby(part, sort=False):
+    for name, mine in distinct.groupby(kind, sort=False):
         differing[str(name)] = [column for column in columns if mine[column].map(_value).nunique() > 1]
-    texts = [_write(row, part, differing[str(row[part])]) for _, row in distinct.iterrows()]
+    texts = [_write(row, kind, differing[str(row[kind])]) for _, row in distinct.iterrows()]
     labels = np.array(texts, dtype=object)[code] if len(code) else np.array([], dtype=object)
-    return pd.Series(labels, index=row_or_frame.index, dtype="str", name=part)
+    return pd.Series(labels, index=row_or_frame.index, dtype="str", name=kind)
 
 
-def _write(row: pd.Series, part: str, columns: list[str]) -> str:
-    pairs = [(column.removeprefix(part + "_"), _value(row[column])) for column in columns]
+def pair_names(table: pd.DataFrame) -> tuple[list[str], list[str]]:
+    """The labels of both lines of every pair, with what tells them apart from any other line of the table."""
+    own = [name.removeprefix("other_") for name in table.columns if name.startswith("other_")]
+    own = [name for name in own if name not in ("learning_rate", "loss", "steps")]
+    sides = [table[own], table[["other_" + name for name in own]].set_axis(own, axis=1)]
+    both = pd.concat(sides, ignore_index=True)
+    text = (label(both, "optimizer") + " + " + label(both, "schedule")).tolist()
+    return text[: len(table)], text[len(table) :]
+
+
+def _write(row: pd.Series, kind: str, columns: list[str]) -> str:
+    pairs = [(column.removeprefix(kind + "_"), _value(row[column])) for column in columns]
     inside = ", ".join(f"{name}={value}" for name, value in pairs if value)
-    return f"{row[part]}({inside})" if inside else str(row[part])
+    return f"{row[kind]}({inside})" if inside else str(row[kind])
 
 
 def _value(value: object) -> str:
@@ -57,6 +68,11 @@ def _value(value: object) -> str:
     if isinstance(value, (bool, np.bool_)):
         return str(bool(value)).lower()
     return f"{value:g}" if isinstance(value, (float, np.floating)) else str(value)
+
+
+def labels(frame: pd.DataFrame, kinds: Sequence[str] = KINDS) -> pd.DataFrame:
+    """A label per row for each of these kinds, in columns of their names."""
+    return pd.DataFrame({kind: label(frame, kind) for kind in kinds})
 
 
 def rate_text(rate: float) -> str:

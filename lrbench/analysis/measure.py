@@ -1,4 +1,4 @@
-"""What the curves of a run say about it alone: its status, its losses, how it moved."""
+"""What the curves of a run show of it alone: its status, its losses, how much it rose, whether it was still falling."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def measure(
     objective: str,
     stopped_step: npt.ArrayLike | None = None,
 ) -> pd.DataFrame:
-    """Reduce the curves of runs to one row each; rows do not look at each other, so parts can be streamed.
+    """Reduce the curves of runs to one row each; rows do not depend on each other, so parts can be streamed.
 
     status = `nonfinite` if a step, a training loss or the final validation loss is not finite, else `stopped`
     if a race stopped the run (it then counts as if it had stayed where it was), `diverged` if the training
@@ -57,7 +57,7 @@ def measure(
     tables = {name: _finite(values) for name, values in curves.items()}
     tables.setdefault("valid_loss", np.full_like(tables["train_loss"], np.nan))
     stopped = np.full(len(tables["train_loss"]), np.nan) if stopped_step is None else np.asarray(stopped_step)
-    tables = {name: _held(steps, table, stopped) for name, table in tables.items()}
+    tables = {name: _frozen(steps, table, stopped) for name, table in tables.items()}
     first_bad = _first_bad(steps, tables, np.asarray(diverged_step, dtype=np.float64))
     broken = np.isfinite(first_bad)
     train = tables["train_loss"]
@@ -88,8 +88,8 @@ def _finite(values: npt.ArrayLike) -> Floats:
     return table
 
 
-def _held(step: Ints, table: Floats, stopped: Floats) -> Floats:
-    """Let every stopped run keep the value of its last evaluation."""
+def _frozen(step: Ints, table: Floats, stopped: Floats) -> Floats:
+    """Repeat the value of its last evaluation after a run was stopped."""
     rows = np.flatnonzero(np.isfinite(stopped))
     last = np.searchsorted(step, stopped[rows], side="right") - 1
     after = np.arange(len(step))[None] > last[:, None]
@@ -98,10 +98,10 @@ def _held(step: Ints, table: Floats, stopped: Floats) -> Floats:
 
 
 def _first_bad(step: Ints, tables: Mapping[str, Floats], diverged_step: Floats) -> Floats:
-    """First step [run] that was not finite: of a minibatch (the engine's word) or of an evaluation."""
+    """First step [run] that was not finite: of a minibatch (as the engine found) or of an evaluation."""
     bad = np.isnan(tables["train_loss"])
     valid = tables["valid_loss"]
-    # A problem without validation data has no validation loss at step 0 either: that is no divergence.
+    # A problem without validation data has no validation loss at step 0 either, which is not a divergence.
     bad[:, -1] |= np.isfinite(valid[:, 0]) & np.isnan(valid[:, -1])
     seen = np.where(bad.any(axis=1), step[bad.argmax(axis=1)].astype(np.float64), np.nan)
     return np.fmin(seen, diverged_step)

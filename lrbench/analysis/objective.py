@@ -1,4 +1,4 @@
-"""The loss that verdicts and rankings look at: validation where the problem has one, else training."""
+"""The loss that verdicts and rankings use: validation where the problem has one, else training."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from lrbench.analysis.groups import Floats, Ints, group, part_columns, point_columns
+from lrbench.analysis.groups import Floats, Ints, columns_of, group, point_columns
 
 Objectives = Mapping[str, str] | pd.Series | None
 """problem name -> "valid_loss" or "train_loss" (as in the manifest), or that name per run, or None:
@@ -73,17 +73,17 @@ def best_final(
 ) -> tuple[Ints, Floats]:
     """ℓ* of every problem: the least ℓ(η) over its grid, ℓ(η) = median over seeds of min(ℓ(T), ℓ₀).
 
-    Runs that are not all of their problem's say ℓ* themselves, in a column `least_loss`.
+    If the runs are only some of their problem's, a column `least_loss` has ℓ*.
 
-    Grid points of which fewer than `stable` of the seeds are ok have no part in it; a loss that is not finite
-    counts as ℓ₀. The median keeps one lucky seed at the edge of divergence from becoming the mark that everything
-    else falls short of.
+    Grid points of which fewer than `stable` of the seeds are ok do not count; a loss that is not finite
+    counts as ℓ₀. The median keeps one lucky seed at the edge of divergence from setting the standard for all
+    others.
 
     Returns:
         code [run]: the problem (name and parameters) of each run; least [problem]: its ℓ*, NaN where no grid
         point is stable.
     """
-    code, first = group(runs, part_columns(runs, "problem"))
+    code, first = group(runs, columns_of(runs, "problem"))
     if "least_loss" in runs:
         return code, runs["least_loss"].to_numpy(dtype=np.float64)[first]
     point, begins = group(runs, point_columns(runs))

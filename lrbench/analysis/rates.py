@@ -1,4 +1,4 @@
-"""Losses per problem × optimizer × schedule: [line, rate, seed]; and the best rate of each."""
+"""Losses by line, rate and seed; and the best rate of each line."""
 
 from __future__ import annotations
 
@@ -9,12 +9,20 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from lrbench.analysis.groups import PARTS, Floats, Ints, group, members, part_columns
+from lrbench.analysis.groups import Floats, Ints, columns_of, group, line_columns, members
 from lrbench.analysis.objective import Objectives, losses, trained
 
 
+class Axes(NamedTuple):
+    """The axes of a cube of losses: how long each is, or a position on each."""
+
+    line: Any
+    rate: Any
+    seed: Any
+
+
 class Lines(NamedTuple):
-    """Lines (runs of one problem × optimizer × schedule) of as many rates and seeds; NaN where a run is lacking."""
+    """Lines with the same number of rates and of seeds; NaN where a run is missing."""
 
     line: Ints  # [line] numbers of the lines, in order of appearance
     rate: Floats  # [line, rate] ascending
@@ -24,6 +32,11 @@ class Lines(NamedTuple):
     steps: Floats  # [line, rate, seed] steps to the target; infinite if it was never met
     initial: Floats  # [line] median ℓ₀ over the runs
 
+    @property
+    def size(self) -> Axes:
+        """How many lines, rates and seeds there are."""
+        return Axes(*self.loss.shape)
+
     def cut(self, here: slice) -> Lines:
         """Some of the lines."""
         loss, ok, unknown, steps = self.loss[here], self.ok[here], self.unknown[here], self.steps[here]
@@ -31,14 +44,14 @@ class Lines(NamedTuple):
 
 
 def lines(runs: pd.DataFrame, objectives: Objectives = None) -> Iterator[Lines]:
-    """Every problem × optimizer × schedule (with their parameters) of the runs, those of one shape together."""
+    """Every line of the runs, those with as many rates and seeds together."""
     initial, final = losses(runs, objectives)
     clipped = np.fmin(final, initial)
     fine = trained(runs).astype(np.float64)
     stopped = (runs["status"] == "stopped").to_numpy(dtype=np.float64) * (1 - fine)
     reached = _steps(runs)
     rates = runs["learning_rate"].to_numpy(dtype=np.float64)
-    code, first = group(runs, part_columns(runs, *PARTS))
+    code, first = group(runs, line_columns(runs))
     at_rate, rate_count = _ranks(code, rates, len(first))
     at_seed, seed_count = _ranks(code, runs["seed"].to_numpy(dtype=np.int64), len(first))
     start = medians(code, initial, len(first))
@@ -48,19 +61,18 @@ def lines(runs: pd.DataFrame, objectives: Objectives = None) -> Iterator[Lines]:
     for shape, (rate_size, seed_size) in enumerate(shapes.T.tolist()):
         line = np.flatnonzero(shape_of == shape)
         mine = rows[shape]
-        place = np.searchsorted(line, code[mine])
+        at = Axes(np.searchsorted(line, code[mine]), at_rate[mine], at_seed[mine])
         rate = np.empty((len(line), rate_size))
-        rate[place, at_rate[mine]] = rates[mine]
-        cells = place, at_rate[mine], at_seed[mine]
-        size = len(line), rate_size, seed_size
+        rate[at.line, at.rate] = rates[mine]
+        size = Axes(len(line), rate_size, seed_size)
         loss, ok, unknown, steps = (
-            _filled(size, cells, values[mine]) for values in (clipped, fine, stopped, reached)
+            _filled(size, at, values[mine]) for values in (clipped, fine, stopped, reached)
         )
         yield Lines(line, rate, loss, ok, unknown, steps, start[line])
 
 
 class Cube(NamedTuple):
-    """The lines of one problem over one axis of seeds; NaN where a run is lacking."""
+    """The lines of one problem over one axis of seeds; NaN where a run is missing."""
 
     line: Ints  # [line] numbers of the lines, in order of appearance
     rate: Floats  # [line, rate] ascending; NaN beyond those that the line has
@@ -70,39 +82,40 @@ class Cube(NamedTuple):
 
 
 def cubes(runs: pd.DataFrame, columns: Sequence[str], objectives: Objectives = None) -> Iterator[Cube]:
-    """Every problem of the runs; its lines are what `columns` tell apart, so that seeds can be paired across them."""
+    """Every problem of the runs; its lines are what `columns` distinguish, so that seeds can be paired across them."""
     initial, final = losses(runs, objectives)
     clipped = np.fmin(final, initial)
     fine = trained(runs).astype(np.float64)
     rates, seeds = runs["learning_rate"].to_numpy(dtype=np.float64), runs["seed"].to_numpy()
     code, first = group(runs, columns)
     at_rate, _ = _ranks(code, rates, len(first))
-    for mine in members(group(runs, part_columns(runs, "problem"))[0]):
-        line, place = np.unique(code[mine], return_inverse=True)
+    for mine in members(group(runs, columns_of(runs, "problem"))[0]):
+        line, at_line = np.unique(code[mine], return_inverse=True)
         seed, at_seed = np.unique(seeds[mine], return_inverse=True)
-        cells = place, at_rate[mine], at_seed
-        shape = len(line), int(at_rate[mine].max()) + 1, len(seed)
-        loss, ok = (_filled(shape, cells, values[mine]) for values in (clipped, fine))
-        rate = _filled(shape[:2], cells[:2], rates[mine])
+        at = Axes(at_line, at_rate[mine], at_seed)
+        size = Axes(len(line), int(at.rate.max()) + 1, len(seed))
+        loss, ok = (_filled(size, at, values[mine]) for values in (clipped, fine))
+        rate = np.full((size.line, size.rate), np.nan)
+        rate[at.line, at.rate] = rates[mine]
         start = medians(np.zeros(len(mine), dtype=np.int64), initial[mine], 1)
         yield Cube(line.astype(np.int64), rate, loss, ok, float(start[0]))
 
 
-def _filled(shape: tuple[int, ...], cells: tuple[Ints, ...], values: Floats) -> Floats:
-    table = np.full(shape, np.nan)
-    table[cells] = values
-    return table
+def _filled(size: Axes, at: Axes, values: Floats) -> Floats:
+    cube = np.full(size, np.nan)
+    cube[at] = values
+    return cube
 
 
 def _steps(runs: pd.DataFrame) -> Floats:
-    """Steps to the target [run], infinite where it was never met; NaN where the runs do not say."""
+    """Steps to the target [run], infinite where it was never met; NaN where they are not known."""
     if "steps_to_target" not in runs:
         return np.full(len(runs), np.nan)
     return runs["steps_to_target"].to_numpy(dtype=np.float64, na_value=np.inf)
 
 
 def _ranks(code: Ints, values: npt.NDArray[Any], groups: int) -> tuple[Ints, Ints]:
-    """The place of every value among the distinct ones of its group, and how many of these each group has."""
+    """The rank of every value among the distinct ones of its group, from 0, and how many of these each group has."""
     order = np.lexsort((values, code))
     ordered, own = values[order], code[order]
     begins = np.ones(len(code), dtype=bool)
@@ -116,7 +129,7 @@ def _ranks(code: Ints, values: npt.NDArray[Any], groups: int) -> tuple[Ints, Int
 
 
 def medians(code: Ints, initial: Floats, groups: int) -> Floats:
-    """Median [group] of what is finite of ℓ₀ [run] in every group; NaN where nothing is."""
+    """Median [group] of the finite ℓ₀ [run] in every group; NaN where none is finite."""
     finite = np.isfinite(initial)
     code, initial = code[finite], initial[finite]
     ordered = initial[np.lexsort((initial, code))]
@@ -130,7 +143,7 @@ def medians(code: Ints, initial: Floats, groups: int) -> Floats:
 
 
 def median(values: Floats) -> Floats:
-    """Median over the last axis of what is not NaN; NaN where nothing is left.
+    """Median over the last axis of what is not NaN; NaN where everything is.
 
     Example:
         >>> median(np.array([[3.0, 1.0, np.nan], [np.nan] * 3])).tolist()
@@ -149,33 +162,33 @@ def median(values: Floats) -> Floats:
 
 
 def stable_rates(ok: Floats, stable: float) -> npt.NDArray[np.bool_]:
-    """Whether at least the share `stable` of the seeds there are (last axis) is ok."""
-    there = np.isfinite(ok)
-    enough: npt.NDArray[np.bool_] = np.where(there, ok, 0.0).sum(axis=-1) >= stable * there.sum(axis=-1)
-    return enough & there.any(axis=-1)
+    """Whether at least the share `stable` of the seeds that were run (last axis) is ok."""
+    present = np.isfinite(ok)
+    enough: npt.NDArray[np.bool_] = np.where(present, ok, 0.0).sum(axis=-1) >= stable * present.sum(axis=-1)
+    return enough & present.any(axis=-1)
 
 
 def best_rates(runs: pd.DataFrame, stable: float = 0.5, objectives: Objectives = None) -> pd.DataFrame:
-    """The best rate of every problem × optimizer × schedule: least ℓ(η) among the stable rates.
+    """The best rate of every line: least ℓ(η) among the stable rates.
 
-    ℓ(η) is the median over seeds of min(ℓ(T), ℓ₀); of equal rates the smallest is taken.
+    ℓ(η) is the median over seeds of min(ℓ(T), ℓ₀); of equals the smallest rate is taken.
 
     Returns:
-        A row per problem × optimizer × schedule, in order of appearance: `row` (its first row in the runs),
+        A row per line, in order of appearance: `row` (its first row in the runs),
         `learning_rate`, `loss` (both NaN where no rate is stable).
     """
-    first = group(runs, part_columns(runs, *PARTS))[1]
+    first = group(runs, line_columns(runs))[1]
     best, reached = np.full(len(first), np.nan), np.full(len(first), np.nan)
     for some in lines(runs, objectives):
         at, loss = least(median(some.loss), stable_rates(some.ok, stable))
-        there = np.isfinite(loss)
-        best[some.line[there]] = np.take_along_axis(some.rate, at[:, None], axis=1)[there, 0]
-        reached[some.line[there]] = loss[there]
+        found = np.isfinite(loss)
+        best[some.line[found]] = np.take_along_axis(some.rate, at[:, None], axis=1)[found, 0]
+        reached[some.line[found]] = loss[found]
     return pd.DataFrame({"row": first, "learning_rate": best, "loss": reached})
 
 
 def least(loss: Floats, stable: npt.NDArray[np.bool_]) -> tuple[Ints, Floats]:
-    """The first place of the least finite loss among the stable rates (last axis), and that loss; infinite: none."""
+    """The position of the first least finite loss among the stable rates (last axis), and that loss; infinite if there is none."""
     candidates = np.where(stable & np.isfinite(loss), loss, np.inf)
     at = candidates.argmin(axis=-1)
     return at, np.take_along_axis(candidates, at[..., None], axis=-1)[..., 0]

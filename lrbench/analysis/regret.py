@@ -1,4 +1,4 @@
-"""What following a finder costs, against a dense grid of rates."""
+"""What following a finder costs, compared with a dense grid of rates."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import pandas as pd
 
 from lrbench.analysis.groups import Floats
 from lrbench.analysis.labels import label
+from lrbench.analysis.loss_by_rate import loss_by_rate
 from lrbench.analysis.objective import Objectives
-from lrbench.analysis.profile import profile
 from lrbench.analysis.rates import best_rates
 
 
@@ -20,7 +20,7 @@ def regret(found: pd.DataFrame, runs: pd.DataFrame, objectives: Objectives = Non
 
     Args:
         found: what `finders` returns.
-        runs: of a grid that holds the same problems and optimizers, with one schedule.
+        runs: of a grid with the same problems and optimizers, and one schedule.
         objectives: as in the manifest of the grid.
 
     Returns:
@@ -28,7 +28,7 @@ def regret(found: pd.DataFrame, runs: pd.DataFrame, objectives: Objectives = Non
         `best_loss` of that optimizer on the grid; `regret`; `regret_normalised`, that over (ℓ₀ − ℓ*); `excess_normalised`,
         (ℓ(η) − best_loss) / (ℓ₀ − ℓ*); `decades` = log₁₀(η / best_learning_rate).
     """
-    grid = profile(runs, objectives=objectives)
+    grid = loss_by_rate(runs, objectives=objectives)
     best = best_rates(runs, objectives=objectives)
     best = best.assign(
         problem=label(runs, "problem").iloc[best["row"]].to_numpy(),
@@ -74,23 +74,23 @@ def regret_summary(table: pd.DataFrame, good: float = 0.05) -> pd.DataFrame:
         good: ε; a suggestion is good if its normalised excess is at most that.
 
     Returns:
-        A row per rule: `suggestions` (asked for), `none` (the share without one); of the others the medians of
+        A row per rule: `suggestions` (how many), `none` (the share of them that are missing); of the others the medians of
         `regret_normalised`, `excess_normalised` and `decades`, the 90th percentile `excess_normalised_90`, and `good`, the share
         that is.
     """
     rows = []
     for rule, each in table.groupby("rule", sort=False):
-        there = each[each["suggestion"].notna()]
+        given = each[each["suggestion"].notna()]
         rows.append(
             {
                 "rule": rule,
                 "suggestions": len(each),
-                "none": 1 - len(there) / len(each),
-                "regret_normalised": there["regret_normalised"].median(),
-                "excess_normalised": there["excess_normalised"].median(),
-                "excess_normalised_90": there["excess_normalised"].quantile(0.9),
-                "good": (there["excess_normalised"] <= good).mean(),
-                "decades": there["decades"].median(),
+                "none": 1 - len(given) / len(each),
+                "regret_normalised": given["regret_normalised"].median(),
+                "excess_normalised": given["excess_normalised"].median(),
+                "excess_normalised_90": given["excess_normalised"].quantile(0.9),
+                "good": (given["excess_normalised"] <= good).mean(),
+                "decades": given["decades"].median(),
             }
         )
     return pd.DataFrame(rows)

@@ -8,16 +8,16 @@ from collections.abc import Mapping
 
 @dataclasses.dataclass(frozen=True)
 class Thresholds:
-    """Every limit that a verdict, a zone or an interval depends on; the manifest keeps them.
+    """Every limit that a verdict, a zone or an interval depends on; they are recorded in the manifest.
 
     Args:
-        good: ε, the share of (ℓ₀ − ℓ*) that a good run may be away from ℓ*.
-        oscillating: share of (ℓ₀ − ℓ*) that the upward moves of the second half must exceed.
+        good: ε, the share of (ℓ₀ − ℓ*) by which a good run may exceed ℓ*.
+        oscillating: share of (ℓ₀ − ℓ*) that the upward moves of the second half exceed in an oscillating run.
         slow: pace of the last quarter over the mean pace of the run from which a run counts as still falling.
         stable: share of seeds that must be `ok` for a rate to count as stable.
         confidence: probability mass of every interval.
         profile_ratio: τ_max, the multiple of the fastest's steps to the target up to which a performance profile goes.
-        resamples: how many random bootstrap resamples there are where all of them are too many.
+        resamples: how many random bootstrap resamples to draw where all of them would be too many.
 
     Example:
         >>> Thresholds(good=0.1).asdict()["good"]
@@ -34,7 +34,7 @@ class Thresholds:
 
     @classmethod
     def of(cls, found: Mapping[str, float | int]) -> Thresholds:
-        """Return those that a manifest has; what it lacks is as it is today, and what is not known here is left out."""
+        """Return those of a manifest; what is missing there has its default, and unknown ones are ignored."""
         known = {field.name for field in dataclasses.fields(cls)}
         return cls(**{name: value for name, value in found.items() if name in known})  # type: ignore[arg-type]
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from lrbench.errors import counted, escaped
+from lrbench.study import catalog
 
 if TYPE_CHECKING:
     from lrbench.execution.execute import Finished
@@ -45,8 +46,12 @@ def print_failures(done: Finished) -> None:
 
 def print_written(folder: Path, *, pictures: bool) -> None:
     """Print the paths of the tables in a results folder, and of the plots and the report."""
-    tables = ["runs", "curves", "summary", "sensitivity", "comparison", "ranking", "tuning_budget"]
-    names = [_table(folder, name) for name in [*tables, "failures"]]
+    from lrbench.tables.base import file_to_open
+
+    def exists(file: str) -> bool:
+        return (folder / file).exists()
+
+    names = [file_to_open(name, exists) for name in catalog.names("table")]
     if pictures:
         names += ["plots", "report.html"]
     print_paths(folder, names)
@@ -57,9 +62,3 @@ def print_paths(folder: Path, names: list[str]) -> None:
     for name in names:
         if (folder / name).exists():
             print_text(str(folder / name))
-
-
-def _table(folder: Path, name: str) -> str:
-    """Return the file of a table that people open: the CSV, or Parquet where there is none, or of curves."""
-    csv = f"{name}.csv"
-    return csv if name != "curves" and (folder / csv).exists() else f"{name}.parquet"

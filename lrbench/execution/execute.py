@@ -196,14 +196,14 @@ def _describe(
 ) -> Engine:
     """Start an engine, record its description of the study in the manifest, and return the engine."""
     from lrbench.engine.engine import Engine  # the first import of JAX
-    from lrbench.results.tables import build
+    from lrbench.tables.surfaces import surfaces
 
     engine = Engine(study, grid, devices, warn)
     manifest |= manifest_contents.describe(engine, grid, manifest)
     store.write_manifest(manifest)
-    if surfaces := engine.surfaces():
+    if landscapes := engine.surfaces():
         manifest |= store.drop_checksums(manifest, SURFACES)
-        store.write_table("surfaces", build.surfaces(grid, surfaces), csv=False)
+        store.write_table("surfaces", surfaces(grid, landscapes), csv=False)
         store.write_manifest(manifest)
     return engine
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lrbench.analysis import label, rate_text, suggestions
-from lrbench.analysis.finders import LOSS, RANGE_TEST
+from lrbench.analysis.range_tests import LOSS, RANGE_TEST
 from lrbench.errors import StudyError
 from lrbench.execution.execute import Finished, execute
 from lrbench.execution.listener import Listener

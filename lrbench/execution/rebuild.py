@@ -89,7 +89,7 @@ def _write_all(
     listener: Listener,
 ) -> Results:
     from lrbench.analysis import Thresholds
-    from lrbench.results.tables import build
+    from lrbench.results.building import build
 
     thresholds, seconds = Thresholds(), dict(seconds)
     objectives = manifest_contents.objectives(manifest)

@@ -8,9 +8,9 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from lrbench.errors import StoreError, counted
+from lrbench.results.building import csv_text
 from lrbench.results.query import tables
 from lrbench.results.results import Results
-from lrbench.results.tables import spreadsheet
 
 
 def csv(results: Results, folder: Path) -> str:
@@ -36,8 +36,8 @@ def csv(results: Results, folder: Path) -> str:
 
 def _write(results: Results, name: str, folder: Path) -> None:
     with results.tables.open(f"{name}.parquet") as table, pq.ParquetFile(table) as file:
-        written = spreadsheet.plain(file.schema_arrow.empty_table()).schema
+        written = csv_text.safe(file.schema_arrow.empty_table()).schema
         options = pyarrow.csv.WriteOptions(quoting_style="needed")
         with pyarrow.csv.CSVWriter(folder / f"{name}.csv", written, write_options=options) as sink:
             for batch in file.iter_batches():
-                sink.write(spreadsheet.plain(batch))
+                sink.write(csv_text.safe(batch))

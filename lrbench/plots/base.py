@@ -1,76 +1,24 @@
-"""What the pictures share: the tables they take, colours, panels, axes."""
+"""What plots share: colours, panels, axes, legends and notes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
-import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from lrbench.analysis.labels import label
+from lrbench.tables.base import StudyTables
 
 INK, MUTED, GRID, SHADE = "#22262b", "#6a737d", "#e6e8eb", "#f0e4e1"
-# Okabe & Ito's colours, told apart with every colour blindness (without yellow: too pale for a line).
+# Okabe & Ito's colours, which people with any colour blindness can tell apart (without yellow, too pale for a line).
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7a5195", "#4d4d4d")
 DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1.2, 1.6)), (0, (5, 2, 1.2, 2)))
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-
-
-class Tables(Protocol):
-    """The tables of a results folder; `lrbench.load` gives one.
-
-    The rows of `sensitivity` are in the order in which their problem × optimizer × schedule appears in `runs`.
-    """
-
-    @property
-    def runs(self) -> pd.DataFrame:
-        """A row per run."""
-        ...
-
-    @property
-    def curves(self) -> pd.DataFrame:
-        """A row per run and evaluation."""
-        ...
-
-    @property
-    def summary(self) -> pd.DataFrame:
-        """A row per grid point, over seeds."""
-        ...
-
-    @property
-    def sensitivity(self) -> pd.DataFrame:
-        """A row per problem × optimizer × schedule."""
-        ...
-
-    @property
-    def comparison(self) -> pd.DataFrame:
-        """A row per pair of lines of a problem."""
-        ...
-
-    @property
-    def ranking(self) -> pd.DataFrame:
-        """A row per optimizer × schedule."""
-        ...
-
-    @property
-    def tuning_budget(self) -> pd.DataFrame:
-        """A row per problem × optimizer × schedule and number of trials."""
-        ...
-
-    @property
-    def surfaces(self) -> pd.DataFrame:
-        """A row per point of the landscape of every problem of two coordinates; empty if there is none."""
-        ...
-
-    @property
-    def manifest(self) -> Mapping[str, Any]:
-        """What was run, and with what."""
-        ...
 
 
 def panels(
@@ -85,7 +33,7 @@ def panels(
 ) -> tuple[Figure, list[Axes]]:
     """A figure with `count` panels of `width` × `height` inches, `foot` for a legend and `names` for long tick labels.
 
-    Never through pyplot, which is neither thread- nor backend-safe; and measured out by hand, because an
+    Without pyplot, which is not thread-safe, and with explicit margins, because an
     automatic layout draws everything twice.
     """
     columns = min(columns, max(1, count))
@@ -117,12 +65,12 @@ def style(axes: Axes) -> None:
 
 
 def name_panel(axes: Axes, title: str) -> None:
-    """The title of a panel, at its left."""
+    """Write the title of a panel, at its left."""
     axes.set_title(plain(title), loc="left", fontsize=10, color=INK)
 
 
 def note(figure: Figure, text: str) -> None:
-    """A remark below the panels: what is not shown, how to read what is."""
+    """Write a remark below the panels: what is not shown, and how to read what is."""
     wide, high = figure.get_size_inches()
     figure.text(0.15 / wide, 0.12 / high, plain(text, int(14 * wide)), fontsize=8.5, color=MUTED)
 
@@ -131,18 +79,18 @@ def legend(figure: Figure, handles: Mapping[str, Artist], columns: int) -> None:
     """One legend for all panels, below them and above the note."""
     wide, high = figure.get_size_inches()
     names = [plain(name, 44) for name in handles]
-    place: dict[str, Any] = {
+    position: dict[str, Any] = {
         "loc": "lower left",
         "bbox_to_anchor": (0.1 / wide, 0.32 / high),
         "borderaxespad": 0.0,
     }
     figure.legend(
-        list(handles.values()), names, ncols=columns, frameon=False, fontsize=8.5, labelcolor=INK, **place
+        list(handles.values()), names, ncols=columns, frameon=False, fontsize=8.5, labelcolor=INK, **position
     )
 
 
 def plain(text: str, width: int = 160) -> str:
-    r"""Text as it stands: no mathematics in dollars, and not without end.
+    r"""Text as it is: no mathematics between dollars, and of limited length.
 
     Example:
         >>> plain("a$b", 9), plain("abcdefghijk", 4)
@@ -153,7 +101,7 @@ def plain(text: str, width: int = 160) -> str:
 
 
 def log_rates(axes: Axes, rates: Iterable[float]) -> None:
-    """A logarithmic axis of learning rates that fits them, one rate alone included."""
+    """A logarithmic axis that fits these learning rates, even a single one."""
     values = np.fromiter(rates, dtype=np.float64)
     low, high = float(values.min()), float(values.max())
     margin = (high / low) ** 0.02 if high > low else 3.0
@@ -180,7 +128,7 @@ def _power(value: float) -> str:
 
 
 def log_is_better(values: Iterable[float], times: float = 8.0) -> bool:
-    """Whether positive values span so much that a logarithmic axis shows them better."""
+    """Whether values are positive and span so much that a logarithmic axis shows them better."""
     finite = np.array([value for value in values if np.isfinite(value)])
     return bool(len(finite) and finite.min() > 0 and finite.max() > times * finite.min())
 
@@ -190,22 +138,22 @@ def colour_of(names: Sequence[str]) -> dict[str, str]:
     return {name: COLOURS[index % len(COLOURS)] for index, name in enumerate(dict.fromkeys(names))}
 
 
-def contenders(results: Tables) -> tuple[list[str], list[str]]:
-    """What the rows of the ranking are called, and their optimizers' colours, which are those of every picture."""
+def contenders(results: StudyTables) -> tuple[list[str], list[str]]:
+    """The labels of the rows of the ranking, and their optimizers' colours, the same as in every picture."""
     table, colours = results.ranking, colour_of(list(label(results.sensitivity, "optimizer")))
     optimizer = label(table, "optimizer")
     return (optimizer + " + " + label(table, "schedule")).tolist(), [colours[name] for name in optimizer]
 
 
-def title_of(results: Tables, what: str) -> str:
-    """The title of a picture: the study, and what is shown."""
+def title_of(results: StudyTables, what: str) -> str:
+    """The title of a plot: the study, and what is shown."""
     study = results.manifest.get("study") or next(iter(results.runs.get("study", [])), "")
     study = study.get("name", "") if isinstance(study, Mapping) else study
     return f"{study}: {what}" if study else what
 
 
 def left_out(names: Sequence[str], shown: int, kind: str) -> str:
-    """A note that names what there was no room for.
+    """A note that names what is not shown for lack of room.
 
     Example:
         >>> left_out(["a", "b", "c"], 1, "problems")
@@ -218,7 +166,7 @@ def left_out(names: Sequence[str], shown: int, kind: str) -> str:
     return f"not shown: {len(rest)} more {kind} ({listed})"
 
 
-def objective_label(results: Tables, problem: str) -> str:
-    """What the y axis of a problem shows: "validation loss" or "training loss"."""
+def objective_label(results: StudyTables, problem: str) -> str:
+    """The label of the y axis of a problem: "validation loss" or "training loss"."""
     name = results.manifest.get("objectives", {}).get(problem, "train_loss")
     return {"valid_loss": "validation loss", "train_loss": "training loss"}.get(name, str(name))

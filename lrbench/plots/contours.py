@@ -1,4 +1,4 @@
-"""Where runs go on a landscape of two coordinates: at a rate too small, the best, one too large."""
+"""Trajectories on a landscape of two coordinates, at a rate too small, the best one, and one too large."""
 
 from __future__ import annotations
 
@@ -11,50 +11,53 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from lrbench.analysis.labels import label, rate_text
-from lrbench.analysis.profile import profile
+from lrbench.analysis.loss_by_rate import loss_by_rate
 from lrbench.plots import base
 from lrbench.plots.curves import Panel, first_schedule, three_rates
+from lrbench.tables.base import StudyTables
 
 MAX_PROBLEMS = 6
 MAX_OPTIMIZERS = 4
-KINDS = ("too small", "best", "too large")
+RATES = ("too small", "best", "too large")
 COORDINATES = ["first_coordinate", "second_coordinate"]
 LEVELS = 14
 _HEIGHTS = LinearSegmentedColormap.from_list("heights", ["#f4f6f8", "#c3cdd6", "#8b99a6"])
 
 
-def contours(results: base.Tables) -> Figure:
+def contours(results: StudyTables) -> Figure:
     """Trajectories of one seed over the contours of a problem of two coordinates, a row per problem.
 
-    Needs the probes `first_coordinate` and `second_coordinate`. Colour: optimizer, at its own three rates; ring: the
-    start; star: the lowest point; a line that leaves the picture ends at its edge. Darker is higher.
+    Requires the probes `first_coordinate` and `second_coordinate`. Colour: optimizer, at its own three rates; ring: the
+    start; star: the lowest point; a trajectory that leaves the picture ends at its edge. Darker is higher.
     """
     drawable = set(COORDINATES) <= set(results.curves.columns) and len(results.surfaces) > 0
     every = _by_problem(results) if drawable else {}
     shown = list(every)[:MAX_PROBLEMS]
-    title = base.title_of(results, "where a rate too small, the best and one too large lead")
+    title = base.title_of(results, "trajectories at a rate too small, the best, and one too large")
     figure, grid = base.panels(3 * len(shown), title, width=3.2, height=2.7, foot=0.3)
-    table = profile(results.runs, objectives=results.manifest.get("objectives")) if shown else pd.DataFrame()
+    table = (
+        loss_by_rate(results.runs, objectives=results.manifest.get("objectives")) if shown else pd.DataFrame()
+    )
     optimizers = list(dict.fromkeys(_optimizer(results, panel) for name in shown for panel in every[name]))
     colours = base.colour_of(optimizers)
     for row, name in enumerate(shown):
-        axes = dict(zip(KINDS, grid[3 * row : 3 * row + 3], strict=True))
+        axes = dict(zip(RATES, grid[3 * row : 3 * row + 3], strict=True))
         _landscapes(results, name, axes)
         for panel in every[name][:MAX_OPTIMIZERS]:
             rates = three_rates(table[table["line"] == panel.line], results.sensitivity.iloc[panel.line])
-            for kind in KINDS:
+            for kind in RATES:
                 if kind in rates:
                     _walk(results, panel, rates[kind], axes[kind], colours[_optimizer(results, panel)])
     _explain(figure, results, every, shown, {name: colours[name] for name in optimizers[:MAX_OPTIMIZERS]})
     return figure
 
 
-def _optimizer(results: base.Tables, panel: Panel) -> str:
+def _optimizer(results: StudyTables, panel: Panel) -> str:
     """The optimizer of a panel, with the parameters that tell it apart."""
     return str(label(results.sensitivity, "optimizer").iloc[panel.line])
 
 
-def _by_problem(results: base.Tables) -> dict[str, list[Panel]]:
+def _by_problem(results: StudyTables) -> dict[str, list[Panel]]:
     """The problem × optimizer pairs of every problem that has a landscape, at the first schedule."""
     known = set(label(results.surfaces, "problem"))
     names = label(results.sensitivity, "problem")
@@ -66,7 +69,7 @@ def _by_problem(results: base.Tables) -> dict[str, list[Panel]]:
     return found
 
 
-def _landscapes(results: base.Tables, name: str, panels: dict[str, Axes]) -> None:
+def _landscapes(results: StudyTables, name: str, panels: dict[str, Axes]) -> None:
     """Draw a problem's contours into its three panels, with a star at the lowest point."""
     surface = results.surfaces[(label(results.surfaces, "problem") == name).to_numpy()]
     wide = surface.pivot(index="second_coordinate", columns="first_coordinate", values="loss")
@@ -91,33 +94,33 @@ def _landscapes(results: base.Tables, name: str, panels: dict[str, Axes]) -> Non
         axes.set_ylabel("w₂", fontsize=9, color=base.INK)
 
 
-def _walk(results: base.Tables, panel: Panel, rate: float, axes: Axes, colour: str) -> None:
-    """Draw the first seed's way at a rate, and note the rate."""
+def _walk(results: StudyTables, panel: Panel, rate: float, axes: Axes, colour: str) -> None:
+    """Draw the first seed's trajectory at a rate, and note the rate."""
     runs = results.runs.iloc[panel.rows]
     runs = runs[runs["learning_rate"] == rate].sort_values("seed")
     way = results.curves[results.curves["run_id"] == runs["run_id"].iloc[0]].sort_values("step")
-    place = way[COORDINATES].to_numpy(dtype=float)
-    place = place[np.isfinite(place).all(axis=1)]
-    # A run that explodes goes further than a picture can be drawn; its direction is enough.
+    points = way[COORDINATES].to_numpy(dtype=float)
+    points = points[np.isfinite(points).all(axis=1)]
+    # A run that explodes goes further than can be drawn; its direction is enough.
     sides = np.array([axes.get_xlim(), axes.get_ylim()])
     reach = 10 * (sides[:, 1] - sides[:, 0])
-    place = np.clip(place, sides[:, 0] - reach, sides[:, 1] + reach)
-    if not len(place):
+    points = np.clip(points, sides[:, 0] - reach, sides[:, 1] + reach)
+    if not len(points):
         return
-    axes.plot(*place.T, color=colour, lw=1.4, marker="o", ms=2.2, alpha=0.9, label=rate_text(rate))
-    axes.plot(*place[0], "o", color="white", ms=6, mec=base.INK, mew=1.2, zorder=5)
+    axes.plot(*points.T, color=colour, lw=1.4, marker="o", ms=2.2, alpha=0.9, label=rate_text(rate))
+    axes.plot(*points[0], "o", color="white", ms=6, mec=base.INK, mew=1.2, zorder=5)
     legend = axes.legend(fontsize=7.5, framealpha=0.8, loc="upper right", handlelength=1.2)
     legend.get_frame().set_edgecolor("none")
 
 
 def _explain(
     figure: Figure,
-    results: base.Tables,
+    results: StudyTables,
     every: dict[str, list[Panel]],
     shown: list[str],
     colours: dict[str, str],
 ) -> None:
-    """Say what the colours are, and what is not shown."""
+    """Write the legend, and what is not shown."""
     if not shown:
         return
     handles: dict[str, Artist] = {
@@ -131,4 +134,6 @@ def _explain(
         base.left_out(list(every), len(shown), "problems"),
         base.left_out(names, len(colours), "optimizers"),
     ]
-    base.note(figure, "; ".join(filter(None, ["numbers: learning rates, of the first seed", *notes])))
+    base.note(
+        figure, "; ".join(filter(None, ["numbers: learning rates; trajectories of the first seed", *notes]))
+    )

@@ -1,4 +1,4 @@
-"""Average ranks over problems, and bars beside those that cannot be told apart."""
+"""Average ranks over problems, with bars beside lines that cannot be told apart."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from matplotlib.figure import Figure
 
 from lrbench.errors import counted
 from lrbench.plots import base
+from lrbench.tables.base import StudyTables
 
 MAX_LINES = 24
 
 
-def critical_difference(results: base.Tables) -> Figure:
+def critical_difference(results: StudyTables) -> Figure:
     """Average rank of every optimizer and schedule over the problems: a critical-difference diagram.
 
-    Disc: average rank, 1 is best; bar at the left: lines that Wilcoxon's tests with Holm's adjustment do not tell
+    Disc: average rank, 1 is best; bar at the left: lines that Wilcoxon's tests with Holm's adjustment cannot tell
     apart; ruler: Nemenyi's critical difference. Nothing is drawn for one problem or one line.
 
     Source: Demšar, JMLR 7 (2006), figure 1.
@@ -30,11 +31,11 @@ def critical_difference(results: base.Tables) -> Figure:
     for axes in grid:
         names, colours = base.contenders(results)
         rank = shown["average_rank"].to_numpy(dtype=np.float64)
-        for place, name in enumerate(names[: len(shown)]):
-            axes.plot(rank[place], place, "o", color=colours[place], ms=8, mec="white", mew=1.2, zorder=3)
-            text = f"{base.plain(name, 44)}  {rank[place]:.2f}"
+        for row, name in enumerate(names[: len(shown)]):
+            axes.plot(rank[row], row, "o", color=colours[row], ms=8, mec="white", mew=1.2, zorder=3)
+            text = f"{base.plain(name, 44)}  {rank[row]:.2f}"
             axes.annotate(
-                text, (rank[place], place), (8, 0), textcoords="offset points", va="center", fontsize=8.5
+                text, (rank[row], row), (8, 0), textcoords="offset points", va="center", fontsize=8.5
             )
         _bars(axes, shown["wilcoxon_group"])
         _ruler(axes, float(table["critical_difference"].iloc[0]), len(table), len(shown))
@@ -47,7 +48,7 @@ def _bars(axes: Axes, groups: pd.Series) -> None:
     numbers = [text.split() for text in groups.fillna("")]
     drawn = 0
     for number in dict.fromkeys(number for row in numbers for number in row):
-        rows = [place for place, row in enumerate(numbers) if number in row]
+        rows = [at for at, row in enumerate(numbers) if number in row]
         if len(rows) > 1:
             at = 0.09 - 0.012 * (drawn % 7)
             across = axes.get_yaxis_transform()
@@ -59,7 +60,7 @@ def _ruler(axes: Axes, critical: float, lines: int, rows: int) -> None:
     most = lines - 1
     wide = max(min(critical, most), 1e-9)
     axes.plot([1, 1 + wide], [-1.2, -1.2], "|-", color=base.MUTED, lw=1.5, ms=7)
-    beyond = "" if critical <= most else " (more than all ranks)"
+    beyond = "" if critical <= most else " (wider than all ranks)"
     axes.annotate(
         f"critical difference {critical:.2f}{beyond}",
         (1 + wide, -1.2),
@@ -81,9 +82,9 @@ def _ruler(axes: Axes, critical: float, lines: int, rows: int) -> None:
 def _note(table: pd.DataFrame, names: list[str], shown: int) -> str:
     first = table.iloc[0]
     bars = (
-        "bar: not told apart (Wilcoxon, Holm)"
+        "bar: cannot be told apart (Wilcoxon, Holm)"
         if isinstance(first["wilcoxon_group"], str)
-        else "too many to test"
+        else "too many lines to test"
     )
     tested = f"; Friedman p = {first['friedman_p']:.2g}" if np.isfinite(first["friedman_p"]) else ""
     rest = base.left_out(names, shown, "lines")

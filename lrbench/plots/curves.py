@@ -1,4 +1,4 @@
-"""Loss along training at three rates: one too small, the best one, one too large."""
+"""Loss during training at three rates: one too small, the best one, one too large."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from lrbench.analysis.groups import PARTS, Floats, Ints, group, members, part_columns
-from lrbench.analysis.labels import label, rate_text
-from lrbench.analysis.paths import Path, Paths
-from lrbench.analysis.profile import profile
+from lrbench.analysis.groups import Floats, Ints, group, line_columns, members
+from lrbench.analysis.labels import labels, rate_text
+from lrbench.analysis.line_curves import CurvesByRun, LineCurves
+from lrbench.analysis.loss_by_rate import loss_by_rate
 from lrbench.plots import base
+from lrbench.tables.base import StudyTables
 
 MAX_PANELS = 6
-KINDS = {"too small": "#56b4e9", "best": "#009e73", "too large": "#d55e00"}
+COLOUR_OF_RATE = {"too small": "#56b4e9", "best": "#009e73", "too large": "#d55e00"}
 
 
 class Panel(NamedTuple):
@@ -29,24 +30,24 @@ class Panel(NamedTuple):
     rows: Ints
 
 
-def first_schedule(results: base.Tables) -> list[Panel]:
+def first_schedule(results: StudyTables) -> list[Panel]:
     """Every problem × optimizer with the first of its schedules: one panel each."""
     runs = results.runs
-    code, first = group(runs, part_columns(runs, *PARTS))
-    names = pd.DataFrame({part: label(runs, part) for part in PARTS}).iloc[first]
+    code, first = group(runs, line_columns(runs))
+    names = labels(runs).iloc[first]
     kept = ~names.duplicated(["problem", "optimizer"]).to_numpy()
-    several = names["problem"].nunique() > 1
+    many = names["problem"].nunique() > 1
     rows = members(code)
     found = []
     for line in np.flatnonzero(kept):
         problem, optimizer, schedule = (str(text) for text in names.iloc[line])
-        title = f"{problem}: {optimizer}" if several else optimizer
+        title = f"{problem}: {optimizer}" if many else optimizer
         title += f", {schedule}" if names["schedule"].nunique() > 1 else ""
         found.append(Panel(int(line), title, str(runs["problem"].iloc[first[line]]), rows[line]))
     return found
 
 
-def curves(results: base.Tables) -> Figure:
+def curves(results: StudyTables) -> Figure:
     """Loss against step at a too small, the best and a too large rate, a panel per problem and optimizer.
 
     Line: median over seeds; band: lowest to highest seed; a curve ends at a cross where it is no longer
@@ -54,11 +55,11 @@ def curves(results: base.Tables) -> Figure:
     """
     every = first_schedule(results)
     shown = every[:MAX_PANELS]
-    title = base.title_of(results, "a rate too small, the best, one too large")
+    title = base.title_of(results, "training at a rate too small, the best, and one too large")
     size = (6.8, 3.6) if len(shown) == 1 else (3.6, 2.4)
     figure, grid = base.panels(len(shown), title, width=size[0], height=size[1])
-    table = profile(results.runs, objectives=results.manifest.get("objectives"))
-    paths = Paths(results.runs, results.curves, results.manifest.get("objectives", {}))
+    table = loss_by_rate(results.runs, objectives=results.manifest.get("objectives"))
+    paths = CurvesByRun(results.runs, results.curves, results.manifest.get("objectives", {}))
     for axes, panel in zip(grid, shown, strict=True):
         rates = three_rates(table[table["line"] == panel.line], results.sensitivity.iloc[panel.line])
         chosen = np.isin(results.runs["learning_rate"].to_numpy()[panel.rows], list(rates.values()))
@@ -67,15 +68,15 @@ def curves(results: base.Tables) -> Figure:
         axes.set_xlabel("step", fontsize=9, color=base.INK)
         axes.set_ylabel(base.objective_label(results, panel.problem), fontsize=9, color=base.INK)
     rest = base.left_out([panel.title for panel in every], len(shown), "panels")
-    base.note(figure, "; ".join(filter(None, ["dotted line: not finite from there on", rest])))
+    base.note(figure, "; ".join(filter(None, ["dotted line: not finite from this step on", rest])))
     return figure
 
 
 def three_rates(line: pd.DataFrame, sensitivity: pd.Series) -> dict[str, float]:
-    """The rates that tell the story: about 30 times below the best, the best, the first above the cliff.
+    """Three typical rates: about 30 times below the best, the best, and the first above the cliff.
 
-    The too small one is the nearest of its zone; the too large one, where nothing diverges, the largest of
-    its zone.
+    The one that is too small is the nearest in that zone; if nothing diverges, the one that is too large is the largest in
+    that zone.
     """
     found = {}
     rate, best = line["learning_rate"], float(sensitivity["best_learning_rate"])
@@ -91,12 +92,12 @@ def three_rates(line: pd.DataFrame, sensitivity: pd.Series) -> dict[str, float]:
     return found or {"too large": float(rate.min())}
 
 
-def _panel(axes: Axes, path: Path, rates: dict[str, float]) -> None:
+def _panel(axes: Axes, path: LineCurves, rates: dict[str, float]) -> None:
     middle, lines = path.middle(), {}
     at = {kind: int(np.searchsorted(path.rate, rate)) for kind, rate in rates.items() if rate in path.rate}
     _limits(axes, middle)
     for kind, row in at.items():
-        colour, value = KINDS[kind], middle[row]
+        colour, value = COLOUR_OF_RATE[kind], middle[row]
         low, high = _ends(path.value[row])
         alive = np.isfinite(value).tolist()
         axes.fill_between(path.step, low, high, where=alive, color=colour, alpha=0.18, lw=0)
@@ -129,7 +130,7 @@ def _ends(value: Floats) -> tuple[Floats, Floats]:
 
 
 def _limits(axes: Axes, middle: Floats) -> None:
-    """From the least loss to a little above the start; an explosion leaves the picture at its top."""
+    """From the least loss to a little above the start; an explosion leaves the plot at its top."""
     finite = middle[np.isfinite(middle)]
     if not len(finite):
         axes.text(0.5, 0.5, "no finite loss", transform=axes.transAxes, ha="center", color=base.MUTED)

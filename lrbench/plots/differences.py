@@ -1,4 +1,4 @@
-"""Who is better than whom: every line against the best one of its problem, with intervals."""
+"""Every line against the best one of its problem, with intervals."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from lrbench.analysis.comparison import pair_names
-from lrbench.analysis.labels import label
+from lrbench.analysis.labels import label, pair_names
 from lrbench.plots import base
+from lrbench.tables.base import StudyTables
 
 MAX_PANELS, MAX_LINES = 6, 12
 APART, ALIKE = "#d55e00", "#4d4d4d"
 
 
-def differences(results: base.Tables) -> Figure:
-    """How much more loss each line ends with than the best one of its problem, paired by seed: a panel per problem.
+def differences(results: StudyTables) -> Figure:
+    """How much higher each line's loss ends than that of the best one of its problem, paired by seed: a panel per problem.
 
-    Point: interquartile mean of the differences; line: 95 % bootstrap interval; grey where it holds 0, so that the
-    two are not told apart. Nothing is drawn where no two lines train.
+    Point: interquartile mean of the differences; line: 95 % bootstrap interval; grey where it includes 0, so that the
+    two cannot be told apart. Nothing is drawn where no two lines train.
     """
     table = _against_the_best(results.comparison)
     problems = list(dict.fromkeys(table["problem"]))
     shown = problems[:MAX_PANELS]
     rows = max((min(len(some), MAX_LINES) for _, some in table.groupby("problem")), default=0)
-    title = base.title_of(results, "loss above the best line of the problem, each at its best rate")
+    title = base.title_of(results, "loss above that of the best line, each at its best rate")
     columns = 1 if len(shown) == 1 else 2
     figure, grid = base.panels(
         len(shown), title, columns=columns, width=3.6, height=0.5 + 0.24 * rows, foot=0.2, names=2.0
@@ -36,7 +36,7 @@ def differences(results: base.Tables) -> Figure:
         _panel(axes, table[table["problem"] == problem])
         base.name_panel(axes, problem)
     if shown:
-        looks = {"told apart": APART, "not told apart": ALIKE}
+        looks = {"differs": APART, "cannot be told apart": ALIKE}
         marks = {name: Line2D([], [], color=colour, marker="o", ms=5) for name, colour in looks.items()}
         base.legend(figure, marks, 2)
         seeds = int(table["seeds"].min())
@@ -55,11 +55,11 @@ def _against_the_best(table: pd.DataFrame) -> pd.DataFrame:
 
 def _panel(axes: Axes, mine: pd.DataFrame) -> None:
     shown = mine.iloc[:MAX_LINES]
-    for place, row in enumerate(shown.to_dict("records")):
+    for at, row in enumerate(shown.to_dict("records")):
         low, high = -row["difference_high"], -row["difference_low"]
         colour = APART if low > 0 or high < 0 else ALIKE
-        axes.plot([low, high], [place, place], color=colour, lw=2, solid_capstyle="round")
-        axes.plot(-row["difference"], place, "o", color=colour, ms=6, mec="white", mew=1)
+        axes.plot([low, high], [at, at], color=colour, lw=2, solid_capstyle="round")
+        axes.plot(-row["difference"], at, "o", color=colour, ms=6, mec="white", mew=1)
     axes.axvline(0, color=base.MUTED, lw=1)
     axes.set_yticks(range(len(shown)), [base.plain(name, 30) for name in shown["name"]])
     axes.set_ylim(len(shown) - 0.4, -0.6)

@@ -1,4 +1,4 @@
-"""Every rate at every step: where training falls, stands still and breaks."""
+"""Every rate at every step: where training progresses, stalls and diverges."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 
 from lrbench.analysis.groups import Floats
-from lrbench.analysis.paths import Path, Paths
+from lrbench.analysis.line_curves import CurvesByRun, LineCurves
 from lrbench.plots import base
 from lrbench.plots.curves import first_schedule
+from lrbench.tables.base import StudyTables
 
 MAX_PANELS, MAX_CELLS = 6, 240
 GONE, ABOVE = "#d8d3cf", "#b8432f"
 
 
-def heatmap(results: base.Tables) -> Figure:
+def heatmap(results: StudyTables) -> Figure:
     """The loss by learning rate and step, median over seeds, a panel per problem and optimizer.
 
     Colour is logarithmic where the losses allow it and ends at ℓ₀; grey: at least half the seeds are not
-    finite;
-    triangle: the best rate.
+    finite; triangle: the best rate.
     """
     every = first_schedule(results)
     shown = every[:MAX_PANELS]
     title = base.title_of(results, "loss by learning rate and step")
     size = (6.8, 3.6) if len(shown) == 1 else (4.0, 2.6)
     figure, grid = base.panels(len(shown), title, width=size[0], height=size[1])
-    paths = Paths(results.runs, results.curves, results.manifest.get("objectives", {}))
+    paths = CurvesByRun(results.runs, results.curves, results.manifest.get("objectives", {}))
     for axes, panel in zip(grid, shown, strict=True):
         best = float(results.sensitivity["best_learning_rate"].iloc[panel.line])
         _panel(figure, axes, paths.of(panel.rows), best, base.objective_label(results, panel.problem))
@@ -38,13 +38,13 @@ def heatmap(results: base.Tables) -> Figure:
     base.note(
         figure,
         "; ".join(
-            filter(None, ["red: above the start; grey: not finite any more; triangle: best rate", rest])
+            filter(None, ["red: above the initial loss; grey: no longer finite; triangle: best rate", rest])
         ),
     )
     return figure
 
 
-def _panel(figure: Figure, axes: Axes, path: Path, best: float, name: str) -> None:
+def _panel(figure: Figure, axes: Axes, path: LineCurves, best: float, name: str) -> None:
     if not path.value.size:
         return
     value = path.middle()
@@ -76,7 +76,7 @@ def _panel(figure: Figure, axes: Axes, path: Path, best: float, name: str) -> No
 
 
 def _thin(count: int) -> Floats:
-    """At most MAX_CELLS places, evenly, both ends among them: more cells than pixels only cost time."""
+    """At most MAX_CELLS positions, evenly, both ends included: more cells than pixels only cost time."""
     return np.unique(np.linspace(0, count - 1, min(count, MAX_CELLS)).round()).astype(np.int64)
 
 

@@ -1,4 +1,4 @@
-"""The picture that answers: loss against learning rate, best rate and cliff."""
+"""The main plot: loss against learning rate, with the best rate and the cliff."""
 
 from __future__ import annotations
 
@@ -11,23 +11,24 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from lrbench.analysis.profile import profile
+from lrbench.analysis.loss_by_rate import loss_by_rate
 from lrbench.plots import base
+from lrbench.tables.base import StudyTables
 
 MAX_PANELS, MAX_LINES = 6, 8
 
 
-def loss_vs_learning_rate(results: base.Tables) -> Figure:
+def loss_vs_learning_rate(results: StudyTables) -> Figure:
     """Final loss against learning rate: a panel per problem, a line per optimizer and schedule.
 
     Line: median over seeds of min(ℓ(T), ℓ₀), a diverged run counting as ℓ₀; band: lowest to highest seed;
     disc: best rate; cross: the largest rate at which at least half the seeds train; shaded: no line trains
-    there.
+    at these rates.
 
     Source: Wortsman et al., arXiv:2309.14322, figure 1.
     """
     objectives = results.manifest.get("objectives")
-    table = profile(results.runs, objectives=objectives)
+    table = loss_by_rate(results.runs, objectives=objectives)
     table = table.merge(
         results.sensitivity[["best_learning_rate", "best_loss", "max_stable_learning_rate"]],
         left_on="line",
@@ -100,7 +101,7 @@ def _marks(axes: Axes, rows: pd.DataFrame, colour: str) -> None:
 
 
 def _limits(axes: Axes, mine: pd.DataFrame, top: float) -> None:
-    """From the best seed to ℓ₀: what lies above the start is of no interest."""
+    """From the best seed to ℓ₀: losses above the start are of no interest."""
     low = float(mine["low"].min())
     if not top > low:
         low, top = top - 0.5, top + 0.5
@@ -126,7 +127,7 @@ def _shade(axes: Axes, mine: pd.DataFrame) -> None:
 def _legend(figure: Figure, lines: dict[str, Artist], columns: int) -> None:
     marks: dict[str, Artist] = {
         "best rate": Line2D([], [], color=base.MUTED, marker="o", ls="", ms=7),
-        "last rate that trains": Line2D([], [], color=base.MUTED, marker="X", ls="", ms=7),
+        "largest rate that trains": Line2D([], [], color=base.MUTED, marker="X", ls="", ms=7),
         "lowest to highest seed": Patch(color=base.MUTED, alpha=0.2, lw=0),
         "all diverge": Patch(color=base.SHADE, lw=0),
     }

@@ -1,20 +1,20 @@
-"""On how many problems an optimizer is fast, and how much slower than the fastest elsewhere."""
+"""On how many problems an optimizer is fast, and how much slower than the fastest on the others."""
 
 from __future__ import annotations
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from lrbench.analysis.ranking import field
-from lrbench.analysis.ranks import ratios, share_within
+from lrbench.analysis.rank_tests import across_problems, ratios, share_within
 from lrbench.analysis.thresholds import Thresholds
 from lrbench.errors import counted
 from lrbench.plots import base
+from lrbench.tables.base import StudyTables
 
 MAX_LINES = 8
 
 
-def performance_profile(results: base.Tables) -> Figure:
+def performance_profile(results: StudyTables) -> Figure:
     """Share of problems on which the target is reached within τ times the steps of the fastest.
 
     A curve that starts high is fastest on many problems; one that ends high reaches the target on many. Nothing is
@@ -22,11 +22,11 @@ def performance_profile(results: base.Tables) -> Figure:
 
     Source: Dolan & Moré, Mathematical Programming 91 (2002).
     """
-    every = field(results.sensitivity)
+    every = across_problems(results.sensitivity)
     ratio = ratios(every.steps)
     most = results.manifest.get("thresholds", {}).get("profile_ratio", Thresholds().profile_ratio)
     some = len(ratio) > 1 and bool(np.isfinite(ratio).any())
-    title = base.title_of(results, "share of problems within τ times the fastest's steps to the target")
+    title = base.title_of(results, "problems solved within τ times the fastest's steps")
     names, colours = base.contenders(results)
     ranked = results.ranking.sort_values("profile_score", ascending=False, kind="stable")
     shown = ranked.index[:MAX_LINES]

@@ -12,16 +12,18 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from lrbench.analysis import finders, label, suggestions
-from lrbench.analysis.finders import RULES, Sweep, sweeps
-from lrbench.analysis.groups import group, part_columns
+from lrbench.analysis import label, suggestions
+from lrbench.analysis.groups import columns_of, group
+from lrbench.analysis.range_tests import RULES, Sweep, sweeps
 from lrbench.plots import base
+from lrbench.tables.base import StudyTables
+from lrbench.tables.finders import finders
 
 MAX_PANELS = 12
 MARKS = ("o", "s", "^", "D")
 
 
-def range_test(results: base.Tables) -> Figure:
+def range_test(results: StudyTables) -> Figure:
     """The smoothed loss of range tests over the learning rate: a panel per problem and optimizer.
 
     Line: a seed's, up to where its sweep ends; mark: the median suggestion of a rule over seeds; bar below: from the lowest to the
@@ -30,7 +32,7 @@ def range_test(results: base.Tables) -> Figure:
     runs = results.runs
     found = dict(sweeps(runs, results.curves))
     tests = runs.iloc[sorted(found)]
-    code, first = group(tests, part_columns(tests, "problem", "optimizer"))
+    code, first = group(tests, columns_of(tests, "problem", "optimizer"))
     names = [
         f"{problem}: {optimizer}"
         for problem, optimizer in zip(
@@ -40,13 +42,13 @@ def range_test(results: base.Tables) -> Figure:
     shown = names[:MAX_PANELS]
     if not shown:
         return Figure()
-    said = suggestions(finders(tests, results.curves))
-    title = base.title_of(results, "what finders suggest")
+    rules = suggestions(finders(tests, results.curves))
+    title = base.title_of(results, "what learning-rate finders suggest")
     columns = 2 if len(shown) in (2, 4) else 3
     figure, grid = base.panels(len(shown), title, columns=columns, width=3.8, height=2.4, foot=0.25)
     for number, (axes, name) in enumerate(zip(grid, shown, strict=True)):
         mine = [found[row] for row, panel in zip(sorted(found), code, strict=True) if panel == number]
-        _panel(axes, mine, said.iloc[number * len(RULES) : (number + 1) * len(RULES)])
+        _panel(axes, mine, rules.iloc[number * len(RULES) : (number + 1) * len(RULES)])
         base.name_panel(axes, name)
     handles: dict[str, Artist] = {"a seed": Line2D([], [], color=base.MUTED, lw=1.2)}
     handles |= {
@@ -58,18 +60,18 @@ def range_test(results: base.Tables) -> Figure:
     return figure
 
 
-def _panel(axes: Axes, mine: list[Sweep], said: pd.DataFrame) -> None:
+def _panel(axes: Axes, mine: list[Sweep], rules: pd.DataFrame) -> None:
     rates = np.concatenate([sweep.rate for sweep in mine])
     for sweep in mine:
         axes.plot(sweep.rate[: sweep.end], sweep.smoothed[: sweep.end], color=base.MUTED, lw=1.2, alpha=0.8)
     _limits(axes, mine)
-    base.log_rates(axes, [*rates, *said["lowest"].dropna()])
+    base.log_rates(axes, [*rates, *rules["lowest"].dropna()])
     axes.set_ylabel("smoothed minibatch loss", fontsize=9, color=base.INK)
-    for at, (_, row) in enumerate(said.iterrows()):
+    for at, (_, row) in enumerate(rules.iterrows()):
         if np.isfinite(row["suggestion"]):
             colour, height = base.COLOURS[at], 0.05 * (1 + at)
-            place = axes.get_xaxis_transform()
-            axes.plot([row["lowest"], row["highest"]], [height] * 2, color=colour, lw=2, transform=place)
+            across = axes.get_xaxis_transform()
+            axes.plot([row["lowest"], row["highest"]], [height] * 2, color=colour, lw=2, transform=across)
             axes.axvline(row["suggestion"], color=colour, lw=0.8, ls=base.DASHES[1])
             axes.plot(
                 row["suggestion"],
@@ -79,19 +81,19 @@ def _panel(axes: Axes, mine: list[Sweep], said: pd.DataFrame) -> None:
                 ms=6.5,
                 mec="white",
                 mew=0.8,
-                transform=place,
+                transform=across,
                 zorder=5,
             )
     texts = [
-        f"{', '.join(rows['rule']) if len(rows) < len(said) else 'no suggestion'}: {reason}"
-        for reason, rows in said.groupby("reason", sort=False)
+        f"{', '.join(rows['rule']) if len(rows) < len(rules) else 'no suggestion'}: {reason}"
+        for reason, rows in rules.groupby("reason", sort=False)
     ]
     look: dict[str, Any] = {"va": "top", "fontsize": 7.5, "color": base.MUTED}
     axes.text(0.03, 0.97, "\n".join(fill(text, 56) for text in texts), transform=axes.transAxes, **look)
 
 
 def _limits(axes: Axes, mine: list[Sweep]) -> None:
-    """From the least loss to somewhat above the first ones; below, room for the marks."""
+    """From the lowest loss, with room below for the marks, to somewhat above the first ones."""
     seen = np.concatenate([sweep.smoothed[: sweep.end] for sweep in mine] or [np.empty(0)])
     if not len(seen):
         axes.set_ylim(0, 1)

@@ -12,35 +12,36 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lrbench.plots import base
+from lrbench.tables.base import StudyTables
 
 MAX_PANELS = 25
 MAX_RUNS = 60
-"""The most runs that are drawn of a schedule that depends on the losses."""
+"""The most runs that are drawn for a schedule that depends on the losses."""
 
 
-def schedules(results: base.Tables) -> Figure:
+def schedules(results: StudyTables) -> Figure:
     """The learning rate over a run as a share of its peak, a panel per schedule.
 
-    Of a schedule that depends on the losses, what runs that did not diverge had: a thin line per run.
+    For a schedule that depends on the losses, the rates of runs that did not diverge: a thin line per run.
     """
     every = list(results.manifest.get("schedules", []))
     shown = every[:MAX_PANELS]
     count = len(shown)
     columns = 2 if count in (2, 4) else 3 if count < 7 else 4 if count < 13 else 5
-    title = base.title_of(results, "learning rate over a run, as a share of its peak")
+    title = base.title_of(results, "learning rate during a run, as a share of its peak")
     figure, grid = base.panels(count, title, columns=columns, width=2.7, height=1.5)
-    for place, (axes, schedule) in enumerate(zip(grid, shown, strict=True)):
+    for number, (axes, schedule) in enumerate(zip(grid, shown, strict=True)):
         if schedule.get("depends_on_losses"):
             _draw_runs(axes, results, schedule)
         else:
             _draw_shape(axes, schedule)
         base.name_panel(axes, fill(str(schedule["label"]), 34, max_lines=2, placeholder=" …"))
         axes.set_ylim(-0.04, 1.08)
-        if place + columns >= count:  # the lowest panel of its column
+        if number + columns >= count:  # the lowest panel of its column
             axes.set_xlabel("step", fontsize=9, color=base.INK)
     notes = [base.left_out([str(schedule["label"]) for schedule in every], count, "schedules")]
     if any(schedule.get("depends_on_losses") for schedule in shown):
-        notes.append("thin lines: a schedule that depends on the losses, as runs had it")
+        notes.append("thin lines: the rates of runs, as the schedule depends on the losses")
     base.note(figure, "; ".join(filter(None, notes)))
     return figure
 
@@ -51,7 +52,7 @@ def _draw_shape(axes: Axes, schedule: Mapping[str, Any]) -> None:
     axes.fill_between(step, shape, color=base.COLOURS[0], alpha=0.12, lw=0)
 
 
-def _draw_runs(axes: Axes, results: base.Tables, schedule: Mapping[str, Any]) -> None:
+def _draw_runs(axes: Axes, results: StudyTables, schedule: Mapping[str, Any]) -> None:
     """Draw the rates of runs, evenly chosen among those that did not diverge."""
     runs = results.runs
     mine = (runs["schedule"] == schedule["name"]) & runs["diverged_step"].isna()

@@ -1,4 +1,4 @@
-"""How cheaply an optimizer is tuned: the loss to expect against the number of rates tried."""
+"""How cheap an optimizer is to tune: the loss to expect against the number of rates tried."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from lrbench.analysis.labels import label
+from lrbench.analysis.labels import labels
 from lrbench.analysis.thresholds import Thresholds
 from lrbench.plots import base
+from lrbench.tables.base import StudyTables
 
 MAX_PANELS, MAX_LINES = 6, 8
 
 
-def tuning_budget(results: base.Tables) -> Figure:
+def tuning_budget(results: StudyTables) -> Figure:
     """Expected best loss after k random rates of the grid, a panel per problem, a line per optimizer and schedule.
 
     The loss is normalised: 1 is where training starts, 0 the best loss of the problem; dotted: what counts as good.
@@ -24,7 +25,7 @@ def tuning_budget(results: base.Tables) -> Figure:
     Source: Dodge et al., arXiv:1909.03004.
     """
     table = results.tuning_budget
-    table = table.assign(**{part: label(table, part) for part in ("problem", "optimizer", "schedule")})
+    table = table.assign(**labels(table))
     table["name"] = table["optimizer"] + " + " + table["schedule"]
     table = table[np.isfinite(table["expected_gap"])]
     table = table[table.groupby("problem")["trials"].transform("max") > 1] if len(table) else table
@@ -33,13 +34,13 @@ def tuning_budget(results: base.Tables) -> Figure:
     styles = {name: base.DASHES[at % 4] for at, name in enumerate(dict.fromkeys(table["schedule"]))}
     colours = base.colour_of(list(table["optimizer"]))
     kept = list(dict.fromkeys(table["name"]))
-    # The lines that come off best with few trials, over all problems.
+    # The lines that do best with few trials, over all problems.
     few = table[table["trials"] <= 3].groupby("name")["expected_gap"].mean()
     kept = [name for name in kept if name in set(few.nsmallest(MAX_LINES).index)]
     columns = 2 if len(shown) in (2, 4) else 3
     width, height = (6.8, 3.6) if len(shown) == 1 else (4.4, 2.8)
     across = 4 if len(shown) > 1 else 3
-    title = base.title_of(results, "loss to expect after so many random rates")
+    title = base.title_of(results, "expected loss after trying random rates")
     foot = 0.2 * -(-len(kept) // across)
     figure, grid = base.panels(len(shown), title, columns=columns, width=width, height=height, foot=foot)
     handles: dict[str, Artist] = {}
@@ -60,7 +61,7 @@ def tuning_budget(results: base.Tables) -> Figure:
     return figure
 
 
-def _axes(axes: Axes, results: base.Tables) -> None:
+def _axes(axes: Axes, results: StudyTables) -> None:
     good = results.manifest.get("thresholds", {}).get("good", Thresholds().good)
     axes.axhline(good, color=base.MUTED, lw=1, ls=":")
     values = np.concatenate([np.asarray(line.get_ydata(), dtype=np.float64) for line in axes.lines])
@@ -70,5 +71,5 @@ def _axes(axes: Axes, results: base.Tables) -> None:
     axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
     axes.minorticks_off()
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set_xlabel("random rates tried", fontsize=9, color=base.INK)
+    axes.set_xlabel("number of random rates tried", fontsize=9, color=base.INK)
     axes.set_ylabel("loss above the best", fontsize=9, color=base.INK)

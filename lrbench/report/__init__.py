@@ -1,7 +1,8 @@
 """The report of a results folder: one self-contained interactive HTML page that opens offline.
 
-`data` picks from the tables what the page shows, and `page` fills the template with it; every text is escaped, and the page's policy lets the browser fetch
-nothing. It needs the tables of a folder and nothing else of it, so that it can be tried on frames made by hand.
+`page` fills the template. Its tables, the answer first, come from `page_tables`; what its pictures draw, few enough points to open at once, from `page_plots`; and
+what the words mean from `glossary`. Every text is escaped, and the page's policy lets the browser fetch nothing. It needs the tables of a study and nothing else, so that it
+works on hand-written frames.
 """
 
 from lrbench.report.page import report

@@ -11,11 +11,10 @@ import numpy as np
 import pandas as pd
 
 from lrbench.analysis import Thresholds
-from lrbench.analysis.comparison import answer, numbers_table
-from lrbench.analysis.groups import PARTS, group, part_columns
-from lrbench.analysis.labels import label, rate_text
+from lrbench.analysis.groups import group, line_columns
+from lrbench.analysis.labels import labels, rate_text
 from lrbench.analysis.objective import best_final, losses
-from lrbench.analysis.paired import differences
+from lrbench.analysis.paired_differences import answer, differences, numbers_table
 from lrbench.analysis.rates import cubes
 from lrbench.errors import StoreError
 from lrbench.results.text_table import aligned
@@ -55,7 +54,7 @@ def as_text(table: pd.DataFrame) -> str:
     others = list(dict.fromkeys(table["other_folder"]))
     letters = {name: chr(ord("B") + at) if at < 25 else str(at + 1) for at, name in enumerate(others)}
     out = [f"A: {first}", *(f"{letter}: {name}" for name, letter in letters.items())]
-    named = table.assign(**{part: label(table, part) for part in PARTS})
+    named = table.assign(**labels(table))
     for problem, rows in named.groupby("problem", sort=False):
         lines = [_row(row, letters[row["other_folder"]], len(others) > 1) for row in rows.to_dict("records")]
         text = aligned(lines, left=("optimizer", "schedule", "answer"))
@@ -103,7 +102,7 @@ def _compare(first: Side, other: Side) -> pd.DataFrame:
         found.append(numbers_table(differences(cube, *places, limits), unit).assign(place=mine))
     numbers = pd.concat(found).sort_values("place", ignore_index=True)
     rows = begins[numbers.pop("place").to_numpy(dtype=np.int64)]
-    names = first.runs[part_columns(first.runs, *PARTS)].iloc[rows].reset_index(drop=True)
+    names = first.runs[line_columns(first.runs)].iloc[rows].reset_index(drop=True)
     counts = same.reindex(code[rows]).fillna(0).astype(np.int64).reset_index(drop=True)
     table = pd.concat([names, numbers, counts], axis=1)
     where = str(first.folder), str(other.folder)

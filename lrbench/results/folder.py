@@ -20,9 +20,9 @@ import pyarrow as pa
 
 from lrbench.errors import StoreError, path_of
 from lrbench.results import atomic, checksums, inventory, manifest_schema, part_file, safe_files
+from lrbench.results.building.table_writer import TableWriter
 from lrbench.results.inventory import Inventory
 from lrbench.results.part_file import DamagedPart, PartSummary
-from lrbench.results.tables.sheet import Sheet
 from lrbench.results.trained import Trained
 
 if TYPE_CHECKING:
@@ -184,8 +184,8 @@ class ResultsFolder:
 
         In the CSV, a text that a spreadsheet would run as a formula has an apostrophe before it.
         """
-        with self.table(name, csv=csv) as sheet:
-            sheet.add(pa.Table.from_pandas(frame, preserve_index=False))
+        with self.table(name, csv=csv) as writer:
+            writer.add(pa.Table.from_pandas(frame, preserve_index=False))
 
     @contextlib.contextmanager
     def table(
@@ -195,7 +195,7 @@ class ResultsFolder:
         csv: bool = True,
         dictionaries: Sequence[str] | bool = True,
         gather: bool = True,
-    ) -> Iterator[Sheet]:
+    ) -> Iterator[TableWriter]:
         """Give a table to be filled piece by piece; at the end its files get their names, or are gone.
 
         Of more than `CSV_ROWS` rows there is no CSV. Where there is none, an older one is removed: it would not be true any more.
@@ -203,14 +203,14 @@ class ResultsFolder:
         Args:
             name: of the table.
             csv: whether it is written as CSV too.
-            dictionaries, gather: as in `Sheet`.
+            dictionaries, gather: as in `TableWriter`.
         """
         names = f"{name}.parquet", f"{name}.csv"
         with self.scratch(names[0]) as parquet, self.scratch(names[1]) as text:
-            with Sheet(parquet, text if csv else None, dictionaries, gather=gather) as sheet:
-                yield sheet
+            with TableWriter(parquet, text if csv else None, dictionaries, gather=gather) as writer:
+                yield writer
             self._rename_table(parquet, names[0])
-            if sheet.has_csv:
+            if writer.has_csv:
                 self._rename_table(text, names[1])
             else:
                 self._remove_table_file(names[1])

@@ -39,7 +39,7 @@ _CLOSED: dict[str, str | bool | int | float | list[str]] = {
 
 
 def query(opened: CheckedTables, sql: str, timeout: float = TIMEOUT) -> pd.DataFrame:
-    """Return what a statement of SQL selects from the tables of a folder: runs, curves, summary, sensitivity, ...
+    """Return what a statement of SQL selects from the tables of a folder; `lrbench list tables` explains them.
 
     Args:
         opened: a folder's `*.parquet` files, which are tables of that name.

@@ -19,6 +19,7 @@ from lrbench.results import safe_files
 from lrbench.results.checksums import CheckedTables
 from lrbench.results.folder import JOBS_LINKS, MANIFEST, ResultsFolder
 from lrbench.study import catalog
+from lrbench.tables.base import may_be_absent
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -30,10 +31,11 @@ MOST_RUNS, MOST_ROWS = 1_000_000, 20_000_000
 
 @dataclass(frozen=True)
 class Results:
-    """The tables of a results folder, read when they are first asked for.
+    """A results folder, and each of its tables as an attribute: `runs`, `curves`, `sensitivity` and all of `lrbench list tables`.
 
     >>> results = load("results/digits")  # doctest: +SKIP
     >>> results.best()  # doctest: +SKIP
+    >>> results.sensitivity["best_learning_rate"]  # doctest: +SKIP
     """
 
     folder: Path
@@ -48,52 +50,17 @@ class Results:
         """The files of the tables, each checked once against the manifest before it is read."""
         return ResultsFolder(self.folder).tables
 
-    @functools.cached_property
-    def runs(self) -> pd.DataFrame:
-        """A row per run."""
-        return self._table("runs")
+    def __getattr__(self, name: str) -> pd.DataFrame:
+        """Return a table by its name, read when it is first asked for; one that a study may do without is then empty."""
+        if name not in catalog.names("table"):
+            raise AttributeError(f"Results has no attribute {name!r}; `lrbench list tables` names its tables")
+        absent = may_be_absent(name) and not safe_files.exists(self.folder, f"{name}.parquet")
+        table = self.__dict__[name] = pd.DataFrame() if absent else self._table(name)
+        return table
 
-    @functools.cached_property
-    def curves(self) -> pd.DataFrame:
-        """A row per run and evaluation."""
-        return self._table("curves")
-
-    @functools.cached_property
-    def summary(self) -> pd.DataFrame:
-        """A row per grid point, over seeds."""
-        return self._table("summary")
-
-    @functools.cached_property
-    def sensitivity(self) -> pd.DataFrame:
-        """A row per problem, optimizer and schedule: best rate, good band, cliff."""
-        return self._table("sensitivity")
-
-    @functools.cached_property
-    def finders(self) -> pd.DataFrame:
-        """A row per range test and rule: the learning rate that it suggests; empty if there is no range test."""
-        return self._table("finders") if safe_files.exists(self.folder, "finders.parquet") else pd.DataFrame()
-
-    @functools.cached_property
-    def comparison(self) -> pd.DataFrame:
-        """A row per pair of lines of a problem: which is better, by how much, and whether that is real."""
-        return self._table("comparison")
-
-    @functools.cached_property
-    def ranking(self) -> pd.DataFrame:
-        """A row per optimizer and schedule: how it fares on all problems."""
-        return self._table("ranking")
-
-    @functools.cached_property
-    def tuning_budget(self) -> pd.DataFrame:
-        """A row per problem, optimizer, schedule and number of rates tried: the best loss to expect."""
-        return self._table("tuning_budget")
-
-    @functools.cached_property
-    def surfaces(self) -> pd.DataFrame:
-        """A row per point of the landscape of every problem of two coordinates; empty if there is none."""
-        return (
-            self._table("surfaces") if safe_files.exists(self.folder, "surfaces.parquet") else pd.DataFrame()
-        )
+    def __dir__(self) -> list[str]:
+        """List the tables among the attributes."""
+        return [*super().__dir__(), *catalog.names("table")]
 
     def best(self) -> pd.DataFrame:
         """Return the answer: which rate to use, how wide the good band is, where it breaks, how sure that is."""

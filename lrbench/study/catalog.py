@@ -31,13 +31,14 @@ FOLDERS: Mapping[str, str] = {
     "schedule": "schedules",
     "probe": "probes",
     "metric": "metrics",
+    "table": "tables",
     "plot": "plots",
     "launcher": "launchers",
     "exporter": "export",
     "experiment": "experiments",
 }
 """The folder of each kind."""
-ONE_PER_FILE = frozenset({"plot", "launcher", "exporter", "experiment"})
+ONE_PER_FILE = frozenset({"table", "plot", "launcher", "exporter", "experiment"})
 """Kinds of which a file holds one entry, named as the file; of the others every public function is an entry."""
 OPTIONS = "_options.py"
 """A file of a folder whose public functions are options of every entry of the kind; each is off at 0."""
@@ -58,6 +59,8 @@ class Entry:
     function: Callable[..., Any] | None = field(default=None, compare=False)
     revision: int = 1
     added: tuple[str, ...] = ()
+    takes: tuple[str, ...] = ()
+    """Of a table: the names of what it is made from, which no study sets."""
 
     @cached_property
     def options(self) -> Mapping[str, Parameter]:
@@ -208,8 +211,11 @@ def _entries_of(kind: str, file: Path) -> Iterator[Entry]:
     for node in _functions(file):
         if kind not in ONE_PER_FILE or node.name == file.stem:
             doc = ast.get_docstring(node) or ""
-            parameters = signature.of_source(node)
-            yield Entry(kind, node.name, module, parameters, doc, file, node.lineno, **_history(node))
+            takes = tuple(argument.arg for argument in node.args.args) if kind == "table" else ()
+            parameters = {} if kind == "table" else signature.of_source(node)
+            yield Entry(
+                kind, node.name, module, parameters, doc, file, node.lineno, takes=takes, **_history(node)
+            )
 
 
 def _functions(file: Path) -> Iterator[ast.FunctionDef]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import sys
 import warnings
 from pathlib import Path
 from typing import Any
@@ -15,16 +14,18 @@ from scipy import stats
 
 import lrbench as lb
 from lrbench import analysis
-from lrbench.analysis import paired, ranks
-from lrbench.analysis.comparison import answer, pair_names
-from lrbench.analysis.ranking import field
+from lrbench.analysis import paired_differences, rank_tests
+from lrbench.analysis.labels import pair_names
+from lrbench.analysis.paired_differences import answer
 from lrbench.analysis.rates import Cube
-from lrbench.analysis.tuning_budget import least_of
 from lrbench.cli import commands
 from lrbench.errors import StoreError
 from lrbench.results.compare import as_text
 from lrbench.results.results import compare
-from tests.helpers.frames import NAN, runs_of
+from lrbench.tables.ranking import ranking
+from lrbench.tables.sensitivity import sensitivity
+from lrbench.tables.tuning_budget import least_of, tuning_budget
+from tests.helpers.frames import NAN, comparison, runs_of
 
 
 def two(a: list[list[float]], b: list[list[float]], **columns: Any) -> pd.DataFrame:
@@ -43,7 +44,7 @@ def two(a: list[list[float]], b: list[list[float]], **columns: Any) -> pd.DataFr
 
 def test_a_difference_is_paired_by_seed() -> None:
     # Seeds differ by more than the optimizers do: unpaired nothing would be seen.
-    row = analysis.comparison(two([[0.1, 0.5, 0.8]], [[0.12, 0.53, 0.81]])).iloc[0]
+    row = comparison(two([[0.1, 0.5, 0.8]], [[0.12, 0.53, 0.81]])).iloc[0]
     assert (row["optimizer"], row["other_optimizer"], row["seeds"]) == ("a", "b", 3)
     assert row["difference"] == pytest.approx(-(0.02 + 0.03 + 0.01) / 3)
     assert (row["difference_low"], row["difference_high"]) == pytest.approx((-0.03, -0.01))
@@ -54,7 +55,7 @@ def test_a_difference_is_paired_by_seed() -> None:
 
 def test_each_line_is_at_its_best_rate_and_the_choice_is_made_anew_in_every_resample() -> None:
     # a: over both seeds rate 2 (0.25 against 0.3), with seed 0 alone rate 1 (0.0), with seed 1 alone rate 2 (0.0).
-    row = analysis.comparison(two([[0.0, 0.6], [0.5, 0.0]], [[0.5, 0.5], [0.9, 0.9]])).iloc[0]
+    row = comparison(two([[0.0, 0.6], [0.5, 0.0]], [[0.5, 0.5], [0.9, 0.9]])).iloc[0]
     assert (row["learning_rate"], row["other_learning_rate"]) == (2, 1)
     assert (row["loss"], row["other_loss"]) == (0.25, 0.5)
     assert row["difference"] == pytest.approx(-0.25)  # the mean of 0 and −0.5
@@ -65,20 +66,20 @@ def test_rates_that_cannot_be_best_are_left_out_without_a_change(monkeypatch: py
     random = np.random.default_rng(0)
     final = np.where(random.random((2, 6, 4)) < 0.15, NAN, random.random((2, 6, 4)))
     runs = analysis.judge(two(*final.tolist()))
-    found = analysis.comparison(runs)
-    monkeypatch.setattr(paired, "_able", lambda *tables: tables)
-    monkeypatch.setattr(paired, "_BLOCK", 1)
-    pd.testing.assert_frame_equal(found, analysis.comparison(runs))
+    found = comparison(runs)
+    monkeypatch.setattr(paired_differences, "_able", lambda *tables: tables)
+    monkeypatch.setattr(paired_differences, "_BLOCK", 1)
+    pd.testing.assert_frame_equal(found, comparison(runs))
 
 
 def test_only_seeds_of_both_count_and_rates_that_lack_one_do_not() -> None:
     runs = two([[0.1, 0.2, 0.3]], [[0.2, 0.3, 0.9]])
-    row = analysis.comparison(runs.drop(index=5)).iloc[0]
+    row = comparison(runs.drop(index=5)).iloc[0]
     assert (row["seeds"], row["difference"]) == (2, pytest.approx(-0.1))
     runs = two([[0.3, 0.3], [0.0, 0.0]], [[0.5, 0.5], [0.9, 0.9]])
-    assert analysis.comparison(runs.drop(index=3)).iloc[0]["learning_rate"] == 1
+    assert comparison(runs.drop(index=3)).iloc[0]["learning_rate"] == 1
     apart = two([[0.1]], [[0.2]]).assign(seed=[0, 1])
-    assert analysis.comparison(apart).iloc[0]["answer"] == "no seed in common"
+    assert comparison(apart).iloc[0]["answer"] == "no seed in common"
 
 
 @pytest.mark.parametrize(
@@ -91,7 +92,7 @@ def test_only_seeds_of_both_count_and_rates_that_lack_one_do_not() -> None:
     ],
 )
 def test_the_answer_in_words(a: list[list[float]], b: list[list[float]], said: str) -> None:
-    row = analysis.comparison(two(a, b)).iloc[0]
+    row = comparison(two(a, b)).iloc[0]
     assert row["answer"] == said
     assert np.isnan(row["difference_low"]) == ("not told" not in said)
 
@@ -106,11 +107,8 @@ def test_the_other_may_be_better_and_many_seeds_need_no_warning() -> None:
 def test_of_many_lines_the_best_meet_each_other_and_all_meet_the_best(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    # The package shows the function of that name, not the module.
-    monkeypatch.setattr(sys.modules["lrbench.analysis.comparison"], "EACH_OTHER", 3)
-    table = analysis.comparison(
-        runs_of([0.5, 0.1, 0.3, 0.2, 0.4], optimizer=list("abcde"), learning_rate=0.1)
-    )
+    monkeypatch.setattr("lrbench.tables.comparison.EACH_OTHER", 3)
+    table = comparison(runs_of([0.5, 0.1, 0.3, 0.2, 0.4], optimizer=list("abcde"), learning_rate=0.1))
     pairs = list(zip(table["optimizer"], table["other_optimizer"], strict=True))
     assert pairs == [("b", "d"), ("b", "c"), ("d", "c"), ("b", "e"), ("b", "a")]
 
@@ -119,12 +117,12 @@ def test_problems_and_parameters_are_told_apart() -> None:
     runs = pd.concat(
         [two([[0.1, 0.1]], [[0.2, 0.2]], problem=name).assign(optimizer="sgd") for name in "pq"]
     ).assign(optimizer_momentum=[0.0, 0.0, 0.9, 0.9] * 2)
-    table = analysis.comparison(runs)
+    table = comparison(runs)
     assert table["problem"].tolist() == ["p", "q"]
     assert table["other_optimizer_momentum"].tolist() == [0.9, 0.9]
     assert pair_names(table) == (["sgd(momentum=0) + constant"] * 2, ["sgd(momentum=0.9) + constant"] * 2)
-    assert analysis.comparison(runs_of([0.1])).empty
-    assert list(analysis.comparison(runs_of([0.1])).columns) == [
+    assert comparison(runs_of([0.1])).empty
+    assert list(comparison(runs_of([0.1])).columns) == [
         name for name in table.columns if "momentum" not in name
     ]
 
@@ -136,7 +134,7 @@ def test_an_interval_over_seeds_covers() -> None:
     for seeds in (3, 10):
         loss = 0.5 + 0.01 * np.random.default_rng(1).standard_normal((1000, 1, seeds))
         cube = Cube(np.arange(1000), np.ones((1000, 1)), loss, np.ones_like(loss), 1.0)
-        found = paired.differences(cube, first, other, analysis.Thresholds(resamples=200))
+        found = paired_differences.differences(cube, first, other, analysis.Thresholds(resamples=200))
         apart[seeds] = np.mean((found["difference_low"] > 0) | (found["difference_high"] < 0))
     assert 0.2 < apart[3] < 0.3
     assert 0.03 < apart[10] < 0.13
@@ -161,14 +159,14 @@ def test_ranks_are_those_of_scipy_and_posthocs(score: np.ndarray) -> None:
         nemenyi = posthocs.posthoc_nemenyi_friedman(score.T).to_numpy()
         finite = np.where(np.isfinite(score), score, 9.0)
         holm = posthocs.posthoc_wilcoxon(list(finite), p_adjust="holm").to_numpy()
-    assert ranks.average_ranks(score) == pytest.approx(stats.rankdata(score, axis=0).mean(axis=1))
+    assert rank_tests.average_ranks(score) == pytest.approx(stats.rankdata(score, axis=0).mean(axis=1))
     wanted = stats.friedmanchisquare(*stats.rankdata(score, axis=0))
-    assert ranks.friedman(score) == pytest.approx((wanted.statistic, wanted.pvalue))
-    rank = ranks.average_ranks(score)
-    apart = np.abs(rank[:, None] - rank) > ranks.critical_difference(*score.shape)
+    assert rank_tests.friedman(score) == pytest.approx((wanted.statistic, wanted.pvalue))
+    rank = rank_tests.average_ranks(score)
+    apart = np.abs(rank[:, None] - rank) > rank_tests.critical_difference(*score.shape)
     assert np.array_equal(apart, nemenyi < 0.05)
     assert apart.any()
-    ours = ranks.wilcoxon_holm(finite)
+    ours = rank_tests.wilcoxon_holm(finite)
     off = ~np.eye(5, dtype=bool)
     np.testing.assert_allclose(ours[off], holm[off])
 
@@ -177,36 +175,36 @@ def test_ranks_are_those_of_scipy_and_posthocs(score: np.ndarray) -> None:
 def test_critical_differences_are_those_of_the_published_table(lines: int, q: float) -> None:
     """Demšar (2006), table 5(a)."""
     problems = 12
-    found = ranks.critical_difference(lines, problems) / np.sqrt(lines * (lines + 1) / (6 * problems))
+    found = rank_tests.critical_difference(lines, problems) / np.sqrt(lines * (lines + 1) / (6 * problems))
     assert found == pytest.approx(q, abs=1e-3)
 
 
 def test_too_few_to_test_is_missing_and_ties_are_no_difference() -> None:
-    assert np.isnan(ranks.friedman(np.ones((2, 5)))).all()
-    assert np.isnan(ranks.friedman(np.ones((3, 1)))).all()
-    assert ranks.friedman(np.ones((3, 5))) == (0.0, 1.0)
-    assert np.isnan(ranks.critical_difference(1, 5))
-    assert np.isnan(ranks.wilcoxon_holm(np.ones((2, 1)))).all()
-    assert (ranks.wilcoxon_holm(np.ones((3, 4))) == 1).all()
+    assert np.isnan(rank_tests.friedman(np.ones((2, 5)))).all()
+    assert np.isnan(rank_tests.friedman(np.ones((3, 1)))).all()
+    assert rank_tests.friedman(np.ones((3, 5))) == (0.0, 1.0)
+    assert np.isnan(rank_tests.critical_difference(1, 5))
+    assert np.isnan(rank_tests.wilcoxon_holm(np.ones((2, 1)))).all()
+    assert (rank_tests.wilcoxon_holm(np.ones((3, 4))) == 1).all()
 
 
 def test_groups_are_the_longest_stretches() -> None:
     same = np.abs(np.subtract.outer([1.0, 1.4, 1.9, 4.0], [1.0, 1.4, 1.9, 4.0])) <= 0.5
-    assert ranks.groups(same) == [range(2), range(1, 3), range(3, 4)]
-    assert ranks.group_texts(same) == ["1", "1 2", "2", "3"]
-    assert ranks.groups(np.ones((3, 3), dtype=bool)) == [range(3)]
+    assert rank_tests.groups(same) == [range(2), range(1, 3), range(3, 4)]
+    assert rank_tests.group_texts(same) == ["1", "1 2", "2", "3"]
+    assert rank_tests.groups(np.ones((3, 3), dtype=bool)) == [range(3)]
 
 
 def test_the_profile_score_is_the_integral() -> None:
     steps = np.array([[10.0, 30.0, np.inf, 0.0], [25.0, 10.0, np.inf, 50.0]])
-    ratio = ranks.ratios(steps)
+    ratio = rank_tests.ratios(steps)
     assert ratio.tolist() == [[1.0, 3.0, np.inf, 1.0], [2.5, 1.0, np.inf, np.inf]]
     tau = np.linspace(1, 4, 300_001)
-    area = np.trapezoid(ranks.share_within(ratio, tau), tau, axis=1) / 3
-    assert ranks.profile_score(ratio, 4.0) == pytest.approx(area, abs=1e-4)
+    area = np.trapezoid(rank_tests.share_within(ratio, tau), tau, axis=1) / 3
+    assert rank_tests.profile_score(ratio, 4.0) == pytest.approx(area, abs=1e-4)
 
 
-def sensitivity(gap: list[list[float]], steps: list[list[float]] | None = None) -> pd.DataFrame:
+def gaps_table(gap: list[list[float]], steps: list[list[float]] | None = None) -> pd.DataFrame:
     """A sensitivity table of lines × problems."""
     lines, problems = len(gap), len(gap[0])
     names = itertools.product("abcdefgh"[:lines], "pqrstuvw"[:problems])
@@ -217,10 +215,10 @@ def sensitivity(gap: list[list[float]], steps: list[list[float]] | None = None) 
 
 
 def test_ranking_by_hand() -> None:
-    table = sensitivity(
+    table = gaps_table(
         [[0.3, 0.2, 0.1], [0.0, 0.0, 0.0], [0.1, 0.2, NAN]], [[40, 40, 10], [10, 20, 20], [NAN, 80, NAN]]
     )
-    found = analysis.ranking(table).set_index("optimizer")
+    found = ranking(table).set_index("optimizer")
     assert found.index.tolist() == ["b", "a", "c"]
     assert found["average_rank"].tolist() == pytest.approx([1, (3 + 2.5 + 2) / 3, (2 + 2.5 + 3) / 3])
     assert found["mean_best_gap"].tolist() == pytest.approx([0, 0.2, (0.1 + 0.2 + 1) / 3])
@@ -238,23 +236,23 @@ def test_ranking_by_hand() -> None:
 def test_ranking_tells_lines_apart_where_there_are_problems_enough() -> None:
     random = np.random.default_rng(0)
     gap = random.random((3, 8)) * 0.1 + np.array([[0.0], [0.2], [0.4]])
-    found = analysis.ranking(sensitivity(gap.tolist()))
+    found = ranking(gaps_table(gap.tolist()))
     assert found["friedman_p"].iloc[0] < 0.001
     assert found["nemenyi_group"].tolist() == ["1", "1 2", "2"]
     assert found["wilcoxon_group"].tolist() == ["1", "2", "3"]
 
 
 def test_one_problem_two_lines_and_a_line_that_is_missing() -> None:
-    one = analysis.ranking(sensitivity([[0.1], [0.2]]))
+    one = ranking(gaps_table([[0.1], [0.2]]))
     assert one["average_rank"].tolist() == [1, 2]
     assert one[["friedman_p", "critical_difference", "nemenyi_group", "wilcoxon_group"]].isna().all(axis=None)
-    lacking = sensitivity([[0.1, 0.3], [0.2, 0.2]]).drop(index=3)
-    assert field(lacking).problems == ["p"]
-    assert analysis.ranking(lacking)["problems"].tolist() == [1, 1]
-    nothing = analysis.ranking(sensitivity([[0.1, 0.3], [0.2, 0.2]]).drop(index=[1, 2]))
+    lacking = gaps_table([[0.1, 0.3], [0.2, 0.2]]).drop(index=3)
+    assert rank_tests.across_problems(lacking).problems == ["p"]
+    assert ranking(lacking)["problems"].tolist() == [1, 1]
+    nothing = ranking(gaps_table([[0.1, 0.3], [0.2, 0.2]]).drop(index=[1, 2]))
     assert nothing["problems"].tolist() == [0, 0]
     assert list(nothing.columns) == list(one.columns)
-    assert len(analysis.ranking(sensitivity([[0.1, 0.2]]))) == 1
+    assert len(ranking(gaps_table([[0.1, 0.2]]))) == 1
 
 
 def test_steps_to_target_at_the_best_rate() -> None:
@@ -262,11 +260,11 @@ def test_steps_to_target_at_the_best_rate() -> None:
         [0.0, 0.1, 0.1, 0.5, 0.5, 0.5], learning_rate=[1, 1, 1, 2, 2, 2], seed=[0, 1, 2] * 2, verdict="good"
     )
     runs["steps_to_target"] = pd.array([30, 10, None, 1, 1, 1], dtype="Int64")
-    row = analysis.sensitivity(runs).iloc[0]
+    row = sensitivity(runs).iloc[0]
     assert (row["steps_to_target"], row["steps_to_target_low"]) == (30, 10)
     assert np.isnan(row["steps_to_target_high"])  # with the third seed alone: never
     runs["steps_to_target"] = pd.array([30, None, None, 1, 1, 1], dtype="Int64")
-    assert np.isnan(analysis.sensitivity(runs).iloc[0]["steps_to_target"])
+    assert np.isnan(sensitivity(runs).iloc[0]["steps_to_target"])
 
 
 # --- tuning budget --------------------------------------------------------------------------------
@@ -289,13 +287,13 @@ def test_many_rates_end_at_a_hundred_trials() -> None:
 
 def test_a_tuning_budget_starts_at_the_mean_and_ends_at_the_best() -> None:
     runs = two([[0.2, 0.4], [0.6, 0.6], [NAN, NAN]], [[0.5, 0.5]])
-    table = analysis.tuning_budget(runs)
+    table = tuning_budget(runs)
     mine = table[table["optimizer"] == "a"]
     assert mine["trials"].tolist() == [1, 2, 3]
     assert mine["expected_loss"].tolist() == pytest.approx([(0.3 + 0.6 + 1.0) / 3, (0.3 * 2 + 0.6) / 3, 0.3])
     assert mine["expected_gap"].tolist()[-1] == pytest.approx(0)
     assert table["expected_gap"].iloc[-1] == pytest.approx((0.5 - 0.3) / 0.7)
-    assert analysis.tuning_budget(runs_of([NAN, NAN]))["expected_gap"].isna().all()
+    assert tuning_budget(runs_of([NAN, NAN]))["expected_gap"].isna().all()
 
 
 # --- results, side by side ------------------------------------------------------------------------

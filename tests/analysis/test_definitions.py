@@ -14,7 +14,9 @@ from scipy import stats
 
 from lrbench import analysis
 from lrbench.analysis import Thresholds
-from lrbench.analysis.profile import profile
+from lrbench.analysis.loss_by_rate import loss_by_rate
+from lrbench.tables.sensitivity import sensitivity
+from lrbench.tables.summary import summary
 from tests.helpers import frames
 from tests.helpers.frames import NAN, runs_of
 
@@ -223,7 +225,7 @@ def test_iqm_is_the_trimmed_mean_of_scipy(values: list[float]) -> None:
 
 def test_summary_is_a_row_per_grid_point() -> None:
     runs = runs_of([1.0, 2.0, 3.0, 4.0, 100.0], learning_rate=0.1, seed=range(5), status="ok", run_id="x")
-    row = analysis.summary(runs.assign(pack_id="y")).squeeze()
+    row = summary(runs.assign(pack_id="y")).squeeze()
     assert "seed" not in row.index
     assert "run_id" not in row.index
     assert "pack_id" not in row.index
@@ -237,7 +239,7 @@ def test_summary_is_a_row_per_grid_point() -> None:
 
 def test_a_diverged_seed_is_infinitely_bad() -> None:
     runs = runs_of([0.1, 0.2, NAN], learning_rate=0.1, seed=range(3), final_valid_accuracy=[0.9, 0.8, NAN])
-    row = analysis.summary(runs).squeeze()
+    row = summary(runs).squeeze()
     assert row["diverged_fraction"] == pytest.approx(1 / 3)
     assert np.isnan(row["final_train_loss_mean"])
     assert (row["final_train_loss_median"], row["final_train_loss_low"]) == pytest.approx((0.2, 0.1))
@@ -247,12 +249,12 @@ def test_a_diverged_seed_is_infinitely_bad() -> None:
 
 def test_a_metric_that_a_problem_lacks_is_missing_not_bad() -> None:
     runs = runs_of([0.1, 0.2], problem=["p", "q"], final_valid_loss=[NAN, 0.3], initial_valid_loss=[NAN, 1.0])
-    assert analysis.summary(runs)["final_valid_loss_median"].isna().tolist() == [True, False]
+    assert summary(runs)["final_valid_loss_median"].isna().tolist() == [True, False]
 
 
 def test_grid_points_may_have_different_numbers_of_seeds() -> None:
     runs = runs_of([1.0, 3.0, 5.0], learning_rate=[0.1, 0.1, 0.2], seed=[0, 1, 0], status="ok")
-    table = analysis.summary(runs)
+    table = summary(runs)
     assert table["seeds"].tolist() == [2, 1]
     assert table["final_train_loss_median"].tolist() == [2.0, 5.0]
     assert table["final_train_loss_low"].isna().tolist() == [False, True]
@@ -262,7 +264,7 @@ def test_grid_points_may_have_different_numbers_of_seeds() -> None:
 
 
 def line(final: list[float], **columns: object) -> pd.Series:
-    return analysis.sensitivity(analysis.judge(runs_of(final, **columns))).iloc[0]
+    return sensitivity(analysis.judge(runs_of(final, **columns))).iloc[0]
 
 
 def test_sensitivity_by_hand() -> None:
@@ -286,7 +288,7 @@ def test_a_stopped_run_is_no_sign_of_divergence() -> None:
     final, rates = [0.8, 0.04, 0.0, 0.4, 3.0], [1e-3, 1e-2, 1e-1, 1.0, 10.0]
     for status, cliff, said in (("diverged", 1.0, "; above 1 it diverges; "), ("stopped", NAN, "")):
         runs = analysis.judge(runs_of(final, learning_rate=rates, status=["ok"] * 4 + [status]))
-        row = analysis.sensitivity(runs)
+        row = sensitivity(runs)
         np.testing.assert_equal(row["max_stable_learning_rate"].item(), cliff)
         np.testing.assert_equal(row["cliff_decades"].item(), np.log10(cliff / 0.1))
         assert row["best_learning_rate"].item() == 0.1
@@ -302,10 +304,10 @@ def test_a_stopped_run_below_others_that_diverge_leaves_the_cliff_open() -> None
         seed=[0, 1, 2] * 3,
         status=["ok"] * 4 + ["stopped", "nonfinite", "stopped", "nonfinite", "nonfinite"],
     )
-    row = analysis.sensitivity(analysis.judge(runs)).iloc[0]
+    row = sensitivity(analysis.judge(runs)).iloc[0]
     assert np.isnan([row[f"max_stable_learning_rate{end}"] for end in ("", "_low", "_high")]).all()
     runs.loc[4, "status"] = "diverged"
-    assert analysis.sensitivity(analysis.judge(runs)).iloc[0]["max_stable_learning_rate"] == 1.0
+    assert sensitivity(analysis.judge(runs)).iloc[0]["max_stable_learning_rate"] == 1.0
 
 
 def test_all_good_rates_make_the_whole_range_and_a_gap_ends_the_band() -> None:
@@ -318,7 +320,7 @@ def test_all_good_rates_make_the_whole_range_and_a_gap_ends_the_band() -> None:
 
 def test_a_best_rate_short_of_the_problems_best_has_no_good_band() -> None:
     runs = runs_of([0.5, 0.4, 0.0], optimizer=["weak", "weak", "strong"])
-    table = analysis.sensitivity(analysis.judge(runs)).set_index("optimizer")
+    table = sensitivity(analysis.judge(runs)).set_index("optimizer")
     assert np.isnan(table.loc["weak", "good_low"])
     assert table.loc["weak", "tolerance_decades"] == 0.0
     assert table.loc["weak", "best_gap"] == pytest.approx(0.4)
@@ -326,11 +328,11 @@ def test_a_best_rate_short_of_the_problems_best_has_no_good_band() -> None:
 
 def test_a_rate_is_stable_with_half_its_seeds() -> None:
     runs = runs_of([0.5, 0.5, 0.0, NAN, NAN, NAN], learning_rate=[1, 1, 2, 2, 3, 3], seed=[0, 1] * 3)
-    row = analysis.sensitivity(analysis.judge(runs)).iloc[0]
+    row = sensitivity(analysis.judge(runs)).iloc[0]
     assert row["max_stable_learning_rate"] == 2
     assert row["best_learning_rate"] == 1  # at 2 the median of (0, ℓ₀) is 0.5: the smallest of equals
     runs.loc[3, "status"], runs.loc[3, "final_train_loss"] = "ok", 0.2
-    assert analysis.sensitivity(analysis.judge(runs)).iloc[0]["best_learning_rate"] == 2
+    assert sensitivity(analysis.judge(runs)).iloc[0]["best_learning_rate"] == 2
 
 
 def test_nothing_trains_and_everything_is_missing() -> None:
@@ -344,7 +346,7 @@ def test_nothing_trains_and_everything_is_missing() -> None:
 def test_intervals_pair_the_seeds_across_rates() -> None:
     # Seed 0 likes rate 1, seed 1 likes rate 2; over both, rate 2 has the lower median (0.25 against 0.3).
     runs = runs_of([0.0, 0.6, 0.5, 0.0], learning_rate=[1, 1, 2, 2], seed=[0, 1, 0, 1], verdict="good")
-    row = analysis.sensitivity(runs).iloc[0]
+    row = sensitivity(runs).iloc[0]
     assert row["best_learning_rate"] == 2
     assert (row["best_learning_rate_low"], row["best_learning_rate_high"]) == (1, 2)
     assert (row["best_loss_low"], row["best_loss_high"]) == (0.0, 0.25)
@@ -352,17 +354,17 @@ def test_intervals_pair_the_seeds_across_rates() -> None:
 
 def test_a_lacking_run_is_left_out() -> None:
     runs = runs_of([0.5, 0.1, 0.3], learning_rate=[1, 2, 2], seed=[0, 0, 1], verdict="good")
-    row = analysis.sensitivity(runs).iloc[0]
+    row = sensitivity(runs).iloc[0]
     assert (row["best_learning_rate"], row["best_loss"]) == (2, pytest.approx(0.2))
 
 
 def test_blocks_of_resamples_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     runs = frames.study(seeds=4).runs
-    whole, whole_summary = analysis.sensitivity(runs), analysis.summary(runs)
+    whole, whole_summary = sensitivity(runs), summary(runs)
     for name in ("sensitivity", "summary"):  # the package shows the function of that name, not the module
-        monkeypatch.setattr(sys.modules[f"lrbench.analysis.{name}"], "_BLOCK", 1)
-    pd.testing.assert_frame_equal(whole, analysis.sensitivity(runs))
-    pd.testing.assert_frame_equal(whole_summary, analysis.summary(runs))
+        monkeypatch.setattr(sys.modules[f"lrbench.tables.{name}"], "_BLOCK", 1)
+    pd.testing.assert_frame_equal(whole, sensitivity(runs))
+    pd.testing.assert_frame_equal(whole_summary, summary(runs))
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -382,7 +384,7 @@ def test_lines_of_any_shape_are_what_they_are_alone(seed: int) -> None:
             analysis.judge(runs[random.random(len(runs)) < 0.9]) if len(runs) > 4 else analysis.judge(runs)
         )
     mixed = pd.concat(each, ignore_index=True).sample(frac=1, random_state=seed)
-    for measured in (analysis.sensitivity, profile):
+    for measured in (sensitivity, loss_by_rate):
         wanted = pd.concat([measured(runs) for runs in each]).drop(columns="line", errors="ignore")
         found = measured(mixed).drop(columns="line", errors="ignore")
         order = ["problem", *(["learning_rate"] if "learning_rate" in wanted else [])]
@@ -429,9 +431,7 @@ def test_a_label_names_what_differs() -> None:
 
 
 def answer(final: list[float], **columns: object) -> str:
-    return str(
-        analysis.best(analysis.sensitivity(analysis.judge(runs_of(final, **columns))))["answer"].iloc[0]
-    )
+    return str(analysis.best(sensitivity(analysis.judge(runs_of(final, **columns))))["answer"].iloc[0])
 
 
 def test_the_answer_in_one_sentence() -> None:
@@ -454,7 +454,7 @@ def test_the_answer_in_one_sentence() -> None:
 
 def test_most_seeds_diverge_at_every_rate() -> None:
     runs = runs_of([0.5, NAN, NAN], learning_rate=0.1, seed=range(3))
-    text = analysis.best(analysis.sensitivity(analysis.judge(runs)))["answer"].item()
+    text = analysis.best(sensitivity(analysis.judge(runs)))["answer"].item()
     assert text.startswith(
         "sgd + constant: at every rate most seeds diverge (at 0.1); try 1.0e-5 to 0.1 next"
     )
@@ -462,9 +462,9 @@ def test_most_seeds_diverge_at_every_rate() -> None:
 
 def test_the_answer_says_how_far_from_the_best_of_the_problem_it_is() -> None:
     runs = runs_of([0.5, 0.4, 0.5, 0.0], optimizer=["weak", "weak", "weak", "strong"])
-    table = analysis.best(analysis.sensitivity(analysis.judge(runs)))
+    table = analysis.best(sensitivity(analysis.judge(runs)))
     assert table["optimizer"].tolist() == ["strong", "weak"]
-    assert "even that stays 40 % short of the best of this problem" in table["answer"].iloc[1]
+    assert "even that is 40 % short of the best of this problem" in table["answer"].iloc[1]
 
 
 def test_a_named_rate_is_part_of_the_identity() -> None:
@@ -517,7 +517,7 @@ def test_a_stopped_run_counts_as_if_it_had_stayed_where_it_was() -> None:
     )
     judged = analysis.judge(runs)
     assert judged["verdict"].tolist() == ["slow", "diverged", "good"]
-    row = analysis.sensitivity(judged).iloc[0]
+    row = sensitivity(judged).iloc[0]
     assert row["best_learning_rate"] == 1.0
     assert np.isnan(row["max_stable_learning_rate"])  # 10 was stopped, not seen to diverge to the end
-    assert analysis.summary(judged)["diverged_fraction"].tolist() == [0.0, 1.0, 0.0]
+    assert summary(judged)["diverged_fraction"].tolist() == [0.0, 1.0, 0.0]

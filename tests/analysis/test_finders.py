@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 import lrbench as lb
-from lrbench.analysis import finders, regret, regret_summary, suggestions
-from lrbench.analysis.finders import (
+from lrbench.analysis import regret, regret_summary, suggestions
+from lrbench.analysis.range_tests import (
     RULES,
     fastai_sweep,
     minimum,
@@ -33,6 +33,7 @@ from lrbench.execution.rebuild import rebuild
 from lrbench.results.folder import ResultsFolder
 from lrbench.study.grid import of_study
 from lrbench.study.spec import check
+from lrbench.tables.finders import finders
 from tests.helpers import frames
 
 RATES = np.logspace(-4, 1, 101)  # 20 to a decade

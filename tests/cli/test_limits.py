@@ -16,7 +16,7 @@ import pytest
 
 import lrbench as lb
 from lrbench import machine
-from lrbench.analysis import ranks
+from lrbench.analysis import rank_tests
 from lrbench.cli.interrupt import Interrupt
 from lrbench.cli.progress import Bar, Plain
 from lrbench.errors import DataError, LaunchError, StoreError, StudyError, escaped
@@ -124,8 +124,8 @@ def test_a_ray_of_this_machine_alone_listens_on_loopback_alone() -> None:
 
 
 def test_ratios_of_nothing_are_nothing() -> None:
-    assert ranks.ratios(np.zeros((0, 1))).shape == (0, 1)
-    assert ranks.ratios(np.zeros((0, 0))).shape == (0, 0)
+    assert rank_tests.ratios(np.zeros((0, 1))).shape == (0, 1)
+    assert rank_tests.ratios(np.zeros((0, 0))).shape == (0, 0)
 
 
 def test_all_packs_fail_with_a_report(study: Path) -> None:

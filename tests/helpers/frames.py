@@ -9,6 +9,15 @@ import numpy as np
 import pandas as pd
 
 from lrbench import analysis
+from lrbench.analysis.groups import Ints, group, identity, line_columns, members
+from lrbench.analysis.objective import Objectives, best_final, losses, uses_validation
+from lrbench.analysis.rates import best_rates, medians
+from lrbench.tables.comparison import LineRuns
+from lrbench.tables.comparison import comparison as table_of_pairs
+from lrbench.tables.ranking import ranking
+from lrbench.tables.sensitivity import sensitivity
+from lrbench.tables.summary import summary
+from lrbench.tables.tuning_budget import tuning_budget
 
 STEPS, EVERY = 100, 10
 OPTIMIZERS = (("sgd", 0.9, 0.1), ("sgd", 0.0, 0.3), ("adam", float("nan"), 0.01))  # name, momentum, best rate
@@ -27,6 +36,9 @@ class Results:
     tuning_budget: pd.DataFrame
     manifest: dict[str, Any]
     surfaces: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)
+
+    def __getattr__(self, name: str) -> pd.DataFrame:
+        raise AttributeError(name)
 
 
 def _curve(rate: float, best: float, seed: int, start: float = 2.3) -> np.ndarray:
@@ -118,16 +130,39 @@ def results(runs: pd.DataFrame, train: np.ndarray, *, valid: bool = True) -> Res
             },
         ],
     }
-    summary = analysis.summary(judged)
-    sensitivity = analysis.sensitivity(judged, objectives=objectives)
+    lines = sensitivity(judged, objectives=objectives)
     tables = (
-        summary,
-        sensitivity,
-        analysis.comparison(judged, objectives=objectives),
-        analysis.ranking(sensitivity),
-        analysis.tuning_budget(judged, objectives=objectives),
+        summary(judged),
+        lines,
+        comparison(judged, objectives=objectives),
+        ranking(lines),
+        tuning_budget(judged, objectives=objectives),
     )
     return Results(judged, long_form, *tables, manifest)
+
+
+def comparison(
+    runs: pd.DataFrame, thresholds: analysis.Thresholds | None = None, objectives: Objectives = None
+) -> pd.DataFrame:
+    """The comparison table of runs that are all in memory; its losses are found without the sensitivity table."""
+    limits = thresholds or analysis.Thresholds()
+    runs = runs.reset_index(drop=True)
+    judged_by = pd.Series(np.where(uses_validation(runs, objectives), "valid_loss", "train_loss"))
+    columns = line_columns(runs)
+    code, first = group(runs, columns)
+    initial, final = losses(runs, judged_by)
+    problem, star = best_final(runs, initial, final, limits.stable)
+    unit = medians(problem, initial, len(star)) - star
+    rows = members(code)
+
+    def fetch(some: Ints) -> pd.DataFrame:
+        return runs.iloc[np.concatenate([rows[line] for line in some])]
+
+    lines = identity(runs, first, columns).assign(
+        best_loss=best_rates(runs, limits.stable, judged_by)["loss"]
+    )
+    line_runs = LineRuns(unit[problem[first]], np.zeros(len(lines), dtype=np.int64), fetch)
+    return table_of_pairs(lines, line_runs, limits, judged_by)
 
 
 NAN = float("nan")

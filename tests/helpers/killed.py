@@ -19,7 +19,7 @@ import lrbench.analysis
 import lrbench.engine.engine
 import lrbench.execution.checkpoints
 import lrbench.execution.execute
-import lrbench.results.tables.build  # noqa: F401
+import lrbench.results.building.build  # noqa: F401
 from lrbench.cli import commands
 
 _SYNC = os.fsync

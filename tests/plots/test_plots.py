@@ -208,7 +208,7 @@ def test_a_schedule_that_depends_on_the_losses_is_drawn_as_runs_had_it() -> None
     assert len(lines) == 3
     assert lines[0].get_ydata().tolist() == [1.0] * 11
     assert lines[1].get_ydata().tolist() == [1.0] * 5 + [0.5] * 6
-    assert "as runs had it" in figure.texts[-1].get_text()
+    assert "the rates of runs" in figure.texts[-1].get_text()
 
 
 def test_what_has_no_room_is_named() -> None:
@@ -226,14 +226,14 @@ def test_a_text_is_no_mathematics_and_has_an_end() -> None:
 
 
 def test_a_lacking_run_and_shuffled_curves_change_nothing_but_themselves(results: frames.Results) -> None:
-    from lrbench.analysis.paths import Paths
+    from lrbench.analysis.line_curves import CurvesByRun
 
     rows = np.arange(6)
     objectives = results.manifest["objectives"]
-    whole = Paths(results.runs, results.curves, objectives).of(rows)
-    shuffled = Paths(results.runs, results.curves.sample(frac=1, random_state=0), objectives).of(rows)
+    whole = CurvesByRun(results.runs, results.curves, objectives).of(rows)
+    shuffled = CurvesByRun(results.runs, results.curves.sample(frac=1, random_state=0), objectives).of(rows)
     np.testing.assert_array_equal(whole.value, shuffled.value)
     lacking = results.curves[results.curves["run_id"] != results.runs["run_id"].iloc[1]]
-    partly = Paths(results.runs, lacking, objectives).of(rows)
+    partly = CurvesByRun(results.runs, lacking, objectives).of(rows)
     assert np.isnan(partly.value[0, 1]).all()
     np.testing.assert_array_equal(whole.value[1], partly.value[1])

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from lrbench import analysis
-from lrbench.report.data import MAX_LINES, as_json, page_data
+from lrbench.report.page_plots import MAX_LINES, as_json, page_data
 from tests.helpers import frames
 from tests.helpers.page import Page, page_of
 
@@ -18,7 +18,11 @@ EVIL = "</script><script>alert(1)</script>"
 
 @pytest.fixture(scope="module")
 def results() -> frames.Results:
-    return frames.study(rates=[1e-3, 1e-2, 0.1, 1.0, 10.0], seeds=3, problems=("digits_mlp", EVIL))
+    study = frames.study(rates=[1e-3, 1e-2, 0.1, 1.0, 10.0], seeds=3, problems=("digits_mlp", EVIL))
+    study.manifest["tables"] = {
+        f"{name}.{kind}": {} for name in ("runs", "curves") for kind in ("csv", "parquet")
+    }
+    return study
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +44,8 @@ def test_the_page_loads_nothing(page: Page) -> None:
     assert not [attrs for tag, attrs in page.elements if "src" in attrs or "srcset" in attrs]
     links = {attrs["href"] for tag, attrs in page.elements if tag == "a"}
     assert not [link for link in links if link is None or re.match(r"[a-z]+:|//", link)]
-    assert "runs.csv" in links
+    assert links >= {"runs.csv", "curves.parquet", "study.toml", "manifest.json"}
+    assert not links & {"runs.parquet", "curves.csv", "sensitivity.csv"}
     policies = [attrs["content"] for tag, attrs in page.elements if "http-equiv" in attrs]
     assert str(policies[0]).startswith("default-src 'none'")
 
@@ -57,8 +62,8 @@ def test_the_page_compares_and_ranks(page: Page, results: frames.Results) -> Non
     text = " ".join(page.text.split())
     for answer in results.comparison["answer"]:
         assert answer in text
-    assert "2 problems, and every line at its best rate on each" in text
-    assert "Speed-ups are over sgd(momentum=0.9) + constant." in text
+    assert "2 problems, each line at its best rate on each" in text
+    assert "Speed-ups are relative to sgd(momentum=0.9) + constant." in text
     values = [attrs.get("data-value") for tag, attrs in page.elements if tag == "td"]
     assert {repr(float(rank)) for rank in results.ranking["average_rank"]} <= set(values)
     alone = page_of(frames.study(rates=[0.1], optimizers=(("sgd", float("nan"), 0.1),)))

@@ -21,12 +21,17 @@ from lrbench.analysis import Thresholds
 from lrbench.execution.execute import run
 from lrbench.execution.rebuild import rebuild
 from lrbench.results import atomic, part_file
+from lrbench.results.building import blocks, build, table_writer
 from lrbench.results.folder import ResultsFolder
 from lrbench.results.run_lookup import RunLookup
-from lrbench.results.tables import blocks, build, sheet
 from lrbench.results.trained import Trained
 from lrbench.study.grid import Grid, of_study
 from lrbench.study.spec import read
+from lrbench.tables.finders import finders
+from lrbench.tables.sensitivity import sensitivity
+from lrbench.tables.summary import summary
+from lrbench.tables.tuning_budget import tuning_budget
+from tests.helpers.frames import comparison
 from tests.helpers.heard import Heard
 
 OBJECTIVES = {"quadratic": "train_loss", "house_prices": "valid_loss", "digits_mlp": "valid_loss"}
@@ -95,11 +100,8 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[ResultsFolder, Grid
 
 @pytest.fixture(autouse=True, scope="module")
 def _few_leaders() -> Any:
-    import sys
-
     with pytest.MonkeyPatch.context() as patch:
-        # The package shows the function of that name, not the module.
-        patch.setattr(sys.modules["lrbench.analysis.comparison"], "EACH_OTHER", 3)
+        patch.setattr("lrbench.tables.comparison.EACH_OTHER", 3)
         yield
 
 
@@ -110,8 +112,8 @@ def test_tables_are_the_same_bytes_however_the_runs_are_cut(
     assert {f"{name}.{kind}" for name in NAMES for kind in ("csv", "parquet")} == together.keys()
     monkeypatch.setattr(blocks, "BLOCK_RUNS", 60)
     read_blocks: list[int] = []
-    once = blocks.Blocks._read
-    monkeypatch.setattr(blocks.Blocks, "_read", lambda b, n: read_blocks.append(n) or once(b, n))
+    once = blocks.RunBlocks._read
+    monkeypatch.setattr(blocks.RunBlocks, "_read", lambda b, n: read_blocks.append(n) or once(b, n))
     apart = _built(store, whole)
     assert len(set(read_blocks)) == 12
     assert [name for name in together if together[name] != apart[name]] == []
@@ -132,11 +134,11 @@ def test_tables_are_what_the_analysis_says_of_all_runs_together(
     assert len(runs) < len(built[1])
     # Python objects come back as NumPy's; what they say is the same.
     made = {
-        "summary": analysis.summary(runs),
-        "sensitivity": analysis.sensitivity(runs, objectives=OBJECTIVES),
-        "comparison": analysis.comparison(runs, objectives=OBJECTIVES),
-        "tuning_budget": analysis.tuning_budget(runs, objectives=OBJECTIVES),
-        "finders": analysis.finders(runs, stored["curves"]),
+        "summary": summary(runs),
+        "sensitivity": sensitivity(runs, objectives=OBJECTIVES),
+        "comparison": comparison(runs, objectives=OBJECTIVES),
+        "tuning_budget": tuning_budget(runs, objectives=OBJECTIVES),
+        "finders": finders(runs, stored["curves"]),
     }
     for name, frame in made.items():
         pd.testing.assert_frame_equal(frame, stored[name], check_exact=True, obj=name)
@@ -161,7 +163,7 @@ def test_what_a_block_is_told_of_its_problem_is_all_it_needs() -> None:
 def test_a_table_in_pieces_is_the_same_file(
     tmp_path: Path, cuts: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sheet, "ROW_GROUP", 4)
+    monkeypatch.setattr(table_writer, "ROW_GROUP", 4)
     frame = pd.DataFrame({"text": list("abcdefghij"), "loss": np.arange(10.0)})
     whole, pieces = ResultsFolder(tmp_path / "whole"), ResultsFolder(tmp_path / "pieces")
     whole.write_table("t", frame)
@@ -176,7 +178,7 @@ def test_a_table_in_pieces_is_the_same_file(
 def test_a_table_too_long_for_csv_has_none_and_leaves_no_older_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sheet, "CSV_ROWS", 3)
+    monkeypatch.setattr(table_writer, "CSV_ROWS", 3)
     store, frame = ResultsFolder(tmp_path), pd.DataFrame({"loss": [1.0, 2.0]})
     store.write_table("t", frame)
     assert (tmp_path / "t.csv").read_text() == '"loss"\n1\n2\n'

@@ -17,9 +17,9 @@ from lrbench.errors import StoreError
 from lrbench.execution.execute import execute, run
 from lrbench.execution.rebuild import rebuild
 from lrbench.results import part_file, safe_files
+from lrbench.results.building import build, table_writer
 from lrbench.results.folder import ResultsFolder
 from lrbench.results.inventory import Inventory
-from lrbench.results.tables import build, sheet
 from lrbench.results.trained import Trained
 from lrbench.study.grid import of_study
 from lrbench.study.spec import read
@@ -183,8 +183,8 @@ def test_small_parts_are_taken_together_and_the_tables_are_the_same(
     together = built()
     assert together[0]["pack_id"].nunique() == len(together[0]) == len(whole)
     assert together[0]["steps_to_target"].notna().any()
-    monkeypatch.setattr(build, "BATCH_ROWS", 1)
-    monkeypatch.setattr(sheet, "ROW_GROUP", 2)
+    monkeypatch.setattr("lrbench.results.building.batches.BATCH_ROWS", 1)
+    monkeypatch.setattr(table_writer, "ROW_GROUP", 2)
     for one, other in zip(together, built(), strict=True):
         pd.testing.assert_frame_equal(one, other)
 
@@ -426,7 +426,7 @@ def test_a_pack_that_fails_leaves_the_others(tmp_path: Path) -> None:
 def test_curves_too_long_for_csv_leave_no_older_csv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     results = run(_study(tmp_path), tmp_path / "out", report=False)
     assert (results.folder / "curves.csv").exists()
-    monkeypatch.setattr(sheet, "CSV_ROWS", len(results.curves) - 1)
+    monkeypatch.setattr(table_writer, "CSV_ROWS", len(results.curves) - 1)
     again = rebuild(ResultsFolder(results.folder), report=False)
     assert not (results.folder / "curves.csv").exists()
     assert again.curves.equals(results.curves)

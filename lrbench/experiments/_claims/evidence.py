@@ -11,12 +11,12 @@ import numpy.typing as npt
 import pandas as pd
 
 from lrbench.analysis.bootstrap import interval, resamples
-from lrbench.analysis.groups import PARTS, Floats, Ints, group, part_columns
-from lrbench.analysis.labels import label
+from lrbench.analysis.groups import Floats, Ints, group, line_columns
+from lrbench.analysis.labels import labels
 from lrbench.analysis.objective import best_final, losses
 from lrbench.analysis.rates import least, lines, median, stable_rates
 from lrbench.analysis.thresholds import Thresholds
-from lrbench.plots.base import Tables
+from lrbench.tables.base import StudyTables
 
 NAN = float("nan")
 
@@ -56,7 +56,7 @@ class StudyArrays:
         NotMeasured: if runs are missing.
     """
 
-    def __init__(self, name: str, tables: Tables) -> None:
+    def __init__(self, name: str, tables: StudyTables) -> None:
         self.name, self.tables, self.runs = name, tables, tables.runs
         self.objectives: Mapping[str, str] = tables.manifest.get("objectives", {})
         self.limits = Thresholds()
@@ -67,13 +67,11 @@ class StudyArrays:
         self.loss: Floats = found[0].loss
         self.ok: Floats = found[0].ok
         self.initial: Floats = found[0].initial
-        code, first = group(self.runs, part_columns(self.runs, *PARTS))
+        code, first = group(self.runs, line_columns(self.runs))
         problem, star = best_final(self.runs, *losses(self.runs, self.objectives), self.limits.stable)
         self.star: Floats = star[problem[first]]
         self.span: Floats = np.where(self.initial > self.star, self.initial - self.star, np.nan)
-        self.names = (
-            pd.DataFrame({kind: label(self.runs, kind) for kind in PARTS}).iloc[first].reset_index(drop=True)
-        )
+        self.names = labels(self.runs).iloc[first].reset_index(drop=True)
         self.settings = self.runs.iloc[first].reset_index(drop=True)
         self.line = code
 
@@ -172,7 +170,7 @@ class StudyArrays:
 class Evidence:
     """The studies by name, each turned into arrays on first access."""
 
-    def __init__(self, studies: Mapping[str, Tables]) -> None:
+    def __init__(self, studies: Mapping[str, StudyTables]) -> None:
         self._studies = studies
         self._arrays: dict[str, StudyArrays] = {}
 

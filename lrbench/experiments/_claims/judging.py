@@ -24,7 +24,7 @@ from lrbench.experiments._claims import (
     zones,
 )
 from lrbench.experiments._claims.evidence import Evidence, Finding, NotMeasured
-from lrbench.plots.base import Tables
+from lrbench.tables.base import StudyTables
 
 HOLDS, IN_PART, FAILS, UNKNOWN = "holds", "holds in part", "does not hold", "not measured"
 
@@ -75,7 +75,7 @@ class Judgement:
         return f"{self.claim.name:4}{self.verdict:14} {self.claim.text}"
 
 
-def judge(studies: Mapping[str, Tables]) -> list[Judgement]:
+def judge(studies: Mapping[str, StudyTables]) -> list[Judgement]:
     """Judge every claim.
 
     A finding with a rule speaks for its claim if the rule is met, and against it if not. All speak for it: the claim

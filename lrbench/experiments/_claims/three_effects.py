@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from lrbench.analysis.groups import Floats
-from lrbench.analysis.outcomes import steps_to_target
+from lrbench.analysis.targets import steps_to_target
 from lrbench.experiments._claims.drawing import medians, shown_problem
 from lrbench.experiments._claims.evidence import Evidence, Finding, NotMeasured, StudyArrays
 from lrbench.experiments._claims.limits import LIMITS

@@ -7,13 +7,13 @@ from matplotlib.figure import Figure
 
 from lrbench.analysis.groups import Floats
 from lrbench.analysis.labels import rate_text
-from lrbench.analysis.outcomes import zones
+from lrbench.analysis.verdicts import zones
 from lrbench.experiments._claims.drawing import label_axes, medians, shown_problem
 from lrbench.experiments._claims.evidence import Evidence, Finding, NotMeasured, StudyArrays
 from lrbench.experiments._claims.limits import LIMITS
 from lrbench.experiments._claims.studies import ADAM
 from lrbench.plots import base
-from lrbench.plots.curves import KINDS
+from lrbench.plots.curves import COLOUR_OF_RATE
 
 _FAR_BELOW = 2.0
 """How many decades below the best a rate lies that is much too small."""
@@ -134,7 +134,7 @@ def picture(evidence: Evidence) -> Figure:
         left.plot(
             step,
             medians(loss[line, at]),
-            color=KINDS[kind],
+            color=COLOUR_OF_RATE[kind],
             lw=1.9,
             label=f"{kind}: {rate_text(study.rate[at])}",
         )

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from lrbench.analysis.bootstrap import interval, resamples
-from lrbench.analysis.groups import PARTS, Floats, Ints, group, identity, part_columns
+from lrbench.analysis.groups import Floats, Ints, group, identity, line_columns
 from lrbench.analysis.objective import Objectives, best_final, losses
 from lrbench.analysis.rates import Lines, least, lines, median, stable_rates
 from lrbench.analysis.thresholds import Thresholds
@@ -48,7 +48,7 @@ _COLUMNS = (
 def sensitivity(
     runs: pd.DataFrame, thresholds: Thresholds | None = None, objectives: Objectives = None
 ) -> pd.DataFrame:
-    """How training depends on the learning rate, per problem × optimizer × schedule (and parameters).
+    """A row per problem, optimizer and schedule: the best learning rate, the good band, the cliff, and how much the loss depends on the rate.
 
     ℓ(η) = median over seeds of min(ℓ, ℓ₀), NaN counting as ℓ₀; ℓ* is the problem's. Then
     best_learning_rate η* = argmin ℓ(η) over the rates with at least half the seeds ok, the smallest of
@@ -65,12 +65,33 @@ def sensitivity(
     stable all of these are NaN.
 
     `_low`, `_high`: bootstrap over seeds, the same seeds at every rate (runs of a seed are paired); ℓ* and ℓ₀
-    stay as observed, they are the yardstick.
+    stay as observed, as the reference.
 
     Args:
         runs: judged runs, a row each.
         thresholds: for `good`, `stable`, `confidence`, `resamples`.
         objectives: problem -> "valid_loss" or "train_loss"; None: validation where a problem has it.
+
+    Columns:
+        problem, optimizer, schedule: their names; with their parameters and the named rates, they are a line
+        best_learning_rate: the stable rate with the lowest loss
+        best_loss: the loss at that rate, median over seeds
+        good_low, good_high: the ends of the unbroken good band around it
+        tolerance_decades: length of all good rates, in decades
+        max_stable_learning_rate: the largest rate at which at least half the seeds are `ok`; missing where that depends on runs that
+            a race stopped
+        cliff_decades: decades from the best rate to that one
+        learning_rate_sensitivity: mean over the rates of the loss above ℓ*
+        learning_rate_sensitivity_normalised: that over (ℓ₀ − ℓ*)
+        best_gap: how far the best loss of this line falls short of ℓ*, as a share of (ℓ₀ − ℓ*)
+        steps_to_target: steps to the target at the best rate, median over seeds; missing means never
+        rate_low, rate_high: the smallest and the largest rate of the grid
+        rates: how many rates the grid has
+        seeds: how many seeds were run
+        best_at_edge: whether the best rate is the first or the last of the grid
+        oscillating_fraction, diverged_fraction: the share of runs with that verdict
+        <column>_low, <column>_high: 95 % bootstrap intervals of `best_learning_rate`, `best_loss`, `tolerance_decades`,
+            `max_stable_learning_rate`, `learning_rate_sensitivity` and `steps_to_target`; missing with one seed
 
     Example:
         >>> runs = pd.DataFrame({"problem": "a", "optimizer": "sgd", "schedule": "constant", "seed": 0,
@@ -84,7 +105,7 @@ def sensitivity(
     Source: Wortsman et al., arXiv:2309.14322 (learning_rate_sensitivity); docs, "Definitions".
     """
     limits = thresholds or Thresholds()
-    columns = part_columns(runs, *PARTS)
+    columns = line_columns(runs)
     problem, star = best_final(runs, *losses(runs, objectives), limits.stable)
     code, first = group(runs, columns)
     named = [part for name in _COLUMNS for part in (name, *_ends(name))]
@@ -107,9 +128,9 @@ def _ends(name: str) -> tuple[str, ...]:
 
 
 def _describe(some: Lines, star: Floats, limits: Thresholds) -> dict[str, npt.NDArray[Any]]:
-    """Everything that is said of lines, each [line]."""
+    """All columns of lines but the identity, each [line]."""
     loss, stable = median(some.loss), stable_rates(some.ok, limits.stable)
-    every = np.arange(some.loss.shape[2])[None]
+    every = np.arange(some.size.seed)[None]
     measures = _measures(some, loss[:, None], stable[:, None], every, star, limits)
     out: dict[str, npt.NDArray[Any]] = {name: value[:, 0] for name, value in measures.items()}
     best, span = out["best_learning_rate"], some.initial - star
@@ -123,8 +144,7 @@ def _describe(some: Lines, star: Floats, limits: Thresholds) -> dict[str, npt.ND
     out["learning_rate_sensitivity_normalised"] = out["learning_rate_sensitivity"] / unit
     out["best_gap"] = (out["best_loss"] - star) / unit
     out["rate_low"], out["rate_high"] = some.rate[:, 0], some.rate[:, -1]
-    for name, size in zip(("rates", "seeds"), some.loss.shape[1:], strict=True):
-        out[name] = np.full(len(star), size)
+    out["rates"], out["seeds"] = (np.full(len(star), size) for size in (some.size.rate, some.size.seed))
     out["best_at_edge"] = (best == out["rate_low"]) | (best == out["rate_high"])
     for name in ("steps_to_target", *_ends("steps_to_target")):  # never is missing in tables
         out[name] = np.where(np.isfinite(out[name]), out[name], np.nan)
@@ -147,14 +167,14 @@ def _measures(
 ) -> dict[str, Floats]:
     """The measures that have an interval, each [line, resample], from ℓ(η) and stability [line, resample, rate].
 
-    `index` [resample, seed] says which seeds a resample holds.
+    `index` [resample, seed]: the seeds of each resample.
     """
     at, best = least(loss, stable)
     good = loss <= _bar(some, star, limits)[:, None, None]
     best_is_good = np.take_along_axis(good, at[..., None], axis=2)[..., 0]
     last = loss.shape[2] - 1 - stable[..., ::-1].argmax(axis=2)
-    there = np.isfinite(loss)
-    mean = np.where(there, loss, 0.0).sum(axis=2) / np.maximum(there.sum(axis=2), 1)
+    finite = np.isfinite(loss)
+    mean = np.where(finite, loss, 0.0).sum(axis=2) / np.maximum(finite.sum(axis=2), 1)
     steps = np.take_along_axis(some.steps, at[..., None], axis=1)
     length = (good.astype(np.float64) @ _cells(some.rate)[..., None])[..., 0]
     found = {
@@ -165,7 +185,7 @@ def _measures(
         "learning_rate_sensitivity": mean - star[:, None],
         "steps_to_target": median(np.take_along_axis(steps, index[None], axis=2)),
     }
-    # Nothing trains: then no rate is best, and an interval over such resamples would be an invention.
+    # If nothing trains, no rate is best, and resamples in which that is so do not count.
     return {name: np.where(np.isfinite(best), value, np.nan) for name, value in found.items()}
 
 
@@ -177,10 +197,10 @@ def _cells(rate: Floats) -> Floats:
 
 def _band(rate: Floats, good: npt.NDArray[np.bool_], best: Floats) -> tuple[Floats, Floats]:
     """The ends [line] of the unbroken stretch of good rates [line, rate] around the best one."""
-    place = np.arange(rate.shape[1])
+    position = np.arange(rate.shape[1])
     below, above = ~good & (rate < best[:, None]), ~good & (rate > best[:, None])
-    low = np.where(below, place, -1).max(axis=1) + 1
-    high = np.where(above, place, rate.shape[1]).min(axis=1) - 1
+    low = np.where(below, position, -1).max(axis=1) + 1
+    high = np.where(above, position, rate.shape[1]).min(axis=1) - 1
     is_good = (good & (rate == best[:, None])).any(axis=1)
     ends = (np.take_along_axis(rate, at[:, None], axis=1)[:, 0] for at in (low, high))
     first, last = (np.where(is_good, end, np.nan) for end in ends)
@@ -191,7 +211,7 @@ def _intervals(some: Lines, star: Floats, limits: Thresholds) -> dict[str, Float
     """The ends of every interval, each [line]; a block of lines at a time."""
     names = [end for name in _WITH_INTERVAL for end in _ends(name)]
     out = {name: np.full(len(star), np.nan) for name in names}
-    index, weight = resamples(some.loss.shape[2], limits.resamples)
+    index, weight = resamples(some.size.seed, limits.resamples)
     lines_of_block = max(1, _BLOCK // (some.loss[0].size * len(index)))
     for at in range(0, len(star) if len(index) > 1 else 0, lines_of_block):
         here = slice(at, at + lines_of_block)

@@ -1,4 +1,4 @@
-"""A table that is written piece by piece, as Parquet and as CSV, so that it need never be in memory as a whole."""
+"""Writes a table piece by piece, as Parquet and as CSV, so that it need never be in memory as a whole."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from lrbench.results.tables import spreadsheet
+from lrbench.results.building import csv_text
 
 CSV_ROWS = 1_000_000
 """The most rows of a table that are also written as CSV."""
 ROW_GROUP = 2**20
 
 
-class Sheet(contextlib.ExitStack):
-    """The files of a table that is being written; its pieces have one schema, and there is at least one of them.
+class TableWriter(contextlib.ExitStack):
+    """The files of a table that is being written, in pieces of one schema, at least one.
 
     Args:
         parquet: the Parquet file.
         csv: the CSV file, `None` for none.
-        dictionaries: the columns that are tried as a dictionary in the Parquet file, or whether all are.
-        gather: whether pieces are put together into row groups of one size, so that the file is the same however the
-            table was cut; else each piece begins one.
+        dictionaries: the columns that the Parquet file tries to encode as a dictionary, or whether it tries all.
+        gather: whether pieces are joined into row groups of one size, so that the file is the same however the
+            table was cut; if not, each piece begins a row group.
     """
 
     def __init__(
         self, parquet: Path, csv: Path | None, dictionaries: Sequence[str] | bool, *, gather: bool
     ) -> None:
-        """Nothing is written yet."""
+        """Open nothing yet: the first piece brings the columns."""
         super().__init__()
         self._parquet_path, self._csv_path = parquet, csv
         self._dictionaries = dictionaries if isinstance(dictionaries, bool) else list(dictionaries)
@@ -40,7 +40,7 @@ class Sheet(contextlib.ExitStack):
         self._parquet: pq.ParquetWriter | None = None
         self._csv: pa.csv.CSVWriter | None = None
         self._waiting: list[pa.Table] = []
-        self._rows, self._begun = 0, False
+        self._rows, self._has_groups = 0, False
 
     @property
     def has_csv(self) -> bool:
@@ -52,7 +52,7 @@ class Sheet(contextlib.ExitStack):
         piece = piece.replace_schema_metadata()
         self._rows += len(piece)
         if self.has_csv:
-            self._add_text(spreadsheet.plain(piece))
+            self._add_text(csv_text.safe(piece))
         if self._parquet is None:
             writer = pq.ParquetWriter(self._parquet_path, piece.schema, use_dictionary=self._dictionaries)
             self._parquet = self.enter_context(writer)
@@ -62,7 +62,7 @@ class Sheet(contextlib.ExitStack):
             self._write(all_rows=not self._gather)
 
     def _end(self, kind: type[BaseException] | None, *_: object) -> None:
-        """Write the rows that wait, unless the table is not to be."""
+        """Write the rows that wait, unless the table is abandoned."""
         if kind is None:
             self._write(all_rows=True)
 
@@ -80,10 +80,8 @@ class Sheet(contextlib.ExitStack):
             return
         whole = pa.concat_tables(self._waiting).combine_chunks()
         rows = len(whole) if all_rows else len(whole) // ROW_GROUP * ROW_GROUP
-        if rows or (self._gather and not self._begun):  # a table of no rows is a row group of none
+        if rows or (self._gather and not self._has_groups):  # a table without rows is one empty row group
             self._parquet.write_table(whole[:rows], ROW_GROUP)
+        self._has_groups = True
         left = np.arange(rows, len(whole))
-        self._begun, self._waiting = (
-            True,
-            [whole.take(left)] if len(left) else [],
-        )  # a slice would keep all of it
+        self._waiting = [whole.take(left)] if len(left) else []  # a slice would keep all of it in memory

@@ -1,4 +1,4 @@
-"""The numbers behind the page's pictures, few enough to open at once."""
+"""What the plots of the page draw: so few points that it opens at once."""
 
 from __future__ import annotations
 
@@ -9,33 +9,34 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from lrbench.analysis.groups import PARTS, Ints, group, members, part_columns
-from lrbench.analysis.labels import label
-from lrbench.analysis.paths import Paths
-from lrbench.analysis.profile import profile
-from lrbench.plots.base import Tables, colour_of, log_is_better
+from lrbench.analysis.groups import Ints, columns_of, group, line_columns, members
+from lrbench.analysis.labels import labels
+from lrbench.analysis.line_curves import CurvesByRun
+from lrbench.analysis.loss_by_rate import loss_by_rate
+from lrbench.plots.base import colour_of, log_is_better
+from lrbench.tables.base import StudyTables
 
-MAX_LINES = 200  # lines that the page can draw; the tables hold all of them
+MAX_LINES = 200  # lines that the page can draw; the tables have all of them
 _POINTS = 16_000  # rates of all lines together: about 0.8 MB; a line has at most 1,500
 _CELLS = 200_000  # losses of all curves together: about 1.4 MB; a line has at most 400 curves
 _DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
 
 
-def page_data(results: Tables) -> dict[str, Any]:
+def page_data(results: StudyTables) -> dict[str, Any]:
     """What the script of the page draws: final losses by rate and median curves, thinned to a fixed size.
 
     Returns:
         `lines`: a dict per problem × optimizer × schedule, the best `MAX_LINES` of them, in the study's
             order;
-        `problems`: their names; `left_out`: how many lines have no place.
+        `problems`: their names; `left_out`: how many lines are not drawn.
     """
     objectives = dict(results.manifest.get("objectives", {}))
-    table = profile(results.runs, objectives=objectives or None)
+    table = loss_by_rate(results.runs, objectives=objectives or None)
     kept = _kept(results.sensitivity)
-    rows = members(group(results.runs, part_columns(results.runs, *PARTS))[0])
-    names = pd.DataFrame({part: label(results.sensitivity, part) for part in PARTS})
+    rows = members(group(results.runs, line_columns(results.runs))[0])
+    names = labels(results.sensitivity)
     colours, dashes = colour_of(list(names["optimizer"])), list(dict.fromkeys(names["schedule"]))
-    paths = Paths(results.runs, results.curves, objectives)
+    paths = CurvesByRun(results.runs, results.curves, objectives)
     lines = []
     for index in kept:
         problem, optimizer, schedule = (str(text) for text in names.iloc[index])
@@ -57,7 +58,7 @@ def page_data(results: Tables) -> dict[str, Any]:
 
 
 def as_json(data: object) -> str:
-    r"""JSON that cannot leave a script element, whatever it says; NaN and infinity become null.
+    r"""JSON that cannot close its script element, whatever it contains; NaN and infinity become null.
 
     Example:
         >>> as_json({"name": "</script>", "loss": float("nan")})
@@ -81,9 +82,9 @@ def _kept(sensitivity: pd.DataFrame) -> list[int]:
     """The lines that the page draws: all, or the best of every problem in turn."""
     if len(sensitivity) <= MAX_LINES:
         return list(range(len(sensitivity)))
-    problem = group(sensitivity, part_columns(sensitivity, "problem"))[0]
-    place = sensitivity["best_loss"].groupby(problem).rank(method="first", na_option="bottom")
-    return sorted(np.argsort(place.to_numpy(), kind="stable")[:MAX_LINES].tolist())
+    problem = group(sensitivity, columns_of(sensitivity, "problem"))[0]
+    rank = sensitivity["best_loss"].groupby(problem).rank(method="first", na_option="bottom")
+    return sorted(np.argsort(rank.to_numpy(), kind="stable")[:MAX_LINES].tolist())
 
 
 def _loss_name(objective: str | None) -> str:
@@ -103,8 +104,8 @@ def _rates(table: pd.DataFrame, best: pd.Series, room: int) -> dict[str, Any]:
     return out | {"log": log_is_better([float(table["low"].min()), start])}
 
 
-def _path(paths: Paths, rows: Ints, best: float, room: int) -> dict[str, Any]:
-    """Median curves [rate][evaluation] of a line, thinned evenly to `room` losses, the best rate kept."""
+def _path(paths: CurvesByRun, rows: Ints, best: float, room: int) -> dict[str, Any]:
+    """Median curves [rate][evaluation] of a line, thinned evenly to `room` losses, including the best rate."""
     path = paths.of(rows)
     columns = _thin(len(path.step), int(min(120, max(8, room**0.5))))
     rates = min(400, max(6, room // max(1, len(columns))))
@@ -120,7 +121,7 @@ def _path(paths: Paths, rows: Ints, best: float, room: int) -> dict[str, Any]:
 
 
 def _thin(count: int, room: int, keep: Ints | None = None) -> Ints:
-    """At most about `room` places of `count`, evenly, with both ends and those to keep."""
+    """About `room` positions of `count` at most, evenly, with both ends and those to keep."""
     even = np.linspace(0, max(count - 1, 0), min(count, room)).round().astype(np.int64)
     return np.unique(even if keep is None else np.concatenate([even, keep]))
 

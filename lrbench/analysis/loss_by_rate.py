@@ -1,19 +1,19 @@
-"""The loss at every rate, over seeds: what the loss-against-rate pictures draw."""
+"""The loss at every rate, over seeds: what pictures of loss against learning rate draw."""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
 
-from lrbench.analysis.groups import PARTS, Floats, group, part_columns
-from lrbench.analysis.labels import label
+from lrbench.analysis.groups import KINDS, Floats, group, line_columns
+from lrbench.analysis.labels import labels
 from lrbench.analysis.objective import Objectives
-from lrbench.analysis.outcomes import zones
 from lrbench.analysis.rates import lines, median
 from lrbench.analysis.thresholds import Thresholds
+from lrbench.analysis.verdicts import zones
 
 
-def profile(
+def loss_by_rate(
     runs: pd.DataFrame, thresholds: Thresholds | None = None, objectives: Objectives = None
 ) -> pd.DataFrame:
     """The loss at every rate of every problem × optimizer × schedule, with its spread over seeds.
@@ -30,15 +30,15 @@ def profile(
         >>> runs = pd.DataFrame({"problem": "a", "optimizer": "sgd", "schedule": "constant",
         ...     "learning_rate": 0.1, "seed": [0, 1], "status": "ok", "verdict": "good",
         ...     "initial_train_loss": 1.0, "final_train_loss": [0.0, 0.5]})
-        >>> profile(runs)[["median", "low", "high", "zone"]].values.tolist()
+        >>> loss_by_rate(runs)[["median", "low", "high", "zone"]].values.tolist()
         [[0.25, 0.0, 0.5, 'good']]
     """
-    columns = part_columns(runs, *PARTS)
-    names = pd.DataFrame({part: label(runs, part) for part in PARTS}).iloc[group(runs, columns)[1]]
+    columns = line_columns(runs)
+    names = labels(runs).iloc[group(runs, columns)[1]]
     found = []
     for some in lines(runs, objectives):
         low, high = _ends(some.loss)
-        there = np.isfinite(some.ok)
+        present = np.isfinite(some.ok)
         columns_of = {
             "line": np.broadcast_to(some.line[:, None], some.rate.shape),
             "learning_rate": some.rate,
@@ -46,14 +46,14 @@ def profile(
             "low": low,
             "high": high,
             "initial": np.broadcast_to(some.initial[:, None], some.rate.shape),
-            "seeds": there.sum(axis=2),
-            "diverged": (there & (some.ok < 1)).sum(axis=2),
+            "seeds": present.sum(axis=2),
+            "diverged": (present & (some.ok < 1)).sum(axis=2),
         }
         found.append(pd.DataFrame({name: values.reshape(-1) for name, values in columns_of.items()}))
     if not found:
-        return pd.DataFrame(columns=["line", *PARTS, "learning_rate", "median", "low", "high", "zone"])
+        return pd.DataFrame(columns=["line", *KINDS, "learning_rate", "median", "low", "high", "zone"])
     out = pd.concat(found).sort_values("line", kind="stable", ignore_index=True)
-    out[list(PARTS)] = names.to_numpy()[out["line"].to_numpy()]
+    out[list(KINDS)] = names.to_numpy()[out["line"].to_numpy()]
     out["zone"] = _zone(runs, out, thresholds, objectives)
     return out
 
@@ -70,7 +70,7 @@ def _zone(
     runs: pd.DataFrame, out: pd.DataFrame, thresholds: Thresholds | None, objectives: Objectives
 ) -> pd.Series:
     found = zones(runs, thresholds, objectives)
-    found["line"] = group(found, part_columns(found, *PARTS))[0]
+    found["line"] = group(found, line_columns(found))[0]
     key = ["line", "learning_rate"]
     joined = out[key].merge(found[[*key, "zone"]], on=key, how="left")
     return joined["zone"].set_axis(out.index)

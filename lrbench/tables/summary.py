@@ -15,19 +15,22 @@ _BLOCK = 1_000_000  # resampled values at a time: 8 MB, and a few copies of it
 
 
 def summary(runs: pd.DataFrame, thresholds: Thresholds | None = None) -> pd.DataFrame:
-    """Summarise the seeds of every grid point: mean, median, interquartile mean and its bootstrap interval.
+    """A row per grid point: what its seeds reached: mean, median, interquartile mean and its interval.
 
     A non-finite run counts as infinitely bad in every metric. So the mean is missing as soon as one seed
-    diverged, while the median stands as long as fewer than half did. Infinite results are written as NaN, and so
-    are those of a metric that a problem does not have: there every run is bad.
+    diverged, while the median is defined as long as fewer than half did. Infinite results are written as NaN, and so
+    are those of a metric that a problem does not have.
 
     Args:
         runs: judged runs, a row each.
         thresholds: for `confidence` and `resamples`.
 
-    Returns:
-        The identity columns but seed, `seeds`, `diverged_fraction` (share of runs that did not train),
-        and `_mean _median _iqm _low _high` of every `final_*` and `best_*` metric.
+    Columns:
+        problem, optimizer, schedule, learning_rate: and all other columns that identify a run, except for its seed
+        seeds: how many were run
+        diverged_fraction: the share of runs that did not train
+        <metric>_mean, <metric>_median, <metric>_iqm: over seeds, for each `final_*` and `best_*` column of the runs except `best_step`
+        <metric>_low, <metric>_high: 95 % bootstrap interval of the interquartile mean
 
     Example:
         >>> runs = pd.DataFrame({"problem": "a", "learning_rate": 0.1, "seed": [0, 1], "status": "ok",
@@ -92,6 +95,6 @@ def _interval(ordered: Floats, limits: Thresholds) -> tuple[Floats, Floats]:
     for at in range(0, points, block):
         here = slice(at, at + block)
         # Added one after another: another order would round a grid point by how many others there are.
-        means = sum(ordered[here][:, place] for place in inner.T) / inner.shape[1]
+        means = sum(ordered[here][:, at] for at in inner.T) / inner.shape[1]
         low[here], high[here] = quantiles(means, weight, (tail, 1.0 - tail))
     return low, high

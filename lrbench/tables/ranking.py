@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from lrbench.analysis.groups import PARTS, Floats, group, identity, part_columns
-from lrbench.analysis.labels import label
-from lrbench.analysis.ranks import (
+from lrbench.analysis.groups import Floats
+from lrbench.analysis.rank_tests import (
+    AcrossProblems,
+    across_problems,
     average_ranks,
     critical_difference,
     friedman,
@@ -23,49 +23,11 @@ from lrbench.analysis.ranks import (
 from lrbench.analysis.thresholds import Thresholds
 
 TESTED = 60
-"""The most lines that are tested in pairs: 1,770 pairs; of more, none would stand out after Holm's adjustment."""
-
-
-class Field(NamedTuple):
-    """Every optimizer × schedule on the problems that all of them have."""
-
-    names: pd.DataFrame  # [line] identity columns
-    label: list[str]  # [line]
-    problems: list[str]  # [problem] labels
-    gap: Floats  # [line, problem] (ℓ(η*) − ℓ*) / (ℓ₀ − ℓ*); 1 where no rate is stable
-    steps: Floats  # [line, problem] steps to the target at η*; infinite: never
-
-
-def field(sensitivity: pd.DataFrame) -> Field:
-    """Arrange the sensitivity table by optimizer × schedule and problem.
-
-    A problem that lacks one of the lines (its pack failed, say) is left out: it would compare different problems.
-    """
-    columns = part_columns(sensitivity, *PARTS[1:])
-    line, first = group(sensitivity, columns)
-    problem, begins = group(sensitivity, part_columns(sensitivity, "problem"))
-    names = identity(sensitivity, first, columns)
-    shape = len(first), len(begins)
-    best = sensitivity["best_loss"].to_numpy(dtype=np.float64)
-    gap = sensitivity["best_gap"].to_numpy(dtype=np.float64)
-    # Where nothing falls below its start, ℓ₀ − ℓ* is no unit, and all that train are as good.
-    gap = np.where(np.isnan(best), 1.0, np.where(np.isnan(gap), 0.0, gap))
-    steps = sensitivity["steps_to_target"].to_numpy(dtype=np.float64)
-    there = np.zeros(shape, dtype=np.bool_)
-    there[line, problem] = True
-    whole: npt.NDArray[np.bool_] = np.logical_and.reduce(there, axis=0)
-    tables = []
-    for values in (gap, np.where(np.isnan(steps), np.inf, steps)):
-        table = np.full(shape, np.nan)
-        table[line, problem] = values
-        tables.append(table[:, whole])
-    titles = label(sensitivity, "problem").iloc[begins[whole]].tolist()
-    text = label(names, "optimizer") + " + " + label(names, "schedule")
-    return Field(names, text.tolist(), titles, *tables)
+"""The most lines that are tested in pairs, 1,770 pairs; of more, none would be significant after Holm's adjustment."""
 
 
 def ranking(sensitivity: pd.DataFrame, thresholds: Thresholds | None = None) -> pd.DataFrame:
-    """Rank every optimizer × schedule over the problems, each at its best rate on each problem.
+    """A row per optimizer and schedule: how it ranks over all problems, at its best rate on each; the best average rank first.
 
     average_rank: mean over problems of the rank by best_gap, ties sharing theirs; Friedman's test, Nemenyi's critical
     difference and Wilcoxon's tests with Holm's adjustment are over problems, never over seeds. profile_score:
@@ -76,8 +38,20 @@ def ranking(sensitivity: pd.DataFrame, thresholds: Thresholds | None = None) -> 
         sensitivity: the sensitivity table.
         thresholds: for `confidence` and `profile_ratio` (τ_max).
 
-    Returns:
-        A row per optimizer × schedule with their parameters, the least average rank first.
+    Columns:
+        optimizer, schedule: their names; `optimizer_<parameter>` and so on are their parameters
+        problems: over how many problems
+        average_rank: mean over problems of the rank by the loss at the best rate; 1 is best
+        mean_best_gap: mean over problems of `best_gap` in the sensitivity table
+        targets_reached: on how many problems it reaches the target
+        profile_score: how fast it reaches the target beside the fastest; 1 is fastest on every problem
+        speedup: steps to the target of the reference over its own, geometric mean over problems
+        speedup_problems: on how many problems both reach the target
+        friedman_statistic, friedman_p: Friedman's test that all lines rank alike; the same in every row
+        critical_difference: Nemenyi's critical difference of the average ranks; the same in every row
+        reference: the line that `speedup` is over
+        nemenyi_group, wilcoxon_group: numbers of the groups that cannot be told apart, separated by blanks; missing where nothing can
+            be tested
 
     Example:
         >>> table = pd.DataFrame({"problem": ["a", "b"] * 2, "optimizer": ["sgd"] * 2 + ["adam"] * 2,
@@ -90,7 +64,7 @@ def ranking(sensitivity: pd.DataFrame, thresholds: Thresholds | None = None) -> 
     Source: Demšar, JMLR 7 (2006); Dolan & Moré (2002); Dahl et al., arXiv:2306.07179.
     """
     limits = thresholds or Thresholds()
-    every = field(sensitivity)
+    every = across_problems(sensitivity)
     found = _measured(every, limits) if every.problems else dict.fromkeys(_MEASURED, np.nan)
     order = np.argsort(np.broadcast_to(found["average_rank"], len(every.names)), kind="stable")
     out = every.names.assign(problems=len(every.problems), **found, reference=next(iter(every.label), ""))
@@ -104,7 +78,7 @@ _MEASURED = (
 ).split()
 
 
-def _measured(every: Field, limits: Thresholds) -> dict[str, Any]:
+def _measured(every: AcrossProblems, limits: Thresholds) -> dict[str, Any]:
     speedup, both = speedups(every.steps, 0)
     statistic, p = friedman(every.gap)
     values = (
@@ -122,7 +96,7 @@ def _measured(every: Field, limits: Thresholds) -> dict[str, Any]:
 
 
 def _groups(gap: Floats, rank: Floats, limits: Thresholds) -> dict[str, pd.Series]:
-    """The groups of lines, in the order of their ranks, that each test cannot tell apart; missing without a test."""
+    """The groups of lines, in the order of their ranks, that each test cannot tell apart; missing if there is no test."""
     lines, problems = gap.shape
     nothing = pd.Series(pd.NA, index=range(lines), dtype="str")
     out = {"nemenyi_group": nothing, "wilcoxon_group": nothing}

@@ -1,6 +1,6 @@
-"""Learning-rate finders: what a range test says of the rate to use, by four rules.
+"""The rules of learning-rate finders: which rate each suggests after a range test.
 
-A range test is a run whose rate rises from the least to the greatest, a little in every step (the schedule `range_test`). Its
+A range test is a run whose rate rises from the smallest to the largest, a little at every step (the schedule `range_test`). Its
 *sweep* is the loss ℓₖ of each step's minibatch, before the step, over the rate ηₖ of that step.
 """
 
@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from lrbench.analysis.groups import Floats, group, part_columns, point_columns
+from lrbench.analysis.groups import Floats, columns_of, group
 from lrbench.errors import counted
 
 RANGE_TEST, LOSS = "range_test", "minibatch_loss"
@@ -21,17 +21,17 @@ RANGE_TEST, LOSS = "range_test", "minibatch_loss"
 WEIGHT = 0.05
 """Of the newest loss in the smoothed one."""
 STOP = 4.0
-"""The sweep ends where the smoothed loss exceeds so many times the least so far."""
+"""The sweep ends where the smoothed loss exceeds so many times its minimum so far."""
 LEFT_OUT = 10
-"""One step in so many, at the start, in which the smoothed loss has averaged too little to be looked at."""
+"""One step in so many, at the start, which is left out because the smoothed loss has averaged too few losses."""
 FASTAI_WEIGHT = 0.02
 """The weight of `valley`, which is fastai's rule: its loss is smoothed by β = 0.98."""
 FASTAI_CUT = 5
 """The last steps that fastai leaves out, of those up to the one at which its sweep stops."""
 FEWEST = 10
-"""The fewest steps that a rule looks at."""
+"""The fewest steps that a rule accepts."""
 ROUNDING = 1e-6
-"""A fall by less than this share is none."""
+"""A smaller relative fall does not count."""
 SLIDE_DECADES = 15 * 0.08
 """The length of the interval that slides: fastai's 15 steps of a sweep of 8 decades in 100 steps."""
 SLIDE_SLOPE = 0.005 / (0.08 * np.log(10))
@@ -44,13 +44,13 @@ class Sweep(NamedTuple):
     rate: Floats  # [step] η, rising
     loss: Floats  # [step] the minibatch's loss
     smoothed: Floats  # [step] s
-    stop: int  # the first step at which s exceeds STOP times the least so far or is not finite; how many there are, if none
-    begin: int  # the first step that the rules look at
+    stop: int  # the first step at which s exceeds STOP times the least so far or is not finite; the number of steps if there is none
+    begin: int  # the first step that the rules use
     end: int  # the first step after those
 
     @property
     def seen(self) -> tuple[Floats, Floats]:
-        """What the rules look at: rates and smoothed losses."""
+        """What the rules use: rates and smoothed losses."""
         return self.rate[self.begin : self.end], self.smoothed[self.begin : self.end]
 
 
@@ -86,7 +86,7 @@ def smooth(loss: Floats, weight: float = WEIGHT) -> Floats:
 
 
 def sweep(rate: Floats, loss: Floats) -> Sweep:
-    """Smooth a range test, and find the steps that the rules look at.
+    """Smooth a range test, and find the steps that the rules use.
 
     The sweep ends before the first step with s > b + 3|b|, where b is the least s so far: 4b for losses above 0.
 
@@ -106,7 +106,7 @@ def fastai_sweep(rate: Floats, loss: Floats) -> Sweep:
     """Smooth and cut a range test as fastai's `lr_find` does, for `valley`.
 
     Its smoothed loss remembers longer. Of the steps up to and with the one that exceeds b + 3|b|, the last 5 are left out;
-    a loss that is NaN does not stop fastai's sweep, which is cut there afterwards.
+    a NaN loss does not stop fastai's sweep, which is cut there afterwards.
 
     Args:
         rate: [step], rising.
@@ -179,11 +179,11 @@ def slide(rate: Floats, loss: Floats) -> Suggestion:
 RULES: Mapping[str, Callable[[Floats, Floats], Suggestion]] = {
     rule.__name__: rule for rule in (steep, minimum, valley, slide)
 }
-"""Each takes the rates and the smoothed losses that it is to look at: those of `sweep`, and `valley` of `fastai_sweep`."""
+"""Each takes the rates and the smoothed losses of the steps that it uses: those of `sweep`, and `valley` of `fastai_sweep`."""
 
 
 def suggest(found: Sweep) -> dict[str, Suggestion]:
-    """What every rule says of a sweep.
+    """What each rule suggests after a sweep.
 
     Example:
         >>> rate = np.logspace(-4, 0, 200)
@@ -200,7 +200,7 @@ def suggest(found: Sweep) -> dict[str, Suggestion]:
 
 
 def _unfit(found: Sweep) -> str:
-    """Why no rule can say anything of a sweep; empty if they can."""
+    """Why no rule can use a sweep; empty if they can."""
     rate, loss = found.seen
     steps = len(found.rate)
     if not (np.diff(found.rate) > 0).all():
@@ -214,14 +214,14 @@ def _unfit(found: Sweep) -> str:
 
 
 def _longest_fall(loss: Floats) -> tuple[int, int]:
-    """The length of the longest strictly falling subsequence, and the first place at which one ends, by patience sorting."""
+    """The length of the longest strictly falling subsequence, and the first position at which one ends, by patience sorting."""
     tails: list[float] = []  # the least −ℓ that a subsequence of each length ends with
     last = 0
-    for place, value in enumerate((-loss).tolist()):
+    for position, value in enumerate((-loss).tolist()):
         length = bisect_left(tails, value)
         if length == len(tails):
             tails.append(value)
-            last = place
+            last = position
         else:
             tails[length] = value
     return len(tails), last
@@ -244,28 +244,6 @@ def sweeps(runs: pd.DataFrame, curves: pd.DataFrame) -> Iterator[tuple[int, Swee
         yield int(tests[run_id]), sweep(rate, loss)
 
 
-def finders(runs: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:
-    """What every rule suggests for every range test among runs.
-
-    Args:
-        runs: a row per run.
-        curves: a row per run and evaluation, with `minibatch_loss`.
-
-    Returns:
-        A row per range test and rule: the run's identity, `rule`, `suggestion` (a learning rate, or missing) and `reason`
-        (why there is none, else missing).
-    """
-    found = [
-        (row, rule, *said)
-        for row, each in sorted(sweeps(runs, curves), key=lambda pair: pair[0])
-        for rule, said in suggest(each).items()
-    ]
-    table = pd.DataFrame(found, columns=pd.Index(["row", "rule", "suggestion", "reason"]))
-    identity = runs[["run_id", *point_columns(runs), "seed"]].iloc[table.pop("row").astype(int)]
-    table["reason"] = table["reason"].astype("str").where(table["reason"] != "")
-    return pd.concat([identity.reset_index(drop=True), table], axis=1)
-
-
 def suggestions(table: pd.DataFrame) -> pd.DataFrame:
     """The suggestions of a problem, an optimizer and a rule, over seeds.
 
@@ -273,10 +251,10 @@ def suggestions(table: pd.DataFrame) -> pd.DataFrame:
         table: what `finders` returns.
 
     Returns:
-        A row per problem × optimizer × rule: their identity, `suggestion` (the median), `lowest`, `highest` of those that there
-        are; `seeds`, `none` (how many have no suggestion) and `reason` (the most frequent one).
+        A row per problem × optimizer × rule: their identity, `suggestion` (the median), `lowest` and `highest` of those that
+        exist; `seeds`, `none` (how many have no suggestion) and `reason` (the most frequent one).
     """
-    columns = [*part_columns(table, "problem", "optimizer"), "rule"]
+    columns = [*columns_of(table, "problem", "optimizer"), "rule"]
     code, first = group(table, columns)
     rows = table["suggestion"].groupby(code, sort=True)
     found = table[columns].iloc[first].reset_index(drop=True)

@@ -1,20 +1,14 @@
-"""Verdicts, targets and zones: what a run is worth among the other runs of its problem."""
+"""Where `good`, `oscillating`, `slow`, `stuck` and `diverged` are decided, and the zones of learning rates that follow."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from lrbench.analysis.groups import PARTS, Floats, Ints, group, identity, part_columns
-from lrbench.analysis.measure import measure
+from lrbench.analysis.groups import group, identity, line_columns
 from lrbench.analysis.objective import Objectives, best_final, losses, trained
 from lrbench.analysis.rates import best_rates
 from lrbench.analysis.thresholds import Thresholds
-
-__all__ = ["judge", "measure", "steps_to_target", "targets", "zones"]
 
 _INTERNAL = ["rise", "late_pace", "objective"]
 
@@ -27,7 +21,7 @@ def judge(
     With ℓ* the best final loss over the grid of a problem (see `best_final`): `diverged` if the run did not train (see `trained`);
     `slow` if a race stopped it; else `good` if ℓ(T) ≤ ℓ* + ε(ℓ₀ − ℓ*); else `oscillating` if rise > ¼(ℓ₀ − ℓ*); else `slow` if late_pace ≥ ½;
     else `stuck`. oscillation = rise / (ℓ₀ − ℓ*), missing where the run diverged or started no higher than ℓ*
-    (there ℓ₀ − ℓ* counts as 0: only ℓ* itself is good, and any rise is an oscillation).
+    (ℓ₀ − ℓ* then counts as 0: only ℓ* itself is good, and any rise is an oscillation).
 
     Args:
         runs: identity columns and the columns of `measure`, a row per run.
@@ -72,63 +66,6 @@ def judge(
     return out
 
 
-def targets(
-    runs: pd.DataFrame, objectives: Objectives = None, given: Mapping[str, float] | None = None
-) -> pd.Series:
-    """The loss that each run has to reach: the given one, or what the median optimizer's best rate reaches.
-
-    Per problem: every optimizer × schedule (with their parameters) has a best rate, and there a median loss
-    over seeds; the target is the median of these. Those without any rate that trains have no part in it.
-
-    Args:
-        runs: runs with status, initial and final losses.
-        objectives: as in `judge`.
-        given: problem -> target, for the problems that have one.
-
-    Returns:
-        target [run], with the index of `runs`; NaN where nothing trained.
-    """
-    if objectives is None and "objective" in runs:
-        objectives = runs["objective"]
-    reached = best_rates(runs, objectives=objectives)
-    code, first = group(runs, part_columns(runs, "problem"))
-    of_row = code[reached["row"].to_numpy(dtype=np.int64)]
-    target = median_line(of_row, reached["loss"].to_numpy(dtype=np.float64), len(first))
-    for index, name in enumerate(runs["problem"].iloc[first]):
-        if given is not None and name in given:
-            target[index] = given[name]
-    return pd.Series(target[code], index=runs.index, name="target")
-
-
-def median_line(problem: Ints, loss: Floats, problems: int) -> Floats:
-    """The median [problem] of the best losses of its lines; NaN where none trains.
-
-    Args:
-        problem: [line] the number of its problem.
-        loss: [line] what its best rate reaches, NaN where it has none.
-        problems: how many there are.
-    """
-    median = pd.Series(loss).groupby(problem).median()
-    return np.array(median.reindex(range(problems)), dtype=np.float64)
-
-
-def steps_to_target(step: npt.ArrayLike, objective_curves: npt.ArrayLike, target: npt.ArrayLike) -> Floats:
-    """The first evaluation step at which the objective is at or below the target; NaN = never.
-
-    Args:
-        step: [evaluation].
-        objective_curves: [run, evaluation].
-        target: [run].
-
-    Example:
-        >>> steps_to_target([0, 10, 20], [[3.0, 2.0, 1.0], [3.0, 3.0, 3.0]], [2.0, 2.0]).tolist()
-        [10.0, nan]
-    """
-    steps = np.asarray(step, dtype=np.float64)
-    met = np.asarray(objective_curves, dtype=np.float64) <= np.asarray(target, dtype=np.float64)[:, None]
-    return np.where(met.any(axis=1), steps[met.argmax(axis=1)], np.nan)
-
-
 def zones(
     runs: pd.DataFrame, thresholds: Thresholds | None = None, objectives: Objectives = None
 ) -> pd.DataFrame:
@@ -142,10 +79,10 @@ def zones(
         A row per problem × optimizer × schedule (with their parameters) × learning_rate, with `zone`.
     """
     limits = thresholds or Thresholds()
-    columns = [*part_columns(runs, *PARTS), "learning_rate"]
+    columns = [*line_columns(runs), "learning_rate"]
     code, first = group(runs, columns)
     best = best_rates(runs, stable=limits.stable, objectives=objectives)
-    line, _ = group(runs, part_columns(runs, *PARTS))
+    line, _ = group(runs, line_columns(runs))
     rate = runs["learning_rate"].to_numpy(dtype=np.float64)
     with np.errstate(invalid="ignore"):
         above = rate > best["learning_rate"].to_numpy(dtype=np.float64)[line]

@@ -1,12 +1,15 @@
-"""Statistics of ranks over problems: who is ahead, and who cannot be told apart."""
+"""Statistical tests of ranks over problems: which lines are ahead, and which cannot be told apart."""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from lrbench.analysis.groups import Floats
+from lrbench.analysis.groups import KINDS, Floats, columns_of, group, identity
+from lrbench.analysis.labels import label
 
 
 def average_ranks(score: Floats) -> Floats:
@@ -101,10 +104,10 @@ def _holm(p: Floats) -> Floats:
 
 
 def groups(same: npt.NDArray[np.bool_]) -> list[range]:
-    """The longest stretches of lines, in the order of their ranks, of which no two are told apart.
+    """The longest stretches of lines, in the order of their ranks, of which no two can be told apart.
 
     Args:
-        same: [line, line] whether two lines are not told apart.
+        same: [line, line] whether two lines cannot be told apart.
 
     Example:
         >>> rank = np.array([1.0, 1.5, 2.5])
@@ -155,10 +158,10 @@ def ratios(steps: Floats) -> Floats:
         >>> ratios(np.array([[10.0, np.inf], [30.0, np.inf]])).tolist()
         [[1.0, inf], [3.0, inf]]
     """
-    fastest = steps.min(axis=0, initial=np.inf)  # of no lines at all, where every pack failed
+    fastest = steps.min(axis=0, initial=np.inf)  # there are no lines if every pack failed
     usable = np.isfinite(fastest) & (fastest > 0)
     ratio = steps / np.where(usable, fastest, 1.0)
-    # A target that is met before the first step: those who do are the fastest, and no one comes near them.
+    # If the target is met before the first step, those lines are the fastest, and no other ratio is finite.
     ratio[:, fastest == 0] = np.where(steps[:, fastest == 0] == 0, 1.0, np.inf)
     return ratio
 
@@ -176,3 +179,41 @@ def speedups(steps: Floats, reference: int) -> tuple[Floats, npt.NDArray[np.int6
     log = np.log(np.where(both, steps[reference] / np.where(both, steps, 1.0), 1.0))
     count = both.sum(axis=1)
     return np.where(count > 0, np.exp(log.sum(axis=1) / np.maximum(count, 1)), np.nan), count
+
+
+class AcrossProblems(NamedTuple):
+    """Every optimizer × schedule, on the problems that all of them were run on."""
+
+    names: pd.DataFrame  # [line] identity columns
+    label: list[str]  # [line]
+    problems: list[str]  # [problem] labels
+    gap: Floats  # [line, problem] (ℓ(η*) − ℓ*) / (ℓ₀ − ℓ*); 1 where no rate is stable
+    steps: Floats  # [line, problem] steps to the target at η*; infinite: never
+
+
+def across_problems(sensitivity: pd.DataFrame) -> AcrossProblems:
+    """Arrange the sensitivity table by optimizer × schedule and problem.
+
+    A problem that lacks one of the lines (because its pack failed, for example) is left out: lines would be compared on different problems.
+    """
+    columns = columns_of(sensitivity, *KINDS[1:])
+    line, first = group(sensitivity, columns)
+    problem, begins = group(sensitivity, columns_of(sensitivity, "problem"))
+    names = identity(sensitivity, first, columns)
+    shape = len(first), len(begins)
+    best = sensitivity["best_loss"].to_numpy(dtype=np.float64)
+    gap = sensitivity["best_gap"].to_numpy(dtype=np.float64)
+    # Where nothing falls below its start, ℓ₀ − ℓ* is no unit, and all that train are as good.
+    gap = np.where(np.isnan(best), 1.0, np.where(np.isnan(gap), 0.0, gap))
+    steps = sensitivity["steps_to_target"].to_numpy(dtype=np.float64)
+    present = np.zeros(shape, dtype=np.bool_)
+    present[line, problem] = True
+    whole: npt.NDArray[np.bool_] = np.logical_and.reduce(present, axis=0)
+    tables = []
+    for values in (gap, np.where(np.isnan(steps), np.inf, steps)):
+        table = np.full(shape, np.nan)
+        table[line, problem] = values
+        tables.append(table[:, whole])
+    titles = label(sensitivity, "problem").iloc[begins[whole]].tolist()
+    text = label(names, "optimizer") + " + " + label(names, "schedule")
+    return AcrossProblems(names, text.tolist(), titles, *tables)

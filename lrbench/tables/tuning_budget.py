@@ -1,11 +1,11 @@
-"""How cheaply an optimizer is tuned: the loss to expect after k random trials of its rates."""
+"""How cheap an optimizer is to tune: the loss to expect after k random trials of its rates."""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
 
-from lrbench.analysis.groups import PARTS, Floats, group, identity, part_columns
+from lrbench.analysis.groups import Floats, group, identity, line_columns
 from lrbench.analysis.objective import Objectives, best_final, losses
 from lrbench.analysis.rates import lines, median, stable_rates
 from lrbench.analysis.thresholds import Thresholds
@@ -16,19 +16,21 @@ MAX_TRIALS = 100
 def tuning_budget(
     runs: pd.DataFrame, thresholds: Thresholds | None = None, objectives: Objectives = None
 ) -> pd.DataFrame:
-    """The expected best loss after k rates of the grid, drawn at random without replacement, for each line.
+    """A row per line and number of trials k: the best loss to expect after k rates, drawn at random without replacement.
 
     With ℓ₁ ≤ … ≤ ℓₙ the losses ℓ(η) at its n rates (ℓ₀ at a rate that is not stable), exactly
-    E[min of k] = Σᵢ ℓᵢ C(n − i, k − 1) / C(n, k): of all draws of k, those whose least is the i-th.
+    E[min of k] = Σᵢ ℓᵢ C(n − i, k − 1) / C(n, k), for k from 1 to n, at most 100: of all draws of k, those whose least is the i-th.
 
     Args:
         runs: judged runs, a row each.
         thresholds: for `stable`.
         objectives: problem -> "valid_loss" or "train_loss"; None: validation where a problem has it.
 
-    Returns:
-        The line, `trials` k from 1 to n (at most 100), `expected_loss`, and `expected_gap`, which is
-        (E − ℓ*) / (ℓ₀ − ℓ*); NaN where ℓ₀ − ℓ* is not above 0.
+    Columns:
+        problem, optimizer, schedule: their names; with their parameters and the named rates, they are a line
+        trials: how many rates are drawn
+        expected_loss: the expected lowest loss among them
+        expected_gap: (expected_loss − ℓ*) / (ℓ₀ − ℓ*); missing where ℓ₀ is not above ℓ*
 
     Example:
         >>> runs = pd.DataFrame({"problem": "a", "optimizer": "sgd", "schedule": "constant", "seed": 0,
@@ -40,13 +42,13 @@ def tuning_budget(
     Source: Dodge et al., arXiv:1909.03004, with replacement there; order statistics of a finite population.
     """
     limits = thresholds or Thresholds()
-    columns = part_columns(runs, *PARTS)
+    columns = line_columns(runs)
     problem, star = best_final(runs, *losses(runs, objectives), limits.stable)
     _, first = group(runs, columns)
     found = []
     for some in lines(runs, objectives):
         loss = np.where(stable_rates(some.ok, limits.stable), median(some.loss), some.initial[:, None])
-        # A matrix product would round a line by how many others there are; this does not.
+        # The rounding of a matrix product would depend on the number of lines; this does not.
         expected = np.einsum("lr,tr->lt", np.sort(loss, axis=1), least_of(loss.shape[1]))
         best = star[problem[first[some.line]]]
         unit = np.where(some.initial > best, some.initial - best, np.nan)

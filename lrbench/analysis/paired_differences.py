@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from lrbench.analysis.bootstrap import interval, iqm, resamples
 from lrbench.analysis.groups import Floats, Ints
@@ -14,33 +16,40 @@ from lrbench.analysis.thresholds import Thresholds
 
 _BLOCK = 2_000_000  # resampled losses at a time: 16 MB, and a few copies of it
 _OF_BOTH = ("learning_rate", "loss")
+FEW = 4
+"""With so few seeds, an interval that excludes 0 means that all agree, which often happens by chance: the answer adds how often."""
+NUMBERS = (
+    "seeds learning_rate other_learning_rate loss other_loss difference difference_low difference_high "
+    "difference_normalised difference_normalised_low difference_normalised_high"
+).split()
+"""The columns of a pair, in the order of the tables."""
 
 
 class _Chosen(NamedTuple):
     """Lines at the best rate of every resample; NaN where no rate is stable."""
 
     rate: Floats  # [line, resample]
-    loss: Floats  # [line, resample] ℓ(η) there
-    runs: Floats  # [line, resample, seed] the loss of each seed there
+    loss: Floats  # [line, resample] ℓ(η) at that rate
+    runs: Floats  # [line, resample, seed] the loss of each seed at that rate
 
 
 def differences(cube: Cube, first: Ints, other: Ints, limits: Thresholds) -> dict[str, Floats]:
     """Compare pairs of lines of a problem: the interquartile mean of ℓ_first − ℓ_other over the seeds of both.
 
     Each line is taken at its best rate on these seeds. A resample takes the same seeds for both, and chooses both
-    rates anew: that choice is part of the noise. A rate that lacks one of the seeds has no part in it.
+    rates again: that choice is part of the noise. A rate at which one of the seeds is missing is left out.
 
     Args:
         cube: the lines.
-        first, other: [pair] places of lines in the cube.
+        first, other: [pair] positions of lines in the cube.
         limits: `stable`, `confidence`, `resamples`.
 
     Returns:
         Each [pair]: `seeds`, `learning_rate`, `loss`, `other_learning_rate`, `other_loss`, `difference`, and its ends
         `difference_low` and `difference_high`; NaN where a line has no stable rate.
     """
-    there: npt.NDArray[np.bool_] = np.logical_or.reduce(np.isfinite(cube.ok), axis=1)
-    shared, which = np.unique(there[first] & there[other], axis=0, return_inverse=True)
+    present: npt.NDArray[np.bool_] = np.logical_or.reduce(np.isfinite(cube.ok), axis=1)
+    shared, which = np.unique(present[first] & present[other], axis=0, return_inverse=True)
     names = [*(prefix + name for prefix in ("", "other_") for name in _OF_BOTH)]
     names += [f"difference{end}" for end in ("", "_low", "_high")]
     out = {name: np.full(len(first), np.nan) for name in names}
@@ -63,8 +72,8 @@ def _compare(
     cube: Cube, seeds: Ints, pairs: tuple[Ints, Ints], draws: tuple[Ints, Floats], limits: Thresholds
 ) -> dict[str, Floats]:
     index, weight = draws
-    lines, places = np.unique(np.concatenate(pairs), return_inverse=True)
-    mine, others = np.split(places, 2)
+    lines, positions = np.unique(np.concatenate(pairs), return_inverse=True)
+    mine, others = np.split(positions, 2)
     every = np.arange(len(seeds))[None]
     once = _choose(cube, lines, seeds, every, limits)
     out = {
@@ -75,7 +84,7 @@ def _compare(
     out["difference"] = iqm(once.runs[mine, 0] - once.runs[others, 0])
     again = _choose(cube, lines, seeds, index, limits).runs if len(index) > 1 else once.runs
     ends = interval(iqm(again[mine] - again[others]).T, weight, limits.confidence)
-    known = np.isfinite(out["difference"])  # an interval around nothing would be an invention
+    known = np.isfinite(out["difference"])  # without a difference there is no interval
     for end, values in zip(("low", "high"), ends, strict=True):
         out[f"difference_{end}"] = np.where(known, values, np.nan)
     return out
@@ -106,10 +115,10 @@ def _best(cube: Cube, lines: Ints, seeds: Ints, index: Ints, limits: Thresholds)
 
 
 def _able(rate: Floats, loss: Floats, ok: Floats) -> tuple[Floats, Floats, Floats]:
-    """Leave out the rates that are best in no resample; the others stay in their order, NaN fills up.
+    """Leave out the rates that are not best in any resample; the others stay in order, padded with NaN.
 
-    In every resample ℓ(η) lies between the least and the greatest loss of its seeds. So a rate whose least is above
-    the greatest of another one, at which all seeds train, is never chosen. This makes large grids quick.
+    In every resample ℓ(η) lies between the smallest and the largest loss of its seeds. So a rate whose smallest loss is above
+    the largest of another rate, at which all seeds train, is never chosen. This makes large grids fast.
     """
     always = (ok == 1).all(axis=-1)
     bound = np.where(always, loss.max(axis=-1), np.inf).min(axis=-1, keepdims=True)
@@ -120,3 +129,39 @@ def _able(rate: Floats, loss: Floats, ok: Floats) -> tuple[Floats, Floats, Float
         for v in (rate, loss, ok)
     )
     return rate, loss, ok
+
+
+def numbers_table(numbers: dict[str, Floats], unit: float) -> pd.DataFrame:
+    """What `differences` returns as columns, with the difference also divided by `unit`, ℓ₀ − ℓ* of the problem."""
+    scale = unit if unit > 0 else np.nan
+    ends = [f"difference{end}" for end in ("", "_low", "_high")]
+    normal = {name.replace("difference", "difference_normalised"): numbers[name] / scale for name in ends}
+    return pd.DataFrame({**numbers, **normal})[NUMBERS].astype({"seeds": np.int64})
+
+
+def answer(first: str, other: str, row: Mapping[Any, Any]) -> str:
+    """Answer in words whether a difference is real.
+
+    Example:
+        >>> numbers = {"seeds": 9, "loss": 1.0, "other_loss": 2.0, "difference": -0.01}
+        >>> answer("a", "b", numbers | {"difference_low": -0.02, "difference_high": 0.01})
+        'not told apart: −0.02 to 0.01'
+    """
+    seeds, low, high = int(row["seeds"]), row["difference_low"], row["difference_high"]
+    if seeds == 0:
+        return "no seed in common"
+    if np.isnan(row["loss"]) or np.isnan(row["other_loss"]):
+        trains = [name for name, key in ((first, "loss"), (other, "other_loss")) if np.isfinite(row[key])]
+        return f"only {trains[0]} trains" if trains else "neither trains"
+    if seeds == 1:
+        return f"one seed: no interval; the difference is {_text(row['difference'])}"
+    if low <= 0 <= high:
+        return f"not told apart: {_text(low)} to {_text(high)}"
+    better, ends = (first, (-high, -low)) if high < 0 else (other, (low, high))
+    chance = f"; {seeds} seeds agree by chance 1 time in {2 ** (seeds - 1)}" if seeds <= FEW else ""
+    return f"{better} is better: {_text(ends[0])} to {_text(ends[1])} lower{chance}"
+
+
+def _text(value: float) -> str:
+    """A number with three digits and a minus sign; 0 has none."""
+    return f"{value + 0.0:.3g}".replace("-", "−")

@@ -1,4 +1,4 @@
-"""The objective along a run: curves of chosen runs as one table, without touching the rest."""
+"""The objective along runs: the curves of chosen runs as one array, without touching the others."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from lrbench.analysis.groups import Floats, Ints
 from lrbench.analysis.rates import median
 
 
-class Path(NamedTuple):
-    """The objective of runs of one line, by rate and seed; NaN where not finite or where a run is lacking."""
+class LineCurves(NamedTuple):
+    """The objective along the runs of one line, by rate and seed; NaN where it is not finite or a run is missing."""
 
     rate: Floats  # [rate] ascending
     step: Ints  # [evaluation]
     value: Floats  # [rate, seed, evaluation]
 
     def middle(self) -> Floats:
-        """Median over seeds [rate, evaluation]; a seed that is gone counts as infinite, and that as NaN."""
-        there = np.isfinite(self.value).any(axis=2, keepdims=True)
-        filled = np.where(there & ~np.isfinite(self.value), np.inf, self.value)
+        """Median over seeds [rate, evaluation]; a seed that is no longer finite counts as infinite, and an infinite median as NaN."""
+        present = np.isfinite(self.value).any(axis=2, keepdims=True)
+        filled = np.where(present & ~np.isfinite(self.value), np.inf, self.value)
         found = median(np.moveaxis(filled, 1, 2))
         return np.where(np.isfinite(found), found, np.nan)
 
 
-class Paths:
-    """Finds curves by run; a million curves cost one pass over `run_id` and nothing more.
+class CurvesByRun:
+    """Finds curves by run; even a million curves cost only one pass over `run_id`.
 
     Args:
         runs: the runs table.
@@ -40,14 +40,14 @@ class Paths:
     def __init__(self, runs: pd.DataFrame, curves: pd.DataFrame, objectives: Mapping[str, str]) -> None:
         self._runs, self._objectives = runs, objectives
         begins = _begins(curves)
-        if curves["run_id"].iloc[begins].duplicated().any():  # rows of a run do not lie together: put them so
+        if curves["run_id"].iloc[begins].duplicated().any():  # the rows of a run are not adjacent: sort them
             curves = curves.sort_values(["run_id", "step"], kind="stable")
             begins = _begins(curves)
         self._curves, self._begin = curves, begins
         self._end = np.append(begins[1:], len(curves)).astype(np.int64)
         self._index = pd.Index(curves["run_id"].iloc[begins])
 
-    def of(self, rows: npt.ArrayLike) -> Path:
+    def of(self, rows: npt.ArrayLike) -> LineCurves:
         """The objective of these rows of the runs table, which are of one problem."""
         chosen = self._runs.iloc[np.asarray(rows, dtype=np.int64)]
         block = self._index.get_indexer(pd.Index(chosen["run_id"]))
@@ -66,7 +66,7 @@ class Paths:
         )
         loss = self._curves[name].to_numpy(dtype=np.float64, na_value=np.nan)[at]
         value[of_rate[run], of_seed[run], place] = np.where(np.isfinite(loss), loss, np.nan)
-        return Path(rate, step.astype(np.int64), value)
+        return LineCurves(rate, step.astype(np.int64), value)
 
 
 def _begins(curves: pd.DataFrame) -> Ints:

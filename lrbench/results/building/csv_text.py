@@ -1,4 +1,4 @@
-"""Texts in CSV files: a spreadsheet takes some for formulas, which could fetch or run things."""
+"""Texts that are safe in a CSV file: a spreadsheet takes some for formulas, which could fetch or run things."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ _FORMULA = r"^[=+\-@\t\r]"
 Table = TypeVar("Table", pa.Table, pa.RecordBatch)
 
 
-def plain(table: Table) -> Table:
-    """Return a table with an apostrophe before every text, headings too, that a spreadsheet would run as a formula.
+def safe(table: Table) -> Table:
+    """Return a table with an apostrophe before each text, headings included, that a spreadsheet would run as a formula.
 
-    That is a text that begins with =, +, -, @, a tab or a carriage return, such as the name of a problem could. Numbers
+    Such a text begins with =, +, -, @, a tab or a carriage return; the name of a problem could be one. Numbers
     stay as they are.
 
-    >>> plain(pa.table({"@name": ["=1+1", "sgd"], "loss": [-1.0, 2.0]})).to_pydict()
+    >>> safe(pa.table({"@name": ["=1+1", "sgd"], "loss": [-1.0, 2.0]})).to_pydict()
     {"'@name": ["'=1+1", 'sgd'], 'loss': [-1.0, 2.0]}
 
     Source: OWASP, CSV Injection.

@@ -1,0 +1,195 @@
+"""From the parts of a study to its tables: the catalogue says which there are, and what each is made from."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from graphlib import TopologicalSorter
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from jaxtyping import Int
+
+from lrbench.analysis.range_tests import LOSS, RANGE_TEST
+from lrbench.analysis.thresholds import Thresholds
+from lrbench.results.building.batches import batches_of, read, steps_at_target
+from lrbench.results.building.blocks import RunBlocks
+from lrbench.results.building.totals import Totals, totals
+from lrbench.results.folder import ResultsFolder
+from lrbench.results.part_file import PartSummary
+from lrbench.study import catalog
+from lrbench.study.catalog import Entry
+from lrbench.study.grid import Grid
+from lrbench.tables.comparison import LineRuns
+from lrbench.tables.curves import Evaluations, curves
+from lrbench.tables.runs import runs as runs_table
+
+_BY_BLOCK = {"runs", "measured"}
+"""A table made from one of these is written block by block."""
+_ELSEWHERE = {"evaluations", "failed", "landscapes"}
+"""A table made from one of these is written as the parts are read, or by whoever knows it."""
+
+
+def build(
+    store: ResultsFolder,
+    grid: Grid,
+    parts: Sequence[PartSummary],
+    thresholds: Thresholds,
+    objectives: Mapping[str, str],
+    target: float | None = None,
+    check: Callable[[], None] = lambda: None,
+) -> None:
+    """Make every table of a results folder that its parts give.
+
+    Args:
+        store: the folder.
+        grid: the runs that belong in the tables; others stay in the parts.
+        parts: those of the folder that have runs of the grid, in its order.
+        thresholds: of the verdicts.
+        objectives: problem name → `valid_loss` or `train_loss`.
+        target: the loss of `steps_to_target`; left out, what the median optimizer's best rate reaches.
+        check: called between the tables; an exception that it raises ends the work.
+    """
+    batches = list(batches_of(grid, parts, objectives))
+    with store.scratch("runs.arrow") as path:
+        blocks = read(store, grid, batches, path)
+        check()
+        whole = totals(grid, blocks, thresholds, objectives, target)
+        check()
+        reached = steps_at_target(store, grid, batches, whole.target)
+        check()
+        sources = _Sources(store, grid, parts, blocks, whole, reached, thresholds, objectives)
+        _write_all(store, sources, check)
+
+
+def write_failures(store: ResultsFolder, failed: Sequence[Mapping[str, Any]]) -> None:
+    """Write the table of packs that failed, or remove it if none did."""
+    _write(store, "failures", [failed] if failed else None)
+
+
+@dataclass(frozen=True)
+class _Sources:
+    """What the tables of a grid are made from, by the names of their parameters; None if there is nothing of it.
+
+    Args:
+        store, grid, thresholds, objectives: as of `build`.
+        parts: those with runs of the grid.
+        blocks: its runs.
+        whole: what depends on all blocks.
+        reached: [run] the first evaluated step at the target, -1 for none.
+    """
+
+    store: ResultsFolder
+    grid: Grid
+    parts: Sequence[PartSummary]
+    blocks: RunBlocks
+    whole: Totals
+    reached: Int[np.ndarray, " run"]
+    thresholds: Thresholds
+    objectives: Mapping[str, str]
+
+    def runs(self, block: int) -> pd.DataFrame:
+        """Return a block of the table of runs, with `least_loss`: ℓ* of their problem, of which it may not have all runs."""
+        measured = self.blocks.read(block)
+        numbers = measured.index.to_numpy(dtype=np.int64)
+        steps = self.reached[numbers].astype(np.float64)
+        found = pd.Series(np.where(steps < 0, np.nan, steps), measured.index).astype("Int64")
+        least = self.whole.least[self.grid.positions(numbers)["problem"]]
+        measured = measured.assign(least_loss=least, steps_to_target=found)
+        return runs_table(measured, self.thresholds, self.objectives).assign(least_loss=least)
+
+    @property
+    def line_runs(self) -> LineRuns:
+        """The runs of each line."""
+        lines = self.whole.lines
+        unit = (self.whole.initial - self.whole.least)[self.grid.positions(lines)["problem"]]
+        return LineRuns(unit, self.blocks.of(lines), lambda some: self.blocks.lines(lines[some]))
+
+    @cached_property
+    def range_test_curves(self) -> pd.DataFrame | None:
+        """The curves of the range tests that were trained."""
+        names = ["run_id", "step", "learning_rate", LOSS]
+        found = [
+            curves(Evaluations(runs.run_ids, runs.step, runs.curves), names)
+            for runs in (self.store.read_part(part, names[2:]) for part in self._range_tests())
+        ]
+        return pa.concat_tables(found).to_pandas() if found else None
+
+    @property
+    def range_tests(self) -> pd.DataFrame | None:
+        """The identity of the range tests that were trained."""
+        numbers = [part.numbers for part in self._range_tests()]
+        return self.blocks.identity.of(np.sort(np.concatenate(numbers))) if numbers else None
+
+    def _range_tests(self) -> Iterator[PartSummary]:
+        """Yield the parts with range tests; other runs in them are passed over by the rules."""
+        tests = [number for number, variant in enumerate(self.grid.schedules) if variant.name == RANGE_TEST]
+        for part in self.parts if tests else ():
+            if LOSS in part.curves and np.isin(self.grid.positions(part.numbers)["schedule"], tests).any():
+                yield part
+
+
+def _write_all(store: ResultsFolder, sources: _Sources, check: Callable[[], None]) -> None:
+    """Write the tables, first those that others are made from; those made from runs share a pass through the blocks."""
+    entries = {name: catalog.get("table", name) for name in catalog.names("table")}
+    mine = {name: entry for name, entry in entries.items() if not _ELSEWHERE.intersection(entry.takes)}
+    requires = {name: mine.keys() & set(entry.takes) - {"runs"} for name, entry in mine.items()}
+    needed = set().union(*requires.values())
+    made: dict[str, pd.DataFrame] = {}
+    order = TopologicalSorter(requires)
+    order.prepare()
+    while order.is_active():
+        ready = sorted(order.get_ready())
+        by_block = [mine[name] for name in ready if _BY_BLOCK.intersection(mine[name].takes)]
+        if by_block:
+            made |= _write_by_blocks(store, by_block, sources, made, needed)
+            check()
+        for name in ready:
+            if mine[name] not in by_block:
+                given = [made.get(each, getattr(sources, each, None)) for each in mine[name].takes]
+                frame = _write(store, name, None if any(each is None for each in given) else given)
+                if frame is not None and name in needed:
+                    made[name] = frame
+                check()
+        order.done(*ready)
+
+
+def _write(store: ResultsFolder, name: str, given: Sequence[Any] | None) -> pd.DataFrame | None:
+    """Write and return a table; if there is no longer anything to make it from, remove it."""
+    if given is None:
+        store.remove_table(name)
+        return None
+    frame: pd.DataFrame = catalog.get("table", name).load()(*given)
+    store.write_table(name, frame)
+    return frame
+
+
+def _write_by_blocks(
+    store: ResultsFolder,
+    entries: Sequence[Entry],
+    sources: _Sources,
+    made: Mapping[str, pd.DataFrame],
+    needed: set[str],
+) -> dict[str, pd.DataFrame]:
+    """Write tables that are made from runs, a block at a time, and return those that other tables are made from."""
+    pieces: dict[str, list[pd.DataFrame]] = {entry.name: [] for entry in entries if entry.name in needed}
+    with contextlib.ExitStack() as stack:
+        tables = [stack.enter_context(store.table(entry.name)) for entry in entries]
+        for block in sources.blocks.numbers:
+            runs = sources.runs(block)
+            for entry, table in zip(entries, tables, strict=True):
+                known = {"runs": runs, **made}
+                frame = (
+                    runs.drop(columns="least_loss")
+                    if entry.name == "runs"
+                    else entry.load()(*(known[e] if e in known else getattr(sources, e) for e in entry.takes))
+                )
+                table.add(sources.blocks.identity.table(frame))
+                if entry.name in pieces:
+                    pieces[entry.name].append(frame)
+            del runs, known, frame  # before the next ones are read
+    return {name: pd.concat(found, ignore_index=True) for name, found in pieces.items()}
