@@ -86,4 +86,4 @@ def test_no_circles() -> None:
 
 def test_nothing_private_crosses_folders() -> None:
     """`_name` belongs to its folder: no other one imports it, be it a module or what is in one."""
-    assert [str(found) for found in imports.found() if found.private and found.crosses] == []
+    assert [str(found) for found in imports.imports() if found.private and found.crosses] == []

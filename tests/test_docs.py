@@ -26,7 +26,7 @@ import pytest
 import lrbench as lb
 from lrbench.analysis import Thresholds, label
 from lrbench.cli import commands as cli
-from lrbench.study import catalog, parts
+from lrbench.study import catalog
 from lrbench.study.grid import of_study
 from lrbench.study.learning_rates import LearningRates
 from lrbench.study.spec import Study, read
@@ -193,7 +193,7 @@ def run_block(
     if block.title:
         Path(block.title).write_text(block.text)
         if block.language == "toml":
-            parts.read(block.title, trust=True)
+            read(block.title, trust=True)
     elif block.language in {"sh", "console"}:
         for line, shown in commands(block):
             code, found = command(line)

@@ -163,7 +163,7 @@ def plan(
 ) -> None:
     """Print programs, packs, bytes per lane and an estimate of the time, before anything is run."""
     from lrbench.execution.plan import plan as made
-    from lrbench.study.parts import read
+    from lrbench.study.spec import read
 
     _print(made(read(study, overrides or (), trust=trust), _count(devices), launcher, nodes))
 
@@ -249,7 +249,7 @@ def experiment(
     devices: Devices = "all",
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the answer alone.")] = False,
 ) -> None:
-    """Do an experiment: studies with a picture and an answer of their own."""
+    """Run an experiment: studies that answer a question, with a table and a picture of their own."""
     from lrbench.cli.progress import listener
     from lrbench.experiments.bench import Unfinished, perform
 
@@ -365,10 +365,6 @@ def _print_answer(folder: Path) -> None:
     from lrbench.results.results import load
 
     results = load(folder)
-    if results.parts:
-        for verdict in results.verdicts():
-            _print(verdict)
-        return
     answers = results.best()
     if answers.empty:
         _print("no run is finished yet; there is nothing to answer from")
@@ -387,7 +383,7 @@ def _print_failures(done: Finished) -> None:
 
 def _print_written(folder: Path, *, pictures: bool) -> None:
     tables = ["runs", "curves", "summary", "sensitivity", "comparison", "ranking", "tuning_budget"]
-    names = [_table(folder, name) for name in [*tables, "claims", "failures"]]
+    names = [_table(folder, name) for name in [*tables, "failures"]]
     if pictures:
         names += ["plots", "report.html"]
     _print_paths(folder, names)

@@ -13,19 +13,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lrbench.errors import StoreError
-from lrbench.execution import manifest_contents, reuse, several
+from lrbench.execution import manifest_contents, reuse
 from lrbench.execution.listener import Listener
 from lrbench.execution.rebuild import write_all
 from lrbench.execution.work import Trainer, Work
 from lrbench.launchers import Outcome, this_process
-from lrbench.results import lock, safe_files
+from lrbench.results import lock
 from lrbench.results.checksums import SURFACES
 from lrbench.results.folder import ResultsFolder
 from lrbench.results.remote_parts import RemoteParts
 from lrbench.results.results import Results
-from lrbench.study import catalog, grid, parts
+from lrbench.study import catalog, grid, spec
 from lrbench.study.grid import Grid, Pack
-from lrbench.study.parts import Parts
 from lrbench.study.spec import Study
 
 if TYPE_CHECKING:
@@ -52,7 +51,7 @@ class Finished:
 
 
 def run(
-    asked: str | os.PathLike[str] | Mapping[str, Any] | Study | Parts,
+    asked: str | os.PathLike[str] | Mapping[str, Any] | Study,
     out: str | os.PathLike[str] | None = None,
     **more: Any,
 ) -> Results:
@@ -64,7 +63,7 @@ def run(
 
 
 def execute(
-    asked: str | os.PathLike[str] | Mapping[str, Any] | Study | Parts,
+    asked: str | os.PathLike[str] | Mapping[str, Any] | Study,
     out: str | os.PathLike[str] | None = None,
     *,
     launcher: str = "local",
@@ -94,14 +93,10 @@ def execute(
         StudyError, ProblemError, DataError, StoreError, LaunchError: the user's mistakes, each in one line.
     """
     listener = listener or Listener()
-    wanted = asked if isinstance(asked, Study | Parts) else parts.read(asked, overrides, trust=trust)
+    wanted = asked if isinstance(asked, Study) else spec.read(asked, overrides, trust=trust)
     store = ResultsFolder(out if out is not None else Path("results") / wanted.name)
     how = _How(launcher, devices, report, profile)
     catalog.get("launcher", launcher)
-    if isinstance(wanted, Parts):
-        reuse.prepare(store, fresh, listener)
-        with lock.locked(store.folder):
-            return _execute_parts(wanted, store, how, listener)
     whole = grid.of_study(wanted)
     reuse.prepare(store, fresh, listener)
     with lock.locked(store.folder):
@@ -202,24 +197,6 @@ def _describe(
     return engine
 
 
-def _execute_parts(wanted: Parts, store: ResultsFolder, how: _How, listener: Listener) -> Finished:
-    """Train every part of a study into a folder of its own, and write what they say together."""
-    store.repair()
-    several.check_folder(store, wanted)
-    several.describe(store, wanted)
-    _write_study(store, wanted)
-    done = []
-    for number, (name, part) in enumerate(wanted.studies.items(), 1):
-        listener.say(f"part {name} ({number} of {len(wanted.studies)})")
-        done.append(
-            execute(part, safe_files.path(store.folder, name), listener=listener, **dataclasses.asdict(how))
-        )
-    results = several.rebuild(store, report=how.report, check=listener.check)
-    failures = tuple(failed for part in done for failed in part.failures)
-    traces = [part.profile for part in done if part.profile]
-    return Finished(results, sum(part.trained for part in done), failures, traces[0] if traces else None)
-
-
 def _train(
     engine: Engine,
     store: ResultsFolder,
@@ -259,7 +236,7 @@ def _train(
     return outcomes
 
 
-def _write_study(store: ResultsFolder, wanted: Study | Parts) -> None:
+def _write_study(store: ResultsFolder, wanted: Study) -> None:
     import tomli_w
 
     store.write_text("study.toml", tomli_w.dumps(wanted.table(store.folder)))

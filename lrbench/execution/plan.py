@@ -13,7 +13,6 @@ from lrbench.execution.costs import Cost
 from lrbench.results.text_table import aligned
 from lrbench.study import catalog, grid
 from lrbench.study.grid import Grid, Program
-from lrbench.study.parts import Parts
 from lrbench.study.spec import Study
 
 if TYPE_CHECKING:
@@ -23,10 +22,8 @@ BUSIEST = 12
 """So many nodes have a row, those that are busy longest."""
 
 
-def plan(
-    study: Study | Parts, devices: int | None = None, launcher: str = "local", nodes: int | None = None
-) -> str:
-    """Return a plan of a study as text, of one of parts the plan of every part; nothing is compiled or trained.
+def plan(study: Study, devices: int | None = None, launcher: str = "local", nodes: int | None = None) -> str:
+    """Return a plan of a study as text; nothing is compiled or trained.
 
     Times are those of `costs`.
 
@@ -41,8 +38,6 @@ def plan(
     """
     from lrbench.engine.pack import Engine
 
-    if isinstance(study, Parts):
-        return "\n\n".join(plan(part, devices, launcher, nodes) for part in study.studies.values())
     alone = catalog.get("launcher", launcher).name == "local"
     if alone and nodes is not None:
         raise StudyError(

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from lrbench.errors import StoreError
-from lrbench.execution import manifest_contents, several
+from lrbench.execution import manifest_contents
 from lrbench.execution.listener import Listener
 from lrbench.launchers import Outcome
 from lrbench.results import lock, safe_files
@@ -32,11 +32,6 @@ def rebuild(store: ResultsFolder, *, report: bool = True, listener: Listener | N
         StoreError: if it is not a results folder, cannot be written, or another process works on it.
     """
     manifest, listener = store.manifest, listener or Listener()
-    if "parts" in manifest:
-        with lock.locked(store.folder):
-            for part in several.stores(store).values():
-                rebuild(part, report=report, listener=listener)
-            return several.rebuild(store, report=report, check=listener.check)
     if not {"grid", "problems"} <= manifest.keys():
         raise StoreError(
             f"{store.folder}: is not a results folder (manifest.json is not there, or says of no grid and problems); "

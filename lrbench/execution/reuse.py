@@ -39,7 +39,7 @@ def check(store: ResultsFolder, whole: Grid) -> dict[str, Any]:
     """Return the folder's manifest, and refuse a folder of another study."""
     manifest = store.manifest
     name = manifest.get("study", whole.name)
-    if name != whole.name or "parts" in manifest:
+    if name != whole.name:
         raise StoreError(
             f"{store.folder}: holds the study {name!r}, not {whole.name!r}; choose another --out, or --fresh"
         )

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 
 from lrbench.errors import StoreError
-from lrbench.execution import several
 from lrbench.execution.plan import duration
 from lrbench.launchers import slurm
 from lrbench.results import safe_files
@@ -23,17 +22,11 @@ LATELY = 3600.0
 def status(folder: Path) -> str:
     """Return runs done and left, the state of the Slurm jobs that were submitted, and the pace, as text.
 
-    Of a study of parts, those of each part in turn.
-
     Raises:
         StoreError: if it is not a results folder.
     """
     store = ResultsFolder(folder)
     manifest = store.manifest
-    if "parts" in manifest:
-        begun = several.stores(store)
-        later = [f"{folder / name}: not begun" for name in manifest["parts"] if name not in begun]
-        return "\n".join([*(status(part.folder) for part in begun.values()), *later])
     if "grid" not in manifest:
         raise StoreError(
             f"{folder}: is not a results folder (no manifest.json); `lrbench run STUDY` makes one"

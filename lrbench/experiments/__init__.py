@@ -1,5 +1,7 @@
-"""Experiments: studies with a table, a picture and an answer of their own; each is the public function of a file here.
+"""Experiments: studies that answer a question, each with a table and a picture of its own.
 
-An experiment is a function `name(bench, *, ...) -> Answer`. It asks its bench to train ordinary studies, so that it can
-be interrupted, resumed and extended as they can; its parameters all have defaults, which `--set` overrides.
+An experiment is the public function of a file here, `name(bench, *, ...) -> Answer`, and `bench` is what it works with. The bench trains
+ordinary studies, so that an experiment can be interrupted, resumed and extended as they can; all parameters have defaults, which
+`--set` overrides. Files and folders whose names begin with an underscore are not experiments: `_claims` is what
+the experiment `claims` consists of. Experiments may import anything but the command line.
 """

@@ -1,4 +1,4 @@
-"""What an experiment works at: it trains studies, and writes tables and pictures."""
+"""What an experiment works with: a bench that trains studies, and writes tables and pictures."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lrbench.errors import StudyError, path_of
+from lrbench.errors import StoreError, StudyError, path_of
 from lrbench.execution.execute import Finished, execute
 from lrbench.execution.listener import Listener
 from lrbench.results import safe_files
@@ -25,29 +25,29 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Answer:
-    """What an experiment found: lines to read, and the files that it wrote."""
+    """What an experiment found: the lines of its answer, and the files and folders that it wrote."""
 
     lines: tuple[str, ...]
     paths: tuple[Path, ...]
 
 
 class Unfinished(Exception):
-    """A study of an experiment that could not be finished; its runs so far are saved."""
+    """A study of an experiment could not be finished; its completed runs are saved."""
 
     def __init__(self, finished: Finished) -> None:
-        """Keep what became of the study."""
+        """Take the message of the first pack that failed."""
         super().__init__(finished.failures[0].error)
         self.finished = finished
 
 
 @dataclass(frozen=True)
 class Bench:
-    """A folder for an experiment, the devices that train, and who is told.
+    """The folder of an experiment, the devices that it trains on, and the listener that follows it.
 
     Args:
-        folder: of the experiment; each of its studies has a folder in it, named as the study.
-        devices: how many are used; all, left out.
-        listener: told of the progress.
+        folder: of the experiment; each of its studies has a results folder in it, of the study's name.
+        devices: how many are used; left out, all.
+        listener: informed of the progress.
     """
 
     folder: Path
@@ -55,12 +55,13 @@ class Bench:
     listener: Listener = field(default_factory=Listener)
 
     def train(self, study: Mapping[str, Any]) -> Results:
-        """Train the runs of a study that its folder does not hold yet, and return all of its results.
+        """Train the missing runs of a study, and return the results of all of its runs.
 
         Raises:
             Unfinished: if some of its packs failed.
         """
         folder = safe_files.path(self.folder, study["name"])
+        self.listener.say(f"study {study['name']}")
         finished = execute(study, folder, devices=self.devices, report=False, listener=self.listener)
         if finished.failures:
             raise Unfinished(finished)
@@ -77,6 +78,11 @@ class Bench:
         self.listener.check()
         return ResultsFolder(self.folder).write_picture(name, figure)
 
+    def write_text(self, name: str, text: str) -> Path:
+        """Write a file of text, and return its path."""
+        self.listener.check()
+        return ResultsFolder(self.folder).write_text(name, text)
+
 
 def perform(
     name: str,
@@ -86,28 +92,31 @@ def perform(
     devices: int | None = None,
     listener: Listener | None = None,
 ) -> Answer:
-    """Do an experiment, and return what it found.
+    """Run an experiment, and return what it found.
 
     Args:
         name: one of `lrbench list experiments`.
         out: its folder; left out, `results/<name>`.
         overrides: `key=value` texts that set its parameters.
-        devices: how many devices are used; all, left out.
-        listener: told of the progress.
+        devices: how many devices are used; left out, all.
+        listener: informed of the progress.
 
     Raises:
         StudyError: if there is no such experiment or parameter, or a value is not allowed.
+        StoreError: if its folder is the results folder of a study.
         Unfinished: if some runs could not be trained.
     """
     entry = catalog.get("experiment", name)
     given = _given(entry, overrides)
     folder = path_of(out) if out is not None else Path("results") / name
+    if study := ResultsFolder(folder).manifest.get("study"):
+        raise StoreError(f"{folder}: is the results folder of the study {study!r}; choose another --out")
     answer: Answer = entry.load()(Bench(folder, devices, listener or Listener()), **given)
     return answer
 
 
 def _given(entry: catalog.Entry, overrides: Sequence[str]) -> dict[str, Any]:
-    """Return the parameters that overrides set, each of its declared type."""
+    """Return the parameters that overrides set, each as its declared type."""
     given: dict[str, Any] = {}
     for text in overrides:
         assign(given, text)
@@ -116,7 +125,7 @@ def _given(entry: catalog.Entry, overrides: Sequence[str]) -> dict[str, Any]:
         if not _finite(value):
             raise StudyError(f"{entry.name}: {name} = {given[name]!r}: must be finite")
         if value == ():
-            raise StudyError(f"{entry.name}: {name} = []: must hold at least one value")
+            raise StudyError(f"{entry.name}: {name} = []: must have at least one value")
     return found
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _HOVERS = 0.9, 1.3
-"""Between these, the median of η·λ_max/2 over the second half is at the edge."""
+"""A rate hovers at the edge if its median of η·λ_max/2 over the second half is between these."""
 
 
 def edge_of_stability(
@@ -26,7 +26,7 @@ def edge_of_stability(
 ) -> Answer:
     """Sharpness along gradient descent: it rises until η·λ_max/2 is about 1, and hovers there while the loss still falls.
 
-    A tanh network fits a Chebyshev polynomial by full-batch gradient descent, at several rates, one seed each. A rate
+    A tanh network fits a Chebyshev polynomial by full-batch gradient descent, at a range of rates, one seed each. A rate
     hovers at the edge if the median of η·λ_max/2 over the second half of its evaluations is from 0.9 to 1.3.
 
     Args:
@@ -85,8 +85,8 @@ def _picture(table: pd.DataFrame) -> Figure:
         3, "edge of stability: gradient descent sharpens the loss until η·λ/2 is about 1"
     )
     curves = list(table.groupby("learning_rate"))
-    for place, (rate, curve) in enumerate(curves):
-        colour = colormaps["viridis"](0.9 - 0.9 * place / len(curves))
+    for number, (rate, curve) in enumerate(curves):
+        colour = colormaps["viridis"](0.9 - 0.9 * number / len(curves))
         for axes, column in ((loss, "train_loss"), (sharp, "sharpness"), (edge, "stability")):
             axes.plot(curve["step"], curve[column], color=colour, lw=1.4, label=f"{rate:g}")
         sharp.axhline(2 / float(str(rate)), color=colour, lw=1, ls=base.DASHES[2])

@@ -1,4 +1,4 @@
-"""How good learning-rate finders are, against the truth of a dense grid."""
+"""How good the suggestions of learning-rate finders are, measured against a dense grid."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from lrbench.results.text_table import aligned
 from lrbench.study.learning_rates import logspace
 
 MORE = {"sgd": {"momentum": [0.0, 0.9]}}
-"""What is set of an optimizer beside its learning rate."""
+"""Further parameters of an optimizer, as axes of the grid."""
 
 
 def finder_truth(
@@ -35,18 +35,18 @@ def finder_truth(
 ) -> Answer:
     """Compare what finders suggest with the best rate of a dense grid: the regret of every rule.
 
-    A grid of rates is trained to its end at a constant rate, and each seed is swept once by a range test; what a rule
-    suggests costs ℓ(suggested) − ℓ*, the loss there being read off the grid.
+    Every rate of a grid is trained to the end at a constant rate, and a range test sweeps the rate once for each seed. The regret of a
+    suggestion is ℓ(suggested) − ℓ*, with the loss interpolated on the grid.
 
     Args:
-        problems: names of problems that need no parameter.
-        optimizers: their names; `sgd` is taken without and with momentum.
+        problems: names of problems without required parameters.
+        optimizers: names of optimizers; `sgd` is trained without and with momentum.
         steps: of the runs of the grid.
         sweep_steps: of the range tests.
-        low: the least rate, of grid and sweep.
-        high: the greatest.
-        rates: how many the grid has.
-        seeds: of both.
+        low: the lowest rate of grid and sweep.
+        high: the highest rate.
+        rates: how many rates the grid has.
+        seeds: a count, of grid and sweep.
 
     Source: Smith, arXiv:1506.01186 (range test); the rules are fastai's.
     """
@@ -78,7 +78,7 @@ def _lines(rules: pd.DataFrame) -> tuple[str, ...]:
 
 
 def _picture(table: pd.DataFrame, good: float) -> Figure:
-    """Draw a panel per rule: what a suggestion loses against the best rate, over its distance from it."""
+    """A panel per rule: what each suggestion loses to the best rate, against its distance from it."""
     rules = list(dict.fromkeys(table["rule"]))
     figure, grid = base.panels(
         len(rules), "finders: loss above that of the best rate", columns=2, width=4.4, height=2.4, foot=0.45
@@ -92,8 +92,8 @@ def _picture(table: pd.DataFrame, good: float) -> Figure:
     handles |= {name: Line2D([], [], color=base.MUTED, marker=mark, ls="") for name, mark in marks.items()}
     width = max(1.0, float(np.nanmax(np.abs(table["decades"]), initial=0)))
     for axes, rule in zip(grid, rules, strict=True):
-        mine = table[table["rule"] == rule]
-        for (problem, optimizer), rows in mine.groupby(["problem", "optimizer"], sort=False):
+        rows_of_rule = table[table["rule"] == rule]
+        for (problem, optimizer), rows in rows_of_rule.groupby(["problem", "optimizer"], sort=False):
             look: dict[str, Any] = {"color": colours[optimizer], "marker": marks[problem], "ls": ""}
             axes.plot(rows["decades"], rows["excess_normalised"], ms=5, alpha=0.75, mew=0, **look)
         axes.axhspan(-0.05, good, color=base.GRID, zorder=0)
@@ -102,8 +102,8 @@ def _picture(table: pd.DataFrame, good: float) -> Figure:
         axes.set_ylim(-0.05, 1.05)
         axes.set_xlabel("decades from the best rate", fontsize=9, color=base.INK)
         axes.set_ylabel("share of ℓ₀ − ℓ* lost", fontsize=9, color=base.INK)
-        none = int(mine["suggestion"].isna().sum())
-        base.name_panel(axes, f"{rule}: {none} of {len(mine)} without a suggestion" if none else rule)
+        none = int(rows_of_rule["suggestion"].isna().sum())
+        base.name_panel(axes, f"{rule}: {none} of {len(rows_of_rule)} without a suggestion" if none else rule)
     base.legend(figure, handles, 4)
     base.note(figure, f"shaded: within {good:.0%}")
     return figure

@@ -1,4 +1,4 @@
-"""Does the best learning rate of a narrow network hold for a wide one?"""
+"""Does the best learning rate of a narrow network suit a wide one?"""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def _table(
             "objective": "train_loss",
             "probes": [],
             "optimizer": optimizer,
-            "learning_rate": {"values": [2.0 ** (_LOWEST[optimizer] + place) for place in range(rates)]},
+            "learning_rate": {"values": [2.0 ** (_LOWEST[optimizer] + step) for step in range(rates)]},
             "problem": {
                 "name": "digits_mlp",
                 "hidden": [[width, width] for width in widths],
@@ -85,7 +85,7 @@ def _table(
     runs = results.runs.assign(
         parametrisation=results.runs["problem_parametrisation"].map(_KINDS),
         width=results.runs["problem_hidden"].map(lambda text: json.loads(text)[0]),
-        # A run that is not finite is as bad as can be; so the median stands as long as most seeds train.
+        # A diverged run counts as infinitely bad, so that the median is finite as long as most seeds train.
         train_loss=results.runs["final_train_loss"].fillna(np.inf),
     )
     keys = ["optimizer", "parametrisation", "width", "learning_rate"]

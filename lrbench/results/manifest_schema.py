@@ -42,7 +42,6 @@ def _distinct(values: list[Any]) -> list[Any]:
 Text = Annotated[str, Field(max_length=100_000), AfterValidator(_one_line)]
 Name = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_one_line)]
 StudyName = Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,64}$")]
-FolderName = Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,32}$")]
 Digits = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Seconds = Annotated[float, Field(ge=0, le=1e15, allow_inf_nan=False)]
@@ -215,8 +214,6 @@ class ManifestSchema(_Schema):
 
     schema_version: Annotated[int, Field(ge=1, le=SCHEMA_VERSION)]
     study: StudyName | None = None
-    page: Literal["claims"] | None = None
-    parts: Annotated[list[FolderName], Field(min_length=1), AfterValidator(_distinct)] | None = None
     started: Text | None = None
     finished: Text | None = None
     versions: dict[str, Any] = {}
@@ -231,7 +228,6 @@ class ManifestSchema(_Schema):
     target: Finite | None = None
     objectives: dict[Name, Loss] = {}
     thresholds: ThresholdsSchema | None = None
-    limits: dict[str, float] = {}
     runs: RunsSchema | None = None
     packs: list[PackSchema] = []
     failures: list[FailureSchema] = []
@@ -250,8 +246,6 @@ class ManifestSchema(_Schema):
 
     @model_validator(mode="after")
     def _consistent(self) -> ManifestSchema:
-        if self.parts is not None and self.grid is not None:
-            raise ValueError("must be of a grid or of parts, not of both")
         described = len(self.problems or ())
         if self.grid is not None and self.problems is not None and described != len(self.grid.problems):
             raise ValueError(f"problems: has {described} of them, and the grid {len(self.grid.problems)}")
@@ -288,6 +282,11 @@ def read(text: bytes, path: Path) -> dict[str, Any]:
         raise StoreError(
             f"{path}: was written by a newer lrbench (schema {version}, this one reads up to {SCHEMA_VERSION}); "
             "upgrade lrbench"
+        )
+    if "parts" in found:
+        raise StoreError(
+            f"{path.parent}: holds a study of several grids, of an older lrbench; give one of the results folders in it, "
+            "or measure the claims again with `lrbench experiment claims --out DIR`"
         )
     try:
         _plain(found, DEEPEST)

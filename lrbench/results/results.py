@@ -101,22 +101,6 @@ class Results:
 
         return best(self.sensitivity, Thresholds.of(self.manifest.get("thresholds", {})))
 
-    @property
-    def parts(self) -> dict[str, Results]:
-        """The results of every part of a study of parts, by name; empty for a study of one grid."""
-        names = self.manifest.get("parts", ())
-        return {name: Results(safe_files.path(self.folder, name)) for name in names}
-
-    @functools.cached_property
-    def claims(self) -> pd.DataFrame:
-        """A row per finding of a study of claims: what was measured, what the claim needs, and its verdict."""
-        return self._table("claims")
-
-    def verdicts(self) -> list[str]:
-        """Return every claim of a study of claims with its verdict, as sentences."""
-        table = self.claims.drop_duplicates("claim")
-        return [f"{row.claim:4}{row.verdict:14} {row.text}" for row in table.itertuples()]
-
     def query(self, sql: str, timeout: float = 60.0) -> pd.DataFrame:
         """Return what a statement of SQL selects from the tables, by DuckDB: `SELECT * FROM runs LIMIT 5`.
 
@@ -188,9 +172,6 @@ class Results:
 
     def _table(self, name: str) -> pd.DataFrame:
         path = self.folder / f"{name}.parquet"
-        if "parts" in self.manifest and name != "claims":
-            listed = ", ".join(str(part.folder) for part in self.parts.values())
-            raise StoreError(f"{self.folder}: is a study of parts; give one of them: {listed}")
         if path.is_dir():  # which pandas would read as a table in pieces, and an empty one as an empty table
             raise StoreError(
                 f"{path}: is a folder, not a table; remove it, and `lrbench report {self.folder}` writes it again"

@@ -258,6 +258,8 @@ def find(study: str | os.PathLike[str]) -> Path:
         raise StudyError(
             f"{study}: no such file; give a study file or one of: {', '.join(catalog.names('study'))}"
         )
+    if str(study) in catalog.names("experiment"):
+        raise StudyError(f"{study}: is an experiment, not a study; run it with `lrbench experiment {study}`")
     raise StudyError(
         catalog.unknown("study", str(study), catalog.names("study")) + "; or give the path of a file"
     )
@@ -294,10 +296,6 @@ def check(
         folder: where paths in it start; left out, the working folder.
         commanded: the tables of launchers that the user gave by hand; left out, all of them, as in a call from Python.
     """
-    if "part" in table:
-        raise StudyError(
-            f"{where}: is a study of parts, each of them a study; here only one of those will do"
-        )
     try:
         _check_plain(table)
         return Study.model_validate(

@@ -23,7 +23,7 @@ from lrbench.errors import DataError, LaunchError, StoreError, StudyError, escap
 from lrbench.launchers import slurm
 from lrbench.results.folder import ResultsFolder
 from lrbench.results.text_table import aligned
-from lrbench.study import catalog, parts
+from lrbench.study import catalog
 from lrbench.study.spec import read
 from tests.helpers.command import STUDY, TABLE, lrbench, refused
 
@@ -78,25 +78,12 @@ def test_an_address_of_a_study_file_needs_trust_or_the_command_line(
     with pytest.raises(StudyError) as caught:
         read(study, ["steps=5"])
     assert str(caught.value).startswith(message)
-    with pytest.raises(StudyError, match="names a place to connect to"):
-        parts.read(study)
     assert read(study, trust=True).launcher["ray"][option] == place
     assert read(study, [f"launcher.ray.{option}={free}"]).launcher["ray"][option] == free
     for override in (f"launcher.ray.{option}=/x", f'launcher={{ray = {{{option} = "/x"}}}}'):
         assert read(study, [override]).launcher["ray"][option] == "/x"
     with pytest.raises(StudyError, match=r"launcher\.ray\..* must be an address or a URL, of the characters"):
         read(study, [f"launcher.ray.{option}=a b"])
-
-
-def test_an_address_of_a_part_needs_trust_or_the_command_line(study: Path) -> None:
-    one = STUDY.replace('name = "x"', "").replace("\n", "\n    ")
-    study.write_text(
-        f'name = "x"\npage = "claims"\n[part.a]\n{one}\n[part.a.launcher.ray]\naddress = "h:1"\n'
-    )
-    with pytest.raises(StudyError, match=r"^x\.toml: part\.a: launcher\.ray\.address = 'h:1': names a place"):
-        parts.read(study)
-    for key in ("launcher.ray.address", "part.a.launcher.ray.address"):
-        parts.read(study, [f"{key}=g:2"])
 
 
 def test_slurm_without_srun_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,11 +1,8 @@
-"""The claims: their rules on tables made by hand, the page, and a small study of parts from end to end."""
+"""The claims: their rules on tables built by hand, the page, and a small experiment from end to end."""
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import io
-import json
 import re
 import sys
 from pathlib import Path
@@ -15,13 +12,28 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lrbench import claims
-from lrbench.claims import basics, events, training
-from lrbench.claims.evidence import Evidence, Finding, NotMeasured, Part
-from lrbench.cli import commands as cli
-from lrbench.errors import StoreError, StudyError
+from lrbench.errors import StudyError
+from lrbench.execution.listener import Listener
+from lrbench.experiments import bench
+from lrbench.experiments._claims import (
+    band_width,
+    decay,
+    event_files,
+    judging,
+    optimizer_shift,
+    schedule_shapes,
+    studies,
+    three_effects,
+    usual_rates,
+    warmup,
+)
+from lrbench.experiments._claims.evidence import Evidence, Finding, NotMeasured, StudyArrays
+from lrbench.experiments._claims.limits import LIMITS
+from lrbench.experiments._claims.page import page
 from lrbench.results.results import load
-from lrbench.study import parts
+from lrbench.study import catalog
+from lrbench.study.grid import of_study
+from lrbench.study.spec import read
 from tests.helpers import frames
 
 RATES = [float(rate) for rate in np.logspace(-5, 1, 13)]
@@ -56,15 +68,15 @@ def schedules(**better: float) -> frames.Results:
         "warmup_constant",
         "warmup_cosine",
     )
-    made = frames.study(
+    results = frames.study(
         rates=RATES,
         seeds=3,
         schedules=names,
         optimizers=(("sgd", 0.0, 0.3), ("sgd", 0.9, 0.1), ("adam", NAN, 0.01)),
     )
     for name, gain in better.items():
-        made.runs.loc[made.runs["schedule"] == name, "final_valid_loss"] -= gain
-    return made
+        results.runs.loc[results.runs["schedule"] == name, "final_valid_loss"] -= gain
+    return results
 
 
 # ---- rules ----
@@ -83,60 +95,60 @@ def schedules(**better: float) -> frames.Results:
     ],
 )
 def test_verdicts(each: list[bool | None], expected: str) -> None:
-    findings = [Finding("told", 1.0), *(Finding("a", 1.0, rule="is 1", met=one) for one in each)]
-    assert claims.judging.verdict(findings) == expected
+    findings = [Finding("reported", 1.0), *(Finding("a", 1.0, rule="is 1", met=one) for one in each)]
+    assert judging.verdict(findings) == expected
 
 
 def test_every_claim_has_a_name_and_a_sentence() -> None:
-    names = [claim.name for claim in claims.CLAIMS]
+    names = [claim.name for claim in judging.CLAIMS]
     assert names == [*(f"S{n}" for n in range(1, 11)), "T1", "T2"]
-    assert all(claim.text.endswith(".") and len(claim.text) > 30 for claim in claims.CLAIMS)
+    assert all(claim.text.endswith(".") and len(claim.text) > 30 for claim in judging.CLAIMS)
 
 
-def test_without_its_part_a_claim_is_not_measured() -> None:
-    judged = claims.judge({})
+def test_without_its_study_a_claim_is_not_measured() -> None:
+    judged = judging.judge({})
     assert {each.verdict for each in judged} == {"not measured"}
-    table = claims.table(judged)
-    assert list(table["finding"])[:2] == ["there is no part step", "there is no part families"]
-    assert "Not measured: there is no part step." in claims.page(judged, {}, {})
+    table = judging.table(judged)
+    assert list(table["finding"])[:2] == ["there is no study step", "there is no study families"]
+    assert "Not measured: there is no study step." in page(judged, {}, {})
 
 
-def test_a_part_that_lacks_runs_is_not_judged(families: frames.Results) -> None:
-    lacking = dataclasses.replace(families, runs=families.runs.iloc[:-1])
-    with pytest.raises(NotMeasured, match=r"^part families lacks runs$"):
-        Part("families", lacking)
-    waiting = dataclasses.replace(families, manifest={**families.manifest, "runs": {"left": 3}})
-    with pytest.raises(NotMeasured, match=r"^part families lacks 3 runs$"):
-        Evidence({"families": waiting})["families"]
+def test_a_study_with_missing_runs_is_not_judged(families: frames.Results) -> None:
+    without_one = dataclasses.replace(families, runs=families.runs.iloc[:-1])
+    with pytest.raises(NotMeasured, match=r"^runs of study families are missing$"):
+        StudyArrays("families", without_one)
+    unfinished = dataclasses.replace(families, manifest={**families.manifest, "runs": {"left": 3}})
+    with pytest.raises(NotMeasured, match=r"^3 runs of study families are missing$"):
+        Evidence({"families": unfinished})["families"]
 
 
 def test_the_arrays_are_the_runs(families: frames.Results) -> None:
-    part = Part("families", families)
-    line = part.where(problem="digits_cnn", optimizer="adam")[0]
+    study = StudyArrays("families", families)
+    line = study.where(problem="digits_cnn", optimizer="adam")[0]
     run = families.runs[(families.runs["problem"] == "digits_cnn") & (families.runs["optimizer"] == "adam")]
     run = run[(run["learning_rate"] == RATES[4]) & (run["seed"] == 2)].iloc[0]
-    assert part.column("final_valid_loss")[line, 4, 2] == run["final_valid_loss"]
-    assert part.verdicts()[line, 4, 2] == run["verdict"]
-    step, loss = part.curve("train_loss")
+    assert study.column("final_valid_loss")[line, 4, 2] == run["final_valid_loss"]
+    assert study.verdicts()[line, 4, 2] == run["verdict"]
+    step, loss = study.curve("train_loss")
     mine = families.curves[families.curves["run_id"] == run["run_id"]]
     assert step.tolist() == mine["step"].tolist()
     assert loss[line, 4, 2].tolist() == mine["train_loss"].tolist()
-    with pytest.raises(NotMeasured, match=r"^part families has no rate 0\.5$"):
-        part.at(0.5)
-    with pytest.raises(NotMeasured, match=r"^part families has no lion$"):
-        part.where(optimizer="lion")
+    with pytest.raises(NotMeasured, match=r"^study families has no rate 0\.5$"):
+        study.at(0.5)
+    with pytest.raises(NotMeasured, match=r"^study families has no lion$"):
+        study.where(optimizer="lion")
 
 
 def test_the_interval_is_over_seeds(families: frames.Results) -> None:
-    part = Part("families", families)
-    # Of 3 seeds, 27 resamples; one in 27 holds the first three times, which is more than 2.5 %.
-    assert part.mean(np.array([0.0, 3.0, 6.0])) == (3.0, 0.0, 6.0)
+    study = StudyArrays("families", families)
+    # Of 3 seeds, 27 resamples; one in 27 has the first seed three times, which is more than 2.5 %.
+    assert study.mean(np.array([0.0, 3.0, 6.0])) == (3.0, 0.0, 6.0)
 
 
 def test_optimizers_shift_the_best_rate(families: frames.Results) -> None:
-    found = training.optimizers(Evidence({"families": families}))
+    found = optimizer_shift.measure(Evidence({"families": families}))
     decades = np.log10(RATES)
-    best = Part("families", families).best[0][:3]  # momentum 0.9, none, Adam
+    best = StudyArrays("families", families).best[0][:3]  # momentum 0.9, none, Adam
     shift = of(found, "best rate of adam")
     assert shift.value == pytest.approx(decades[best[2]] - decades[best[1]])
     assert shift.value <= -1
@@ -144,14 +156,14 @@ def test_optimizers_shift_the_best_rate(families: frames.Results) -> None:
 
 
 def test_speed_is_counted_to_most_of_the_way(families: frames.Results) -> None:
-    part = Part("families", families)
-    steps = training.steps_to_most(part)
-    line, at = part.where(optimizer="adam")[0], part.at(0.01)
-    run = part.curve("valid_loss")[1][line, at, 0]
-    bar = part.initial[line] - claims.LIMITS.way * (part.initial[line] - part.star[line])
+    study = StudyArrays("families", families)
+    steps = three_effects.steps_to_most(study)
+    line, at = study.where(optimizer="adam")[0], study.at(0.01)
+    run = study.curve("valid_loss")[1][line, at, 0]
+    bar = study.initial[line] - LIMITS.way * (study.initial[line] - study.star[line])
     assert steps[line, at, 0] == 10 * np.flatnonzero(run <= bar)[0]
     assert np.isnan(steps[line, 0]).all()
-    found = of(training.three_effects(Evidence({"families": families})), "slowest over fastest")
+    found = of(three_effects.measure(Evidence({"families": families})), "ratio of the slowest to the fastest")
     assert found.value > 1
 
 
@@ -161,25 +173,25 @@ def test_usual_rates_count_good_runs_in_their_range(families: frames.Results) ->
         "digits_cnn": (1e-5, 3.2e-4),
         "char_transformer": (1e-5, 3.2e-4),
     }
-    made = frames.study(rates=RATES, seeds=3, problems=tuple(problems))
-    found = basics.usual_rates(Evidence({"families": made}))
+    results = frames.study(rates=RATES, seeds=3, problems=tuple(problems))
+    found = usual_rates.measure(Evidence({"families": results}))
     assert len(found) == 9
-    runs = made.runs[(made.runs["problem"] == "house_prices") & (made.runs["optimizer"] == "adam")]
+    runs = results.runs[(results.runs["problem"] == "house_prices") & (results.runs["optimizer"] == "adam")]
     inside = runs[runs["learning_rate"].between(0.99e-3, 1.01e-2)]
     simple = of(found, "simple models, adam")
     assert simple.value == pytest.approx((inside["verdict"] == "good").mean())
-    assert simple.met is bool(simple.value >= claims.LIMITS.most)
+    assert simple.met is bool(simple.value >= LIMITS.most)
     assert of(found, "CNN, sgd(momentum=0):").met is False
 
 
 def test_schedules_are_compared_with_their_formulas() -> None:
-    made = schedules()
-    step, last = made.curves["step"], frames.STEPS - 1
-    names = dict(zip(made.runs["run_id"], made.runs["schedule"], strict=True))
+    results = schedules()
+    step, last = results.curves["step"], frames.STEPS - 1
+    names = dict(zip(results.runs["run_id"], results.runs["schedule"], strict=True))
     share = np.minimum(step, last) / frames.STEPS
-    cosine = made.curves["run_id"].map(names) == "cosine"
-    made.curves.loc[cosine, "learning_rate"] *= (1 + np.cos(np.pi * share[cosine])) / 2
-    found = basics.schedules(Evidence({"schedules": made}))
+    cosine = results.curves["run_id"].map(names) == "cosine"
+    results.curves.loc[cosine, "learning_rate"] *= (1 + np.cos(np.pi * share[cosine])) / 2
+    found = schedule_shapes.measure(Evidence({"schedules": results}))
     right = {what.partition(":")[0]: value for what, value in met(found).items()}
     assert right["constant"]
     assert right["cosine"]
@@ -189,51 +201,51 @@ def test_schedules_are_compared_with_their_formulas() -> None:
 
 def test_plateau_waits_for_the_third_bad_loss() -> None:
     loss = np.array([9.0, 5.0, 5.0, 6.0, 5.0, 4.0, 4.0, 4.0, 4.0])
-    assert basics.plateau(loss).tolist() == pytest.approx([1, 1, 1, 1, 0.1, 0.1, 0.1, 0.1, 0.01])
+    assert schedule_shapes.plateau(loss).tolist() == pytest.approx([1, 1, 1, 1, 0.1, 0.1, 0.1, 0.1, 0.01])
 
 
 def test_decay_is_paired_with_constant_at_the_same_peak() -> None:
-    judged = claims.judge({"schedules": schedules(cosine=0.05)})
+    judged = judging.judge({"schedules": schedules(cosine=0.05)})
     assert {each.claim.name: each.verdict for each in judged}["S10"] == "not measured"  # no step decay in it
-    part = Part("schedules", schedules(cosine=0.02, linear=-0.02))
-    constant = part.where(schedule="constant")
-    at = part.best[0][constant]
+    study = StudyArrays("schedules", schedules(cosine=0.02, linear=-0.02))
+    constant = study.where(schedule="constant")
+    at = study.best[0][constant]
     for name, sign in (("cosine", -1), ("linear", 1), ("exponential", 0)):
-        gap = training.difference(part, part.where(schedule=name), constant, at)
+        gap = decay.difference(study, study.where(schedule=name), constant, at)
         assert np.sign(np.round(gap, 9)).tolist() == [sign] * 3
-        assert part.mean(gap)[0] == pytest.approx(sign * np.mean(0.02 / part.span[constant]))
+        assert study.mean(gap)[0] == pytest.approx(sign * np.mean(0.02 / study.span[constant]))
 
 
 def test_warmup_that_adds_no_rate_speaks_against_it() -> None:
-    found = training.warmup(Evidence({"schedules": schedules()}))
+    found = warmup.measure(Evidence({"schedules": schedules()}))
     assert [finding.value for finding in found] == [0.0] * 4
     assert not any(met(found).values())
 
 
 def test_the_band_of_adam(families: frames.Results) -> None:
-    found = training.width(Evidence({"families": families}))
-    part = Part("families", families)
-    wide = part.good[0].sum(axis=1) * 0.5
-    expected = wide[part.where(optimizer="adam")] - wide[part.where(optimizer="sgd(momentum=0)")]
+    found = band_width.measure(Evidence({"families": families}))
+    study = StudyArrays("families", families)
+    wide = study.good[0].sum(axis=1) * 0.5
+    expected = wide[study.where(optimizer="adam")] - wide[study.where(optimizer="sgd(momentum=0)")]
     assert found[0].value == pytest.approx(expected.mean())
     assert found[1].value == (expected > 0).mean()
 
 
 def test_event_files_hold_the_curves(families: frames.Results, monkeypatch: pytest.MonkeyPatch) -> None:
-    part = Part("families", families)
-    found = events.written(part)
+    study = StudyArrays("families", families)
+    found = event_files.compare_with_tables(study)
     assert "9 runs, 198 losses" in found.what
     assert (found.met, found.value < 1e-6) == (True, True)
-    exported = events._exported
+    exported = event_files._exported
 
     def lost(*given: Any) -> dict[tuple[str, str, int], float]:
         return {key: value for key, value in exported(*given).items() if key[2] != 50}
 
-    monkeypatch.setattr(events, "_exported", lost)
-    assert events.written(part).met is False
+    monkeypatch.setattr(event_files, "_exported", lost)
+    assert event_files.compare_with_tables(study).met is False
     monkeypatch.setitem(sys.modules, "tensorboardX", None)
-    monkeypatch.setattr(events, "_exported", exported)
-    without = events.written(part)
+    monkeypatch.setattr(event_files, "_exported", exported)
+    without = event_files.compare_with_tables(study)
     assert without.met is None
     assert "not measured: --to tensorboard needs tensorboardX" in without.what
 
@@ -242,22 +254,26 @@ def test_event_files_hold_the_curves(families: frames.Results, monkeypatch: pyte
 
 
 def test_pictures_and_page(families: frames.Results) -> None:
-    judged = claims.judge({"families": families, "schedules": schedules()})
-    shown = claims.pictures(judged)
+    judged = judging.judge({"families": families, "schedules": schedules()})
+    shown = judging.pictures(judged)
     assert {"S4", "S5", "S6", "S8", "S9", "T1", "T2"} == set(shown)
     assert all(figure.axes for figure in shown.values())
-    page = claims.page(judged, {"S6": shown["S6"]}, {"study": EVIL, "parts": [EVIL], "limits": {EVIL: 1}})
-    assert "<script" not in page
-    assert page.count('src="data:image/png;base64,') == page.count("<img") == 1
-    assert not re.findall(r"(?:src|href)=\"(?:https?:)?//", page)
-    assert "default-src 'none'" in page
+    judged[0] = dataclasses.replace(judged[0], reason=EVIL)
+    html = page(judged, {"S6": b"a picture"}, {EVIL: 3, "families": 4_500})
+    assert "<script" not in html
+    assert html.count("alert(1)") == 3  # the reason, and the address and the text of a link
+    assert html.count('src="data:image/png;base64,') == html.count("<img") == 1
+    assert not re.findall(r"(?:src|href)=\"(?:https?:)?//", html)
+    assert "default-src 'none'" in html
+    assert "<dt>runs</dt><dd>4,503</dd>" in html
+    assert all(f"<dt>{name}</dt><dd>{value}</dd>" in html for name, value in LIMITS.asdict().items())
     for each in judged:
-        assert f'id="{each.claim.name}"' in page
+        assert f'id="{each.claim.name}"' in html
 
 
 def test_the_table_has_a_row_per_finding(families: frames.Results) -> None:
-    judged = claims.judge({"families": families})
-    table = claims.table(judged)
+    judged = judging.judge({"families": families})
+    table = judging.table(judged)
     assert list(table) == [
         "claim",
         "text",
@@ -274,127 +290,82 @@ def test_the_table_has_a_row_per_finding(families: frames.Results) -> None:
     assert table.loc[table["rule"] == "", "met"].isna().all()
 
 
-# ---- a study of parts ----
-
-STUDY = """
-name = "small"
-page = "claims"
-[part.step]
-steps = 1
-seeds = 1
-precision = "float64"
-problem = { name = "one_sale", linear = [true, false] }
-optimizer = "sgd"
-learning_rate = { values = [0.001, 0.1] }
-probes = ["first_coordinate", "second_coordinate"]
-[part.wells]
-steps = 20
-evaluate_every = 10
-seeds = 4
-problem = "double_well"
-optimizer = "sgd"
-learning_rate = { min = 1e-3, max = 1.0, num = 4 }
-probes = ["gradient_norm", "update_norm", "first_coordinate"]
-"""
+# ---- the experiment ----
 
 
-def lrbench(*words: str) -> tuple[int, str, str]:
-    out, err, before = io.StringIO(), io.StringIO(), sys.argv
-    sys.argv = ["lrbench", *words]
-    try:
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            cli.main()
-    except SystemExit as done:
-        return int(done.code or 0), out.getvalue(), err.getvalue()
-    finally:
-        sys.argv = before
-    return 0, out.getvalue(), err.getvalue()
+class Lines(Listener):
+    """Collects the lines of the progress."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, text: str) -> None:
+        self.lines.append(text)
 
 
-def test_a_study_of_parts_from_end_to_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    # The plots of each part are those of any study, which other tests draw.
-    monkeypatch.setattr("lrbench.execution.rebuild.write_pictures", lambda results, check: [])
-    Path("small.toml").write_text(STUDY)
-    code, out, err = lrbench("run", "small.toml", "--out", "here", "--no-report")
-    assert code == 0, err
-    assert "part wells (2 of 2)" in err
-    assert out.startswith("S1  holds in part")
-    assert not Path("here/report.html").exists()
+def perform(*overrides: str) -> tuple[bench.Answer, list[str]]:
+    listener = Lines()
+    return bench.perform("claims", "here", overrides=overrides, listener=listener), listener.lines
+
+
+def test_the_experiment_from_end_to_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of its five studies the two that train in a second: what the others would show is not measured."""
+    five = studies.studies
+    monkeypatch.setattr("lrbench.experiments.claims.studies", lambda *given: five(*given)[:2])
+    answer, said = perform("steps=20", "seeds=4")
+    assert said == ["study step", "study wells"]
+    assert answer.lines[0].startswith("S1  holds in part  The learning rate is the size of a step")
+    assert [line[4:18].strip() for line in answer.lines[1:]] == ["not measured"] * 11
+    names = ["claims.csv", "claims.parquet", "plots", "report.html"]
+    assert [str(path) for path in answer.paths] == [f"here/{name}" for name in names]
+    assert sorted(path.name for path in Path("here/plots").iterdir()) == ["S1.png", "S1.svg"]
     table = pd.read_csv("here/claims.csv")
     first = table[table["claim"] == "S1"]
     assert first["value"].tolist()[:3] == pytest.approx([10.5, 1050, 250_000])
     assert first["value"].tolist()[-2:] == pytest.approx([1000, 10_001])
     assert first["met"].tolist()[:5] == [True, True, True, True, False]
-    manifest = json.loads(Path("here/manifest.json").read_text())
-    assert manifest["runs"] == {"total": 20, "done": 20, "left": 0}
-    assert manifest["limits"] == claims.LIMITS.asdict()
+    assert set(table["finding"][table["verdict"] == "not measured"]) == {
+        f"there is no study {name}" for name in ("scale", "families", "schedules")
+    }
 
-    # Again: nothing to train, and the page is made; more seeds in one part: only those are.
-    code, out, err = lrbench("run", "small.toml", "--out", "here", "--set", "part.wells.seeds=5")
-    assert code == 0, err
-    assert "all 4 runs are there already" in err
-    assert "16 of 20 runs are there already" in err
-    assert out.splitlines()[-3:] == ["here/claims.csv", "here/plots", "here/report.html"]
-    assert Path("here/plots/S1.png").exists()
-    assert parts.read("here/study.toml").studies["wells"].seeds == (0, 1, 2, 3, 4)  # type: ignore[union-attr]
-
+    # Again: nothing is trained, and what is missing is written; more seeds: only those are trained.
     before = Path("here/claims.csv").read_bytes()
     Path("here/claims.csv").unlink()
-    assert lrbench("report", "here")[0] == 0
+    assert perform("steps=20", "seeds=4")[0] == answer
     assert Path("here/claims.csv").read_bytes() == before
-    assert lrbench("best", "here")[1].startswith("S1  holds in part")
-    told = lrbench("status", "here")[1]
-    assert "here/step: small-step: 4 of 4 runs are done, 0 are left\n" in told
-    assert "here/wells: small-wells: 20 of 20 runs are done, 0 are left\n" in told
-    with pytest.raises(
-        StoreError, match=r"here: is a study of parts; give one of them: here/step, here/wells"
-    ):
-        _ = load("here").runs
+    _, said = perform("steps=20", "seeds=5")
+    assert any("here/wells: 124 of 155 runs" in line for line in said), said
+    assert load("here/wells").manifest["runs"] == {"total": 155, "done": 155, "left": 0}
 
-    Path("other.toml").write_text(STUDY.replace('"small"', '"other"'))
-    code, _, err = lrbench("run", "other.toml", "--out", "here")
-    assert (code, err) == (
-        2,
-        "lrbench: here: holds the study 'small', not 'other' with its parts; choose another --out, or --fresh\n",
-    )
+
+def test_the_studies_are_as_published() -> None:
+    """With the defaults, they have the runs whose verdicts docs/claims.md shows."""
+    defaults = {name: each.default for name, each in catalog.get("experiment", "claims").parameters.items()}
+    asked = studies.studies(*defaults.values())
+    runs = {study["name"]: len(of_study(read(study)).run_ids) for study in asked}
+    assert runs == {"step": 4, "wells": 1240, "scale": 530, "families": 780, "schedules": 1944}
+    assert [study.get("evaluate_every") for study in asked] == [None, 3, 10, 15, 10]
+
+
+def test_seeds_and_steps_are_those_of_every_study_but_the_one_step() -> None:
+    asked = studies.studies(20, 2, ["house_prices"], ["digits_mlp"])
+    assert [study["seeds"] for study in asked] == [1, 2, 2, 2, 2]
+    assert [study["steps"] for study in asked] == [1, 20, 20, 20, 20]
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("overrides", "message"),
     [
-        ({"page": "clams"}, "page = 'clams': unknown page 'clams'; allowed: claims; did you mean 'claims'?"),
-        ({"part": {}}, "part: must be tables [part.NAME], each of them a study"),
-        (
-            {"part": {"plots": {}}},
-            "part.plots: the name of a part must be 1 to 32 of a-z, 0-9, _ and -, but not plots or parts",
-        ),
-        ({"part": {"a": {"steps": 1}}}, "part.a: problem: missing; a study needs it"),
-        ({"name": "A"}, "name = 'A': must be 1 to 32 of a-z, 0-9, _ and -"),
-        (
-            {"steps": 3},
-            "steps = 3: unknown key 'steps'; allowed: name, page, part; did you mean 'page'?; the keys of a study stand in its parts",
-        ),
+        (["family_problems=[]"], "claims: family_problems = []: must have at least one value"),
+        (["schedule_problems=['digits_mpl']"], "unknown problem 'digits_mpl'"),
+        (["part.wells.seeds=3"], "unknown parameter of claims 'part'"),
     ],
 )
-def test_a_study_of_parts_that_is_none(change: dict[str, Any], message: str) -> None:
-    good = {"name": "a", "page": "claims", "part": {"a": {}}}
-    with pytest.raises(StudyError) as error:
-        parts.read(good | change)
-    assert str(error.value).replace("; did you mean 'page'?", "") == f"study: {message}".replace(
-        "; did you mean 'page'?", ""
-    )
-
-
-def test_a_key_is_set_in_every_part_or_in_one() -> None:
-    found = parts.read("claims", ["seeds=2", "part.step.seeds=1", "name=mine"])
-    assert isinstance(found, parts.Parts)
-    assert found.name == "mine"
-    assert {name: len(part.seeds) for name, part in found.studies.items()} == {
-        "step": 1,
-        "wells": 2,
-        "scale": 2,
-        "families": 2,
-        "schedules": 2,
-    }
-    with pytest.raises(StudyError, match=r"^claims: part.step: stepz = 1: unknown key 'stepz'"):
-        parts.read("claims", ["stepz=1"])
+def test_what_the_experiment_refuses(
+    overrides: list[str], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    five = studies.studies
+    monkeypatch.setattr("lrbench.experiments.claims.studies", lambda *given: five(*given)[4:])
+    with pytest.raises(StudyError) as caught:
+        perform(*overrides)
+    assert message in str(caught.value)

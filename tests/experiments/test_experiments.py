@@ -1,4 +1,4 @@
-"""Experiments: what every one of them has to hold, and what a user may get wrong."""
+"""Experiments: what is required of every one of them, and what a user may get wrong."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 import lrbench as lb
 from lrbench.cli import commands as cli
-from lrbench.errors import StudyError
+from lrbench.errors import StoreError, StudyError
 from lrbench.experiments import bench as _bench
 from lrbench.experiments.bench import Answer, Bench, Unfinished, perform
 from lrbench.study import catalog, spec
@@ -46,9 +46,16 @@ def room(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
-@pytest.mark.parametrize("name", catalog.names("experiment"))
+@pytest.mark.parametrize(
+    "name",
+    [
+        # Five studies and twelve pictures, twice.
+        pytest.param(name, marks=pytest.mark.slow if name == "claims" else ())
+        for name in catalog.names("experiment")
+    ],
+)
 def test_experiment(name: str, tmp_path: Path) -> None:
-    """It answers, writes tables that agree and pictures; done again, it trains nothing and says the same."""
+    """It answers, and writes pictures and tables that agree; run again, it trains nothing and answers the same."""
     assert name in examples.EXPERIMENTS, "give it a tiny size"
     entry = catalog.get("experiment", name)
     assert "Source:" in entry.doc
@@ -56,9 +63,10 @@ def test_experiment(name: str, tmp_path: Path) -> None:
     answer = perform(name, tmp_path, overrides=tiny)
     assert answer.lines
     assert all("\n" not in line for line in answer.lines)
-    assert {path.suffix for path in answer.paths} == {".csv", ".parquet", ".png", ".svg"}
-    assert all(path.stat().st_size for path in answer.paths)
-    for path in answer.paths:
+    files = [file for path in answer.paths for file in (path.iterdir() if path.is_dir() else [path])]
+    assert {".csv", ".parquet", ".png", ".svg"} == {path.suffix for path in files} - {".html"}
+    assert all(path.stat().st_size for path in files)
+    for path in files:
         if path.suffix == ".csv":
             with path.open(encoding="utf-8") as file:
                 header, *rows = csv.reader(file)
@@ -90,7 +98,7 @@ def test_the_command_prints_the_answer_and_what_was_written() -> None:
         (["steps=many"], "bowl: steps = 'many': must be a whole number"),
         (["rates=0.1"], "bowl: rates = 0.1: must be a list of numbers"),
         (["rates=[0.1, nan]"], "must be finite"),
-        (["rates=[]"], "bowl: rates = []: must hold at least one value"),
+        (["rates=[]"], "bowl: rates = []: must have at least one value"),
         (["steps"], "--set 'steps': must be KEY=VALUE"),
         (["steps=0"], "steps = 0: must be greater than or equal to 1"),
     ],
@@ -106,6 +114,24 @@ def test_an_unknown_experiment_names_the_nearest() -> None:
     with pytest.raises(StudyError) as caught:
         perform("bawl")
     assert str(caught.value) == "unknown experiment 'bawl'; allowed: bowl; did you mean 'bowl'?"
+
+
+@pytest.mark.usefixtures("room")
+def test_the_folder_of_a_study_is_not_that_of_an_experiment() -> None:
+    lb.run(STUDY, "here", report=False)
+    with pytest.raises(StoreError) as caught:
+        perform("bowl", "here")
+    assert str(caught.value) == "here: is the results folder of the study 'bowl'; choose another --out"
+
+
+@pytest.mark.usefixtures("room")
+@pytest.mark.parametrize(
+    "words", [["run", "bowl"], ["plan", "bowl"], ["find", "bowl"], ["list", "study", "bowl"]]
+)
+def test_the_name_of_an_experiment_in_place_of_a_study(words: list[str]) -> None:
+    with pytest.raises(StudyError) as caught:
+        CliRunner().invoke(cli.app, words, catch_exceptions=False)
+    assert str(caught.value) == "bowl: is an experiment, not a study; run it with `lrbench experiment bowl`"
 
 
 @pytest.mark.usefixtures("room")

@@ -62,6 +62,12 @@ def problem(name: str) -> Problem:
 
 
 EXPERIMENTS: dict[str, list[str]] = {
+    "claims": [
+        "steps=10",
+        "seeds=2",
+        "family_problems=['house_prices']",
+        "schedule_problems=['house_prices']",
+    ],
     "edge_of_stability": ["rates=[0.1, 0.2]", "steps=4", "hidden=[4]"],
     "transfer": ["widths=[8]", "rates=2", "steps=2", "seeds=1", "optimizers=['adam']"],
     "finder_truth": [

@@ -28,7 +28,7 @@ from lrbench.problems import (
     surfaces,
     text,
 )
-from lrbench.study import catalog, parts
+from lrbench.study import catalog
 from lrbench.study.spec import read
 from tests.helpers import examples
 
@@ -359,7 +359,7 @@ def test_a_stateful_problem_that_returns_too_little(wrong: dict[str, Any], messa
 
 @pytest.mark.parametrize("name", [name for name in catalog.names("study") if name != "tabular"])
 def test_a_built_in_study_is_one(name: str) -> None:
-    assert parts.read(name).name == name
+    assert read(name).name == name
 
 
 def test_the_large_study_has_every_problem_that_needs_no_file() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 import lrbench as lb
 from lrbench.errors import StudyError
-from lrbench.study import catalog, fingerprint, parts
+from lrbench.study import catalog, fingerprint
 from lrbench.study.learning_rates import LearningRates, logspace
 from lrbench.study.spec import read
 
@@ -179,7 +179,7 @@ def test_built_in_studies_are_valid(name: str, tmp_path: Path, monkeypatch: pyte
     overrides = ["problem.data=table.csv", "problem.target=y"] if name == "tabular" else []
     (tmp_path / "table.csv").write_text("x,y\n" + "\n".join(f"{i},{2.5 * i}" for i in range(20)))
     monkeypatch.chdir(tmp_path)
-    assert parts.read(name, overrides).name == name
+    assert read(name, overrides).name == name
 
 
 def test_own_code_needs_trust_and_is_in_the_identity(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What a claim is judged from: the tables of the parts, as losses by line, rate and seed, and what is found in them."""
+"""What claims are judged by: the runs of each study as arrays, and what a finding is."""
 
 from __future__ import annotations
 
@@ -18,42 +18,42 @@ from lrbench.analysis.rates import least, lines, median, stable_rates
 from lrbench.analysis.thresholds import Thresholds
 from lrbench.plots.base import Tables
 
-NOWHERE = float("nan")
+NAN = float("nan")
 
 
 class NotMeasured(Exception):
-    """What a claim needs is not there; the text says what."""
+    """The studies lack something that a claim requires; the message says what."""
 
 
 class Finding(NamedTuple):
-    """One number that was measured for a claim, and whether it speaks for it.
+    """One number that was measured for a claim, and whether it speaks for the claim.
 
     Args:
         what: what was measured, in words.
-        value: the number, with the ends `low` and `high` of its 95 % interval over seeds, where it has one.
+        value: the number; `low` and `high` are the ends of its 95 % interval over seeds, if it has one.
         unit: of the number.
-        rule: what the number must be for the claim to hold; empty for one that is only told.
-        met: whether it is.
+        rule: what the claim requires of the number; empty for a number that is only reported.
+        met: whether the rule is met; None if the number is only reported or could not be measured.
     """
 
     what: str
     value: float
-    low: float = NOWHERE
-    high: float = NOWHERE
+    low: float = NAN
+    high: float = NAN
     unit: str = ""
     rule: str = ""
     met: bool | None = None
 
 
-class Part:
-    """The tables of one part, with the runs as arrays [line, rate, seed].
+class StudyArrays:
+    """The tables of one study, with its runs as arrays [line, rate, seed].
 
     Args:
-        name: of the part, for messages.
+        name: of the study, for messages.
         tables: its results.
 
     Raises:
-        NotMeasured: if runs are lacking.
+        NotMeasured: if runs are missing.
     """
 
     def __init__(self, name: str, tables: Tables) -> None:
@@ -62,7 +62,7 @@ class Part:
         self.limits = Thresholds()
         found = list(lines(self.runs, self.objectives))
         if len(found) != 1 or np.isnan(found[0].ok).any():
-            raise NotMeasured(f"part {name} lacks runs")
+            raise NotMeasured(f"runs of study {name} are missing")
         self.rate: Floats = found[0].rate[0]
         self.loss: Floats = found[0].loss
         self.ok: Floats = found[0].ok
@@ -85,8 +85,8 @@ class Part:
         return np.concatenate([itself, index]), np.concatenate([[0.0], weight])
 
     @functools.cached_property
-    def middle(self) -> Floats:
-        """ℓ(η) in every resample: [resample, line, rate]; the first is of the seeds themselves."""
+    def median_loss(self) -> Floats:
+        """ℓ(η) in every resample: [resample, line, rate]; the first is that of the seeds themselves."""
         return np.stack([median(self.loss[..., row]) for row in self.draws[0]])
 
     @functools.cached_property
@@ -96,30 +96,40 @@ class Part:
 
     @functools.cached_property
     def best(self) -> Ints:
-        """The place of the best rate in every resample: [resample, line]."""
-        return least(self.middle, self.stable)[0]
+        """The index of the best rate in every resample: [resample, line]."""
+        return least(self.median_loss, self.stable)[0]
 
     @functools.cached_property
     def good(self) -> npt.NDArray[np.bool_]:
         """Whether a rate is good in every resample: [resample, line, rate]."""
         bar = self.star + self.limits.good * np.maximum(self.initial - self.star, 0.0)
-        found: npt.NDArray[np.bool_] = self.middle <= bar[:, None]
-        return found
+        good: npt.NDArray[np.bool_] = self.median_loss <= bar[:, None]
+        return good
 
     def where(self, **wanted: str) -> Ints:
         """The lines of that problem, optimizer or schedule, by their labels."""
-        keep = np.ones(len(self.names), dtype=bool)
+        match = np.ones(len(self.names), dtype=bool)
         for kind, name in wanted.items():
-            keep &= (self.names[kind] == name).to_numpy()
-        if not keep.any():
-            raise NotMeasured(f"part {self.name} has no {', '.join(wanted.values())}")
-        return np.flatnonzero(keep)
+            match &= (self.names[kind] == name).to_numpy()
+        if not match.any():
+            raise NotMeasured(f"study {self.name} has no {', '.join(wanted.values())}")
+        return np.flatnonzero(match)
+
+    def matching(self, lines: Ints, **other: str) -> Ints:
+        """For each of some lines, the line that differs from it only in having the other optimizer or schedule."""
+        ((kind, name),) = other.items()
+        same = [str(column) for column in self.names if column != kind]
+        out = []
+        for line in lines:
+            wanted = {column: str(self.names[column].iloc[line]) for column in same} | {kind: name}
+            out.append(int(self.where(**wanted)[0]))
+        return np.array(out, dtype=np.int64)
 
     def at(self, rate: float) -> int:
-        """The place of a rate."""
+        """The index of a rate."""
         found = np.flatnonzero(np.isclose(self.rate, rate))
         if not len(found):
-            raise NotMeasured(f"part {self.name} has no rate {rate:g}")
+            raise NotMeasured(f"study {self.name} has no rate {rate:g}")
         return int(found[0])
 
     @functools.cached_property
@@ -133,42 +143,46 @@ class Part:
         return self._ordered[name].to_numpy(dtype=np.float64, na_value=np.nan).reshape(self.loss.shape)
 
     def verdicts(self) -> npt.NDArray[np.str_]:
-        """The verdicts as [line, rate, seed]."""
+        """The verdicts of the runs as [line, rate, seed]."""
         return self._ordered["verdict"].to_numpy(dtype=str).reshape(self.loss.shape)
 
+    def broken(self) -> npt.NDArray[np.bool_]:
+        """Whether a run oscillates or diverges: [line, rate, seed]."""
+        return np.isin(self.verdicts(), ["diverged", "oscillating"])
+
     def curve(self, name: str) -> tuple[Ints, Floats]:
-        """A curve as [line, rate, seed, evaluation], and the steps of the evaluations."""
+        """The steps of the evaluations, and a curve as [line, rate, seed, evaluation]."""
         table = self.tables.curves
         if name not in table:
-            raise NotMeasured(f"part {self.name} has no probe {name}")
+            raise NotMeasured(f"study {self.name} has no probe {name}")
         wide = table.pivot(index="run_id", columns="step", values=name).reindex(self._ordered["run_id"])
         values = wide.to_numpy(dtype=np.float64, na_value=np.nan)
         return wide.columns.to_numpy(dtype=np.int64), values.reshape(*self.loss.shape, -1)
 
-    def spread(self, drawn: Floats) -> tuple[float, float, float]:
-        """A statistic [resample], the first of them of the seeds themselves, as value and interval."""
+    def with_interval(self, drawn: Floats) -> tuple[float, float, float]:
+        """Value, low and high of a statistic [resample], whose first entry is that of the seeds themselves."""
         low, high = interval(drawn[1:], self.draws[1][1:], self.limits.confidence)
         return float(drawn[0]), float(low), float(high)
 
     def mean(self, of_seed: Floats) -> tuple[float, float, float]:
         """The mean of a number per seed [seed], and its interval."""
-        return self.spread(of_seed[self.draws[0]].mean(axis=1))
+        return self.with_interval(of_seed[self.draws[0]].mean(axis=1))
 
 
 class Evidence:
-    """The parts of a study, read when a claim asks for them."""
+    """The studies by name, each turned into arrays on first access."""
 
-    def __init__(self, parts: Mapping[str, Tables]) -> None:
-        self._parts = parts
-        self._read: dict[str, Part] = {}
+    def __init__(self, studies: Mapping[str, Tables]) -> None:
+        self._studies = studies
+        self._arrays: dict[str, StudyArrays] = {}
 
-    def __getitem__(self, name: str) -> Part:
-        """The part of that name; `NotMeasured` if it is not there, or lacks runs."""
-        if name not in self._parts:
-            raise NotMeasured(f"there is no part {name}")
-        runs = self._parts[name].manifest.get("runs")
+    def __getitem__(self, name: str) -> StudyArrays:
+        """The study of that name; `NotMeasured` if there is none, or runs of it are missing."""
+        if name not in self._studies:
+            raise NotMeasured(f"there is no study {name}")
+        runs = self._studies[name].manifest.get("runs")
         if isinstance(runs, Mapping) and runs.get("left"):
-            raise NotMeasured(f"part {name} lacks {runs['left']:,} runs")
-        if name not in self._read:
-            self._read[name] = Part(name, self._parts[name])
-        return self._read[name]
+            raise NotMeasured(f"{runs['left']:,} runs of study {name} are missing")
+        if name not in self._arrays:
+            self._arrays[name] = StudyArrays(name, self._studies[name])
+        return self._arrays[name]

@@ -1,4 +1,4 @@
-"""S9's files: some runs written for TensorBoard and read back, value by value."""
+"""TensorBoard files: some runs are exported, read back, and compared with the tables value by value."""
 
 from __future__ import annotations
 
@@ -11,26 +11,27 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lrbench.claims.evidence import NOWHERE, Finding, Part
-from lrbench.claims.limits import LIMITS
 from lrbench.errors import DataError
+from lrbench.experiments._claims.evidence import NAN, Finding, StudyArrays
+from lrbench.experiments._claims.limits import LIMITS
+from lrbench.export.tensorboard import tensorboard
 from lrbench.results.results import Results
 
 _CURVES = ("train_loss", "valid_loss")
 _HEADER, _FOOTER = 12, 4  # length and its checksum, before a record; the record's checksum, after it
-_WHAT = "TensorBoard's files: greatest relative difference of a loss that they hold from the tables"
+_WHAT = "TensorBoard files: largest relative difference between a loss in them and in the tables"
 
 
-def written(part: Part) -> Finding:
-    """Compare the losses in event files with those in the tables, for a run of every line at its best rate."""
+def compare_with_tables(study: StudyArrays) -> Finding:
+    """Compare the losses in event files with those in the tables, for one run of every line, at its best rate."""
     rule = f"at most {LIMITS.equal:g}"
-    runs = _some_runs(part)
-    chosen = part.tables.curves[part.tables.curves["run_id"].isin(runs["run_id"])]
-    with tempfile.TemporaryDirectory(prefix="lrbench-") as place:
+    runs = _runs_at_best(study)
+    chosen = study.tables.curves[study.tables.curves["run_id"].isin(runs["run_id"])]
+    with tempfile.TemporaryDirectory(prefix="lrbench-") as folder:
         try:
-            found = _exported(runs, chosen, Path(place))
-        except DataError as lacking:
-            return Finding(f"{_WHAT}; not measured: {lacking}", NOWHERE, rule=rule)
+            found = _exported(runs, chosen, Path(folder))
+        except DataError as missing:
+            return Finding(f"{_WHAT}; not measured: {missing}", NAN, rule=rule)
     worst = 0.0
     for row in chosen.to_dict("records"):
         for name in _CURVES:
@@ -41,21 +42,19 @@ def written(part: Part) -> Finding:
     return Finding(what, worst, rule=rule, met=worst <= LIMITS.equal)
 
 
-def _some_runs(part: Part) -> pd.DataFrame:
-    best = part.runs["learning_rate"] == part.rate[part.best[0]][part.line]
-    return part.runs[best & (part.runs["seed"] == part.runs["seed"].min())]
+def _runs_at_best(study: StudyArrays) -> pd.DataFrame:
+    best = study.runs["learning_rate"] == study.rate[study.best[0]][study.line]
+    return study.runs[best & (study.runs["seed"] == study.runs["seed"].min())]
 
 
-def _exported(runs: pd.DataFrame, curves: pd.DataFrame, place: Path) -> dict[tuple[str, str, int], float]:
-    """Write runs for TensorBoard, and return what the files hold: run, curve and step → loss."""
-    from lrbench.export.tensorboard import tensorboard
-
-    results = Results(place)
-    # The tables of a results folder are read when asked for; these are some rows of them.
+def _exported(runs: pd.DataFrame, curves: pd.DataFrame, folder: Path) -> dict[tuple[str, str, int], float]:
+    """Export runs for TensorBoard, and return the losses in the files by run, curve and step."""
+    results = Results(folder)
+    # The tables of a results folder are read on first access; these take their place.
     vars(results).update(runs=runs, curves=curves)
-    tensorboard(results, place)
+    tensorboard(results, folder)
     found = {}
-    for file in place.glob("*/events.*"):
+    for file in folder.glob("*/events.*"):
         run = file.parent.name.rpartition("-")[2]
         for event in _events(file.read_bytes()):
             for value in event.summary.value:

@@ -1,0 +1,153 @@
+"""S2: too small, suitable and too large rates."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from lrbench.analysis.groups import Floats
+from lrbench.analysis.labels import rate_text
+from lrbench.analysis.outcomes import zones
+from lrbench.experiments._claims.drawing import label_axes, medians, shown_problem
+from lrbench.experiments._claims.evidence import Evidence, Finding, NotMeasured, StudyArrays
+from lrbench.experiments._claims.limits import LIMITS
+from lrbench.experiments._claims.studies import ADAM
+from lrbench.plots import base
+from lrbench.plots.curves import KINDS
+
+_FAR_BELOW = 2.0
+"""How many decades below the best a rate lies that is much too small."""
+
+
+def measure(evidence: Evidence) -> list[Finding]:
+    """Too small a rate barely moves or stays in a local optimum; a good one falls smoothly; too large a one explodes."""
+    study = evidence["families"]
+    return [
+        _order(study),
+        _barely(study),
+        _smooth(study),
+        _unstable_above(study),
+        *_local_optimum(evidence["wells"]),
+    ]
+
+
+def _order(study: StudyArrays) -> Finding:
+    table = zones(study.runs, objectives=study.objectives)
+    rank = (
+        table["zone"]
+        .map({"too_small": 0, "good": 1, "too_large": 2})
+        .to_numpy()
+        .reshape(study.loss.shape[:2])
+    )
+    share = float((np.diff(rank, axis=1) >= 0).all(axis=1).mean())
+    what = f"{len(rank)} problems × optimizers: share in which the zones follow one another as too small, good, too large"
+    return Finding(what, share, rule=f"more than {LIMITS.most:g}", met=share > LIMITS.most)
+
+
+def _barely(study: StudyArrays) -> Finding:
+    """How far runs get at a hundredth of the best rate."""
+    decades = np.log10(study.rate)
+    target = decades[study.best[0]] - _FAR_BELOW
+    at = np.abs(decades - target[:, None]).argmin(axis=1)
+    in_grid = np.abs(decades[at] - target) < 0.1
+    if not in_grid.any():
+        raise NotMeasured("study families has no rate at a hundredth of the best")
+    loss = np.take_along_axis(study.loss, at[:, None, None], axis=1)[:, 0]
+    progress = ((study.initial[:, None] - loss) / study.span[:, None])[in_grid]
+    value = study.mean(np.nanmedian(progress, axis=0))
+    what = (
+        "at a hundredth of the best rate: share of the way from ℓ₀ to ℓ*, median over problems × optimizers"
+    )
+    return Finding(what, *value, rule=f"at most {LIMITS.barely:g}", met=value[0] <= LIMITS.barely)
+
+
+def _smooth(study: StudyArrays) -> Finding:
+    oscillation = np.take_along_axis(study.column("oscillation"), study.best[0][:, None, None], axis=1)[:, 0]
+    value = study.mean(np.nanmedian(oscillation, axis=0))
+    limit = study.limits.oscillating
+    what = "at the best rate: rises of the loss in the second half, as a share of its whole fall, median"
+    return Finding(what, *value, rule=f"at most {limit:g}", met=value[0] <= limit)
+
+
+def _unstable_above(study: StudyArrays) -> Finding:
+    """How many of the runs above the good rates oscillate or diverge."""
+    last = np.where(study.good[0], np.arange(len(study.rate)), -1).max(axis=1)
+    above = (np.arange(len(study.rate)) > last[:, None]) & (last >= 0)[:, None]
+    value = study.mean(study.broken()[above].mean(axis=0))
+    what = "above the good rates: share of runs that oscillate or diverge (the others end at a poor loss)"
+    return Finding(what, *value, rule=f"more than {LIMITS.most:g}", met=value[0] > LIMITS.most)
+
+
+def _local_optimum(study: StudyArrays) -> list[Finding]:
+    value, low, high = _escapes(study)
+    small = np.flatnonzero(study.rate <= study.rate[study.best[0][0]] / 10)
+    if not len(small):
+        raise NotMeasured("study wells has no rate below a tenth of the best")
+    at_small, at_any = int(small[value[small].argmax()]), int(value.argmax())
+    text = "runs that start in the shallower well of double_well: share that ends in the deeper one"
+    return [
+        Finding(
+            f"{text}, largest share at rates up to {rate_text(study.rate[small[-1]])}",
+            value[at_small],
+            low[at_small],
+            high[at_small],
+            rule=f"at most {LIMITS.rarely:g}: stuck in the local optimum",
+            met=bool(value[at_small] <= LIMITS.rarely),
+        ),
+        Finding(
+            f"{text}, at rate {rate_text(study.rate[at_any])}",
+            value[at_any],
+            low[at_any],
+            high[at_any],
+            rule=f"at least {LIMITS.escapes:g}: a larger rate leaves it",
+            met=bool(value[at_any] >= LIMITS.escapes),
+        ),
+    ]
+
+
+def _escapes(study: StudyArrays) -> tuple[Floats, Floats, Floats]:
+    """For each rate, the share of the runs started in the shallower well that end in the deeper one, with its interval."""
+    _, position = study.curve("first_coordinate")
+    ridge = float(np.sort(np.roots([4.0, 0.0, -4.0, 0.3]).real)[1])
+    position = position[0]
+    shallow = position[:, :, 0] > ridge
+    escaped = shallow & (position[:, :, -1] < ridge) & (study.ok[0] > 0)
+    if not shallow.any():
+        raise NotMeasured("no run of study wells starts in the shallower well")
+    table = []
+    for ended, started in zip(escaped, shallow, strict=True):
+        drawn = ended[study.draws[0]].sum(axis=1) / np.maximum(started[study.draws[0]].sum(axis=1), 1)
+        table.append(study.with_interval(drawn))
+    value, low, high = np.array(table).T
+    return value, low, high
+
+
+def picture(evidence: Evidence) -> Figure:
+    """Loss at a rate that is too small, the best and one that is too large; and which rates leave a local optimum."""
+    study, wells = evidence["families"], evidence["wells"]
+    figure, (left, right) = base.panels(2, "Too small, suitable, too large", columns=2, width=4.6, height=2.9)
+    line = study.where(optimizer=ADAM, problem=shown_problem(study))[0]
+    step, loss = study.curve("valid_loss")
+    best = study.best[0][line]
+    chosen = {"too small": max(best - 4, 0), "best": best, "too large": len(study.rate) - 1}
+    for kind, at in chosen.items():
+        left.plot(
+            step,
+            medians(loss[line, at]),
+            color=KINDS[kind],
+            lw=1.9,
+            label=f"{kind}: {rate_text(study.rate[at])}",
+        )
+    start = float(study.initial[line])
+    left.set_ylim(0, 1.6 * start)
+    base.name_panel(left, f"{study.names['problem'][line]}, Adam")
+    label_axes(left, "step", "validation loss")
+    left.legend(fontsize=8.5, frameon=False)
+    value, low, high = _escapes(wells)
+    right.fill_between(wells.rate, low, high, color=base.COLOURS[0], alpha=0.18, lw=0)
+    right.plot(wells.rate, value, color=base.COLOURS[0], lw=1.9)
+    base.log_rates(right, wells.rate)
+    right.set_ylim(-0.01, max(0.5, 1.05 * float(high.max())))
+    base.name_panel(right, "double_well: leaves the local optimum")
+    right.set_ylabel("share of runs that started there", fontsize=9)
+    return figure
