@@ -133,7 +133,7 @@ def test_training_ends_after_its_segment(
     assert capfd.readouterr() == ("", interrupt.LINE + "\n")
     assert len(_parts(folder)) == (segments == 5)
     kept = [path.name for path in folder.glob("checkpoints/*/*")]
-    assert kept == ([] if segments == 5 else ["0-2"])
+    assert kept == ([] if segments == 5 else ["0-2.npz"])
     assert command(*RUN) == cli.DONE
     assert _tables(folder) == expected
     assert not (folder / "checkpoints").exists()
