@@ -1,4 +1,4 @@
-"""Writes docs/catalogue.md from the docstrings of the catalog: `python docs/make_catalogue.py`."""
+"""Writes docs/catalogue.md from the docstrings of the catalogue: `python docs/make_catalogue.py`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lrbench.study import catalog
-from lrbench.study.catalog import REQUIRED, Entry, Parameter
+from lrbench.study.catalog import Entry
+from lrbench.study.signature import REQUIRED, Parameter
 
 PAGE = Path(__file__).with_name("catalogue.md")
 _HEAD = """\
@@ -42,10 +43,10 @@ _LEFT_OUT = ("Args:", "Returns:", "Raises:", "Example:", ">>>")
 
 def page() -> str:
     """Return the page as Markdown."""
-    return "\n".join([_HEAD, *(line for kind in catalog.ROOMS for line in _room(kind)), *_studies()])
+    return "\n".join([_HEAD, *(line for kind in catalog.FOLDERS for line in _folder(kind)), *_studies()])
 
 
-def _room(kind: str) -> Iterator[str]:
+def _folder(kind: str) -> Iterator[str]:
     yield f"## {_KINDS.get(kind, kind.capitalize())}\n"
     if kind == "schedule":
         yield _SCHEDULES
@@ -71,12 +72,12 @@ def _entry(entry: Entry) -> Iterator[str]:
         yield from (_row(parameter, entry.kind) for parameter in entry.parameters.values())
         yield ""
     if entry.path is not None:
-        place = entry.path.relative_to(catalog.HERE.parent).as_posix()
+        place = entry.path.relative_to(catalog.PACKAGE.parent).as_posix()
         yield f"Defined in [{place}](../{place}).\n"
 
 
 def _row(parameter: Parameter, kind: str) -> str:
-    default = "needed" if parameter.default is REQUIRED else f"`{_toml(parameter.default)}`"
+    default = "required" if parameter.default is REQUIRED else f"`{_toml(parameter.default)}`"
     role = ", a lane" if parameter.numeric and kind == "optimizer" else ""
     cells = (f"`{parameter.name}`", f"`{parameter.annotation}`{role}", default, parameter.doc)
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
@@ -88,7 +89,7 @@ def _toml(value: object) -> str:
         return str(value).lower()
     if isinstance(value, tuple):
         return str(list(value))
-    return "left out" if value is None else f'"{value}"' if isinstance(value, str) else str(value)
+    return "none" if value is None else f'"{value}"' if isinstance(value, str) else str(value)
 
 
 def _studies() -> Iterator[str]:

@@ -14,11 +14,11 @@ import pytest
 from lrbench.engine import lane, seeds
 from lrbench.engine.schedule_table import tabulate
 from lrbench.problems import Problem
-from lrbench.study import catalog
+from lrbench.study import catalog, signature
 from tests.golden import entries
 from tests.helpers import examples
 
-ENTRIES = [(kind, name) for kind in catalog.ROOMS for name in catalog.names(kind)]
+ENTRIES = [(kind, name) for kind in catalog.FOLDERS for name in catalog.names(kind)]
 STEPS = 40
 
 
@@ -53,7 +53,7 @@ def test_entry_loads_and_defaults_have_their_type(kind: str, name: str) -> None:
     entry = catalog.get(kind, name)
     assert callable(entry.load())
     for parameter in entry.settings.values():
-        if parameter.default is not catalog.REQUIRED:
+        if parameter.default is not signature.REQUIRED:
             assert parameter.coerce(parameter.default) == parameter.default
 
 

@@ -158,7 +158,7 @@ def test_hostile_names_are_texts_in_every_file() -> None:
 @pytest.mark.parametrize("name", ["", "a\nb", "a\x1b[2J", "x" * 101, "\u202eb"])
 def test_a_name_is_one_printable_line(name: str) -> None:
     problem = lb.problem(name=name, init=lambda key: np.ones(2), loss=lambda w, batch, key: 0.0)
-    with pytest.raises(StudyError, match="must be a text of one line, of 1 to 100 characters"):
+    with pytest.raises(StudyError, match="must be a one-line string of 1 to 100 characters"):
         read(STUDY | {"problem": problem})
 
 

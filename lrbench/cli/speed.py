@@ -48,7 +48,7 @@ class Pace:
     per_second: float
 
 
-def speed() -> str:
+def speed_table() -> str:
     """Return a table of what this machine trains per second, and a sentence that sums it up.
 
     The work is digits_mlp (a 64-64-10 network, batch 64) with adam: in plain JAX one run after another and under

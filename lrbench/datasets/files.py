@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lrbench import machine
-from lrbench.errors import DataError
+from lrbench.errors import DataError, counted
 
 FEWEST_ROWS = 10
 
@@ -33,8 +33,8 @@ def columns(path: str) -> dict[str, pa.Array]:
         found = readers[file.suffix.lower()](file)
     rows = {len(column) for column in found.values()}
     if len(rows) != 1 or rows.pop() < FEWEST_ROWS:
-        counts = ", ".join(str(len(column)) for column in list(found.values())[:1]) or "no"
-        raise DataError(f"{file.name}: has {counts} rows; at least {FEWEST_ROWS} are needed")
+        count = len(next(iter(found.values()), ()))
+        raise DataError(f"{file.name}: has {counted(count, 'row')}; at least {FEWEST_ROWS} are needed")
     return found
 
 

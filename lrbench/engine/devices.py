@@ -15,7 +15,7 @@ import platformdirs
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from lrbench import machine
-from lrbench.errors import LaunchError
+from lrbench.errors import LaunchError, counted
 
 AXIS = "device"
 
@@ -40,7 +40,7 @@ def start(count: int | None = None, least: int = 1) -> list[jax.Device]:
     devices = jax.local_devices()
     if count is not None and count > len(devices):
         raise LaunchError(
-            f"--devices {count}: this process has {len(devices)} {devices[0].platform} device(s)"
+            f"--devices {count}: this process has {counted(len(devices), f'{devices[0].platform} device')}"
         )
     _keep_compilations()
     if count is not None and devices[0].platform == "cpu":
@@ -91,7 +91,7 @@ def _keep_compilations() -> None:
 def _say_once(devices: int, wanted: int) -> None:
     if devices < wanted and jax.default_backend() == "cpu":
         warnings.warn(
-            f"JAX already runs in this process with {devices} CPU device(s); lrbench uses those. For one per core "
+            f"JAX already runs in this process with {counted(devices, 'CPU device')}; lrbench uses those. For one per core "
             f"({wanted}), start lrbench first, or set JAX_NUM_CPU_DEVICES={wanted} before Python starts.",
             stacklevel=4,
         )

@@ -18,8 +18,9 @@ from lrbench.errors import LrbenchError, ProblemError, StudyError
 from lrbench.problems import Problem
 from lrbench.schedules.plateau import Plateau
 from lrbench.study import catalog, requires
-from lrbench.study.grid import Grid, Program, Variant
+from lrbench.study.grid import Grid, Program
 from lrbench.study.spec import Study
+from lrbench.study.variant import Variant
 
 
 class Made:

@@ -120,10 +120,10 @@ class Work:
             costs.of_packs(costs.of_programs((self.trainer or _trainer(self)).engine), packs) if packs else []
         )
 
-    def say(self, text: str) -> None:
+    def notify(self, text: str) -> None:
         """Tell a person something, if this process is the one that is watched."""
         if self.trainer is not None and self.trainer.listener is not None:
-            self.trainer.listener.say(text)
+            self.trainer.listener.notify(text)
 
     def check(self) -> None:
         """Raise `KeyboardInterrupt` if this process is to end; called again and again while others train."""

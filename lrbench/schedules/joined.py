@@ -7,8 +7,8 @@ import optax
 
 from lrbench.schedules._checks import require
 from lrbench.schedules.plateau import Plateau
-from lrbench.study.catalog import Part
 from lrbench.study.choice import choose
+from lrbench.study.signature import Part
 
 
 def join(

@@ -100,7 +100,7 @@ def test_a_link_to_a_device_is_no_data(ending: str, study: Path) -> None:
             files.columns(str(file))
         name = "tabular_linear', target = 'y', data"
     said = refused("plan", "x.toml", "--set", f"problem={{name = '{name} = '{file}'}}")
-    assert f"= '{file}': is a device; a path starts at the folder of the study file" in said
+    assert f"= '{file}': is a device; paths are relative to the folder of the study file" in said
     if ending == "npz":
         with pytest.raises(DataError, match="is a folder or a device"):
             tables.images(str(file))

@@ -240,7 +240,7 @@ def test_a_changed_file_is_noticed_and_the_folder_remembers_where_it_is() -> Non
 @pytest.mark.parametrize(("path", "what"), [("nope.csv", "no such file"), (".", "is a folder")])
 def test_a_file_that_is_not_there(path: str, what: str) -> None:
     with pytest.raises(
-        StudyError, match=f"study: problem.data = '{path}': {what}; a path starts at the folder"
+        StudyError, match=f"study: problem.data = '{path}': {what}; paths are relative to the folder"
     ):
         read(study(path))
 
@@ -266,7 +266,7 @@ def test_a_table_is_tuned_by_one_command() -> None:
     code, printed = lrbench(["run", "tabular"])
     assert code == 2
     assert printed.startswith(
-        "lrbench: tabular: problem.data: missing; tabular_mlp needs it: a CSV, Parquet or NPZ"
+        "lrbench: tabular: problem.data: missing; tabular_mlp requires it: a CSV, Parquet or NPZ"
     )
     code, printed = lrbench(["run", "tabular", *given[:3], "problem.target=prize", "--out", "another"])
     assert (code, printed.count("\n")) == (2, 1)

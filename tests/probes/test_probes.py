@@ -17,7 +17,7 @@ from jax.flatten_util import ravel_pytree
 import lrbench as lb
 from lrbench.engine import lane, seeds
 from lrbench.engine.pack import Engine
-from lrbench.execution.plan import plan
+from lrbench.execution.plan import plan_text
 from lrbench.probes import View
 from lrbench.probes.curvature import sharpness
 from lrbench.probes.noise import gradient_noise_scale
@@ -226,7 +226,7 @@ def test_what_probes_cost() -> None:
     assert costs["gradient_cosine"] == pytest.approx(1, rel=0.1)
     assert costs["sharpness"] == 0  # stability found it
     assert 1.5 < costs["stability"] / (24 * 1024 / 64) < 4
-    text = plan(study, 1)
+    text = plan_text(study, 1)
     assert "probes on digits_mlp(batch_size=64): gradient_cosine 1.0, stability " in text
     assert "at each of 3 evaluations: " in text
 

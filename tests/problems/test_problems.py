@@ -28,7 +28,7 @@ from lrbench.problems import (
     surfaces,
     text,
 )
-from lrbench.study import catalog
+from lrbench.study import catalog, signature
 from lrbench.study.spec import read
 from tests.helpers import examples
 
@@ -364,6 +364,8 @@ def test_a_built_in_study_is_one(name: str) -> None:
 
 def test_the_large_study_has_every_problem_that_needs_no_file() -> None:
     entries = [catalog.get("problem", name) for name in catalog.names("problem")]
-    free = [e.name for e in entries if all(p.default is not catalog.REQUIRED for p in e.parameters.values())]
+    free = [
+        e.name for e in entries if all(p.default is not signature.REQUIRED for p in e.parameters.values())
+    ]
     assert [choice.entry.name for choice in read("large").problem] == free
     assert len(entries) >= 30

@@ -425,7 +425,7 @@ def test_two_of_one_name_are_refused() -> None:
             learning_rates=[0.1],
             steps=20,
         )
-    told = "schedule.1: another schedule is called cosine_decay_schedule too; give yours a name of its own"
+    told = "schedule.1: another schedule is also called cosine_decay_schedule; rename your function"
     assert told in str(caught.value)
 
 

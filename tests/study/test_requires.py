@@ -81,7 +81,7 @@ def test_an_option_that_is_off_is_the_same_run() -> None:
 
     assert ids("sgd") == ids({"name": "sgd", "clip": 0}) < ids({"name": "sgd", "clip": [0, 1.0]})
     assert ids({"name": "adamw", "weight_decay": 0}).isdisjoint(ids("adamw"))
-    with pytest.raises(StudyError, match="stands in the study twice"):
+    with pytest.raises(StudyError, match="is listed twice"):
         ids(["sgd", {"name": "sgd", "weight_decay": [0.0, 0.1]}])
 
 
