@@ -1,5 +1,5 @@
 # `make help` lists the targets. Everything is installed into .venv, by hash, from the locks in requirements/.
-# A stamp file in .venv says which lock is installed, so that nothing is installed again until that lock changes.
+# A stamp file in .venv records which lock is installed, so that nothing is reinstalled until that lock changes.
 
 PYTHON ?= python3
 ARGS   ?=
@@ -7,11 +7,11 @@ VENV   := .venv
 PY     := $(VENV)/bin/python
 PIP    := $(PY) -m pip --disable-pip-version-check -qq
 
-# The newest Python and the newest versions of everything, not those of the locks, have an environment of their own.
+# The newest Python with the newest versions of everything, rather than those of the locks, has an environment of its own.
 NEWEST ?= $(shell .ci/newest-python)
 NEWEST_VENV := .venv-newest
 
-# Half an hour in all on two cores; gpu does nothing without a GPU. `make bench BENCH=throughput` runs one.
+# All of them take half an hour on two cores; gpu does nothing without a GPU. `make bench BENCH=throughput` runs one.
 BENCH  ?= throughput overhead scaling race gpu parts cluster_model
 
 MAKEFLAGS += --no-print-directory --no-builtin-rules
@@ -19,27 +19,27 @@ MAKEFLAGS += --no-print-directory --no-builtin-rules
 .DELETE_ON_ERROR:
 .PHONY: help setup run dev test test-slow test-newest check check-lint check-format check-types check-imports format bench lock clean
 
-help:  ## this list
+help:  ## print this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
 	    printf '  make %-14s %s\n' "$$name" "$$text"; done
 	@echo "PYTHON=python3.12 picks the Python that .venv is made from; ARGS=... is passed on by run, lock and the tests."
 
-setup: $(VENV)/.package  ## make .venv and install lrbench into it
+setup: $(VENV)/.package  ## create .venv and install lrbench into it
 	@:
 
-run: setup  ## train the quickstart study; tables, plots and a report come out
+run: setup  ## train the quickstart study; write tables, plots and a report
 	@$(VENV)/bin/lrbench run quickstart $(ARGS)
 
-dev: $(VENV)/.dev  ## setup, and what tests and linters need
+dev: $(VENV)/.dev  ## setup, plus the tools of tests and linters
 	@:
 
-# Each file of tests stays with one worker, so that what its tests share is made once.
+# Each file of tests stays with one worker, so that its fixtures are created once.
 PYTEST := -m pytest -n 2 --dist loadfile
 
-test: dev  ## run the tests but the slow ones (ARGS="-k store -x" goes to pytest)
+test: dev  ## run all tests except the slow ones (ARGS="-k store -x" goes to pytest)
 	@$(PY) $(PYTEST) -m "not slow" $(ARGS)
 
-test-slow: dev  ## the slow ones: clusters, kills at random moments, every command of the docs
+test-slow: dev  ## run the slow tests: clusters, kills at random moments, every command of the docs
 	@$(PY) $(PYTEST) -m slow $(ARGS)
 
 test-newest: $(NEWEST_VENV)/.dev  ## test on the newest Python here and the newest versions of everything (NEWEST=python3.13)
@@ -47,7 +47,7 @@ test-newest: $(NEWEST_VENV)/.dev  ## test on the newest Python here and the newe
 	    f"Python {platform.python_version()}, JAX {jax.__version__}, numpy {numpy.__version__}, pandas {pandas.__version__}")'
 	@$(NEWEST_VENV)/bin/python $(PYTEST) -m "not slow" $(ARGS)
 
-check: check-lint check-format check-types check-imports  ## linters, types and the import contracts (-k: go on after a failure)
+check: check-lint check-format check-types check-imports  ## run linters, type checks and import contracts (-k: go on after a failure)
 	@:
 
 check-lint: dev
@@ -66,34 +66,34 @@ check-imports: dev
 	@echo "check: imports"
 	@out=$$($(VENV)/bin/lint-imports --no-logo 2>&1) || { echo "$$out"; exit 1; }
 
-format: dev  ## format, sort imports and mend what ruff can mend
+format: dev  ## format, sort imports and fix what ruff can fix
 	@$(PY) -m ruff check --quiet --fix . ; $(PY) -m ruff format .
 
 bench: $(VENV)/.bench  ## measure speed, alone and against peers (BENCH=name for one script)
 	@for name in $(BENCH); do echo "benchmarks.$$name"; $(PY) -m benchmarks.$$name $(ARGS) || exit 1; done
 
-# A pin that holds on the oldest supported Python holds on the newer ones; the other way round is not so.
+# A pin that works on the oldest supported Python works on newer ones; the converse does not hold.
 lock: dev  ## resolve pyproject.toml again (ARGS=--upgrade for the newest of everything)
 	@$(PY) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
-	    { echo "the locks are made on Python 3.11, the oldest that lrbench supports: make clean lock PYTHON=python3.11" >&2; exit 1; }
-	@echo "Locking (2 minutes; 10 where every file must be fetched for its hash) ..."
+	    { echo "the locks are resolved on Python 3.11, the oldest that lrbench supports: make clean lock PYTHON=python3.11" >&2; exit 1; }
+	@echo "Locking (2 minutes, or 10 if every file must be fetched for its hash) ..."
 	@$(COMPILE) --output-file requirements/dev.txt --extra dev $(ARGS) pyproject.toml
 	@$(COMPILE) --output-file requirements/runtime.txt --constraint requirements/dev.txt $(ARGS) pyproject.toml
-	@! grep -nE '://|^-| @ ' requirements/*.txt || { echo "a lock names an address or an option: see above" >&2; exit 1; }
+	@! grep -nE '://|^-| @ ' requirements/*.txt || { echo "a lock contains an address or an option: see above" >&2; exit 1; }
 COMPILE := CUSTOM_COMPILE_COMMAND="make lock" $(PY) -m piptools compile --quiet
 
-clean:  ## remove .venv, .venv-newest, caches and build leftovers; results stay
+clean:  ## remove .venv, .venv-newest, caches and build leftovers, but not results
 	@rm -rf $(VENV) $(NEWEST_VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # ---- stamps ----
 
 $(VENV)/.made:
-	@command -v $(PYTHON) >/dev/null || { echo "there is no $(PYTHON): name a Python 3.11 or newer, as in: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) was not found: name a Python 3.11 or newer, as in: make PYTHON=/path/to/python3" >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-	    { echo "lrbench needs Python 3.11 or newer and $(PYTHON) is $$($(PYTHON) -V 2>&1): name another, as in: make PYTHON=python3.12" >&2; exit 1; }
+	    { echo "lrbench requires Python 3.11 or newer, and $(PYTHON) is $$($(PYTHON) -V 2>&1): name another, as in: make PYTHON=python3.12" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
-	    { echo "$(PYTHON) cannot make virtual environments: install its venv module (on Debian and Ubuntu: apt install python3-venv)" >&2; exit 1; }
+	    { echo "$(PYTHON) cannot create virtual environments: install its venv module (on Debian and Ubuntu: apt install python3-venv)" >&2; exit 1; }
 	@$(PYTHON) -m venv --clear $(VENV)
 	@touch $@
 
@@ -102,7 +102,7 @@ $(VENV)/.runtime: requirements/runtime.txt $(VENV)/.made
 	@$(PIP) install --require-hashes -r $<
 	@touch $@
 
-# hatchling comes from the lock, so that no build environment has to be fetched.
+# hatchling comes from the lock, so that no build environment has to be downloaded.
 $(VENV)/.package: pyproject.toml $(VENV)/.runtime
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
@@ -112,17 +112,17 @@ $(VENV)/.dev: requirements/dev.txt $(VENV)/.runtime | $(VENV)/.package
 	@$(PIP) install --require-hashes -r $<
 	@touch $@
 
-# Installed once: `make clean` and again for the versions of another day. The environment of the locks is not needed.
+# Installed once; for newer versions, `make clean` first. It does not depend on the environment of the locks.
 $(NEWEST_VENV)/.dev: pyproject.toml
-	@[ -n "$(NEWEST)" ] || { echo "there is no Python newer than 3.11 here: name one, as in: make test-newest NEWEST=/path/to/python3.13" >&2; exit 1; }
+	@[ -n "$(NEWEST)" ] || { echo "no Python newer than 3.11 was found: name one, as in: make test-newest NEWEST=/path/to/python3.13" >&2; exit 1; }
 	@"$(NEWEST)" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 12))' 2>/dev/null || \
-	    { echo "$(NEWEST) is no Python 3.12 or newer that makes environments: name another, as in: make test-newest NEWEST=python3.13" >&2; exit 1; }
+	    { echo "$(NEWEST) is not a Python 3.12 or newer that can create environments: name another, as in: make test-newest NEWEST=python3.13" >&2; exit 1; }
 	@echo "Installing the newest version of everything into $(NEWEST_VENV) for $(NEWEST) (once, two minutes) ..."
 	@"$(NEWEST)" -m venv --clear $(NEWEST_VENV)
 	@$(NEWEST_VENV)/bin/python -m pip --disable-pip-version-check -qq install --editable '.[dev]'
 	@touch $@
 
-# torch is asked for by itself and exactly, so that pip takes the build this machine offers rather than the newest.
+# torch is installed separately and at an exact version, so that pip takes the build for this machine rather than the newest.
 # It cannot be locked by hash: its builds for CPU and GPU differ.
 $(VENV)/.bench: pyproject.toml $(VENV)/.package | $(VENV)/.dev
 	@echo "Installing PyTorch 2.13.0, Optuna and Ray Tune into $(VENV) (once, one to several minutes) ..."

@@ -57,7 +57,7 @@ class Costs:
 def measure(quick: bool) -> Costs:
     """Measure what a pack and its handling cost on this machine."""
     task = _ray_task(quick)  # before JAX has threads
-    from lrbench.engine.pack import Engine
+    from lrbench.engine.engine import Engine
 
     steps = 20 if quick else 100
     asked = {"name": "model", "steps": steps, "seeds": 2, "problem": "digits_mlp", "optimizer": "adam"}
@@ -75,7 +75,7 @@ def measure(quick: bool) -> Costs:
         changes = {"seeds": SEEDS, "learning_rate": rates | {"num": packs * runs // SEEDS}}
         sizes.append(_tables(of_study(spec.check(asked | changes, "model", trust=False)), curves))
     (few, _, less), (many, writing, more) = sizes
-    code = "import jax, lrbench.engine.pack; jax.devices()"
+    code = "import jax, lrbench.engine.engine; jax.devices()"
     environment = clean_environment(PYTHONPATH=str(ROOT))
     command = [sys.executable, "-c", code]
     starting = _seconds(lambda: subprocess.run(command, check=True, env=environment, cwd=ROOT))

@@ -1,4 +1,4 @@
-"""How a results folder bears many parts and many runs: writing, finding out which runs are there, and making the tables.
+"""What many parts and many runs of a results folder take: writing, finding out which runs are completed, and making the tables.
 
 Synthetic parts of 3 evaluations, in two cases: many parts of 10 runs, and many runs in parts of 1,000. The first thousand
 parts are written and timed as any part is, the others without waiting for the disk. Each size is measured in a process of

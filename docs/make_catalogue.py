@@ -1,4 +1,4 @@
-"""Writes docs/catalogue.md from the docstrings of the catalog: `python docs/make_catalogue.py`."""
+"""Generates docs/catalogue.md from the docstrings of the catalogue: `python docs/make_catalogue.py`."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lrbench.study import catalog
-from lrbench.study.catalog import REQUIRED, Entry, Parameter
+from lrbench.study.catalog import Entry
+from lrbench.study.signature import REQUIRED, Parameter
 
 PAGE = Path(__file__).with_name("catalogue.md")
 _HEAD = """\
 # Catalogue
 
-Everything that a study file, the command line and Python can name. `python docs/make_catalogue.py` makes this page from
+Everything that a study file, the command line and Python can name. `python docs/make_catalogue.py` generates this page from
 the docstrings; `lrbench list KIND NAME` prints the same in a terminal.
 
-A parameter that is a *lane* costs no new program, however many values it takes, and neither does any parameter of a schedule; each
-value of any other one is a program of its own, compiled for itself. For your own, see [own code](own-code.md).
+A parameter that is a *lane* costs no new program, however many values it has, and neither does any parameter of a schedule; each
+value of any other parameter compiles a program of its own. For your own problems, optimizers and schedules, see [own code](own-code.md).
 """
 _KINDS = {
     "problem": "Problems",
@@ -33,9 +34,9 @@ _KINDS = {
     "experiment": "Experiments",
 }
 _SCHEDULES = """\
-The shapes with their defaults, as `python docs/make_schedules.py` draws them:
+The shapes with their defaults, drawn by `python docs/make_schedules.py`:
 
-![A small picture of every schedule: the learning rate over a run, as a share of its peak](images/schedules.png)
+![A small plot of every schedule: the learning rate over a run, as a share of its peak](images/schedules.png)
 """
 _COLUMNS = "| parameter | type | default | meaning |\n|---|---|---|---|"
 _LEFT_OUT = ("Args:", "Columns:", "Returns:", "Raises:", "Example:", ">>>")
@@ -43,15 +44,15 @@ _LEFT_OUT = ("Args:", "Columns:", "Returns:", "Raises:", "Example:", ">>>")
 
 def page() -> str:
     """Return the page as Markdown."""
-    return "\n".join([_HEAD, *(line for kind in catalog.ROOMS for line in _room(kind)), *_studies()])
+    return "\n".join([_HEAD, *(line for kind in catalog.FOLDERS for line in _folder(kind)), *_studies()])
 
 
-def _room(kind: str) -> Iterator[str]:
+def _folder(kind: str) -> Iterator[str]:
     yield f"## {_KINDS.get(kind, kind.capitalize())}\n"
     if kind == "schedule":
         yield _SCHEDULES
     if options := catalog.options(kind):
-        yield f"Options of every {kind}; one that is not set is not in the compiled program:\n"
+        yield f"Options of every {kind}; an option that is not set is not part of the compiled program:\n"
         yield _COLUMNS
         yield from (_row(option, kind) for option in options.values())
         yield ""
@@ -74,12 +75,12 @@ def _entry(entry: Entry) -> Iterator[str]:
         yield from (_row(parameter, entry.kind) for parameter in entry.parameters.values())
         yield ""
     if entry.path is not None:
-        place = entry.path.relative_to(catalog.HERE.parent).as_posix()
+        place = entry.path.relative_to(catalog.PACKAGE.parent).as_posix()
         yield f"Defined in [{place}](../{place}).\n"
 
 
 def _row(parameter: Parameter, kind: str) -> str:
-    default = "needed" if parameter.default is REQUIRED else f"`{_toml(parameter.default)}`"
+    default = "required" if parameter.default is REQUIRED else f"`{_toml(parameter.default)}`"
     role = ", a lane" if parameter.numeric and kind == "optimizer" else ""
     cells = (f"`{parameter.name}`", f"`{parameter.annotation}`{role}", default, parameter.doc)
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
@@ -91,11 +92,11 @@ def _toml(value: object) -> str:
         return str(value).lower()
     if isinstance(value, tuple):
         return str(list(value))
-    return "left out" if value is None else f'"{value}"' if isinstance(value, str) else str(value)
+    return "none" if value is None else f'"{value}"' if isinstance(value, str) else str(value)
 
 
 def _studies() -> Iterator[str]:
-    yield "## Studies\n\n`lrbench list studies NAME` prints the file of a built-in study, ready to be copied and changed.\n"
+    yield "## Studies\n\n`lrbench list studies NAME` prints the file of a built-in study, to copy and change.\n"
     for name in catalog.names("study"):
         text = (catalog.STUDIES / f"{name}.toml").read_text(encoding="utf-8")
         first = text.split("\n", 1)[0]

@@ -1,4 +1,4 @@
-"""lrbench: trains every model of a learning-rate study at once, and says which rate to use.
+"""lrbench: train every model of a learning-rate study at once, and learn which rate to use.
 
 >>> import lrbench as lb
 >>> results = lb.sweep("quadratic", optimizers="sgd", learning_rates=lb.logspace(0.01, 10, 7), seeds=1, steps=50)
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from lrbench.study.learning_rates import logspace
     from lrbench.study.requires import asks, evaluated_at
 
-_PLACES = {
+_MODULES = {
     "Data": "problems",
     "LrbenchError": "errors",
     "Optimizer": "study.choice",
@@ -63,10 +63,10 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import what is asked for, when it is: `import lrbench` alone loads neither JAX nor pandas."""
-    if name not in _PLACES:
+    """Import a public name on first use: `import lrbench` alone loads neither JAX nor pandas."""
+    if name not in _MODULES:
         raise AttributeError(f"module 'lrbench' has no attribute {name!r}")
-    module = importlib.import_module(f"lrbench.{_PLACES[name]}")
+    module = importlib.import_module(f"lrbench.{_MODULES[name]}")
     found = module if name == "problems" else getattr(module, name)
     globals()[name] = found
     return found

@@ -1,16 +1,16 @@
-"""`lrbench` and `python -m lrbench`: the command line."""
+"""The `lrbench` command and `python -m lrbench`."""
 
 from lrbench.cli.interrupt import Interrupt
 
 
 def main() -> None:
-    """Run the command line; signals are taken first of all, since what it imports takes a second or more."""
+    """Run the command line; signals are caught first, since the imports that follow take a second or more."""
     interrupt = Interrupt()
     interrupt.catch()
     try:
-        from lrbench.cli import commands as cli
+        from lrbench.cli import commands
 
-        cli.main(interrupt)
+        commands.main(interrupt)
     except KeyboardInterrupt:
         interrupt.end()
 

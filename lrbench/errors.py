@@ -1,4 +1,4 @@
-"""The exceptions that lrbench raises on purpose: each is one sentence a user can act on."""
+"""The exceptions that lrbench raises on purpose, each one sentence that a user can act on, and the wording of messages."""
 
 from __future__ import annotations
 
@@ -7,17 +7,15 @@ from pathlib import Path
 
 LONGEST = 3000
 """The most characters of a message; a study may hold a list of a million numbers, which nobody wants to read."""
-
-
 LONGEST_FILE_NAME, LONGEST_PATH = 255, 4000
-"""The most bytes of a name of a file or folder, and of a whole path: systems allow 4,096, and names of ours follow."""
+"""The most bytes in the name of a file or folder, and in a path: systems allow 4,096, and lrbench appends names of its own."""
 
 
 class LrbenchError(Exception):
-    """Base of every error that a user can mend; the command line prints it as one line and exits with 2."""
+    """Base of every error that a user can correct; the command line prints it as one line and exits with code 2."""
 
     def __init__(self, message: str) -> None:
-        """Make one line of the message, whatever a file that it quotes says."""
+        """Make one line of the message, whatever the text that it quotes."""
         super().__init__(one_line(message))
 
 
@@ -30,19 +28,32 @@ class ProblemError(LrbenchError):
 
 
 class DataError(LrbenchError):
-    """Data are missing, empty, or not of the kind a problem needs."""
+    """Data are missing, empty, or not of the kind that a problem requires."""
 
 
 class LaunchError(LrbenchError):
-    """A launcher or a device that was asked for cannot be used."""
+    """A requested launcher or device cannot be used."""
 
 
 class StoreError(LrbenchError):
     """A results folder cannot be read or written."""
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number and its noun, in the plural unless the number is 1, for messages.
+
+    >>> counted(1, "run"), counted(1200, "run"), counted(2, "retry"), counted(2, "batch")
+    ('1 run', '1,200 runs', '2 retries', '2 batches')
+    """
+    if number == 1:
+        return f"1 {noun}"
+    if noun.endswith("y") and noun[-2:-1] not in set("aeiou"):
+        return f"{number:,} {noun[:-1]}ies"
+    return f"{number:,} {noun}{'es' if noun.endswith(('s', 'x', 'ch', 'sh')) else 's'}"
+
+
 def one_line(text: str) -> str:
-    r"""Return a text as one line that a terminal shows and does not obey: control characters escaped, the middle cut out.
+    r"""Return a text as one line that is safe to print: control characters escaped, the middle of a long text cut out.
 
     >>> one_line("a\n b\x1b[2J")
     'a b\\x1b[2J'
@@ -54,7 +65,7 @@ def one_line(text: str) -> str:
 
 
 def escaped(text: str) -> str:
-    r"""Return a text with every character escaped that a terminal would obey, or that would hide or reorder others.
+    r"""Escape every character that a terminal would obey, or that would hide or reorder others.
 
     >>> escaped("a\tb\x1b[2J")
     'a\\tb\\x1b[2J'
@@ -65,18 +76,18 @@ def escaped(text: str) -> str:
 
 
 def path_of(given: str | os.PathLike[str]) -> Path:
-    """Return a path that a user gave, if a file system can hold one of that name.
+    """Return the path that a user gave, if a file system allows such a name.
 
     Raises:
-        StoreError: if a name in it is too long, or is no UTF-8.
+        StoreError: if a name in it is too long, or is not UTF-8.
     """
     path = Path(given)
     try:
         encoded = str(path).encode()
     except UnicodeEncodeError as error:
-        raise StoreError(f"{str(path)!r}: is no UTF-8; give a name of Unicode characters") from error
+        raise StoreError(f"{str(path)!r}: is not UTF-8; a name must be Unicode text") from error
     if len(encoded) > LONGEST_PATH or any(len(n) > LONGEST_FILE_NAME for n in encoded.split(b"/")):
         raise StoreError(
-            f"{path}: is too long; a name of a file or folder has at most {LONGEST_FILE_NAME} bytes, and a path {LONGEST_PATH:,}"
+            f"{path}: is too long; the name of a file or folder may have at most {LONGEST_FILE_NAME} bytes, and a path {LONGEST_PATH:,}"
         )
     return path

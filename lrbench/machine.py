@@ -1,4 +1,4 @@
-"""The machine that this process may use: its cores and memory, its GPUs, and what is installed on it."""
+"""The machine as this process may use it: cores, memory, GPUs, and installed versions."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ _VERSIONS = ("lrbench", "jax", "jaxlib", "optax", "numpy", "pandas", "pyarrow")
 
 
 class Memory(NamedTuple):
-    """Bytes of main memory: how many there are, and how many are free for this process."""
+    """Bytes of main memory: in total, and free for this process."""
 
     total: int
     free: int
 
 
 def cores(groups: Path = CONTROL_GROUPS, membership: Path = MEMBERSHIP) -> int:
-    """Return how many cores this process may keep busy: those it may run on, or what its control group is given.
+    """Return the number of cores that this process may keep busy, by its CPU affinity and its control group.
 
     Args:
-        groups: where the control groups of Linux are; elsewhere there are none.
-        membership: the file that says which of them this process is in.
+        groups: the folder of the control groups of Linux; other systems have none.
+        membership: the file that lists the control groups of this process.
     """
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quotas = [_quota(folder) for folder in _groups(groups, membership, "cpu")]
@@ -41,11 +41,11 @@ def cores(groups: Path = CONTROL_GROUPS, membership: Path = MEMBERSHIP) -> int:
 
 
 def memory(groups: Path = CONTROL_GROUPS, membership: Path = MEMBERSHIP) -> Memory:
-    """Return the memory of the machine, or of the control group that this process is in where that has less.
+    """Return the memory of the machine, or of the control group of this process if that has less.
 
     Args:
-        groups: where the control groups of Linux are; elsewhere there are none.
-        membership: the file that says which of them this process is in.
+        groups: the folder of the control groups of Linux; other systems have none.
+        membership: the file that lists the control groups of this process.
     """
     import psutil
 
@@ -55,18 +55,18 @@ def memory(groups: Path = CONTROL_GROUPS, membership: Path = MEMBERSHIP) -> Memo
         limit = _first(folder / "memory.max", folder / "memory.limit_in_bytes")
         used = _first(folder / "memory.current", folder / "memory.usage_in_bytes")
         if limit is not None and used is not None:
-            # Files that were read are counted as used, and given back when memory is asked for.
+            # The page cache counts as used, but is reclaimed on demand.
             total, free = min(total, limit), min(free, max(0, limit - used + _reclaimable(folder)))
     return Memory(total, free)
 
 
 @contextlib.contextmanager
 def bounded() -> Iterator[None]:
-    """Have the system refuse this process more memory than is free now, where it can; for a process that does one thing.
+    """Let the system refuse this process more memory than is free now, if it can; for a process that does nothing else.
 
-    A library may take memory that it does not count: DuckDB's limit knows nothing of the texts that a function makes.
+    A library may allocate memory that it does not count: the limit of DuckDB does not include the strings that a function creates.
     """
-    import resource  # not everywhere
+    import resource  # not on every system
 
     import psutil
 
@@ -82,7 +82,7 @@ def bounded() -> Iterator[None]:
 
 
 def processor() -> str:
-    """Return the processor's model, as its maker names it."""
+    """Return the model of the processor, as its vendor names it."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -111,26 +111,26 @@ def version(name: str) -> str:
 
 
 def nvidia() -> str:
-    """Return what the NVIDIA driver shows, without JAX: the GPUs' names, empty for none."""
+    """Return the names of the GPUs that the NVIDIA driver shows, without JAX; empty for none."""
     if command := shutil.which("nvidia-smi"):
         query = [command, "--query-gpu=name", "--format=csv,noheader"]
         with contextlib.suppress(OSError, subprocess.TimeoutExpired):
             done = subprocess.run(query, capture_output=True, text=True, timeout=10, check=False)
             if done.returncode == 0 and done.stdout.strip():
-                return _counted(done.stdout.split("\n"))
+                return _grouped(done.stdout.split("\n"))
     cards = Path("/proc/driver/nvidia/gpus").glob("*/information")
     with contextlib.suppress(OSError):
-        return _counted(re.findall(r"Model:\s*(.+)", "\n".join(card.read_text() for card in cards)))
+        return _grouped(re.findall(r"Model:\s*(.+)", "\n".join(card.read_text() for card in cards)))
     return ""
 
 
-def _counted(names: Iterable[str]) -> str:
-    alike = Counter(name.strip() for name in names if name.strip())
-    return ", ".join(f"{count} × {name}" for name, count in alike.items())
+def _grouped(names: Iterable[str]) -> str:
+    counts = Counter(name.strip() for name in names if name.strip())
+    return ", ".join(f"{count} × {name}" for name, count in counts.items())
 
 
 def _groups(groups: Path, membership: Path, controller: str) -> Iterator[Path]:
-    """Yield the folders of the control groups that this process is in and of all groups around them."""
+    """Yield the folders of the control groups of this process and of all groups that contain them."""
     try:
         lines = membership.read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -139,7 +139,7 @@ def _groups(groups: Path, membership: Path, controller: str) -> Iterator[Path]:
         _, controllers, path = line.split(":", 2)
         if controllers and controller not in controllers.split(","):
             continue
-        # Version 2 has one tree (no controllers named); version 1 has one a controller.
+        # Version 2 has one tree (no controllers named); version 1 has one per controller.
         root = groups / controllers if controllers else groups
         own = root / path.lstrip("/")
         yield from (folder for folder in (own, *own.parents) if folder.is_relative_to(root))
@@ -156,7 +156,7 @@ def _quota(folder: Path) -> float | None:
 
 
 def _first(*files: Path) -> int | None:
-    """Return the number in the first of the files that holds one."""
+    """Return the number in the first of the files that contains one."""
     for file in files:
         try:
             return int(file.read_text(encoding="utf-8"))

@@ -30,7 +30,7 @@ import jax
 import pytest
 from hypothesis import settings
 
-from lrbench.engine.pack import Engine
+from lrbench.engine.engine import Engine
 from lrbench.results.trained import Trained
 from lrbench.study.grid import of_study
 from lrbench.study.spec import read

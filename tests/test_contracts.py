@@ -14,11 +14,11 @@ import pytest
 from lrbench.engine import lane, seeds
 from lrbench.engine.schedule_table import tabulate
 from lrbench.problems import Problem
-from lrbench.study import catalog
+from lrbench.study import catalog, signature
 from tests.golden import entries
 from tests.helpers import examples
 
-ENTRIES = [(kind, name) for kind in catalog.ROOMS for name in catalog.names(kind)]
+ENTRIES = [(kind, name) for kind in catalog.FOLDERS for name in catalog.names(kind)]
 STEPS = 40
 
 
@@ -53,7 +53,7 @@ def test_entry_loads_and_defaults_have_their_type(kind: str, name: str) -> None:
     entry = catalog.get(kind, name)
     assert callable(entry.load())
     for parameter in entry.settings.values():
-        if parameter.default is not catalog.REQUIRED:
+        if parameter.default is not signature.REQUIRED:
             assert parameter.coerce(parameter.default) == parameter.default
 
 
@@ -68,7 +68,7 @@ def test_problem(name: str) -> None:
     graded = jax.value_and_grad(problem.training_loss, has_aux=True)
 
     def grade(model: Any) -> Any:
-        params, state = problem.parted(model)
+        params, state = problem.split(model)
         (loss, after), gradient = graded(params, state, _batch(problem), key)
         return loss, gradient, after, problem.evaluation_loss(params, state, _batch(problem), key)
 
@@ -78,7 +78,7 @@ def test_problem(name: str) -> None:
     loss, gradient, after, evaluated = found[0]
     assert loss.shape == evaluated.shape == ()
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves((loss, gradient, evaluated)))
-    params, state = problem.parted(first)
+    params, state = problem.split(first)
     for new, old in ((gradient, params), (after, state)):
         same = jax.tree.map(lambda n, o: n.shape == o.shape and n.dtype == o.dtype, new, old)
         assert all(jax.tree.leaves(same))
@@ -107,7 +107,7 @@ def test_a_problem_trains(name: str) -> None:
         return (optax.apply_updates(params, updates), state, held), loss
 
     def train(key: jax.Array) -> jax.Array:
-        params, state = problem.parted(problem.init(key))
+        params, state = problem.split(problem.init(key))
         return jax.lax.scan(step, (params, state, optimizer.init(params)), None, 60)[1]
 
     losses = np.asarray(jax.jit(train)(key))
@@ -129,7 +129,7 @@ def test_forms_of_a_problem_compute_the_same(name: str, form: str) -> None:
 
     def computed(each: Problem) -> Any:
         graded = jax.value_and_grad(each.training_loss, has_aux=True)
-        return graded(*each.parted(model), batch, key), each.predict and each.predict(model, batch)
+        return graded(*each.split(model), batch, key), each.predict and each.predict(model, batch)
 
     expected, found = (jax.jit(functools.partial(computed, each))() for each in (problem, other))
     jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-3, atol=1e-5), expected, found)
@@ -139,7 +139,7 @@ def test_forms_of_a_problem_compute_the_same(name: str, form: str) -> None:
 def test_named_rates_cover_the_parameters(name: str) -> None:
     problem = _problem(name)
     if problem.rates is not None:
-        params, _ = problem.parted(problem.init(jax.random.key(0)))
+        params, _ = problem.split(problem.init(jax.random.key(0)))
         labels = jax.tree.broadcast(problem.rates, params)
         assert set(jax.tree.leaves(labels)) == set(problem.rate_names)
 
@@ -168,7 +168,9 @@ def test_probe(name: str) -> None:
     hyper = lane.Hyper({"": jnp.float32(0.1)}, jnp.int32(0), {})
     state = lane.init(recipe, hyper, problem.init(jax.random.key(0)))
     noise = seeds.key(seeds.noise([0])[0])
-    _, found = lane.evaluate(recipe, hyper, jnp.float32(1), state, jnp.int32(0), None, noise)
+    _, found = lane.evaluate(
+        recipe, hyper, state, lane.StepContext(jnp.float32(1), jnp.int32(0), None, noise), noise
+    )
     columns = [value for column, value in found.items() if column.partition("/")[0] == name]
     assert columns
     assert all(value.shape == () and jnp.isfinite(value) for value in columns)

@@ -75,7 +75,7 @@ PLACES: dict[str, Any] = {
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("name", REFERENCES)
 def test_code_that_a_study_names_does_not_run(place: str, name: str, tmp_path: Path) -> None:
-    from lrbench.engine.pack import Engine
+    from lrbench.engine.engine import Engine
 
     (tmp_path / "mine.py").write_text(
         "from pathlib import Path\nPath('ran').touch()\ndef evil(*a, **k): ...\n"
@@ -158,7 +158,7 @@ def test_hostile_names_are_texts_in_every_file() -> None:
 @pytest.mark.parametrize("name", ["", "a\nb", "a\x1b[2J", "x" * 101, "\u202eb"])
 def test_a_name_is_one_printable_line(name: str) -> None:
     problem = lb.problem(name=name, init=lambda key: np.ones(2), loss=lambda w, batch, key: 0.0)
-    with pytest.raises(StudyError, match="must be a text of one line, of 1 to 100 characters"):
+    with pytest.raises(StudyError, match="must be a one-line string of 1 to 100 characters"):
         read(STUDY | {"problem": problem})
 
 
@@ -234,14 +234,14 @@ def test_arrays_of_objects_are_refused() -> None:
     np.savez("o.npz", images=bomb, labels=bomb, price=bomb)
     for act in (lambda: tables.prepare("o.npz", "price", "auto"), lambda: tables.images("o.npz")):
         with pytest.raises(
-            DataError, match=r"^o\.npz: is no NPZ file that can be read: Object arrays cannot be loaded"
+            DataError, match=r"^o\.npz: is not a valid NPZ file: Object arrays cannot be loaded"
         ):
             act()
     with zipfile.ZipFile("p.npz", "w") as archive:
         archive.writestr("price", pickle.dumps(Bomb()))
     Path("q.npz").write_bytes(pickle.dumps(Bomb()))
     for name in ("p.npz", "q.npz"):
-        with pytest.raises(DataError, match=rf"^{name}: is no NPZ file"):
+        with pytest.raises(DataError, match=rf"^{name}: is not a valid NPZ file"):
             tables.prepare(name, "price", "auto")
     assert not Path("ran").exists()
 

@@ -2,7 +2,7 @@
 
 By default the models differ in their rate alone and share the minibatch (as lrbench's lanes of one seed do);
 `minibatch="own"` gives every model its own, which is what `vmap` over seeds makes of it. The
-training itself is `lrbench.engine.plain`, which `lrbench speed` times as well.
+training itself is `lrbench.engine.plain_jax`, which `lrbench speed` times as well.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks.peers import common
-from lrbench.engine import plain
+from lrbench.engine import plain_jax
 
 
 def jax_vmap(
@@ -30,14 +30,14 @@ def jax_vmap(
         table = np.stack([common.minibatches(len(train.labels), steps, seed) for seed in range(models)])
     else:
         raise ValueError(f"minibatch is {minibatch!r}; it must be 'shared' or 'own'")
-    call = plain.vmapped(rates, weights, jnp.asarray(table), images, labels)
+    call = plain_jax.vmapped(rates, weights, jnp.asarray(table), images, labels)
     seconds, trained = common.measure(call, repeats)
     sample = images[: common.LOSS_EXAMPLES], labels[: common.LOSS_EXAMPLES]
-    final = jax.vmap(plain.loss, in_axes=(0, None, None))(trained, *sample)
+    final = jax.vmap(plain_jax.loss, in_axes=(0, None, None))(trained, *sample)
     return common.Timing(
         seconds=common.median(seconds),
         final_losses=tuple(np.asarray(final).tolist()),
-        initial_loss=float(plain.loss(weights, *sample)),
+        initial_loss=float(plain_jax.loss(weights, *sample)),
         model_steps=models * steps,
         threads=common.cores(),
         all_seconds=seconds,

@@ -17,7 +17,7 @@ import numpy as np
 
 from benchmarks import workloads
 from benchmarks.peers import common
-from lrbench.engine.pack import Engine
+from lrbench.engine.engine import Engine
 from lrbench.results.run_lookup import RunLookup
 from lrbench.results.trained import Trained
 from lrbench.study.grid import of_study

@@ -7,6 +7,7 @@ import pandas as pd
 
 from lrbench.analysis.labels import labels, rate_text
 from lrbench.analysis.thresholds import Thresholds
+from lrbench.errors import counted
 
 _LABELS = ["problem", "optimizer", "schedule"]
 _OUT = [*_LABELS, "use", "use_low", "use_high", "from", "to", "cliff", "loss", "answer"]
@@ -58,7 +59,7 @@ def best(sensitivity: pd.DataFrame, thresholds: Thresholds | None = None) -> pd.
 def _answer(row: pd.Series, limits: Thresholds) -> str:
     parts = _no_rate(row) if np.isnan(row["use"]) else _rate_to_use(row, limits)
     rates, seeds = int(row["rates"]), int(row["seeds"])
-    parts.append(f"{rates} rate{'s' * (rates != 1)} × {seeds} seed{'s' * (seeds != 1)}")
+    parts.append(f"{counted(rates, 'rate')} × {counted(seeds, 'seed')}")
     return f"{row['optimizer']} + {row['schedule']}: " + "; ".join(parts)
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from lrbench.analysis.groups import Floats, columns_of, group
+from lrbench.errors import counted
 
 RANGE_TEST, LOSS = "range_test", "minibatch_loss"
 """The schedule and the probe of a range test."""
@@ -205,7 +206,7 @@ def _unfit(found: Sweep) -> str:
     if not (np.diff(found.rate) > 0).all():
         return "the rate does not rise"
     if len(rate) < FEWEST and found.stop == steps:
-        return f"{steps} steps are too few"
+        return f"{counted(steps, 'step')} {'is' if steps == 1 else 'are'} too few"
     if len(rate) < FEWEST:
         return f"the loss explodes after {found.stop} of {steps} steps; try smaller rates"
     falls = loss.min() < loss[0] - ROUNDING * abs(loss[0])

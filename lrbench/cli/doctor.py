@@ -1,4 +1,4 @@
-"""What `lrbench doctor` prints: what this machine and this installation are, and what is missing."""
+"""What `lrbench doctor` prints: this machine, this installation, and what is missing."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ import platformdirs
 from packaging.requirements import Requirement
 
 from lrbench import machine
+from lrbench.errors import counted
 from lrbench.machine import Memory
 
 LARGE, SMALL, LANES = 2048, 64, 256
-"""Rows of the matrices whose products are the peak, rows of those of small models, and how many of them are done together."""
+"""Rows of the matrices whose products are the peak, rows of those of small models, and how many of these are multiplied together."""
 LITTLE_MEMORY = 2 * 1024**3
-"""What a pack may take between steps."""
+"""The memory that a pack may use between steps."""
 _VARIABLES = (
     *("JAX_PLATFORMS", "JAX_NUM_CPU_DEVICES", "XLA_FLAGS", "JAX_COMPILATION_CACHE_DIR"),
     *("XLA_PYTHON_CLIENT_MEM_FRACTION", "XLA_PYTHON_CLIENT_PREALLOCATE", "CUDA_VISIBLE_DEVICES"),
@@ -41,7 +42,7 @@ class Device:
 
 @dataclass(frozen=True)
 class Cache:
-    """A folder that keeps what takes long to make."""
+    """A folder that caches what is slow to compute or to download."""
 
     name: str
     folder: Path
@@ -52,20 +53,20 @@ class Cache:
 
 @dataclass(frozen=True)
 class Facts:
-    """All that is known of the machine and the installation.
+    """All that is known about the machine and the installation.
 
     Args:
-        versions: of Python, of lrbench and of what it stands on.
-        extras: an extra, a package that it installs, and the version of that, empty for none.
-        outdated: what is installed in a version that lrbench does not support, as (name, version, what is needed).
-        cores: how many this process may use.
+        versions: of Python, of lrbench and of its dependencies.
+        extras: an extra, a package that it installs, and its version, empty if it is not installed.
+        outdated: packages in versions that lrbench does not support, as (name, version, requirement).
+        cores: the number that this process may use.
         memory: of the machine, or of the container.
-        devices: those that JAX uses.
-        jax_error: why JAX does not start, empty where it does.
+        devices: the devices that JAX uses.
+        jax_error: why JAX does not start, empty if it does.
         peaks: what was multiplied → floating-point operations per second.
         caches: the folders.
         gpu: what the NVIDIA driver shows, empty for none.
-        environment: the variables of JAX and CUDA that are set.
+        environment: the environment variables of JAX and CUDA that are set.
     """
 
     versions: Mapping[str, str]
@@ -81,7 +82,7 @@ class Facts:
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
-def doctor() -> str:
+def diagnosis() -> str:
     """Return versions, devices, memory, the speed of matrix products and the caches as text, problems last."""
     return text(_facts())
 
@@ -89,28 +90,30 @@ def doctor() -> str:
 def problems(facts: Facts) -> Iterator[str]:
     """Yield what is wrong, each with what to do about it."""
     if facts.jax_error:
-        asked = facts.environment.get("JAX_PLATFORMS", "")
+        platforms = facts.environment.get("JAX_PLATFORMS", "")
         remedy = (
-            f"unset JAX_PLATFORMS={asked}" if asked not in {"", "cpu"} else "pip install --upgrade jax jaxlib"
+            f"unset JAX_PLATFORMS={platforms}"
+            if platforms not in {"", "cpu"}
+            else "pip install --upgrade jax jaxlib"
         )
         yield f"JAX does not start, and nothing can be trained: {facts.jax_error}: {remedy}"
-    for name, version, needed in facts.outdated:
-        yield f"{name} {version or 'is not installed'}: lrbench needs {needed}: pip install '{needed}'"
+    for name, version, requirement in facts.outdated:
+        yield f"{name} {version or 'is not installed'}: lrbench requires {requirement}: pip install '{requirement}'"
     on_cpu = [device for device in facts.devices if device.platform == "cpu"]
     if facts.gpu and on_cpu:
-        yield f"{facts.gpu} is there, but JAX uses the CPU: {_no_gpu(facts)}"
+        yield f"{facts.gpu} is present, but JAX uses the CPU: {_no_gpu(facts)}"
     if on_cpu and len(on_cpu) != facts.cores:
-        counts = f"JAX has {len(on_cpu)} CPU device(s) for {facts.cores} core(s)"
-        told = [name for name in ("JAX_NUM_CPU_DEVICES", "XLA_FLAGS") if name in facts.environment]
-        yield f"{counts}: {f'unset {told[0]}' if told else f'set JAX_NUM_CPU_DEVICES={facts.cores}'}"
+        counts = f"JAX has {counted(len(on_cpu), 'CPU device')} for {counted(facts.cores, 'core')}"
+        variables = [name for name in ("JAX_NUM_CPU_DEVICES", "XLA_FLAGS") if name in facts.environment]
+        yield f"{counts}: {f'unset {variables[0]}' if variables else f'set JAX_NUM_CPU_DEVICES={facts.cores}'}"
     for cache in facts.caches:
         if not cache.writable:
             yield (
-                f"{cache.folder}: cannot be written, so that the {cache.name} cache keeps nothing: "
-                "let it be written, or set XDG_CACHE_HOME (JAX_COMPILATION_CACHE_DIR for xla alone) to a folder that can"
+                f"{cache.folder}: is not writable, so that nothing is cached for {cache.name}: "
+                "make it writable, or set XDG_CACHE_HOME (JAX_COMPILATION_CACHE_DIR for xla alone) to one that is"
             )
     if facts.memory.free < LITTLE_MEMORY:
-        yield f"{_size(facts.memory.free)} of memory are free, and a pack may take {_size(LITTLE_MEMORY)}: close other programs"
+        yield f"{_size(facts.memory.free)} of memory are free, and a pack may use {_size(LITTLE_MEMORY)}: close other programs"
 
 
 def text(facts: Facts) -> str:
@@ -131,7 +134,7 @@ def text(facts: Facts) -> str:
         "devices": [(f"{count} × {device.kind}", _device(device)) for device, count in alike.items()],
         "matrix products": [(what, f"{pace / 1e9:,.0f} GFLOP/s") for what, pace in facts.peaks.items()],
         "caches": [
-            (cache.name, f"{cache.folder}: {cache.files:,} file(s), {_size(cache.size)}")
+            (cache.name, f"{cache.folder}: {counted(cache.files, 'file')}, {_size(cache.size)}")
             for cache in facts.caches
         ],
     }
@@ -147,11 +150,11 @@ def text(facts: Facts) -> str:
 
 
 def _facts() -> Facts:
-    """Ask the machine."""
+    """Collect the facts of this machine."""
     try:
         devices, peaks = _devices()
         error = ""
-    except Exception as broken:  # whatever JAX stumbles over is what a person wants to know here
+    except Exception as broken:  # whatever JAX fails on is what a person wants to know here
         devices, peaks, error = [], {}, " ".join(f"{type(broken).__name__}: {broken}".strip(": ").split())
     return Facts(
         machine.versions(),
@@ -170,14 +173,14 @@ def _facts() -> Facts:
 
 def _devices() -> tuple[list[Device], dict[str, float]]:
     """Start JAX; return its devices, and how fast they multiply."""
-    from lrbench.engine import devices, products
+    from lrbench.engine import devices, matmul
 
     found = devices.start()
-    peaks = {f"{LARGE} × {LARGE}, one device": products.flops_per_second(LARGE, found[:1])}
+    peaks = {f"{LARGE} × {LARGE}, one device": matmul.flops_per_second(LARGE, found[:1])}
     if len(found) > 1:
-        peaks[f"{LARGE} × {LARGE}, all devices"] = products.flops_per_second(LARGE, found)
-    peaks[f"{SMALL} × {SMALL}, all devices"] = products.flops_per_second(SMALL, found)
-    peaks[f"{SMALL} × {SMALL}, {LANES} at a time"] = products.flops_per_second(SMALL, found, LANES)
+        peaks[f"{LARGE} × {LARGE}, all devices"] = matmul.flops_per_second(LARGE, found)
+    peaks[f"{SMALL} × {SMALL}, all devices"] = matmul.flops_per_second(SMALL, found)
+    peaks[f"{SMALL} × {SMALL}, {LANES} at a time"] = matmul.flops_per_second(SMALL, found, LANES)
     return [_seen(device) for device in found], peaks
 
 
@@ -188,7 +191,7 @@ def _seen(device: Any) -> Device:
 
 
 def _requirements() -> list[Requirement]:
-    """Return what lrbench's package asks for, nothing where it runs without being installed."""
+    """Return the requirements of lrbench's package, none where it runs without being installed."""
     try:
         return [Requirement(text) for text in metadata.requires("lrbench") or ()]
     except metadata.PackageNotFoundError:
@@ -196,28 +199,28 @@ def _requirements() -> list[Requirement]:
 
 
 def _extras() -> Iterator[tuple[str, str, str]]:
-    """Yield extra, package and version of what the extras install; those for lrbench's own development if they are there."""
-    for needed in _requirements():
-        named = re.search(r"extra == ['\"](\w+)['\"]", str(needed.marker))
+    """Yield extra, package and version of what the extras install; those for lrbench's own development only if installed."""
+    for requirement in _requirements():
+        named = re.search(r"extra == ['\"](\w+)['\"]", str(requirement.marker))
         if named is None or named[1] in {"dev", "gpu"}:
             continue
-        found = machine.version(needed.name)
+        found = machine.version(requirement.name)
         if found or named[1] != "bench":
-            yield named[1], needed.name, found
+            yield named[1], requirement.name, found
 
 
 def _outdated() -> Iterator[tuple[str, str, str]]:
-    """Yield name, version and requirement of what lrbench stands on and cannot use as it is."""
-    for needed in _requirements():
-        if needed.marker is not None and not needed.marker.evaluate({"extra": ""}):
+    """Yield name, version and requirement of dependencies that are missing or of an unsupported version."""
+    for requirement in _requirements():
+        if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
             continue
-        found = machine.version(needed.name)
-        if not found or not needed.specifier.contains(found, prereleases=True):
-            yield needed.name, found, f"{needed.name}{needed.specifier}"
+        found = machine.version(requirement.name)
+        if not found or not requirement.specifier.contains(found, prereleases=True):
+            yield requirement.name, found, f"{requirement.name}{requirement.specifier}"
 
 
 def _caches() -> Iterator[Cache]:
-    """Yield every cache of lrbench: that of JAX where it is, which may be elsewhere, and the folders beside it."""
+    """Yield every cache of lrbench: that of JAX, which may be elsewhere, and the folders beside it."""
     home = Path(platformdirs.user_cache_dir("lrbench"))
     beside = {path.name for path in home.iterdir() if path.is_dir()} if home.is_dir() else set()
     for name in sorted({"data", "xla"} | beside):
@@ -229,32 +232,32 @@ def _caches() -> Iterator[Cache]:
 
 
 def _writable(folder: Path) -> bool:
-    """Return whether files can be made in a folder, or the folder itself where it is not there yet."""
-    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    try:  # permissions do not tell of disks that are full or read-only; this file leaves nothing behind
-        with tempfile.TemporaryFile(dir=there):
+    """Return whether files can be created in a folder, or the folder itself where it does not exist yet."""
+    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    try:  # permissions do not reveal a full or read-only disk; this file leaves nothing behind
+        with tempfile.TemporaryFile(dir=existing):
             return True
     except OSError:
         return False
 
 
 def _no_gpu(facts: Facts) -> str:
-    """Return why JAX does not use a GPU that is there, and what to do."""
+    """Return why JAX does not use a GPU that is present, and what to do."""
     if facts.environment.get("JAX_PLATFORMS", "") not in {"", "cuda", "gpu"}:
-        return f"JAX_PLATFORMS={facts.environment['JAX_PLATFORMS']} says so: unset it"
+        return f"JAX_PLATFORMS={facts.environment['JAX_PLATFORMS']} excludes it: unset it"
     if facts.environment.get("CUDA_VISIBLE_DEVICES", "0") in {"", "-1"}:
         return f"CUDA_VISIBLE_DEVICES={facts.environment['CUDA_VISIBLE_DEVICES']} hides it: unset it"
-    return "it has no CUDA that fits: pip install 'lrbench[gpu]'"
+    return "its CUDA libraries are missing: pip install 'lrbench[gpu]'"
 
 
 def _device(device: Device) -> str:
     if not device.memory:
-        return f"{device.platform}, with the memory of the machine"
+        return f"{device.platform}, using the memory of the machine"
     return f"{device.platform}, {_size(device.free)} free of {_size(device.memory)} each"
 
 
 def _size(count: float) -> str:
-    """Return bytes as people say them.
+    """Return a number of bytes with a unit.
 
     >>> _size(2048)
     '2.0 KiB'

@@ -7,16 +7,17 @@ import tomllib
 
 from lrbench.errors import StudyError
 from lrbench.study import catalog
-from lrbench.study.catalog import REQUIRED, Entry, Parameter
+from lrbench.study.catalog import Entry
+from lrbench.study.signature import REQUIRED, Parameter
 
 _STUDY = "study"
-_GIVEN = dict.fromkeys(("problem", "optimizer", "schedule"), " (a list of values is an axis of the grid)") | {
+_HINTS = dict.fromkeys(("problem", "optimizer", "schedule"), " (a list of values is an axis of the grid)") | {
     "launcher": " (in [launcher.{0}] of a study, or by --set launcher.{0}.PARAMETER=VALUE)"
 }
 
 
 def listing(kind: str | None = None, name: str | None = None) -> str:
-    """Return the names of all kinds, of one kind, or all about one entry.
+    """Return the names of all kinds or of one kind, or the description of one entry.
 
     Args:
         kind: singular or plural: problem, problems, ...
@@ -25,7 +26,7 @@ def listing(kind: str | None = None, name: str | None = None) -> str:
     Raises:
         StudyError: if there is no such kind or name, with the nearest one.
     """
-    kinds = [*catalog.ROOMS, _STUDY]
+    kinds = [*catalog.FOLDERS, _STUDY]
     if kind is None:
         return "\n\n".join(_names(each) for each in kinds)
     singular = {"studies": _STUDY}.get(
@@ -36,9 +37,9 @@ def listing(kind: str | None = None, name: str | None = None) -> str:
     if name is None:
         return _names(singular)
     if singular == _STUDY:
-        from lrbench.study.spec import find
+        from lrbench.study.spec import path_of_study
 
-        return find(name).read_text(encoding="utf-8").rstrip()
+        return path_of_study(name).read_text(encoding="utf-8").rstrip()
     return _entry(catalog.get(singular, name))
 
 
@@ -60,13 +61,11 @@ def _summary(kind: str, name: str) -> str:
 
 def _entry(entry: Entry) -> str:
     doc = entry.doc
-    if (
-        entry.kind != "table"
-    ):  # its arguments are not settings; those of others are listed below, with types and defaults
+    if entry.kind != "table":  # the arguments of a table are not settings; those of others are listed below
         doc = re.sub(r"\nArgs:\n(?: .*\n|\n(?= ))*", "", doc + "\n").rstrip()
     lines = [f"{entry.kind} {entry.name}", "", *doc.split("\n")]
     if entry.parameters:
-        lines += ["", f"Parameters{_GIVEN.get(entry.kind, '').format(entry.name)}:"]
+        lines += ["", f"Parameters{_HINTS.get(entry.kind, '').format(entry.name)}:"]
         lines += [_parameter(entry.kind, parameter) for parameter in entry.parameters.values()]
     if entry.options:
         lines += ["", f"Options of every {entry.kind}:"]
@@ -74,13 +73,13 @@ def _entry(entry: Entry) -> str:
     if entry.path is not None:
         lines += [
             "",
-            f"Defined in lrbench/{entry.path.relative_to(catalog.HERE).as_posix()}, line {entry.line}.",
+            f"Defined in lrbench/{entry.path.relative_to(catalog.PACKAGE).as_posix()}, line {entry.line}.",
         ]
     return "\n".join(lines)
 
 
 def _parameter(kind: str, parameter: Parameter) -> str:
-    default = "needed" if parameter.default is REQUIRED else f"default {_toml(parameter.default)}"
+    default = "required" if parameter.default is REQUIRED else f"default {_toml(parameter.default)}"
     role = "; a lane" if parameter.numeric and kind == "optimizer" else ""
     return f"    {parameter.name} ({parameter.annotation}, {default}{role}): {parameter.doc}"
 
@@ -89,4 +88,4 @@ def _toml(value: object) -> str:
     """Return a default as a study file would write it."""
     if isinstance(value, bool):
         return str(value).lower()
-    return str(list(value)) if isinstance(value, tuple) else "left out" if value is None else str(value)
+    return str(list(value)) if isinstance(value, tuple) else "none" if value is None else str(value)

@@ -1,4 +1,4 @@
-"""How a running study shows itself: a bar on a terminal, plain lines elsewhere."""
+"""How the progress of a study is shown: a bar on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -7,21 +7,25 @@ import time
 from typing import TextIO
 
 from lrbench.cli.interrupt import Interrupt
-from lrbench.errors import escaped
+from lrbench.errors import counted, escaped
 from lrbench.execution.listener import Listener
 
 _PLAIN_SECONDS = 10.0
 
 
 class Quiet(Listener):
-    """Nothing is shown; the user ends the work with a signal."""
+    """Shows nothing; a signal stops the work."""
 
     def __init__(self, interrupt: Interrupt) -> None:
-        """Ask `interrupt` whether the work is to end."""
+        """Ask `interrupt` whether the work is to stop."""
         self._interrupt = interrupt
 
+    def warn(self, text: str) -> None:
+        """Show a warning as any other line."""
+        self.notify(text)
+
     def stopping(self) -> bool:
-        """Return whether a signal came."""
+        """Return whether a signal has come."""
         return self._interrupt.stopping()
 
 
@@ -29,44 +33,44 @@ class Plain(Quiet):
     """A line when something begins or ends, and one every ten seconds of training."""
 
     def __init__(self, interrupt: Interrupt, stream: TextIO | None = None) -> None:
-        """Write to `stream`, standard error by default."""
+        """Write to `stream`, by default standard error."""
         super().__init__(interrupt)
         self._stream = stream or sys.stderr
-        self._total = self._done = self._said = 0.0
+        self._total = self._done = self._reported = 0.0
         self._runs = 0
         self._began = 0.0
 
-    def say(self, text: str) -> None:
+    def notify(self, text: str) -> None:
         """Write the line."""
         print(escaped(text), file=self._stream, flush=True)
 
     def begin(self, runs: int, steps: int) -> None:
-        """Say how much there is to train."""
+        """Write how much there is to train."""
         self._runs, self._total, self._done = runs, float(runs * steps), 0.0
-        self._began = self._said = time.monotonic()
-        self.say(f"training {runs:,} runs of {steps:,} steps")
+        self._began = self._reported = time.monotonic()
+        self.notify(f"training {counted(runs, 'run')} of {counted(steps, 'step')}")
 
     def compiling(self, what: str) -> None:
-        """Say what is being compiled."""
-        self.say(f"compiling {what}")
+        """Write what is being compiled."""
+        self.notify(f"compiling {what}")
 
     def advance(self, runs: int, steps: int) -> None:
-        """Say how far it is, at most every ten seconds."""
+        """Write the progress, at most every ten seconds."""
         self._done += runs * steps
         now = time.monotonic()
-        if self._done and now - self._said >= _PLAIN_SECONDS:
-            self._said = now
+        if self._done and now - self._reported >= _PLAIN_SECONDS:
+            self._reported = now
             pace = self._done / (now - self._began)
-            self.say(
+            self.notify(
                 f"{self._done / self._total:4.0%}  {pace:,.0f} model-steps/s  "
                 f"{(self._total - self._done) / pace:,.0f} s left"
             )
 
     def end(self) -> None:
-        """Say how long it took."""
+        """Write how long it took."""
         if self._total and self._done >= self._total:
             taken = time.monotonic() - self._began
-            self.say(f"trained {self._runs:,} runs in {taken:.1f} s")
+            self.notify(f"trained {counted(self._runs, 'run')} in {taken:.1f} s")
 
 
 class Bar(Quiet):
@@ -91,14 +95,16 @@ class Bar(Quiet):
         )
         self._began = 0.0
 
-    def say(self, text: str) -> None:
+    def notify(self, text: str) -> None:
         """Print the line above the bar."""
         self._console.print(escaped(text), markup=False, highlight=False)
 
     def begin(self, runs: int, steps: int) -> None:
         """Draw the bar."""
         self._began = time.monotonic()
-        self._task = self._progress.add_task(f"{runs:,} runs × {steps:,} steps", total=runs * steps, pace="")
+        self._task = self._progress.add_task(
+            f"{counted(runs, 'run')} × {counted(steps, 'step')}", total=runs * steps, pace=""
+        )
         self._progress.start()
 
     def compiling(self, what: str) -> None:
@@ -117,7 +123,7 @@ class Bar(Quiet):
 
 
 def listener(quiet: bool, interrupt: Interrupt) -> Listener:
-    """Return the listener that fits: a quiet one, a bar on a terminal, lines elsewhere."""
+    """Return a listener that shows nothing if quiet, else a bar on a terminal, and lines elsewhere."""
     if quiet:
         return Quiet(interrupt)
     return Bar(interrupt) if sys.stderr.isatty() else Plain(interrupt)

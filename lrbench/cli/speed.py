@@ -13,7 +13,7 @@ from lrbench.results.text_table import aligned
 from lrbench.study import grid, spec
 
 if TYPE_CHECKING:
-    from lrbench.engine.pack import Engine
+    from lrbench.engine.engine import Engine
 
 STEPS = 200
 TOGETHER = 256
@@ -48,20 +48,20 @@ class Pace:
     per_second: float
 
 
-def speed() -> str:
+def speed_table() -> str:
     """Return a table of what this machine trains per second, and a sentence that sums it up.
 
     The work is digits_mlp (a 64-64-10 network, batch 64) with adam: in plain JAX one run after another and under
     `vmap`, and by lrbench. The ways take turns, so that a busy moment of the machine does not fall on one of them.
     """
-    from lrbench.engine import products
+    from lrbench.engine import matmul
 
     first = _engine(TOGETHER, STEPS)
     devices = list(first.mesh.devices.flat)
-    peak = products.flops_per_second(LARGE, devices)
-    small = products.flops_per_second(SMALL, devices)
+    peak = matmul.flops_per_second(LARGE, devices)
+    small = matmul.flops_per_second(SMALL, devices)
     paces = measure(first, MORE.get(devices[0].platform, MORE_ELSEWHERE))
-    flops = first.made.flops(first.grid.programs[0])
+    flops = first.instances.flops(first.grid.programs[0])
     kinds = ", ".join(sorted({device.device_kind for device in devices}))
     alone, best = paces[0], paces[-1]
     times = best.per_second / alone.per_second
@@ -121,7 +121,7 @@ def measure(first: Engine, more: int, seconds: float = SECONDS) -> list[Pace]:
 
 def _engine(runs: int, steps: int) -> Engine:
     """Return the engine of a study with so many rates, nearly all of which train; it is evaluated at its ends alone."""
-    from lrbench.engine.pack import Engine
+    from lrbench.engine.engine import Engine
 
     table = {
         "name": "speed",
@@ -156,10 +156,10 @@ def plain_training(engine: Engine, runs: int, *, vmap: bool) -> Callable[[], Any
     import jax.numpy as jnp
     import numpy as np
 
-    from lrbench.engine import plain, seeds
+    from lrbench.engine import plain_jax, seeds
 
     problem, seed, all_rates = engine.problems[0], engine.grid.seeds[:1], engine.grid.learning_rates
-    layers = engine.made.initial[0].of(seed)
+    layers = engine.instances.initial[0].of(seed)
     weights = {
         name: jnp.asarray(values)
         for number, layer in enumerate(layers, 1)
@@ -168,7 +168,7 @@ def plain_training(engine: Engine, runs: int, *, vmap: bool) -> Callable[[], Any
     rates = jnp.asarray(np.geomspace(all_rates[0], all_rates[-1], runs), jnp.float32)
     batches = jnp.asarray(seeds.orders(problem, seed, 0, engine.grid.steps)[0])
     images, labels = map(jnp.asarray, problem.data.train)
-    way = plain.vmapped if vmap else plain.one_at_a_time
+    way = plain_jax.vmapped if vmap else plain_jax.one_at_a_time
     return way(rates, weights, batches, images, labels)
 
 

@@ -1,6 +1,6 @@
-"""Data sets that problems share, as NumPy arrays: examples, how they are parted into training and validation, and how they are scaled.
+"""Data sets that problems share, as NumPy arrays: examples, their split into training and validation, and their scaling.
 
-`data` holds the record and the split. `bundled` are sets that come with a package, `mnist1d` generates one, `texts` cuts a text into pieces; `files` reads what
-a person hands over (CSV, Parquet, NPZ), and `tables` makes inputs and targets of it, with every refusal in one line. No model is known here, and
-nothing is downloaded.
+Read `data` first: the record and the split. `bundled` reads the sets that are shipped with lrbench, `mnist1d` generates one, `texts` splits a text into
+pieces; `files` reads the user's files (CSV, Parquet, NPZ), and `tables` turns them into inputs and targets, with one-line errors. `problems` imports
+this folder; it imports no model, and downloads nothing.
 """

@@ -1,4 +1,4 @@
-"""Arrays of examples: training and validation data, how a data set is parted into them, and how columns are scaled."""
+"""Arrays of examples: training and validation data, how a data set is split into them, and how columns are scaled."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Arrays: TypeAlias = tuple[np.ndarray, np.ndarray]
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Data:
-    """Training and validation data: pytrees of arrays that share their leading axis (examples); `None` is none."""
+    """Training and validation data: pytrees of arrays that share their leading axis (examples); `None` for no data."""
 
     train: Any = None
     valid: Any = None
@@ -28,23 +28,23 @@ class Data:
             if len(sizes) > 1 or sizes in ({()}, {(0,)}):
                 shapes = [np.shape(leaf) for leaf in jax.tree.leaves(getattr(self, part))]
                 raise ProblemError(
-                    f"{part} data have the shapes {shapes}; every array needs the same leading axis, "
-                    "one row an example, and at least one row"
+                    f"{part} data have the shapes {shapes}; all arrays must have the same leading axis, "
+                    "one row per example, and at least one row"
                 )
 
     @property
     def examples(self) -> int:
-        """How many training examples there are; 0 for an objective without data."""
+        """The number of training examples; 0 for an objective without data."""
         return _length(self.train)
 
     @property
     def valid_examples(self) -> int:
-        """How many validation examples there are."""
+        """The number of validation examples."""
         return _length(self.valid)
 
 
 class Split(NamedTuple):
-    """Inputs and targets, parted into training and validation."""
+    """Inputs and targets, split into training and validation."""
 
     train: Arrays
     valid: Arrays
@@ -56,10 +56,10 @@ class Split(NamedTuple):
 
 
 def split(inputs: np.ndarray, targets: np.ndarray, every: int = 5, seed: int = 0) -> Split:
-    """Part a data set once and for all, so that seeds differ by training alone: one example in `every` validates.
+    """Split a data set: one example in `every` is for validation. The split does not depend on the seed of a run.
 
-    Stratified: examples are put in the order of their targets, and one of each `every` neighbours is drawn, so that
-    both parts have the same mix of labels or prices. Both are then shuffled. `seed` chooses another such split.
+    It is stratified: examples are sorted by their targets, and one of each `every` neighbours is drawn, so that both parts
+    have the same distribution of targets. Both are then shuffled. Another `seed` gives another such split.
     """
     generator = np.random.Generator(np.random.PCG64(seed))
     order = np.lexsort((generator.random(len(targets)), targets))
@@ -71,16 +71,16 @@ def split(inputs: np.ndarray, targets: np.ndarray, every: int = 5, seed: int = 0
 
 
 def standardise(parts: Split) -> Split:
-    """Give every input column mean 0 and deviation 1 on the training part; the validation part is scaled alike."""
+    """Scale each input column to mean 0 and standard deviation 1 on the training part; the validation part is scaled alike."""
     inputs = parts.train[0]
     mean, deviation = inputs.mean(axis=0), inputs.std(axis=0)
-    # The deviation of a column that is 0.1 throughout is 1e-17, by rounding.
+    # By rounding, the standard deviation of a column that is constant at 0.1 is 1e-17.
     deviation = np.where(inputs.max(axis=0) > inputs.min(axis=0), deviation, 1)
     return Split(*(((x - mean) / deviation, y) for x, y in parts))
 
 
 def standardise_targets(parts: Split) -> Split:
-    """Give the targets mean 0 and deviation 1 on the training part; those of the validation part are scaled alike."""
+    """Scale the targets to mean 0 and standard deviation 1 on the training part; the validation part is scaled alike."""
     targets = parts.train[1]
     mean, deviation = targets.mean(), targets.std() or 1.0
     return Split(*((x, (y - mean) / deviation) for x, y in parts))

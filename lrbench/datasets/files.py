@@ -1,4 +1,4 @@
-"""Files of the user's own data as columns and arrays, whoever made them: what does not fit into memory is not read."""
+"""Files of the user's data as columns and arrays. They are not trusted, and not read if they do not fit into memory."""
 
 from __future__ import annotations
 
@@ -12,35 +12,33 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lrbench import machine
-from lrbench.errors import DataError
+from lrbench.errors import DataError, counted
 
 FEWEST_ROWS = 10
 
 
 def columns(path: str) -> dict[str, pa.Array]:
-    """Return the columns of a CSV, Parquet or NPZ file by name; the name's ending says which it is.
+    """Return the columns of a CSV, Parquet or NPZ file by name; the suffix determines the format.
 
     Raises:
-        DataError: if the file cannot be read, is something else, has too few rows, or does not fit into memory.
+        DataError: if the file cannot be read, has another format or too few rows, or does not fit into memory.
     """
     file = Path(path)
     readers = {".csv": _csv, ".tsv": _csv, ".txt": _csv, ".parquet": _parquet, ".npz": _npz}
     if file.suffix.lower() not in readers:
-        raise DataError(
-            f"{file.name}: must end in one of {', '.join(readers)}, which says what kind of file it is"
-        )
-    with _told(file):
+        raise DataError(f"{file.name}: unknown format; the suffix must be one of {', '.join(readers)}")
+    with _as_data_error(file):
         found = readers[file.suffix.lower()](file)
     rows = {len(column) for column in found.values()}
     if len(rows) != 1 or rows.pop() < FEWEST_ROWS:
-        counts = ", ".join(str(len(column)) for column in list(found.values())[:1]) or "no"
-        raise DataError(f"{file.name}: has {counts} rows; at least {FEWEST_ROWS} are needed")
+        count = len(next(iter(found.values()), ()))
+        raise DataError(f"{file.name}: has {counted(count, 'row')}; at least {FEWEST_ROWS} are required")
     return found
 
 
 @contextlib.contextmanager
-def _told(file: Path) -> Iterator[None]:
-    """Turn what a reader says of a file into one line that names it; what damage makes three readers raise, none of them lists."""
+def _as_data_error(file: Path) -> Iterator[None]:
+    """Turn any exception of a reader into one line that names the file; which ones damaged files raise is not documented."""
     try:
         if file.exists() and not file.is_file():
             raise DataError(f"{file.name}: is a folder or a device; give a file")
@@ -48,36 +46,36 @@ def _told(file: Path) -> Iterator[None]:
     except DataError:
         raise
     except MemoryError as error:
-        raise DataError(f"{file.name}: does not fit into memory; give a part of it") from error
+        raise DataError(f"{file.name}: does not fit into memory; use a part of it") from error
     except Exception as error:
         if isinstance(error, OSError) and error.strerror:
             raise DataError(f"{file.name}: cannot be read: {error.strerror}") from error
         kind = "NPZ" if file.suffix.lower() == ".npz" else file.suffix[1:]
-        raise DataError(f"{file.name}: is no {kind} file that can be read: {error}") from error
+        raise DataError(f"{file.name}: is not a valid {kind} file: {error}") from error
 
 
 @contextlib.contextmanager
 def _opened(file: Path) -> Iterator[Any]:
-    """Open an NPZ, and close it whatever is in it; arrays of Python objects, which could run code, are refused."""
+    """Open an NPZ, and close it in any case; arrays of Python objects, which could run code, are refused."""
     with file.open("rb") as opened:
         if opened.read(2) != b"PK":
-            raise ValueError("it is no archive of arrays, as numpy.savez writes it")
+            raise ValueError("it is not an archive of arrays, as numpy.savez writes")
         opened.seek(0)
         with np.load(opened, allow_pickle=False) as stored:
-            # No more is read of an array than the archive says here, whatever the array itself says.
+            # No more is read of an array than the size in the archive's directory, whatever the header of the array says.
             fits(file.name, sum(each.file_size for each in stored.zip.infolist()))
             yield stored
 
 
 def _csv(file: Path) -> dict[str, pa.Array]:
-    """Read a CSV; the commonest of , ; tab and | in its first line separates the values."""
+    """Read a CSV; the separator is the most frequent of , ; tab and | in its first line."""
     from pyarrow import csv
 
     fits(file.name, 4 * file.stat().st_size)  # a digit and a comma become a number of 8 bytes
     with file.open("rb") as opened:
         start = opened.read(65536)
     if b"\0" in start:
-        raise ValueError("it holds bytes that are no text")
+        raise ValueError("it contains binary data")
     header = start.split(b"\n", 1)[0].decode("utf-8", "replace")
     separator = max(",;\t|", key=header.count)
     table = csv.read_csv(
@@ -91,9 +89,9 @@ def _csv(file: Path) -> dict[str, pa.Array]:
 
 
 def _parquet(file: Path) -> dict[str, pa.Array]:
-    """Read a Parquet file; texts that repeat stay numbers and a list of texts until it is known that they fit.
+    """Read a Parquet file; texts stay dictionary-encoded until it is known that they fit into memory.
 
-    A column of lists or records, which is nothing to compute with, is not read: its type alone is known.
+    A column of lists or records, which cannot be used, is not read: only its type is known.
     """
     from pyarrow import parquet
 
@@ -112,7 +110,7 @@ def _parquet(file: Path) -> dict[str, pa.Array]:
 
 
 def _columns(table: pa.Table, where: str) -> dict[str, pa.Array]:
-    """Return the columns of a table by name; of one with a dictionary, such as pandas' categories, the values."""
+    """Return the columns of a table by name, those with a dictionary (such as pandas' categories) decoded."""
     if len({name.strip() for name in table.column_names}) < table.num_columns:
         raise ValueError("two columns have the same name")
     return {name.strip(): _plain(table.column(name), where) for name in table.column_names}
@@ -129,7 +127,7 @@ def _plain(column: pa.ChunkedArray, where: str) -> pa.Array:
 
 
 def _npz(file: Path) -> dict[str, pa.Array]:
-    """Read an NPZ: an array of one axis is a column, one of two axes is several, named `name_0`, `name_1`, ..."""
+    """Read an NPZ: an array of one axis is a column, an array of two axes is one column for each of its columns, named `name_0`, `name_1`, ..."""
     with _opened(file) as stored:
         found = {name: stored[name] for name in stored.files}
     columns: dict[str, pa.Array] = {}
@@ -153,32 +151,34 @@ def arrays(path: str, names: Sequence[str]) -> list[np.ndarray]:
     """Return arrays of an NPZ by name.
 
     Raises:
-        DataError: if the file cannot be read, lacks one of them, or does not fit into memory.
+        DataError: if the file cannot be read, does not contain one of them, or does not fit into memory.
     """
     file = Path(path)
-    with _told(file), _opened(file) as stored:
-        lacking = [name for name in names if name not in stored.files]
-        if lacking:
-            needed, held = " and ".join(f"`{name}`" for name in names), listed(stored.files) or "none"
-            raise DataError(f"{file.name}: has no array {lacking[0]!r}; it needs {needed}, and has: {held}")
+    with _as_data_error(file), _opened(file) as stored:
+        missing = [name for name in names if name not in stored.files]
+        if missing:
+            required, present = " and ".join(f"`{name}`" for name in names), listed(stored.files) or "none"
+            raise DataError(
+                f"{file.name}: has no array {missing[0]!r}; it requires {required}, and has: {present}"
+            )
         return [stored[name] for name in names]
 
 
 def fits(where: str, needed: int) -> None:
-    """Refuse what needs more memory than is free.
+    """Check that enough memory is free.
 
     Raises:
-        DataError: beginning with `where`.
+        DataError: if not; the message starts with `where`.
     """
     free = machine.memory().free
     if needed > free:
         raise DataError(
-            f"{where}: needs {needed / 2**30:,.1f} GiB of memory, and {free / 2**30:,.1f} GiB are free; give a part of it"
+            f"{where}: requires {needed / 2**30:,.1f} GiB of memory, and {free / 2**30:,.1f} GiB are free; use a part of it"
         )
 
 
 def is_text(kind: pa.DataType) -> bool:
-    """Return whether a column holds texts, as they are or as a dictionary."""
+    """Return whether a column contains texts, plain or dictionary-encoded."""
     dictionary = pa.types.is_dictionary(kind)
     kind = kind.value_type if dictionary else kind
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))

@@ -1,4 +1,4 @@
-"""The data of MNIST-1D, generated as its paper says, from a seed of our own."""
+"""The data of MNIST-1D, generated as its paper describes, from a seed of lrbench's own."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _BLUR = 2.0
 
 @cache
 def generate(samples: int) -> Arrays:
-    """Return curves [sample, 40] of mean 0 and deviation 1 over all of them, and which digit each is.
+    """Return curves [sample, 40] of mean 0 and standard deviation 1 over all of them, and the digit of each.
 
     Each digit's curve is padded and so dilated, scaled, moved, given blurred noise where it was zero and white noise
     everywhere, sheared, and read off at 40 points.
@@ -72,7 +72,7 @@ def _resampled(curve: np.ndarray, length: int) -> np.ndarray:
 
 
 def _blur(noise: np.ndarray) -> np.ndarray:
-    """Convolve with a Gaussian of deviation 2, mirrored at the ends."""
+    """Convolve with a Gaussian of standard deviation 2, mirrored at the ends."""
     reach = int(4 * _BLUR)
     kernel = np.exp(-0.5 * np.square(np.arange(-reach, reach + 1) / _BLUR))
     return np.convolve(np.pad(noise, reach, mode="symmetric"), kernel / kernel.sum(), mode="valid")

@@ -1,4 +1,4 @@
-"""The user's own tables as arrays of numbers: CSV, Parquet and NPZ."""
+"""The user's tables (CSV, Parquet, NPZ) and images (NPZ) as arrays of numbers."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from lrbench.datasets.files import FEWEST_ROWS, is_text, listed
 from lrbench.errors import DataError
 
 MOST_CATEGORIES = 50
-"""A column with more different texts than that is a name or a note, and would be as many inputs."""
+"""A column with more distinct texts is probably names or notes, and would become as many inputs."""
 MOST_CLASSES = 1000
 LARGEST = 1e30
-"""The largest number of a table; the square of a larger one would not be finite, and so no mean nor deviation."""
+"""The largest number of a table; the square of a larger one would overflow, and with it the standard deviation."""
 
 
 class Prepared(NamedTuple):
-    """A table that is ready: its parts, the classes of its target (none: regression), the target's deviation."""
+    """A prepared table: its parts, the number of classes (0 for a regression) and the standard deviation of the target."""
 
     parts: Split
     classes: int
@@ -33,12 +33,13 @@ class Prepared(NamedTuple):
 def prepare(path: str, target: str, task: str, ignore: tuple[str, ...] = (), split_seed: int = 0) -> Prepared:
     """Read a table and turn it into standardised inputs and targets.
 
-    Numbers and booleans are one input, texts one input for each that the training part has. A missing number becomes the
-    mean of the training part, a missing text none of the texts; each column that lacks values gets one input more, which is
-    1 where a value is missing. Inputs get mean 0 and deviation 1 on the training part; so does the target of a regression.
+    Numbers and booleans are one input, texts one input for each distinct text of the training part. A missing number is
+    replaced by the mean of the training part, a missing text by none of the texts; each column with missing values has an
+    additional input, which is 1 where a value is missing. Inputs, and the target of a regression, are scaled to mean 0 and
+    standard deviation 1 on the training part.
 
     Raises:
-        DataError: in one line that names file and column.
+        DataError: in one line that names the file and the column.
     """
     table = files.columns(path)
     where = Path(path).name
@@ -46,17 +47,17 @@ def prepare(path: str, target: str, task: str, ignore: tuple[str, ...] = (), spl
         if name not in table:
             raise DataError(f"{where}: has no column {name!r}; it has: {listed(list(table))}")
     targets, classes = _targets(table[target], task, f"{where}: target {target!r}")
-    kept = {name: column for name, column in table.items() if name != target and name not in ignore}
-    if not kept:
-        raise DataError(f"{where}: has no column beside the target {target!r} to predict it from")
-    for name, column in kept.items():
+    columns = {name: column for name, column in table.items() if name != target and name not in ignore}
+    if not columns:
+        raise DataError(f"{where}: has no column besides the target {target!r} to predict it from")
+    for name, column in columns.items():
         _check(column, f"{where}: column {name!r}")
-    places = split(np.arange(len(targets)), targets, seed=split_seed)
-    train = places.train[0]
-    # An input for each text, one for each number, as many again for what may be missing; in float64, and standardised in a copy.
-    files.fits(where, len(targets) * sum(2 + _different(column) for column in kept.values()) * 16)
-    inputs = np.concatenate([encoded for c in kept.values() for encoded in _encoded(c, train)], axis=1)
-    parts = standardise(Split(*((inputs[rows], found) for rows, found in places)))
+    rows_of_parts = split(np.arange(len(targets)), targets, seed=split_seed)
+    train = rows_of_parts.train[0]
+    # An input for each text or number, and one for missing values; in float64, and standardised in a copy.
+    files.fits(where, len(targets) * sum(2 + _distinct_texts(column) for column in columns.values()) * 16)
+    inputs = np.concatenate([encoded for c in columns.values() for encoded in _encoded(c, train)], axis=1)
+    parts = standardise(Split(*((inputs[rows], found) for rows, found in rows_of_parts)))
     deviation = 1.0
     if not classes:
         deviation = float(parts.train[1].std()) or 1.0
@@ -65,36 +66,36 @@ def prepare(path: str, target: str, task: str, ignore: tuple[str, ...] = (), spl
 
 
 def _check(column: pa.Array, where: str) -> None:
-    """Refuse a column that is nothing to compute with."""
+    """Refuse a column that cannot be used as an input."""
     kind = column.type
-    advice = "leave it out with `ignore`"
+    advice = "exclude it with `ignore`"
     if pa.types.is_temporal(kind):
         raise DataError(
-            f"{where} holds dates or times; make numbers of them (such as a year, or days since a day), or {advice}"
+            f"{where} contains dates or times; convert them to numbers (such as years, or days since a date), or {advice}"
         )
     if is_text(kind):
-        different = _different(column)
-        if different > MOST_CATEGORIES:
+        distinct = _distinct_texts(column)
+        if distinct > MOST_CATEGORIES:
             raise DataError(
-                f"{where} holds {different:,} different texts; at most {MOST_CATEGORIES} are allowed: {advice}"
+                f"{where} contains {distinct:,} distinct texts; at most {MOST_CATEGORIES} are allowed: {advice}"
             )
     elif not _is_number(kind) and not pa.types.is_null(kind):
         raise DataError(f"{where} is of type {kind}; numbers, booleans and texts are allowed: {advice}")
     elif _is_number(kind) and np.isinf(_numbers(column)).any():
-        raise DataError(f"{where} holds an infinite number")
+        raise DataError(f"{where} contains an infinite number")
     elif _is_number(kind) and (np.abs(_numbers(column)) > LARGEST).any():
-        raise DataError(f"{where} holds a number beyond ±{LARGEST:g}; give it in another unit, or {advice}")
+        raise DataError(f"{where} contains a number beyond ±{LARGEST:g}; use another unit, or {advice}")
     if len(column) == _missing(column).sum():
-        raise DataError(f"{where} holds no value; {advice}")
+        raise DataError(f"{where} contains no values; {advice}")
 
 
-def _different(column: pa.Array) -> int:
-    """Return how many texts a column holds, without the missing one; 0 for numbers."""
+def _distinct_texts(column: pa.Array) -> int:
+    """Return how many distinct texts a column contains, without missing values; 0 for numbers."""
     return int(pc.count_distinct(column, mode="only_valid").as_py()) if is_text(column.type) else 0
 
 
 def _encoded(column: pa.Array, train: np.ndarray) -> Iterator[np.ndarray]:
-    """Yield the inputs [row, input] that a column becomes."""
+    """Yield the inputs [row, input] of a column."""
     missing = _missing(column)
     if is_text(column.type):
         texts = _texts(column)
@@ -109,18 +110,18 @@ def _encoded(column: pa.Array, train: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def _targets(column: pa.Array, task: str, where: str) -> tuple[np.ndarray, int]:
-    """Return the target as numbers or as class numbers, and how many classes there are: 0 for a regression."""
+    """Return the target as numbers or class indices, and the number of classes: 0 for a regression."""
     kind = column.type
     if not is_text(kind) and not _is_number(kind) and not pa.types.is_null(kind):
-        raise DataError(f"{where} is of type {kind}; it must hold numbers, booleans or texts")
+        raise DataError(f"{where} is of type {kind}; it must contain numbers, booleans or texts")
     missing = int(_missing(column).sum())
     if missing:
-        raise DataError(f"{where} is missing in {missing:,} of {len(column):,} rows; take those rows out")
+        raise DataError(f"{where} is missing in {missing:,} of {len(column):,} rows; remove those rows")
     values = _texts(column) if is_text(kind) else _numbers(column)
     if not is_text(kind) and np.isinf(values).any():
-        raise DataError(f"{where} holds an infinite number")
+        raise DataError(f"{where} contains an infinite number")
     if not is_text(kind) and (np.abs(values) > LARGEST).any():
-        raise DataError(f"{where} holds a number beyond ±{LARGEST:g}; give it in another unit")
+        raise DataError(f"{where} contains a number beyond ±{LARGEST:g}; use another unit")
     different, numbered = np.unique(values, return_inverse=True)
     if len(different) < 2:
         raise DataError(f"{where} is {str(values[0])!r} in every row; there is nothing to learn")
@@ -136,7 +137,7 @@ def _targets(column: pa.Array, task: str, where: str) -> tuple[np.ndarray, int]:
         return numbered.astype(np.int32), len(different)
     if is_text(kind):
         raise DataError(
-            f'{where} holds texts, such as {str(values[0])!r}; a regression needs numbers: set task = "classification"'
+            f'{where} contains texts, such as {str(values[0])!r}; a regression requires numbers: set task = "classification"'
         )
     return values, 0
 
@@ -153,7 +154,7 @@ def _missing(column: pa.Array) -> np.ndarray:
 
 
 def _texts(column: pa.Array) -> np.ndarray:
-    # Of Python's texts, because NumPy's would all be as long as the longest.
+    # Python strings, because NumPy's would all be as long as the longest.
     return np.array(["" if text is None else text for text in column.to_pylist()], dtype=object)
 
 
@@ -165,37 +166,35 @@ def _numbers(column: pa.Array) -> np.ndarray:
 
 
 def images(path: str) -> tuple[Split, tuple[int, int, int], int]:
-    """Read images and labels from an NPZ; return flat images in two parts, their shape, and how many labels there are.
+    """Read images and labels from an NPZ; return the flat images in two parts, their shape, and the number of labels.
 
-    The shape is (channels, rows, columns). Pixels get mean 0 and deviation 1 over all of the training part.
+    The shape is (channels, rows, columns). Pixels are scaled to mean 0 and standard deviation 1 over the whole training part.
 
     Raises:
-        DataError: in one line that names file and array.
+        DataError: in one line that names the file and the array.
     """
     file = Path(path)
     pixels, labels = files.arrays(path, ("images", "labels"))
     if pixels.ndim not in (3, 4) or pixels.dtype.kind not in "iuf" or 0 in pixels.shape:
         raise DataError(
-            f"{file.name}: `images` is {pixels.dtype} of the shape {pixels.shape}; it must hold real numbers "
+            f"{file.name}: `images` is {pixels.dtype} of the shape {pixels.shape}; it must contain real numbers "
             "[image, row, column] or [image, row, column, channel]"
         )
     if labels.shape != pixels.shape[:1] or len(labels) < FEWEST_ROWS:
         raise DataError(
-            f"{file.name}: `labels` has the shape {labels.shape} for {len(pixels):,} images; it needs one label an image, "
+            f"{file.name}: `labels` has the shape {labels.shape} for {len(pixels):,} images; it requires one label per image, "
             f"and at least {FEWEST_ROWS} images"
         )
     if labels.dtype.kind not in "biufSU" or (labels.dtype.kind == "f" and not np.isfinite(labels).all()):
         what = "missing or infinite numbers" if labels.dtype.kind == "f" else f"values of type {labels.dtype}"
         raise DataError(
-            f"{file.name}: `labels` holds {what}; it needs a number or a text for each image; take out images without one"
+            f"{file.name}: `labels` contains {what}; it requires a number or a text for each image; remove images without one"
         )
-    files.fits(file.name, pixels.size * 20)  # as float32: put in order, in two parts, and standardised
+    files.fits(file.name, pixels.size * 20)  # as float32: reordered, split, and standardised
     if not np.isfinite(pixels).all():
-        raise DataError(f"{file.name}: `images` holds numbers that are not finite")
+        raise DataError(f"{file.name}: `images` contains numbers that are not finite")
     if max(abs(float(pixels.min())), abs(float(pixels.max()))) > LARGEST:
-        raise DataError(
-            f"{file.name}: `images` holds a number beyond ±{LARGEST:g}; give them in another unit"
-        )
+        raise DataError(f"{file.name}: `images` contains a number beyond ±{LARGEST:g}; use another unit")
     different, numbered = np.unique(labels, return_inverse=True)
     if not 2 <= len(different) <= MOST_CLASSES:
         raise DataError(

@@ -1,10 +1,36 @@
 """How runs are trained: the runs of a pack together, as lanes of one compiled program. JAX, and no pandas.
 
-Read in this order: `lane` is one run, a pure function; `batch` compiles lanes, chunks and devices into a program; `made` makes what a study names,
-`programs` compiles ahead and measures, with `capacity`, `devices` and `products`; `pack` trains a pack segment by segment, with `race`,
-`schedule_table`, `seeds`, `checkpoint` and `watch` beside it. `probing` evaluates probes, `surface` a landscape, and
-`decompositions` keeps batched ones from waiting for ever.
+It imports the catalogue (problems, optimizers, schedules, probes), `study` and `results.trained`, the record that it fills;
+`execution` and `cli` import it.
 
-Axis names: `device` a device of the mesh; `chunk` the chunks of a pack on one device; `lane` the lanes of a chunk, all of
-one seed; `step` the optimizer steps; `evaluation` the evaluations of a run; `row` the rows of the schedule table.
+Read it from the bottom of the ladder to the top. Each file uses those before it:
+
+1. One run: `lane` (a run as pure functions), `probing` (probes and their cost, by `flops`), `seeds` (what a seed
+   determines), `schedule_table`.
+2. Many runs in one program: `layout` (which run is in which lane, chunk and device), `devices`, `device_memory`,
+   `decompositions`, `xla_program` (what is traced and compiled), `lane_batch` (the runs on the devices).
+3. The programs of a study: `instances` (what the study names, instantiated), `tuning_cache`, `lanes_per_chunk` (how lanes
+   per chunk are chosen), `watchdog`, `timing`, `programs` (compiles ahead, in a size that fits into memory).
+4. A pack: `race` (which runs are stopped early), `checkpoint`, `pieces` (the runs that fit into memory at once),
+   `segments` (the training loop), `pack` (from runs to their curves).
+5. `engine`: what all packs of a study share, and the only file that most callers need.
+
+Beside it: `surface` (the loss of an objective over a plane), `matmul` (the peak of a device) and `plain_jax` (the same
+training without lrbench, to compare with).
+
+Axis names, in shapes such as `Float[Array, "lane step"]`:
+
+- `device`: the devices of the mesh;
+- `chunk`: the chunks of a pack, on one device inside a program, on all of them outside;
+- `lane`: the lanes of a chunk, all of one seed;
+- `run`: the runs of a pack, in its order;
+- `seed`: the seeds of a pack;
+- `step`: the optimizer steps;
+- `evaluation`: the evaluations of a run, the first at step 0;
+- `row`: the rows of the schedule table, one a schedule of the study;
+- `example`: the examples of a minibatch;
+- `word`: the two words of a random key's data.
+
+Models have axes of their own: `feature`, `channel`, `row` and `column` (of an image), `position` (in a sequence), `token` and
+`label`.
 """

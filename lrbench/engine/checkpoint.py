@@ -21,7 +21,7 @@ class Snapshot(NamedTuple):
     Args:
         runs: how many there are.
         seconds: compiling, training and evaluating them so far.
-        lanes: what `Batch.snapshot` returned.
+        lanes: what `LaneBatch.snapshot` returned.
         rows: for each evaluation so far, name → value of each run.
     """
 

@@ -1,4 +1,4 @@
-"""Matrix decompositions on a CPU: one matrix after another, so that none waits for a thread that it holds itself."""
+"""Matrix decompositions on a CPU: one matrix after another, so that none can deadlock on jaxlib's threads."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ _NAMES = frozenset(
 def compile_program(
     function: Callable[..., Any], *arguments: Any, platform: str, donate: tuple[int, ...] = ()
 ) -> tuple[jax.stages.Compiled, tuple[str, ...]]:
-    """Compile a function; on a CPU, its decompositions of many matrices at once become loops over the matrices.
+    """Compile a function; on a CPU, its decompositions of several matrices at once become loops over the matrices.
 
-    Of many matrices at once, jaxlib gives some to the threads that programs run on, and waits for them. Where every such
-    thread waits (two devices, or two decompositions that do not depend on each other), none is left to do the work. One
-    matrix is decomposed at once by whoever asks for it, and gives the same numbers.
+    jaxlib hands some of the matrices of a call to the threads that programs run on, and waits for them. Where every such thread
+    waits (two devices, or two independent decompositions), none is left to do the work. A single matrix is decomposed by
+    the calling thread, with the same result.
 
     Args:
-        function: of arrays.
+        function: a function of arrays.
         arguments: arrays, or their shapes and types.
-        platform: of the devices that it will run on.
+        platform: the platform of the devices that it will run on.
         donate: which arguments may be overwritten.
 
     Returns:
@@ -50,10 +50,10 @@ def compile_program(
 
 
 def _one_by_one(value: Any, looped: set[str]) -> Any:
-    """Return a trace, or what is a parameter of an equation, whose decompositions are of one matrix each.
+    """Return a trace, or a parameter of an equation, with each decomposition of several matrices as a loop.
 
-    What has no others is returned itself, so that XLA goes on to see that it is the same. `looped` gets the names of those
-    that were of many matrices.
+    Anything without one is returned unchanged, the same object, so that XLA still sees which parts are equal. The names of
+    the decompositions that become loops are added to `looped`.
     """
     if isinstance(value, core.Jaxpr):
         equations = [_equation(equation, looped) for equation in value.eqns]

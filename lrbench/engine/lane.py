@@ -14,17 +14,17 @@ from jax import lax
 from jaxtyping import Array, Float, Int, PyTree
 
 from lrbench.engine import probing
+from lrbench.engine.probing import Examples
 from lrbench.problems import Batch, Params, Problem
-from lrbench.schedules.plateau import Memory, Plateau
+from lrbench.schedules.plateau import Plateau, PlateauState
 from lrbench.study import requires
 
 PLATEAU_SCALE = "plateau_scale"
-"""Under this name an evaluation says what each run has reduced its rate to."""
-
+"""The name under which an evaluation reports the factor to which each run has reduced its rate."""
 TRAIN_SAMPLE = 1024
-"""The most training examples that an evaluation looks at."""
+"""The most training examples that an evaluation uses."""
 EVALUATION_BATCH = 1024
-"""The most examples that an evaluation holds at once."""
+"""The most examples that an evaluation has in memory at once."""
 _OPTIMIZER = 0x6F7074
 """Folded into a step's key for the optimizer, whose noise must not be that of the loss."""
 
@@ -36,8 +36,8 @@ class Recipe:
     Args:
         problem: the model, its data and its loss.
         optimizer: (learning rate, numeric hyper-parameters) → optax transformation; what it declares by `requires.asks`
-            and `requires.evaluated_at` is done.
-        probes: name → function of a `View`, which gives a scalar or a mapping part → scalar.
+            and `requires.evaluated_at` is respected.
+        probes: name → function of a `View`, which returns a scalar or a mapping part → scalar.
     """
 
     problem: Problem
@@ -48,8 +48,8 @@ class Recipe:
 class Hyper(NamedTuple):
     """What is a number in a run: its learning rates, its row of the schedule table, its hyper-parameters.
 
-    The rate named "" moves all parameters that have no rate of their own. `plateau` is the row's rule, where a schedule
-    of the study depends on the losses.
+    The rate named "" applies to all parameters that have no rate of their own. `plateau` is the rule of the row, where a
+    schedule of the study depends on the losses.
     """
 
     learning_rates: dict[str, Float[Array, ""]]
@@ -62,83 +62,101 @@ class State(NamedTuple):
     """A run between two steps.
 
     Args:
-        params: what the optimizer moves.
+        params: what the optimizer updates.
         optimizer: the optimizer's state.
         bad_step: the first step with a non-finite loss, −1 while there is none.
         model: the state of a model that has one, such as running averages; `()` for all others.
-        plateau: what a schedule that depends on the losses has seen so far; `None` without one.
+        plateau: the state of a schedule that depends on the losses; `None` without one.
     """
 
     params: Params
     optimizer: PyTree[Array]
     bad_step: Int[Array, ""]
     model: PyTree[Array] = ()
-    plateau: Memory | None = None
+    plateau: PlateauState | None = None
+
+
+class StepContext(NamedTuple):
+    """What a step of a run depends on besides its hyper-parameters and its state.
+
+    Args:
+        factor: the schedule's factor of the learning rates at this step.
+        step: how many steps were taken before.
+        batch: the minibatch; `None` for a problem without data.
+        key: the random key of the loss at this step.
+    """
+
+    factor: Float[Array, ""]
+    step: Int[Array, ""]
+    batch: Batch
+    key: Array
+
+
+class Proposal(NamedTuple):
+    """A step that was computed and not yet taken: loss and gradient where the run is, the update, and the states after it."""
+
+    loss: Float[Array, ""]
+    gradient: Params
+    update: Params
+    optimizer: PyTree[Array]
+    model: PyTree[Array]
 
 
 def init(recipe: Recipe, hyper: Hyper, initial: Any) -> State:
-    """Return a run before its first step, from what its seed's `init` gave."""
-    params, model = recipe.problem.parted(initial)
+    """Return a run before its first step, from what the problem's `init` returned for its seed."""
+    params, model = recipe.problem.split(initial)
     one = jnp.ones_like(hyper.learning_rates[""])
-    watch = None if hyper.plateau is None else Memory.empty(one)
-    return State(params, _optimizer(recipe, hyper, one).init(params), jnp.int32(-1), model, watch)
+    plateau = None if hyper.plateau is None else PlateauState.initial(one)
+    return State(params, _optimizer(recipe, hyper, one).init(params), jnp.int32(-1), model, plateau)
 
 
-def step(
-    recipe: Recipe,
-    hyper: Hyper,
-    factor: Float[Array, ""],
-    state: State,
-    count: Int[Array, ""],
-    batch: Batch,
-    key: Array,
-) -> State:
+def step(recipe: Recipe, hyper: Hyper, state: State, context: StepContext) -> State:
     """Take one optimizer step: w ← w + update(∇loss(w, batch)), at the rates `learning_rates × factor`.
 
     A run whose loss was not finite is frozen: its parameters stay as they were before the update of that loss.
     """
-    loss, update, optimizer, _, model = _next(recipe, hyper, factor, state, count, batch, key)
-    bad = jnp.where((state.bad_step < 0) & ~jnp.isfinite(loss), count, state.bad_step)
-    moved = optax.apply_updates(state.params, update), model
-    held = state.params, state.model
-    params, model = jax.tree.map(lambda new, old: jnp.where(bad < 0, new, old), moved, held)
-    return State(params, optimizer, bad, model, state.plateau)
+    proposal = _propose(recipe, hyper, state, context)
+    bad = jnp.where((state.bad_step < 0) & ~jnp.isfinite(proposal.loss), context.step, state.bad_step)
+    after = optax.apply_updates(state.params, proposal.update), proposal.model
+    before = state.params, state.model
+    params, model = jax.tree.map(lambda new, old: jnp.where(bad < 0, new, old), after, before)
+    return State(params, proposal.optimizer, bad, model, state.plateau)
 
 
 def evaluate(
-    recipe: Recipe,
-    hyper: Hyper,
-    factor: Float[Array, ""],
-    state: State,
-    count: Int[Array, ""],
-    batch: Batch,
-    noise: Array,
+    recipe: Recipe, hyper: Hyper, state: State, following: StepContext, key: Array
 ) -> tuple[State, dict[str, Float[Array, ""]]]:
-    """Return losses, metrics and probes of the parameters that a run has now, NaN once it is not finite.
+    """Return losses, metrics and probes of a run's present parameters, NaN once it is not finite.
 
     Losses and metrics are those of the parameters that the optimizer is evaluated at. Probes see the step that would
-    come next from here, on that step's minibatch.
+    follow, on its minibatch.
+
+    Args:
+        recipe: what is static.
+        hyper: the run's numbers.
+        state: the run.
+        following: the step that would follow.
+        key: the random key of the loss at evaluations; the same at each of them, so that curves are comparable.
     """
     problem = recipe.problem
-    key = jax.random.fold_in(noise, 0)  # the same noise at every evaluation, so that curves compare
     where = requires.evaluation(recipe.optimizer)
-    seen = state if where is None else state._replace(params=where(state.optimizer, state.params))
+    evaluated = state if where is None else state._replace(params=where(state.optimizer, state.params))
     examples = sample(problem.data.train)
 
     def loss(part: Batch) -> dict[str, Array]:
-        return {"loss": problem.evaluation_loss(seen.params, seen.model, part, key)}
+        return {"loss": problem.evaluation_loss(evaluated.params, evaluated.model, part, key)}
 
     found = {"train_loss": _mean(loss, examples)["loss"]}
     if problem.data.valid_examples:
-        scores = _mean(lambda part: loss(part) | _metrics(problem, seen, part), problem.data.valid)
+        scores = _mean(lambda part: loss(part) | _metrics(problem, evaluated, part), problem.data.valid)
         found |= {f"valid_{name}": score for name, score in scores.items()}
     if hyper.plateau is not None and state.plateau is not None:
-        watch = hyper.plateau.watch(state.plateau, found[problem.objective], count)
-        state = state._replace(plateau=watch)
-        found[PLATEAU_SCALE] = watch.scale
-    found |= _probed(recipe, hyper, factor, state, count, batch, (jax.random.fold_in(noise, count), key))
+        plateau = hyper.plateau.update(state.plateau, found[problem.objective], following.step)
+        state = state._replace(plateau=plateau)
+        found[PLATEAU_SCALE] = plateau.scale
+    found |= _probes(recipe, hyper, state, following, key)
     finite = jnp.isfinite(found["train_loss"]) & jnp.isfinite(optax.tree.norm(state.params))
-    bad = jnp.where((state.bad_step < 0) & ~finite, count, state.bad_step)
+    bad = jnp.where((state.bad_step < 0) & ~finite, following.step, state.bad_step)
     found = {name: jnp.where(bad < 0, value, jnp.nan) for name, value in found.items()}
     return state._replace(bad_step=bad), found
 
@@ -148,56 +166,61 @@ def pick(data: Any, examples: Int[Array | np.ndarray, " example"]) -> Batch:
     return jax.tree.map(lambda leaf: leaf[examples], data)
 
 
-def _probed(
-    recipe: Recipe,
-    hyper: Hyper,
-    factor: Array,
-    state: State,
-    count: Array,
-    batch: Batch,
-    noise: tuple[Array, Array],
+def _probes(
+    recipe: Recipe, hyper: Hyper, state: State, following: StepContext, key: Array
 ) -> dict[str, Array]:
-    """Return what the probes say of the step that comes next; `noise` is its key, and that of evaluations."""
-    _, update, _, gradient, _ = _next(recipe, hyper, factor, state, count, batch, noise[0])
-    problem, factor = recipe.problem, _factor(factor, state)
-    rates = {name: rate * factor for name, rate in hyper.learning_rates.items()}
-    model, examples = (state.params, state.model), (batch, sample(problem.data.train))
-    seen = probing.view(problem, model, (gradient, update), rates, examples, noise)
-    return probing.measure(recipe.probes, seen)
+    """Return the values of the probes; `key` is that of evaluations."""
+    proposal = _propose(recipe, hyper, state, following)
+    problem, factor = recipe.problem, _factor(following, state)
+    view = probing.view(
+        problem,
+        (state.params, state.model),
+        (proposal.gradient, proposal.update),
+        {name: rate * factor for name, rate in hyper.learning_rates.items()},
+        Examples(following.batch, following.key),
+        Examples(sample(problem.data.train), key),
+    )
+    return probing.measure(recipe.probes, view)
 
 
-def _next(
-    recipe: Recipe, hyper: Hyper, factor: Array, state: State, count: Array, batch: Batch, key: Array
-) -> tuple[Array, Params, PyTree[Array], Params, PyTree[Array]]:
-    """Return the loss at a run's parameters, the update from there, the optimizer's next state, gradient, model state."""
+def _propose(recipe: Recipe, hyper: Hyper, state: State, context: StepContext) -> Proposal:
+    """Compute the step that a run would take next."""
     graded = jax.value_and_grad(recipe.problem.training_loss, has_aux=True)
-    (loss, model), gradient = graded(state.params, state.model, batch, key)
-    optimizer = optax.with_extra_args_support(_optimizer(recipe, hyper, _factor(factor, state)))
+    (loss, model), gradient = graded(state.params, state.model, context.batch, context.key)
+    optimizer = optax.with_extra_args_support(_optimizer(recipe, hyper, _factor(context, state)))
     names = requires.asked(recipe.optimizer)
     if len(hyper.learning_rates) > 1:
         names = tuple(name for name in names if name in requires.BY_PART)
-    seen = recipe.problem.scaled(gradient)
-    more = _more(recipe.problem, names, state, count, batch, key, loss, seen)
-    update, after = optimizer.update(seen, state.optimizer, state.params, **more)
-    return loss, update, after, gradient, model
+    scaled = recipe.problem.scaled(gradient)
+    extra = extra_arguments(recipe.problem, names, state, context, loss, scaled)
+    update, after = optimizer.update(scaled, state.optimizer, state.params, **extra)
+    return Proposal(loss, gradient, update, after, model)
 
 
-def _factor(factor: Array, state: State) -> Array:
-    """Return a step's factor of the learning rates, with what the losses have reduced it to."""
-    return factor if state.plateau is None else factor * state.plateau.scale
+def _factor(context: StepContext, state: State) -> Array:
+    """Return a step's factor of the learning rates, including what the losses have reduced it to."""
+    return context.factor if state.plateau is None else context.factor * state.plateau.scale
 
 
-def _more(
+def extra_arguments(
     problem: Problem,
     names: tuple[str, ...],
     state: State,
-    count: Array,
-    batch: Batch,
-    key: Array,
+    context: StepContext,
     loss: Array,
     gradient: Params,
 ) -> dict[str, Any]:
-    """Return the extra arguments of those names; `requires.OFFERED` says what they are."""
+    """Return the extra arguments of those names that an optimizer's `update` gets; `requires.OFFERED` explains them.
+
+    Args:
+        problem: the model, its data and its loss.
+        names: the arguments that the optimizer declares.
+        state: the run before the step.
+        context: the step.
+        loss: the loss at the run's parameters.
+        gradient: its gradient, as the optimizer sees it.
+    """
+    batch, key = context.batch, context.key
 
     def value(params: Params) -> Array:
         return problem.training_loss(params, state.model, batch, key)[0]
@@ -214,21 +237,21 @@ def _more(
             return jax.tree.map(lambda leaf: leaf[None], gradient)
         return each(state.params, single)
 
-    ways: dict[str, Callable[[], Any]] = {
+    offered: dict[str, Callable[[], Any]] = {
         "value": lambda: loss,
         "grad": lambda: gradient,
         "value_fn": lambda: value,
         "obj_fn": lambda: value,
         "grad_fn": lambda: lambda params, _: problem.scaled(jax.grad(value)(params)),
         "example_grads": example_gradients,
-        "step": lambda: count,
+        "step": lambda: context.step,
         "key": lambda: jax.random.fold_in(key, _OPTIMIZER),
     }
-    return {name: ways[name]() for name in names}
+    return {name: offered[name]() for name in names}
 
 
 def _optimizer(recipe: Recipe, hyper: Hyper, factor: Array) -> optax.GradientTransformation:
-    """Return the optimizer of a step; parameters with a rate of their own have an optimizer of their own."""
+    """Return the optimizer of a step; each named learning rate has an optimizer of its own."""
     rates = {name: rate * factor for name, rate in hyper.learning_rates.items()}
     if len(rates) == 1:
         return recipe.optimizer(rates[""], hyper.numeric)
@@ -240,10 +263,10 @@ def _optimizer(recipe: Recipe, hyper: Hyper, factor: Array) -> optax.GradientTra
 
 
 def _metrics(problem: Problem, state: State, part: Batch) -> dict[str, Array]:
-    """Return the metrics of what a run's model predicts."""
+    """Return the metrics of the predictions of a run's model."""
     if problem.predict is None or not problem.metrics:
         return {}
-    predictions = problem.predict(problem.joined(state.params, state.model), part)
+    predictions = problem.predict(problem.join(state.params, state.model), part)
     return {name: metric(predictions, part) for name, metric in problem.metrics.items()}
 
 
@@ -256,7 +279,7 @@ def sample(data: Any) -> Any:
 
 
 def _mean(scores: Callable[[Batch], dict[str, Array]], data: Any) -> dict[str, Array]:
-    """Return the mean of scores over a whole data set, in pieces that fit into cache or memory."""
+    """Return the mean of scores over a whole data set, computed in pieces that fit into cache or memory."""
     leaves = jax.tree.leaves(data)
     examples = leaves[0].shape[0] if leaves else 0
     if examples <= EVALUATION_BATCH:

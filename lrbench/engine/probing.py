@@ -1,20 +1,27 @@
-"""What probes see of a lane, what they say, and what they cost."""
+"""What probes see of a run, how their values become columns, and what they cost."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from lrbench.engine import cost
+from lrbench.engine import flops
 from lrbench.probes import View
 from lrbench.problems import Batch, Params, Problem
 
 Probes = Mapping[str, Callable[[View], Any]]
+
+
+class Examples(NamedTuple):
+    """Examples, and the random key of the loss on them."""
+
+    batch: Batch
+    key: Array
 
 
 def view(
@@ -22,18 +29,18 @@ def view(
     model: tuple[Params, Any],
     step: tuple[Params, Params],
     rates: Mapping[str, Float[Array, ""]],
-    examples: tuple[Batch, Batch],
-    noise: tuple[Array, Array],
+    minibatch: Examples,
+    sample: Examples,
 ) -> View:
     """Return what probes see of a run.
 
     Args:
         problem: of the run.
         model: (parameters, state of the model).
-        step: (gradient, update) that come next.
+        step: (gradient, update) of the step that would follow.
         rates: learning rates of that step; "" is that of all parameters that have none of their own.
-        examples: (the next minibatch, the sample of evaluations).
-        noise: keys of the loss: (of that step, of evaluations).
+        minibatch: of that step.
+        sample: the training examples of evaluations.
     """
     params, state = model
 
@@ -44,15 +51,15 @@ def view(
     if len(rates) > 1:
         names = jax.tree.broadcast(problem.rates, params)
         each = jax.tree.map(lambda name: rates.get(name, rates[""]), names)
-    of_step, of_sample = (partial(loss, key) for key in noise)
-    return View(params, *step, each, of_step, of_sample, *examples)
+    on_batch, on_sample = partial(loss, minibatch.key), partial(loss, sample.key)
+    return View(params, *step, each, on_batch, on_sample, minibatch.batch, sample.batch)
 
 
-def measure(probes: Probes, seen: View) -> dict[str, Float[Array, ""]]:
-    """Return what probes say: a column each, or `<probe>/<part>` for each part of one that has several."""
+def measure(probes: Probes, run: View) -> dict[str, Float[Array, ""]]:
+    """Return the values of probes: a column each, or `<probe>/<part>` for each part of a probe that returns a mapping."""
     found: dict[str, Array] = {}
     for name, probe in probes.items():
-        value = probe(seen)
+        value = probe(run)
         parts = {f"{name}/{part}": each for part, each in value.items()} if isinstance(value, dict) else None
         found |= {name: value} if parts is None else parts
     return found
@@ -61,25 +68,26 @@ def measure(probes: Probes, seen: View) -> dict[str, Float[Array, ""]]:
 def gradients(
     problem: Problem, probes: Probes, initial: Any, names: tuple[str, ...], examples: tuple[Batch, Batch]
 ) -> dict[str, float]:
-    """Return what each probe costs at an evaluation, in gradients of a minibatch, counted from traces.
+    """Return the cost of each probe at an evaluation, in gradients of a minibatch, counted from traces.
 
     Args:
         problem: of the runs.
-        probes: in the order in which they are measured: one that shares work with others before it costs what it adds.
+        probes: in the order in which they are measured; one that shares work with an earlier one costs what it adds.
         initial: shapes of the parameters, and of the state of a model that has one.
-        names: of the learning rates that the study gives to parts of the parameters.
+        names: of the learning rates that the study sets for parts of the parameters.
         examples: (a minibatch, the sample of evaluations).
     """
-    model = problem.parted(initial)
+    model = problem.split(initial)
     key = jax.random.key(0, impl="threefry2x32")
     rates = dict.fromkeys(("", *names), jnp.ones(()))
 
     def work(chosen: Probes) -> float:
         def seen(model: Any, gradient: Params, update: Params) -> dict[str, Array]:
-            return measure(chosen, view(problem, model, (gradient, update), rates, examples, (key, key)))
+            run = view(problem, model, (gradient, update), rates, *(Examples(each, key) for each in examples))
+            return measure(chosen, run)
 
-        return cost.flops(seen, model, model[0], model[0])
+        return flops.count(seen, model, model[0], model[0])
 
     totals = [work(dict(list(probes.items())[:count])) for count in range(len(probes) + 1)]
-    gradient = cost.flops(jax.grad(problem.training_loss, has_aux=True), *model, examples[0], key)
+    gradient = flops.count(jax.grad(problem.training_loss, has_aux=True), *model, examples[0], key)
     return {name: (totals[i + 1] - totals[i]) / gradient for i, name in enumerate(probes)}

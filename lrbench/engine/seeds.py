@@ -1,4 +1,4 @@
-"""What a seed decides: initial weights, order of the examples, noise in the loss; the same for all runs of the seed.
+"""What a seed determines: initial weights, order of the examples, noise in the loss; the same for all runs of the seed.
 
 Drawn on the host: NumPy shuffles the digits in 15 µs where XLA on a CPU takes 100, and random numbers inside a program
 would double the time it takes to compile.
@@ -27,7 +27,7 @@ class Initial:
     """The initial parameters of a problem, by seed; its `init` is compiled once, for all programs of the problem."""
 
     def __init__(self, problem: Problem) -> None:
-        """Nothing is computed until a seed is asked for."""
+        """Compute nothing until a seed is requested."""
         self._problem = problem
         self._known: dict[int, Any] = {}
 
@@ -41,11 +41,11 @@ class Initial:
         return decompositions.compile_program(drawn, _words(0, _INIT), platform=platform)[0]
 
     def _check_size(self, parameters: Any) -> None:
-        """Refuse parameters that have no room in memory; XLA would take it all, or end the process, before it says so."""
+        """Refuse parameters that do not fit into memory; XLA would use all of it, or end the process, without an error."""
         needed = sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(parameters))
         if needed > (free := machine.memory().free):
             raise ProblemError(
-                f"{self._problem.name}: its parameters need {needed / 2**30:,.1f} GiB of memory, and {free / 2**30:,.1f} GiB "
+                f"{self._problem.name}: its parameters require {needed / 2**30:,.1f} GiB of memory, and {free / 2**30:,.1f} GiB "
                 "are free; make it smaller"
             )
 
@@ -62,7 +62,7 @@ class Initial:
         for seed in set(seeds) - set(self._known):
             with jax.enable_x64(False):
                 self._known[seed] = jax.device_get(self._init(_words(seed, _INIT)))
-        return devices.narrow(
+        return devices.cast(
             jax.tree.map(lambda *leaves: np.stack(leaves), *(self._known[seed] for seed in seeds))
         )
 
@@ -93,7 +93,7 @@ def orders(
 
 
 def key(data: Any) -> jax.Array:
-    """Return a random key of its data; the generator is named, so that results do not hang on a default of JAX."""
+    """Return a random key from its data; the generator is named, so that results do not depend on a default of JAX."""
     return jax.random.wrap_key_data(data, impl="threefry2x32")
 
 

@@ -1,4 +1,4 @@
-"""The landscape of an objective of two coordinates, for pictures."""
+"""The loss surface of an objective of two coordinates, for plots."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ class Surface(NamedTuple):
 
 
 def surface(problem: Problem) -> Surface:
-    """Return the loss of a problem that has a box, at evenly spaced points of it, on all of its data."""
+    """Return the loss of a problem with a box at evenly spaced points of the box, on all of its data."""
     assert problem.box is not None
     first, second = (np.linspace(low, high, POINTS) for low, high in problem.box)
     key = seeds.key(seeds.noise([0])[0])
     data = jax.tree.map(jnp.asarray, problem.data.train)
-    params, state = problem.parted(problem.init(key))
+    params, state = problem.split(problem.init(key))
     flat, structure = jax.tree.flatten(params)
     shape = flat[0].shape
 

@@ -1,8 +1,9 @@
-"""Where studies and results meet: a study is planned, trained by the engine, written as parts, and made into tables and pictures.
+"""Where studies and results meet: a study is planned, trained by the engine, written as parts, and turned into tables and plots.
 
-`execute` is the way from a study to a results folder, which `reuse` says may be used, and `rebuild` makes tables, plots and report of its parts; `sweep`
-is a study in one call, and a `listener` is told how it goes on. `work` trains one pack in this process or another one, for the launchers, which
-map it over packs; `checkpoints` save a long pack while it is trained. `manifest_contents` fills the manifest, `plan` says what a study would
-cost, with the measured `costs`, `status` how far it is, `find` sweeps rates as learning-rate finders do, and `trace` profiles
-the first moments.
+Read `execute` first: it takes a study to a results folder. `output_folder` decides whether that folder may be used, and `rebuild` builds
+tables, plots and report from its parts; `manifest_contents` composes what the manifest records. A `listener` receives the progress and may stop
+the work; `trace` is one that profiles the first moments. `work` trains one pack, in this process or another, for the launchers, which map it
+over packs; `checkpoints` save unfinished packs. `sweep` is a study in one call, and `find` runs learning-rate finders.
+`plan` estimates a study, from the measured `costs` of its programs, and `status` reports its progress. Only `cli` and
+`experiments` import this folder.
 """

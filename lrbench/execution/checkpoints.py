@@ -61,8 +61,8 @@ class Checkpoints:
         """Write a checkpoint, then remove those before it."""
         name = f"{start}-{len(snapshot.rows)}.npz"
         try:
-            data = _encoded(key, snapshot)
-            atomic.write(self._folder, f"{self._place}/{name}", lambda path: path.write_bytes(data))
+            arrays = _arrays(key, snapshot)
+            atomic.write(self._folder, f"{self._place}/{name}", lambda path: _write(path, arrays))
         except Exception as error:  # such as a full disk
             path = self._folder / self._place / name
             self._say(f"{path}: no checkpoint was written: {' '.join(str(error).split())[:200]}")
@@ -87,8 +87,8 @@ def _evaluations(name: str) -> int:
     return int(found[2]) if found else 0
 
 
-def _encoded(key: Mapping[str, Any], snapshot: Snapshot) -> bytes:
-    """Return the file of a snapshot."""
+def _arrays(key: Mapping[str, Any], snapshot: Snapshot) -> dict[str, np.ndarray]:
+    """Return key and snapshot as arrays."""
     names = list(snapshot.rows[0])
     arrays = {f"lanes/{name}": np.asarray(values) for name, values in snapshot.lanes.items()}
     arrays |= {f"rows/{n}": np.stack([row[name] for row in snapshot.rows]) for n, name in enumerate(names)}
@@ -97,9 +97,11 @@ def _encoded(key: Mapping[str, Any], snapshot: Snapshot) -> bytes:
     about["types"] = {name: values.dtype.name for name, values in arrays.items()}
     arrays = {name: _plain(values) for name, values in arrays.items()}
     arrays["about"] = np.frombuffer(json.dumps(about).encode(), np.uint8)
-    file = io.BytesIO()
-    np.savez(file, digest=_digest(arrays), **arrays)  # type: ignore[arg-type]
-    return file.getvalue()
+    return arrays
+
+
+def _write(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    np.savez(path, digest=_digest(arrays), **arrays)  # type: ignore[arg-type]
 
 
 def _decoded(file: io.BufferedReader) -> tuple[dict[str, Any], Snapshot]:
@@ -134,5 +136,5 @@ def _digest(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
     digest = hashlib.blake2b(digest_size=16)
     for name, values in sorted(arrays.items()):
         digest.update(f"{name} {values.dtype.str} {values.shape}\n".encode())
-        digest.update(np.ascontiguousarray(values).tobytes())
+        digest.update(np.ascontiguousarray(values).reshape(-1).view(np.uint8).data)
     return np.frombuffer(digest.digest(), np.uint8)

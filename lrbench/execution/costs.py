@@ -1,4 +1,4 @@
-"""What programs cost on this machine: measured when they last ran here, or else estimated from their operations."""
+"""The estimated cost of programs on this machine: measured when they last ran here, or else from their operations."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from lrbench.engine.pack import Engine
+    from lrbench.engine.engine import Engine
     from lrbench.study.grid import Pack
 
 STEP_SECONDS = 3e-6
-"""What a step of a small model costs beside its matrix products."""
+"""The overhead of a step of a small model, in seconds."""
 _SIDE = 256
 """Rows of the small matrices whose products are timed."""
 
 
 @dataclass(frozen=True)
-class Cost:
-    """What a program costs, all devices at work.
+class CostEstimate:
+    """The estimated cost of a program, with all devices at work.
 
     Args:
         compile_seconds: once in each process.
         seconds_per_run: of training.
-        measured: whether the training was measured, rather than estimated.
+        measured: whether `seconds_per_run` was measured on this machine, rather than counted.
     """
 
     compile_seconds: float
@@ -32,37 +32,37 @@ class Cost:
     measured: bool
 
 
-def of_programs(engine: Engine) -> list[Cost]:
-    """Return what each program of a grid costs; nothing is compiled or trained.
+def of_programs(engine: Engine) -> list[CostEstimate]:
+    """Return the estimated cost of each program of a grid; nothing is compiled or trained.
 
-    Times are those that a program took when it last ran on this machine. For one that never did, the estimate takes the
-    floating-point operations of a step, as XLA counts them, over the speed at which one device multiplies small
-    matrices, measured here and now.
+    Times are those that a program took when it last ran on this machine. For one that never ran, they are the
+    floating-point operations of a step, as XLA counts them, divided by the speed at which one device multiplies small
+    matrices, which is measured for this call.
     """
-    from lrbench.engine import capacity, products
+    from lrbench.engine import lanes_per_chunk, matmul
 
     programs = engine.grid.programs
-    known = [engine.programs.capacity(program) for program in programs]
+    known = [engine.tuner.tuning(program) for program in programs]
     pace = math.inf
     if any(math.isnan(each.seconds_per_step) for each in known):
-        pace = products.flops_per_second(_SIDE, [engine.mesh.devices.flat[0]])
-    costs = []
+        pace = matmul.flops_per_second(_SIDE, [engine.mesh.devices.flat[0]])
+    estimates = []
     for program, found in zip(programs, known, strict=True):
         measured = not math.isnan(found.seconds_per_step)
         step = found.seconds_per_step
         if not measured:
-            step = (engine.made.flops(program) / pace + STEP_SECONDS) / engine.mesh.size
+            step = (engine.instances.flops(program) / pace + STEP_SECONDS) / engine.mesh.size
         unknown = math.isnan(found.compile_seconds)
-        compiling = capacity.COMPILE_SECONDS if unknown else found.compile_seconds
-        costs.append(Cost(compiling, step * engine.grid.steps, measured))
-    return costs
+        compiling = lanes_per_chunk.COMPILE_SECONDS if unknown else found.compile_seconds
+        estimates.append(CostEstimate(compiling, step * engine.grid.steps, measured))
+    return estimates
 
 
-def of_packs(each: Sequence[Cost], packs: Sequence[Pack]) -> list[float]:
-    """Return what packs cost, in seconds of this machine; compiling is counted at the first pack of each program.
+def of_packs(each: Sequence[CostEstimate], packs: Sequence[Pack]) -> list[float]:
+    """Return the estimated cost of packs, in seconds on this machine; compiling is counted with the first pack of each program.
 
     Args:
-        each: what each program of the grid costs.
+        each: the estimate of each program of the grid.
         packs: some packs of the grid.
     """
     found = [each[pack.program].seconds_per_run * len(pack.runs) for pack in packs]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lrbench.errors import StoreError
-from lrbench.execution import manifest_contents, reuse
+from lrbench.execution import manifest_contents, output_folder
 from lrbench.execution.listener import Listener
 from lrbench.execution.rebuild import write_all
 from lrbench.execution.work import Trainer, Work
@@ -23,24 +23,28 @@ from lrbench.results.checksums import SURFACES
 from lrbench.results.folder import ResultsFolder
 from lrbench.results.remote_parts import RemoteParts
 from lrbench.results.results import Results
-from lrbench.study import catalog, grid, spec
-from lrbench.study.grid import Grid, Pack
+from lrbench.study import catalog, spec
+from lrbench.study.grid import Grid, Pack, of_study
 from lrbench.study.spec import Study
 
 if TYPE_CHECKING:
-    from lrbench.engine.pack import Engine
-    from lrbench.execution.trace import Traced
-
+    from lrbench.engine.engine import Engine
+    from lrbench.execution.trace import TracingListener
 
 _TRIES = 3
-"""How often parts that are damaged as soon as they are written are trained again by one command."""
+"""How often one command trains parts again that are damaged as soon as they are written."""
 
 
 @dataclass(frozen=True)
 class Finished:
-    """A study that ended: its results, how many runs were trained now, the packs that failed, and the trace.
+    """A finished study.
 
-    `lost` is how many runs had a part that was found damaged while tables were made.
+    Args:
+        results: its results.
+        trained: the number of runs trained now.
+        failures: the packs that failed.
+        profile: the trace, if one was requested.
+        lost: the number of completed runs whose part was found damaged while tables were built.
     """
 
     results: Results
@@ -51,19 +55,19 @@ class Finished:
 
 
 def run(
-    asked: str | os.PathLike[str] | Mapping[str, Any] | Study,
+    study: str | os.PathLike[str] | Mapping[str, Any] | Study,
     out: str | os.PathLike[str] | None = None,
     **more: Any,
 ) -> Results:
     """Train a study and return its results; the arguments are those of `execute`.
 
-    A pack that failed is in `results.manifest["failures"]`; the runs of the others are there.
+    Packs that failed are in `results.manifest["failures"]`; the runs of all other packs are in the tables.
     """
-    return execute(asked, out, **more).results
+    return execute(study, out, **more).results
 
 
 def execute(
-    asked: str | os.PathLike[str] | Mapping[str, Any] | Study,
+    study: str | os.PathLike[str] | Mapping[str, Any] | Study,
     out: str | os.PathLike[str] | None = None,
     *,
     launcher: str = "local",
@@ -75,45 +79,43 @@ def execute(
     profile: bool = False,
     listener: Listener | None = None,
 ) -> Finished:
-    """Train the runs of a study that its folder does not hold yet, and write tables, plots and a report.
+    """Train the missing runs of a study, and write tables, plots and a report.
 
     Args:
-        asked: a study, its file, its built-in name, or a mapping.
-        out: results folder; left out, `results/<name>`.
+        study: a study, its file, its built-in name, or a mapping.
+        out: results folder; by default `results/<name>`.
         launcher: where packs are executed.
-        devices: how many devices are used; all, left out.
-        overrides: `key=value` texts.
+        devices: how many devices to use; by default all.
+        overrides: `key=value` strings.
         trust: whether code that the study names may run.
-        fresh: set what the folder holds aside, and start anew.
-        report: whether plots and the report are made too.
-        profile: whether the first moments of training are traced, into `profile/`.
-        listener: told of the progress.
+        fresh: whether to set the contents of the folder aside and start again.
+        report: whether to write plots and the report too.
+        profile: whether to trace the first moments of training, into `profile/`.
+        listener: receives the progress; by default warnings go to the logger `lrbench`, and nothing else is shown.
 
     Raises:
         StudyError, ProblemError, DataError, StoreError, LaunchError: the user's mistakes, each in one line.
     """
     listener = listener or Listener()
-    wanted = asked if isinstance(asked, Study) else spec.read(asked, overrides, trust=trust)
-    store = ResultsFolder(out if out is not None else Path("results") / wanted.name)
-    how = _How(launcher, devices, report, profile)
+    checked = study if isinstance(study, Study) else spec.read(study, overrides, trust=trust)
+    store = ResultsFolder(out if out is not None else Path("results") / checked.name)
+    options = _Options(launcher, devices, report, profile)
     catalog.get("launcher", launcher)
-    whole = grid.of_study(wanted)
-    reuse.prepare(store, fresh, listener)
+    grid = of_study(checked)
+    output_folder.prepare(store, fresh, listener)
     with lock.locked(store.folder):
         trained = 0
         for _ in range(_TRIES):
-            done = _execute(wanted, whole, store, how, listener)
+            done = _execute(checked, grid, store, options, listener)
             trained += done.trained
             if not done.lost:
                 return replace(done, trained=trained)
-    raise StoreError(
-        f"{store.folder}: parts are damaged as soon as they are written; see whether the disk is sound"
-    )
+    raise StoreError(f"{store.folder}: parts are damaged as soon as they are written; check the disk")
 
 
 @dataclass(frozen=True)
-class _How:
-    """How a study is trained and what is made of it: the arguments of `execute` of these names."""
+class _Options:
+    """The arguments of `execute` of these names."""
 
     launcher: str
     devices: int | None
@@ -121,78 +123,87 @@ class _How:
     profile: bool
 
 
-def _execute(wanted: Study, whole: Grid, store: ResultsFolder, how: _How, listener: Listener) -> Finished:
-    """Train what a folder does not hold yet, and write all that is made from its parts."""
-    manifest = reuse.check(store, whole)
-    parts = store.inventory(whole.run_ids, stopped=whole.race)
+def _execute(
+    study: Study, grid: Grid, store: ResultsFolder, options: _Options, listener: Listener
+) -> Finished:
+    """Train the missing runs, and write everything that is built from the parts."""
+    manifest = output_folder.checked_manifest(store, grid)
+    parts = store.inventory(grid.run_ids, stopped=grid.race)
     for line in store.repair(parts):
-        listener.say(line)
-    held = parts.completed()
+        listener.warn(line)
+    cached = parts.completed()
     began = time.perf_counter()
     seconds: dict[str, float] = {}
-    # What the manifest says of problems and schedules belongs to its grid: another grid is described anew.
-    if not held.all() or not manifest_contents.describes(manifest, whole) or store.tables.lacks(SURFACES):
-        engine = _describe(wanted, whole, store, manifest, how.devices, listener.say)
+    # What the manifest says of problems and schedules belongs to its grid: another grid is described again.
+    if not cached.all() or not manifest_contents.describes(manifest, grid) or store.tables.lacks(SURFACES):
+        engine = _describe(study, grid, store, manifest, options.devices, listener.warn)
         seconds["starting"] = time.perf_counter() - began
+    _notify_of_cached(store, cached, options, listener)
     outcomes: list[Outcome] = []
-    traced: Traced | None = None
-    if held.all():
-        vain = " or to profile" if how.profile else ""
-        listener.say(f"{store.folder}: all {len(whole):,} runs are there already; nothing to train{vain}")
-    else:
-        if held.any():
-            listener.say(f"{store.folder}: {int(held.sum()):,} of {len(whole):,} runs are there already")
-        if how.profile:
-            from lrbench.execution.trace import Traced
+    tracing: TracingListener | None = None
+    if not cached.all():
+        if options.profile:
+            from lrbench.execution.trace import TracingListener
 
-            listener = traced = Traced(listener, store.folder)
-        outcomes = _train(engine, store, how.launcher, manifest["lanes_per_pack"], ~held, listener)
+            listener = tracing = TracingListener(listener, store.folder)
+        outcomes = _train(engine, store, options.launcher, manifest["lanes_per_pack"], ~cached, listener)
         seconds["writing"] = sum(outcome.seconds.get("write", 0.0) for outcome in outcomes)
     failures = tuple(outcome for outcome in outcomes if outcome.error)
-    there = held.copy()
+    expected = cached.copy()
     for outcome in outcomes:
-        there[outcome.pack.runs] |= not outcome.error
-    trained = int(parts.completed().sum() - held.sum())
+        expected[outcome.pack.runs] |= not outcome.error
+    trained = int(parts.completed().sum() - cached.sum())
     manifest |= {
-        "study": wanted.name,
-        "grid": whole.asdict(),
-        "objective": wanted.objective,
-        "target": wanted.target,
+        "study": study.name,
+        "grid": grid.asdict(),
+        "objective": study.objective,
+        "target": study.target,
     }
-    _write_study(store, wanted)
-    seconds = {"training": time.perf_counter() - began, **seconds} if trained else {}
+    _write_study(store, study)
     results = write_all(
         store,
         manifest,
-        whole,
+        grid,
         parts,
-        report=how.report,
-        seconds=seconds,
+        report=options.report,
+        seconds={"training": time.perf_counter() - began, **seconds} if trained else {},
         failures=failures,
         listener=listener,
     )
-    lost = int((there & ~parts.completed()).sum())
-    return Finished(results, trained, failures, traced.path if traced else None, lost)
+    lost = int((expected & ~parts.completed()).sum())
+    return Finished(results, trained, failures, tracing.path if tracing else None, lost)
+
+
+def _notify_of_cached(
+    store: ResultsFolder, cached: np.ndarray, options: _Options, listener: Listener
+) -> None:
+    """Report how many runs are completed already, if any."""
+    if cached.all():
+        runs = f"all {len(cached):,} runs are" if len(cached) > 1 else "the run is"
+        profile = " or to profile" if options.profile else ""
+        listener.notify(f"{store.folder}: {runs} cached; nothing to train{profile}")
+    elif cached.any():
+        listener.notify(f"{store.folder}: {int(cached.sum()):,} of {len(cached):,} runs are cached")
 
 
 def _describe(
-    wanted: Study,
-    whole: Grid,
+    study: Study,
+    grid: Grid,
     store: ResultsFolder,
     manifest: dict[str, Any],
     devices: int | None,
-    say: Callable[[str], None],
+    warn: Callable[[str], None],
 ) -> Engine:
-    """Start an engine, write down what it says of a study, add it to the manifest, and return the engine."""
-    from lrbench.engine.pack import Engine  # the first import of JAX
+    """Start an engine, record its description of the study in the manifest, and return the engine."""
+    from lrbench.engine.engine import Engine  # the first import of JAX
     from lrbench.tables.surfaces import surfaces
 
-    engine = Engine(wanted, whole, devices, say)
-    manifest |= manifest_contents.describe(engine, whole, manifest)
+    engine = Engine(study, grid, devices, warn)
+    manifest |= manifest_contents.describe(engine, grid, manifest)
     store.write_manifest(manifest)
     if landscapes := engine.surfaces():
         manifest |= store.drop_checksums(manifest, SURFACES)
-        store.write_table("surfaces", surfaces(whole, landscapes), csv=False)
+        store.write_table("surfaces", surfaces(grid, landscapes), csv=False)
         store.write_manifest(manifest)
     return engine
 
@@ -202,41 +213,41 @@ def _train(
     store: ResultsFolder,
     launcher: str,
     lanes_per_pack: Sequence[int],
-    left: np.ndarray,
+    missing: np.ndarray,
     listener: Listener,
 ) -> list[Outcome]:
-    """Have every pack that has runs left executed; return what became of each."""
-    study, steps = engine.study, engine.grid.steps
+    """Execute every pack that has missing runs; return the outcome of each."""
+    steps = engine.grid.steps
     launch: Callable[..., Generator[Outcome, None, None]] = catalog.get("launcher", launcher).load()
-    # A program that cannot be made, of 0 lanes, is one pack, which fails.
+    # A program that could not be compiled has 0 lanes: it is one pack, which fails.
     lanes_per_pack = [
         lanes or len(program.runs)
         for lanes, program in zip(lanes_per_pack, engine.grid.programs, strict=True)
     ]
-    listener.begin(int(left.sum()), steps)
+    listener.begin(int(missing.sum()), steps)
     trainer = Trainer(engine, store, lanes_per_pack, listener)
-    work = Work(study, store.folder.resolve(), tuple(lanes_per_pack), engine.count, trainer=trainer)
-    packs: list[Pack] = list(engine.grid.packs(lanes_per_pack, left))
+    work = Work(engine.study, store.folder.resolve(), tuple(lanes_per_pack), engine.count, trainer=trainer)
+    packs: list[Pack] = list(engine.grid.packs(lanes_per_pack, missing))
     outcomes = []
-    launched = launch(packs, work, **study.launcher.get(launcher, {}))
+    arriving = launch(packs, work, **engine.study.launcher.get(launcher, {}))
     try:
-        for outcome in launched:
+        for outcome in arriving:
             if outcome.part or outcome.url:
                 pack_id = outcome.pack.pack_id
                 store.write_part_file(pack_id, outcome.part or RemoteParts(outcome.url).read(pack_id))
-            # What is trained in this process has told of itself, segment by segment.
+            # What is trained in this process has reported its progress, segment by segment.
             if outcome.process != this_process() and not outcome.error:
                 listener.advance(len(outcome.pack.runs), steps)
             outcomes.append(dataclasses.replace(outcome, part=b""))
             listener.check()
     finally:
-        launched.close()  # a cluster that it started ends with it
+        arriving.close()  # a cluster that it started ends with it
         engine.close()
         listener.end()
     return outcomes
 
 
-def _write_study(store: ResultsFolder, wanted: Study) -> None:
+def _write_study(store: ResultsFolder, study: Study) -> None:
     import tomli_w
 
-    store.write_text("study.toml", tomli_w.dumps(wanted.table(store.folder)))
+    store.write_text("study.toml", tomli_w.dumps(study.table(store.folder)))

@@ -1,4 +1,4 @@
-"""Learning-rate finders on a study: one range test for each problem, optimizer and seed."""
+"""Learning-rate finders: one range test for each problem, optimizer and seed of a study."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ LONGEST_NAME = 64
 
 
 def find(
-    asked: str | os.PathLike[str] | Mapping[str, Any],
+    study: str | os.PathLike[str] | Mapping[str, Any],
     out: str | os.PathLike[str] | None = None,
     **more: Any,
 ) -> Results:
-    """Sweep a study's learning rates as finders do, and return the results; `results.finders` has the suggestions.
+    """Run learning-rate finders on a study, and return the results; `results.finders` has the suggestions.
 
-    The arguments are those of `execute_tests`.
+    The arguments are those of `execute_range_tests`.
 
     >>> study = {"name": "line", "steps": 100, "seeds": 1, "problem": "house_prices", "optimizer": "sgd",
     ...          "learning_rate": {"min": 1e-3, "max": 10, "num": 5}}
     >>> results = find(study, "results/line_find")  # doctest: +SKIP
     >>> results.finders[["rule", "suggestion"]]  # doctest: +SKIP
     """
-    return execute_tests(asked, out, **more).results
+    return execute_range_tests(study, out, **more).results
 
 
-def execute_tests(
-    asked: str | os.PathLike[str] | Mapping[str, Any],
+def execute_range_tests(
+    study: str | os.PathLike[str] | Mapping[str, Any],
     out: str | os.PathLike[str] | None = None,
     *,
     devices: int | None = None,
@@ -47,24 +47,24 @@ def execute_tests(
     trust: bool = False,
     listener: Listener | None = None,
 ) -> Finished:
-    """Train the range tests of a study that the folder does not hold yet; write tables and the plot of the sweeps.
+    """Train the missing range tests of a study; write tables and the plot of the sweeps.
 
     Args:
-        asked: a study, as a file, a built-in name or a mapping.
-        out: results folder; left out, `results/<name>_find`.
-        devices: how many devices are used; all, left out.
-        overrides: `key=value` texts.
+        study: a file, a built-in name or a mapping.
+        out: results folder; by default `results/<name>_find`.
+        devices: how many devices to use; by default all.
+        overrides: `key=value` strings.
         trust: whether code that the study names may run.
-        listener: told of the progress.
+        listener: receives the progress.
 
     Raises:
-        StudyError: if the study has one rate alone, or named rates; and all that a run raises.
+        StudyError: if the study has a single rate, or named rates; and everything that `run` raises.
     """
-    wanted = spec.read(asked, overrides, trust=trust)
+    checked = spec.read(study, overrides, trust=trust)
     try:
-        tests = of_study(wanted)
+        tests = range_tests_of(checked)
     except StudyError as error:
-        raise StudyError(f"{wanted.where}: {error}") from error
+        raise StudyError(f"{checked.where}: {error}") from error
     listener = listener or Listener()
     done = execute(tests, out, devices=devices, report=False, listener=listener)
     listener.check()
@@ -72,37 +72,39 @@ def execute_tests(
     return done
 
 
-def of_study(wanted: Study) -> Study:
-    """Return the range tests of a study: its problems × optimizers × seeds, at a rate from its least to its greatest.
+def range_tests_of(study: Study) -> Study:
+    """Return the range tests of a study: its problems × optimizers × seeds, each from the smallest to the largest rate.
 
     Raises:
-        StudyError: if there is nothing to sweep, or more than one thing.
+        StudyError: if there is no range to sweep, or more than one.
     """
-    rates = wanted.learning_rate.rates()
-    if wanted.learning_rate.named:
-        names = ", ".join(wanted.learning_rate.named)
+    rates = study.learning_rate.rates()
+    if study.learning_rate.named:
+        names = ", ".join(study.learning_rate.named)
         raise StudyError(
-            f"learning_rate.{names}: a range test has one rate for all parameters; leave out named rates"
+            f"learning_rate.{names}: a range test has one rate for all parameters; remove the named rates"
         )
     if len(rates) < 2:
-        raise StudyError(f"learning_rate has the rate {rates[0]:g} alone; a range test needs two, its ends")
+        raise StudyError(
+            f"learning_rate has a single rate, {rates[0]:g}; a range test requires two, its ends"
+        )
     table = {
-        "name": f"{wanted.name[: LONGEST_NAME - len('_find')]}_find",
-        "steps": wanted.steps,
-        "seeds": list(wanted.seeds),
-        "problem": wanted.problem,
-        "optimizer": wanted.optimizer,
-        "precision": wanted.precision,
-        "objective": wanted.objective,
-        **keys(rates[0], rates[-1]),
+        "name": f"{study.name[: LONGEST_NAME - len('_find')]}_find",
+        "steps": study.steps,
+        "seeds": list(study.seeds),
+        "problem": study.problem,
+        "optimizer": study.optimizer,
+        "precision": study.precision,
+        "objective": study.objective,
+        **range_test_keys(rates[0], rates[-1]),
     }
-    return spec.check(table, wanted.name, trust=True)
+    return spec.check(table, study.name, trust=True)
 
 
-def keys(low: float, high: float) -> dict[str, Any]:
-    """Return the keys that make a study one of range tests, from a least rate to a greatest.
+def range_test_keys(low: float, high: float) -> dict[str, Any]:
+    """Return the keys that turn a study into range tests from a smallest rate to a largest.
 
-    >>> keys(0.001, 1.0)["schedule"]
+    >>> range_test_keys(0.001, 1.0)["schedule"]
     {'name': 'range_test', 'start': 0.001}
     """
     return {
@@ -113,20 +115,20 @@ def keys(low: float, high: float) -> dict[str, Any]:
     }
 
 
-def text(results: Results) -> str:
+def suggestion_tables(results: Results) -> str:
     """Return the suggestions as a table for each problem: the median over seeds, and the lowest and the highest.
 
     Raises:
         StoreError: if the folder has no table of runs.
     """
-    said = suggestions(results.finders)
-    said["problem"], said["optimizer"] = label(said, "problem"), label(said, "optimizer")
+    table = suggestions(results.finders)
+    table["problem"], table["optimizer"] = label(table, "problem"), label(table, "optimizer")
     tables = []
-    for problem, rows in said.groupby("problem", sort=False):
+    for problem, rows in table.groupby("problem", sort=False):
         reasons = bool(rows["none"].any())
         lines = [_line(row, reasons) for row in rows.to_dict("records")]
-        table = aligned(lines, ("optimizer", "rule", "why none"))
-        tables.append(f"{problem}\n{textwrap.indent(table, '  ')}")
+        text = aligned(lines, ("optimizer", "rule", "why none"))
+        tables.append(f"{problem}\n{textwrap.indent(text, '  ')}")
     return "\n".join(tables)
 
 

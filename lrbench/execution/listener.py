@@ -1,13 +1,23 @@
-"""What a study tells whoever started it while it goes on, and what it asks."""
+"""What a study reports while it runs, and whether it is to stop."""
 
 from __future__ import annotations
 
+import logging
+
 
 class Listener:
-    """Told how a study goes on, and asked whether it shall; this one keeps quiet, and never ends it."""
+    """Receives the progress of a study, and may stop it; this one logs warnings alone and never stops it.
 
-    def say(self, text: str) -> None:
-        """Take one line that a person should read."""
+    It is the default of calls from Python: warnings go to the logger `lrbench`, which prints them on standard error unless logging is
+    configured otherwise.
+    """
+
+    def notify(self, text: str) -> None:
+        """Receive one line for a person to read."""
+
+    def warn(self, text: str) -> None:
+        """Receive one line that a person should not miss."""
+        logging.getLogger("lrbench").warning(text)
 
     def begin(self, runs: int, steps: int) -> None:
         """Training of so many runs, of so many steps each, begins."""
@@ -16,16 +26,16 @@ class Listener:
         """A program is being compiled."""
 
     def advance(self, runs: int, steps: int) -> None:
-        """So many runs moved on by so many steps; by 0 once a pack is compiled and its training begins."""
+        """So many runs have advanced by so many steps; by 0 once a pack is compiled and its training begins."""
 
     def end(self) -> None:
         """Training is over."""
 
     def stopping(self) -> bool:
-        """Return whether the work is to end; asked after every segment, pack, table and plot."""
+        """Return whether the work is to stop; called after every segment, pack, table and plot."""
         return False
 
     def check(self) -> None:
-        """Raise `KeyboardInterrupt` if the work is to end."""
+        """Raise `KeyboardInterrupt` if the work is to stop."""
         if self.stopping():
             raise KeyboardInterrupt

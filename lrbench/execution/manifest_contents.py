@@ -1,4 +1,4 @@
-"""What the manifest says: how a study was trained, on what, and how far it is."""
+"""The contents of the manifest: how a study was trained, on which machine, and its progress."""
 
 from __future__ import annotations
 
@@ -16,62 +16,62 @@ from lrbench.study import catalog
 from lrbench.study.grid import Grid, Pack
 
 if TYPE_CHECKING:
-    from lrbench.engine.pack import Engine
+    from lrbench.engine.engine import Engine
 
 PACKS_LISTED = 10_000
-"""Of more packs than this, the manifest gives the totals alone; each part says the same of itself."""
+"""With more packs than this, the manifest has the totals alone; each part has its own figures."""
 
 
-def describe(engine: Engine, whole: Grid, before: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the manifest says of a study before it is trained."""
+def describe(engine: Engine, grid: Grid, before: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the contents of the manifest of a study before it is trained."""
     known = before.get("lanes_per_pack", ())
-    if len(known) != len(whole.programs):
-        known = [0] * len(whole.programs)
-    # 0 is that of a program that could not be made so far.
+    if len(known) != len(grid.programs):
+        known = [0] * len(grid.programs)
+    # 0 means that the program could not be compiled so far.
     lanes_per_pack = [
-        lanes or engine.lanes_per_pack(program) for lanes, program in zip(known, whole.programs, strict=True)
+        lanes or engine.lanes_per_pack(program) for lanes, program in zip(known, grid.programs, strict=True)
     ]
     return {
-        "study": whole.name,
+        "study": grid.name,
         "started": before.get("started", now()),
         "versions": machine.versions(),
         "devices": engine.describe_devices(),
         "commit": _commit(),
-        "grid": whole.asdict(),
+        "grid": grid.asdict(),
         "lanes_per_pack": lanes_per_pack,
         "problems": [
             {"name": problem.name, "validated": problem.objective == "valid_loss", "optimum": problem.optimum}
             for problem in engine.problems
         ],
-        "programs": [engine.describe(program) for program in whole.programs],
+        "programs": [engine.describe(program) for program in grid.programs],
         "schedules": engine.describe_schedules(),
     }
 
 
-def describes(manifest: Mapping[str, Any], whole: Grid) -> bool:
-    """Return whether a manifest was written for this very grid."""
-    return "problems" in manifest and json.dumps(manifest.get("grid")) == json.dumps(whole.asdict())
+def describes(manifest: Mapping[str, Any], grid: Grid) -> bool:
+    """Return whether a manifest was written for exactly this grid."""
+    return "problems" in manifest and json.dumps(manifest.get("grid")) == json.dumps(grid.asdict())
 
 
 def objectives(manifest: Mapping[str, Any]) -> dict[str, str]:
     """Return the loss that each problem's runs are judged by."""
-    asked = manifest.get("objective", "auto")
+    objective = manifest.get("objective", "auto")
     names = [variant["name"] for variant in manifest["grid"]["problems"]]
     return {
-        name: "valid_loss" if problem["validated"] and asked != "train_loss" else "train_loss"
+        name: "valid_loss" if problem["validated"] and objective != "train_loss" else "train_loss"
         for name, problem in zip(names, manifest["problems"], strict=True)
     }
 
 
-def account(parts: Sequence[PartSummary], whole: Grid) -> dict[str, Any]:
-    """Return what the manifest says of the parts that hold runs of its grid."""
+def account(parts: Sequence[PartSummary], grid: Grid) -> dict[str, Any]:
+    """Return the totals of the parts that have runs of the grid."""
     packs: list[dict[str, Any]] = []
     totals, steps = {"compile": 0.0, "train": 0.0, "evaluate": 0.0}, 0
     saved = stopped = 0
     for part in parts:
         runs = len(part.numbers)
         packs.append({"pack_id": part.pack_id, "runs": runs, "seconds": dict(part.seconds)})
-        steps += runs * whole.steps
+        steps += runs * grid.steps
         saved += part.saved_lane_steps
         stopped += part.stopped_lane_steps
         totals = {name: total + part.seconds.get(name, 0.0) for name, total in totals.items()}
@@ -79,7 +79,7 @@ def account(parts: Sequence[PartSummary], whole: Grid) -> dict[str, Any]:
     if len(packs) > PACKS_LISTED:
         packs = []
     return {
-        "runs": {"total": len(whole), "done": done, "left": len(whole) - done},
+        "runs": {"total": len(grid), "done": done, "left": len(grid) - done},
         "packs": packs,
         "seconds": {name: round(total, 3) for name, total in totals.items()},
         "lane_steps": {"total": steps, "saved": saved, "stopped": stopped},
@@ -87,13 +87,13 @@ def account(parts: Sequence[PartSummary], whole: Grid) -> dict[str, Any]:
     }
 
 
-def failure(whole: Grid, pack: Pack, error: str) -> dict[str, Any]:
-    """Return what is said of a pack that failed: which points of the grid it has, and why."""
-    at = whole.positions(pack.runs)
-    rates = whole.rates(pack.runs)[""]
+def failure(grid: Grid, pack: Pack, error: str) -> dict[str, Any]:
+    """Return the record of a failed pack: its points of the grid, and the error."""
+    at = grid.positions(pack.runs)
+    rates = grid.rates(pack.runs)[""]
 
     def labels(kind: str) -> str:
-        return "; ".join(whole.variants[kind][number].label for number in np.unique(at[kind]))
+        return "; ".join(grid.variants[kind][number].label for number in np.unique(at[kind]))
 
     return {
         "pack_id": pack.pack_id,
@@ -102,7 +102,7 @@ def failure(whole: Grid, pack: Pack, error: str) -> dict[str, Any]:
         "schedule": labels("schedule"),
         "learning_rate_low": float(rates.min()),
         "learning_rate_high": float(rates.max()),
-        "seeds": " ".join(str(whole.seeds[place]) for place in np.unique(at["seed"])),
+        "seeds": " ".join(str(grid.seeds[position]) for position in np.unique(at["seed"])),
         "runs": len(pack.runs),
         "error": error,
     }
@@ -110,7 +110,7 @@ def failure(whole: Grid, pack: Pack, error: str) -> dict[str, Any]:
 
 def _commit() -> str | None:
     """Return the commit of lrbench itself, where it runs from a checkout."""
-    command = ["git", "-C", str(catalog.HERE), "rev-parse", "HEAD"]
+    command = ["git", "-C", str(catalog.PACKAGE), "rev-parse", "HEAD"]
     try:
         found = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False)
     except (OSError, subprocess.TimeoutExpired):

@@ -7,49 +7,51 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lrbench.errors import StudyError
+from lrbench.errors import StudyError, counted
 from lrbench.execution import costs
-from lrbench.execution.costs import Cost
+from lrbench.execution.costs import CostEstimate
 from lrbench.results.text_table import aligned
-from lrbench.study import catalog, grid
-from lrbench.study.grid import Grid, Program
+from lrbench.study import catalog
+from lrbench.study.grid import Grid, Program, of_study
 from lrbench.study.spec import Study
 
 if TYPE_CHECKING:
-    from lrbench.engine.pack import Engine
+    from lrbench.engine.engine import Engine
 
 BUSIEST = 12
-"""So many nodes have a row, those that are busy longest."""
+"""At most so many nodes have a row: those that take longest."""
 
 
-def plan(study: Study, devices: int | None = None, launcher: str = "local", nodes: int | None = None) -> str:
+def plan_text(
+    study: Study, devices: int | None = None, launcher: str = "local", nodes: int | None = None
+) -> str:
     """Return a plan of a study as text; nothing is compiled or trained.
 
     Times are those of `costs`.
 
     Args:
         study: the study.
-        devices: how many devices are used; all, left out.
-        launcher: who would share the packs out.
-        nodes: over how many nodes like this machine; left out, the jobs that the study asks of Slurm, or else one.
+        devices: how many devices to use; by default all.
+        launcher: the launcher that would distribute the packs.
+        nodes: the number of nodes like this machine; by default the number of jobs in `[launcher.slurm]`, or else one.
 
     Raises:
-        StudyError: if there is no such launcher, or it shares nothing out.
+        StudyError: if there is no such launcher, or it distributes nothing.
     """
-    from lrbench.engine.pack import Engine
+    from lrbench.engine.engine import Engine
 
-    alone = catalog.get("launcher", launcher).name == "local"
-    if alone and nodes is not None:
+    is_local = catalog.get("launcher", launcher).name == "local"
+    if is_local and nodes is not None:
         raise StudyError(
-            f"--nodes {nodes}: goes with a launcher that shares packs out: --launcher ray or slurm"
+            f"--nodes {nodes}: requires a launcher that distributes packs: --launcher ray or slurm"
         )
-    whole = grid.of_study(study)
-    engine = Engine(study, whole, devices)
+    grid = of_study(study)
+    engine = Engine(study, grid, devices)
     each = costs.of_programs(engine)
-    rows = [_row(engine, program, cost) for program, cost in zip(whole.programs, each, strict=True)]
+    rows = [_row(engine, program, cost) for program, cost in zip(grid.programs, each, strict=True)]
     head = (
-        f"{study.name}: {len(whole):,} runs of {whole.steps:,} steps "
-        f"({_shape(whole)}), evaluated {len(whole.evaluations)} times"
+        f"{study.name}: {counted(len(grid), 'run')} of {counted(grid.steps, 'step')} "
+        f"({_shape(grid)}), evaluated {counted(len(grid.evaluations), 'time')}"
     )
     kinds = sorted({str(d["kind"]) for d in engine.describe_devices()})
     lines = [
@@ -60,8 +62,8 @@ def plan(study: Study, devices: int | None = None, launcher: str = "local", node
         "",
         f"estimate: about {duration(sum(row['compile s'] for row in rows))} of compiling (once per program and machine) "
         f"and {duration(sum(row['train s'] for row in rows))} of training",
-        *_probes(engine, whole),
-        *([] if alone else ["", *_shared(engine, each, launcher, nodes or _jobs(study, launcher))]),
+        *_probes(engine, grid),
+        *([] if is_local else ["", *_distribution(engine, each, launcher, nodes or _jobs(study, launcher))]),
     ]
     return "\n".join(lines)
 
@@ -71,23 +73,24 @@ def _jobs(study: Study, launcher: str) -> int:
     return jobs
 
 
-def _probes(engine: Engine, whole: Grid) -> list[str]:
-    """Return a line for each problem whose probes cost more than a step at each evaluation."""
+def _probes(engine: Engine, grid: Grid) -> list[str]:
+    """Return a line for each problem whose probes cost more than one step per evaluation."""
     lines = {}
-    for program in whole.programs:
-        costs = {name: cost for name, cost in engine.made.probe_gradients(program).items() if cost >= 0.1}
-        share = sum(costs.values()) * len(whole.evaluations) / whole.steps
+    for program in grid.programs:
+        found = engine.instances.probe_gradients(program)
+        costs = {name: cost for name, cost in found.items() if cost >= 0.1}
+        share = sum(costs.values()) * len(grid.evaluations) / grid.steps
         if sum(costs.values()) >= 1:
             each = ", ".join(f"{name} {cost:.1f}" for name, cost in costs.items())
             lines[program.problem] = (
-                f"probes on {whole.problems[program.problem].label}: {each} gradients of a minibatch at each of "
-                f"{len(whole.evaluations)} evaluations: {share:.0%} of the training's, beside it"
+                f"probes on {grid.problems[program.problem].label}: {each} gradients of a minibatch at each of "
+                f"{counted(len(grid.evaluations), 'evaluation')}: {share:.0%} of the cost of training, on top of it"
             )
     return list(lines.values())
 
 
-def _shared(engine: Engine, each: list[Cost], launcher: str, nodes: int) -> list[str]:
-    """Return how a launcher would share the packs out to nodes: a line for all, and a table of the busiest."""
+def _distribution(engine: Engine, each: list[CostEstimate], launcher: str, nodes: int) -> list[str]:
+    """Return how a launcher would distribute the packs: a line for all nodes, and a table of the busiest."""
     per_pack = [engine.lanes_per_pack(program) for program in engine.grid.programs]
     packs = list(engine.grid.packs(per_pack))
     shares = import_module(f"lrbench.launchers.{launcher}").shares(costs.of_packs(each, packs), nodes)
@@ -101,15 +104,20 @@ def _shared(engine: Engine, each: list[Cost], launcher: str, nodes: int) -> list
     training = sum(row["train s"] for row in rows)
     rows.sort(key=lambda row: -row["all s"])
     longest = rows[0]["all s"]
-    idle = f"; {nodes - len(shares):,} have nothing to do" if len(shares) < nodes else ""
-    more = [f"  ... and {len(rows) - BUSIEST:,} that take less"] if len(rows) > BUSIEST else []
+    idle = f"; {counted(nodes - len(shares), 'node')} would be idle" if len(shares) < nodes else ""
+    more = (
+        [f"  ... and {counted(len(rows) - BUSIEST, 'node')} that would take less time"]
+        if len(rows) > BUSIEST
+        else []
+    )
     return [
-        f"{launcher}, over {nodes:,} nodes like this one: {len(packs):,} packs, {_range([len(share) for share in shares])} each{idle}",
+        f"{launcher}, over {counted(nodes, 'node')} like this one: {counted(len(packs), 'pack')}, "
+        f"{_range([len(share) for share in shares])} each{idle}",
         "",
         _table(rows[:BUSIEST]),
         *more,
         "",
-        f"estimate: about {duration(longest)}, the time of the node that is busy longest; balance "
+        f"estimate: about {duration(longest)}, the time of the busiest node; balance "
         f"{np.mean([row['all s'] for row in rows]) * len(rows) / nodes / longest:.0%} (mean over most); "
         f"{training / (nodes * longest):.0%} of the nodes' time is training",
     ]
@@ -119,7 +127,7 @@ def _range(counts: list[int]) -> str:
     return f"{min(counts):,} to {max(counts):,}" if min(counts) < max(counts) else f"{max(counts):,}"
 
 
-def _row(engine: Engine, program: Program, cost: Cost) -> dict[str, Any]:
+def _row(engine: Engine, program: Program, cost: CostEstimate) -> dict[str, Any]:
     about = engine.describe(program)
     per_pack = engine.lanes_per_pack(program)
     return {
@@ -139,12 +147,10 @@ def _row(engine: Engine, program: Program, cost: Cost) -> dict[str, Any]:
     }
 
 
-def _shape(whole: Grid) -> str:
-    named = (f"{name.replace('_', ' ')} rate" for name in whole.named_rates)
+def _shape(grid: Grid) -> str:
+    named = (f"{name.replace('_', ' ')} rate" for name in grid.named_rates)
     words = ("problem", "optimizer", "schedule", "learning rate", *named, "seed")
-    return " × ".join(
-        f"{n} {word}{'s' if n != 1 else ''}" for n, word in zip(whole.sizes.values(), words, strict=True)
-    )
+    return " × ".join(map(counted, grid.sizes.values(), words))
 
 
 def _table(rows: list[dict[str, Any]]) -> str:
@@ -159,7 +165,7 @@ def _cell(value: Any) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return a time as people say it: in seconds, minutes or hours."""
+    """Return a duration in seconds, minutes or hours, whichever reads best."""
     if seconds < 90:
         return f"{max(1, round(seconds))} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,4 +1,4 @@
-"""The tables, plots and report of a results folder, made from its parts."""
+"""The tables, plots and report of a results folder, built from its parts."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from lrbench.study.grid import Grid
 
 
 def rebuild(store: ResultsFolder, *, report: bool = True, listener: Listener | None = None) -> Results:
-    """Write the tables, plots and report of a folder again from its parts; one that is damaged is set aside.
+    """Rebuild the tables, plots and report of a folder from its parts; a damaged part is set aside.
 
     Args:
         store: the folder.
-        report: whether plots and the report are written too.
-        listener: is told what is set aside, and whether to go on is asked after every table and plot.
+        report: whether to write plots and the report too.
+        listener: receives warnings, and may stop the work after every table and plot.
 
     Raises:
         StoreError: if it is not a results folder, cannot be written, or another process works on it.
@@ -34,19 +34,19 @@ def rebuild(store: ResultsFolder, *, report: bool = True, listener: Listener | N
     manifest, listener = store.manifest, listener or Listener()
     if not {"grid", "problems"} <= manifest.keys():
         raise StoreError(
-            f"{store.folder}: is not a results folder (manifest.json is not there, or says of no grid and problems); "
-            "`lrbench run STUDY` makes one"
+            f"{store.folder}: is not a results folder (manifest.json is missing, or has no grid and problems); "
+            "`lrbench run STUDY` creates one"
         )
-    whole = Grid.from_dict(manifest["grid"])
+    grid = Grid.from_dict(manifest["grid"])
     with lock.locked(store.folder):
-        parts = store.inventory(whole.run_ids, stopped=whole.race)
-        return write_all(store, manifest, whole, parts, report=report, listener=listener)
+        parts = store.inventory(grid.run_ids, stopped=grid.race)
+        return write_all(store, manifest, grid, parts, report=report, listener=listener)
 
 
 def write_all(
     store: ResultsFolder,
     manifest: Mapping[str, Any],
-    whole: Grid,
+    grid: Grid,
     parts: Inventory,
     *,
     report: bool,
@@ -54,34 +54,34 @@ def write_all(
     seconds: Mapping[str, float] = MappingProxyType({}),
     failures: Iterable[Outcome] | None = None,
 ) -> Results:
-    """Write all that is made from the parts of a folder; who calls it has the folder's lock.
+    """Write everything that is built from the parts of a folder; the caller holds the lock of the folder.
 
     Args:
         store: the folder.
-        manifest: what is known of it.
-        whole: its grid.
+        manifest: its manifest so far.
+        grid: its grid.
         parts: its parts.
         report, listener: as of `rebuild`.
-        seconds: wall time so far, by name.
-        failures: packs that failed; left out, those that the manifest names.
+        seconds: wall time so far, by activity.
+        failures: packs that failed; by default those of the manifest.
     """
     for line in store.repair(parts):
-        listener.say(line)
+        listener.warn(line)
     for name, changed in store.tables.changed().items():
-        listener.say(str(changed))
+        listener.warn(str(changed))
         if name == SURFACES:
             safe_files.remove(store.folder, name)
     while True:
         try:
-            return _write_all(store, manifest, whole, parts, report, seconds, failures, listener)
+            return _write_all(store, manifest, grid, parts, report, seconds, failures, listener)
         except DamagedPart as damaged:
-            listener.say(store.set_part_aside(damaged))
+            listener.warn(store.set_part_aside(damaged))
 
 
 def _write_all(
     store: ResultsFolder,
     manifest: Mapping[str, Any],
-    whole: Grid,
+    grid: Grid,
     parts: Inventory,
     report: bool,
     seconds: Mapping[str, float],
@@ -97,14 +97,14 @@ def _write_all(
     manifest = store.drop_checksums(manifest)
     began = time.perf_counter()
     found = parts.parts()
-    build.build(store, whole, found, thresholds, objectives, manifest.get("target"), listener.check)
+    build.build(store, grid, found, thresholds, objectives, manifest.get("target"), listener.check)
     seconds["tables"] = time.perf_counter() - began
     if failures is not None:
         manifest["failures"] = [
-            manifest_contents.failure(whole, failed.pack, failed.error) for failed in failures
+            manifest_contents.failure(grid, failed.pack, failed.error) for failed in failures
         ]
     build.write_failures(store, manifest.get("failures", ()))
-    manifest |= manifest_contents.account(found, whole)
+    manifest |= manifest_contents.account(found, grid)
     store.write_manifest(manifest)
     results = Results(store.folder)
     if report and not too_many(results):
@@ -113,9 +113,9 @@ def _write_all(
         seconds["plots and report"] = time.perf_counter() - began
     elif report:
         remove_pictures(results)
-        listener.say(
-            f"{store.folder}: plots and the report are made of at most {MOST_RUNS:,} runs and {MOST_ROWS:,} rows of curves; "
-            "the tables are written, for `lrbench best` and `lrbench query`"
+        listener.warn(
+            f"{store.folder}: plots and the report are written for at most {MOST_RUNS:,} runs and {MOST_ROWS:,} rows of curves; "
+            "`lrbench best` and `lrbench query` read the tables"
         )
     manifest["seconds"] = manifest.get("seconds", {}) | {
         key: round(value, 3) for key, value in seconds.items()

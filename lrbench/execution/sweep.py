@@ -1,4 +1,4 @@
-"""A study from Python: the arguments of one call instead of a file."""
+"""A study from Python, as the arguments of one call instead of a file."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ def sweep(
     Args:
         problems: names, `Problem` objects, or tables such as `{"name": "digits_mlp", "hidden": [[64], [128]]}`.
         optimizers: names, `Optimizer(...)`, or functions learning rate → optax transformation.
-        learning_rates: the rates, such as `logspace(1e-5, 10, 100)`; or a dict of rates by name, where `""` are those of
-            all parameters that have no rate of their own, such as `{"": [0.1, 1], "output": [0.01, 0.1]}`.
+        learning_rates: the rates, such as `logspace(1e-5, 10, 100)`; or a dict of rates by name, such as
+            `{"": [0.1, 1], "output": [0.01, 0.1]}`, where `""` are those of all parameters without a rate of their own.
         schedules: names, `Schedule(...)`, or functions steps → optax schedule of peak 1, or optax schedules.
         seeds: a count, or a list.
         steps: optimizer steps of every run.
-        out: results folder; left out, a temporary one that lives as long as the results do.
+        out: results folder; by default a temporary one, which is removed with the results.
         report: whether plots and the report are written too.
         **more: any other key of a study: name, evaluate_every, precision, objective, target, probes.
 
@@ -52,7 +52,7 @@ def sweep(
     """
     named = dict(learning_rates) if isinstance(learning_rates, Mapping) else {"": learning_rates}
     if "" not in named:
-        raise StudyError(f'sweep: learning_rates = {named!r}: needs the rates of the name "" as well')
+        raise StudyError(f'sweep: learning_rates = {named!r}: requires the rates of the name "" as well')
     axes = {
         name: {"values": np.asarray(rates, dtype=float).reshape(-1).tolist()} for name, rates in named.items()
     }
@@ -69,9 +69,9 @@ def sweep(
     checked = spec.check(table, "sweep", trust=True)
     if out is not None:
         return run(checked, out, report=report)
-    place = tempfile.mkdtemp(prefix="lrbench-")
-    finished = execute(checked, place, report=report)
-    weakref.finalize(finished.results, shutil.rmtree, place, ignore_errors=True)
+    folder = tempfile.mkdtemp(prefix="lrbench-")
+    finished = execute(checked, folder, report=report)
+    weakref.finalize(finished.results, shutil.rmtree, folder, ignore_errors=True)
     if finished.failures:
         raise StudyError(f"sweep: {finished.failures[0].error}")
     return finished.results

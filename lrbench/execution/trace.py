@@ -1,4 +1,4 @@
-"""A trace of training, which Perfetto and TensorBoard can open: what each core or GPU does, operation by operation."""
+"""A trace of training for Perfetto and TensorBoard: what each core or GPU does, operation by operation."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from lrbench.execution.listener import Listener
 from lrbench.results import safe_files
 
 FOLDER = "profile"
-"""Where a results folder holds traces."""
+"""The folder of traces in a results folder."""
 SECONDS = 0.5
-"""How long is traced, shared between the devices: a core notes up to 300,000 operations a second, and each takes 50 bytes
-of the trace and 20 µs to write."""
+"""The length of a trace, divided by the number of devices: a core records up to 300,000 operations a second, each of which
+takes 50 bytes of the trace and 20 µs to write."""
 
 
-class Traced(Listener):
-    """Traces the first moments of training, without the compiling before it, and passes on all it is told.
+class TracingListener(Listener):
+    """Traces the first moments of training, without the compiling before it, and passes everything on.
 
     The trace is ended by a clock and not by a segment's end: its size is bounded, however long a segment is.
     """
 
     def __init__(self, inner: Listener, folder: Path) -> None:
-        """Pass on to `inner`, and trace into a results folder, which must have no links where traces are."""
+        """Pass on to `inner`, and trace into a results folder, which must have no links where traces are written."""
         safe_files.refuse_links(folder, FOLDER)
         self._inner, self._folder = inner, folder / FOLDER
         self._clock: threading.Timer | None = None
@@ -31,9 +31,13 @@ class Traced(Listener):
         self.path: Path | None = None
         """The file for Perfetto, once training is over."""
 
-    def say(self, text: str) -> None:
+    def notify(self, text: str) -> None:
         """Pass it on."""
-        self._inner.say(text)
+        self._inner.notify(text)
+
+    def warn(self, text: str) -> None:
+        """Pass it on."""
+        self._inner.warn(text)
 
     def begin(self, runs: int, steps: int) -> None:
         """Pass it on."""
@@ -81,7 +85,7 @@ class Traced(Listener):
             try:
                 jax.profiler.stop_trace()
             except Exception as error:  # a trace that cannot be written (a full disk) must not cost the study
-                self.say(f"{self._folder}: no trace was written: {' '.join(str(error).split())}")
+                self.warn(f"{self._folder}: no trace was written: {' '.join(str(error).split())}")
                 return
             found = self._folder.glob("plugins/profile/*/perfetto_trace.json.gz")
             self.path = max(found, key=lambda path: path.stat().st_mtime, default=None)

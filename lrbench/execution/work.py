@@ -28,7 +28,7 @@ from lrbench.study.grid import Pack
 from lrbench.study.spec import Study
 
 if TYPE_CHECKING:
-    from lrbench.engine.pack import Engine
+    from lrbench.engine.engine import Engine
     from lrbench.execution.checkpoints import Checkpoints
 
 
@@ -120,10 +120,10 @@ class Work:
             costs.of_packs(costs.of_programs((self.trainer or _trainer(self)).engine), packs) if packs else []
         )
 
-    def say(self, text: str) -> None:
+    def notify(self, text: str) -> None:
         """Tell a person something, if this process is the one that is watched."""
         if self.trainer is not None and self.trainer.listener is not None:
-            self.trainer.listener.say(text)
+            self.trainer.listener.notify(text)
 
     def check(self) -> None:
         """Raise `KeyboardInterrupt` if this process is to end; called again and again while others train."""
@@ -172,7 +172,8 @@ class Trainer:
         from lrbench.execution.checkpoints import Checkpoints
 
         every = self.engine.study.checkpoint_every
-        return Checkpoints(self.folder.folder, pack.pack_id, every, self.engine.say) if every else None
+        notify = self.engine.notify
+        return Checkpoints(self.folder.folder, pack.pack_id, every, notify) if every else None
 
     def stopping(self) -> bool:
         """Return whether this process is to end."""
@@ -201,7 +202,7 @@ def _trainer(work: Work) -> Trainer:
     A worker process unpickles the work for every pack, and recognises it by its token. One engine is cached: that of
     another study takes its place.
     """
-    from lrbench.engine.pack import Engine  # the first import of JAX
+    from lrbench.engine.engine import Engine  # the first import of JAX
 
     engine = Engine(work.study, grid.of_study(work.study), work.devices, _log)
     return Trainer(engine, ResultsFolder(work.folder), work.lanes_per_pack)

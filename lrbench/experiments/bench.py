@@ -16,7 +16,7 @@ from lrbench.results import safe_files
 from lrbench.results.folder import ResultsFolder
 from lrbench.results.results import Results
 from lrbench.study import catalog
-from lrbench.study.spec import assign
+from lrbench.study.overrides import assign
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,7 +61,7 @@ class Bench:
             Unfinished: if some of its packs failed.
         """
         folder = safe_files.path(self.folder, study["name"])
-        self.listener.say(f"study {study['name']}")
+        self.listener.notify(f"study {study['name']}")
         finished = execute(study, folder, devices=self.devices, report=False, listener=self.listener)
         if finished.failures:
             raise Unfinished(finished)

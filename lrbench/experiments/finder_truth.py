@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from lrbench.analysis import Thresholds, regret, regret_summary
-from lrbench.execution import find as range_test
+from lrbench.execution.find import range_test_keys
 from lrbench.experiments.bench import Answer, Bench
 from lrbench.plots import base
 from lrbench.results.text_table import aligned
@@ -54,7 +54,7 @@ def finder_truth(
     common: dict[str, Any] = {"seeds": seeds, "problem": list(problems), "optimizer": chosen}
     axis = {"values": list(logspace(low, high, rates))}
     dense = bench.train({"name": "grid", "steps": steps, "learning_rate": axis, "probes": [], **common})
-    swept = bench.train({"name": "sweep", "steps": sweep_steps, **common, **range_test.keys(low, high)})
+    swept = bench.train({"name": "sweep", "steps": sweep_steps, **common, **range_test_keys(low, high)})
     table = regret(swept.finders, dense.runs, dense.manifest["objectives"])
     rules = regret_summary(table, Thresholds().good)
     paths = [

@@ -1,4 +1,4 @@
-"""What exporters of runs share: which runs, their names, settings and scalars."""
+"""What exporters of single runs share: the runs, their names, settings and scalars."""
 
 from __future__ import annotations
 
@@ -10,37 +10,37 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from lrbench.analysis.groups import point_columns
-from lrbench.errors import StoreError
+from lrbench.errors import StoreError, counted
 from lrbench.results.results import Results
 
 MOST_RUNS = 1000
-"""The most runs that are exported one by one; tools that draw a line for each are of no use beyond."""
+"""The most runs that are exported one by one; a tool that draws a line for each is of no use beyond that."""
 LONGEST_NAME = 100
 _RESULTS = ("final_", "best_", "initial_")
-_PLACE = ("run_id", "step")
+_KEYS = ("run_id", "step")
 
 
 class Run(NamedTuple):
-    """A run as tools that watch training know it."""
+    """A run as experiment trackers represent it."""
 
     run_id: str
-    name: str  # fit for a file, the same for no other run
+    name: str  # unique, and usable as a file name
     group: str  # the grid point: its name without the seed
-    settings: dict[str, Any]  # what makes it what it is
+    settings: dict[str, Any]  # problem, optimizer, schedule and their parameters, rate and seed
     outcome: dict[str, float]  # its last losses and metrics
-    scalars: list[tuple[int, dict[str, float]]]  # step, and what is finite there
+    scalars: list[tuple[int, dict[str, float]]]  # step, and the finite values of its curves there
 
 
 def runs(results: Results, tool: str) -> list[Run]:
     """Return every run of some results.
 
     Raises:
-        StoreError: if there are none, or too many to look at one by one.
+        StoreError: if there are none, or too many.
     """
     table = results.runs
     if not 0 < len(table) <= MOST_RUNS:
         raise StoreError(
-            f"{results.folder}: has {len(table):,} runs; {tool} gets from 1 to {MOST_RUNS:,}; `--to csv` takes any number"
+            f"{results.folder}: has {counted(len(table), 'run')}; the export to {tool} takes 1 to {MOST_RUNS:,}; `--to csv` takes any number"
         )
     return list(_each(table, results.curves))
 
@@ -68,16 +68,16 @@ def _scalars(rows: pd.DataFrame) -> Iterator[tuple[int, dict[str, float]]]:
         found = {
             str(name): float(value)
             for name, value in row.items()
-            if name not in _PLACE and not _missing(value)
+            if name not in _KEYS and not _missing(value)
         }
         yield int(row["step"]), found
 
 
 def _missing(value: Any) -> bool:
-    """Whether there is nothing to show; of numbers that are not finite, tools make warnings or nonsense."""
+    """Whether a value is missing or not finite, of which trackers make warnings or nonsense."""
     return value is None or value is pd.NA or (isinstance(value, float) and not math.isfinite(value))
 
 
 def _slug(text: str) -> str:
-    """Return a text as part of a file's name: no separators, nothing that a shell or another system minds."""
+    """Return a text as part of a file name: no separators, no characters that are special to a shell or another system."""
     return re.sub(r"[^A-Za-z0-9_.=+-]+", "_", text)[:LONGEST_NAME].lstrip(".-")

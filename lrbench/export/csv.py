@@ -7,18 +7,18 @@ from pathlib import Path
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from lrbench.errors import StoreError
+from lrbench.errors import StoreError, counted
 from lrbench.results.building import csv_text
 from lrbench.results.query import tables
 from lrbench.results.results import Results
 
 
 def csv(results: Results, folder: Path) -> str:
-    """Write every table as CSV, in full precision; a text that a spreadsheet would run as a formula gets an apostrophe before it.
+    """Write every table as CSV, in full precision; a string that a spreadsheet would run as a formula is prefixed with an apostrophe.
 
     Args:
-        results: of any number of runs; a table is never in memory as a whole.
-        folder: gets `<table>.csv` for each.
+        results: any number of runs; a table is never in memory as a whole.
+        folder: receives a `<table>.csv` for each table.
 
     Raises:
         StoreError: if a table cannot be read.
@@ -27,11 +27,11 @@ def csv(results: Results, folder: Path) -> str:
     for name in names:
         try:
             _write(results, name, folder)
-        except ValueError as error:  # what Arrow says of damage
+        except ValueError as error:  # what Arrow raises for a damaged file
             raise StoreError(
                 f"{results.folder / name}.parquet: cannot be read ({error}); `lrbench report {results.folder}` writes it again"
             ) from error
-    return f"{len(names)} tables: {', '.join(names)}"
+    return f"{counted(len(names), 'table')}: {', '.join(names)}"
 
 
 def _write(results: Results, name: str, folder: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from lrbench.errors import DataError
+from lrbench.errors import DataError, counted
 from lrbench.export._runs import Run, runs
 from lrbench.results.results import Results
 
@@ -14,23 +14,23 @@ def tensorboard(results: Results, folder: Path) -> str:
     """Write an event file for each run: its curves as scalars at their steps, and its settings as hyper-parameters.
 
     Args:
-        results: of at most 1,000 runs.
-        folder: gets a folder for each run.
+        results: at most 1,000 runs.
+        folder: receives a folder for each run.
 
     Raises:
-        DataError: if tensorboardX is not there.
+        DataError: if tensorboardX is not installed.
         StoreError: if there are too many runs.
     """
     try:
         import tensorboardX
     except ImportError as error:
         raise DataError(
-            "--to tensorboard needs tensorboardX; get it with: pip install 'lrbench[tensorboard]'"
+            "--to tensorboard requires tensorboardX: pip install 'lrbench[tensorboard]'"
         ) from error
     every = runs(results, "TensorBoard")
     for run in every:
         _write(tensorboardX.SummaryWriter(str(folder / run.name)), run)
-    return f"{len(every):,} runs; look at them with: tensorboard --logdir {folder}"
+    return f"{counted(len(every), 'run')}; open with: tensorboard --logdir {folder}"
 
 
 def _write(writer: Any, run: Run) -> None:

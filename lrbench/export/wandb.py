@@ -5,28 +5,28 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from lrbench.errors import DataError
+from lrbench.errors import DataError, counted
 from lrbench.export._runs import Run, runs
 from lrbench.results.results import Results
 
 
 def wandb(results: Results, folder: Path) -> str:
-    """Write an offline run for each run: its curves at their steps, its settings as config; nothing is sent.
+    """Write an offline run for each run: its curves at their steps, its settings as config; nothing is uploaded.
 
-    `wandb sync` sends them, when and where you say; of this machine they tell the platform alone.
+    `wandb sync` uploads them, when and where you choose; the only fact about this machine in them is its platform.
 
     Args:
-        results: of at most 1,000 runs; each takes about a quarter of a second.
-        folder: gets a folder `wandb/offline-run-...` for each run.
+        results: at most 1,000 runs; each takes about a quarter of a second.
+        folder: receives a folder `wandb/offline-run-...` for each run.
 
     Raises:
-        DataError: if wandb is not there.
+        DataError: if wandb is not installed.
         StoreError: if there are too many runs.
     """
     try:
         import wandb as client
     except ImportError as error:
-        raise DataError("--to wandb needs wandb; get it with: pip install 'lrbench[wandb]'") from error
+        raise DataError("--to wandb requires wandb: pip install 'lrbench[wandb]'") from error
     every = runs(results, "Weights & Biases")
     project = str(results.manifest.get("study", "lrbench"))
     settings = client.Settings(
@@ -55,7 +55,7 @@ def wandb(results: Results, folder: Path) -> str:
             ),
             run,
         )
-    return f"{len(every):,} runs; send them with: wandb sync {folder}/wandb/offline-run-*"
+    return f"{counted(len(every), 'run')}; upload with: wandb sync {folder}/wandb/offline-run-*"
 
 
 def _write(open_run: Any, run: Run) -> None:

@@ -1,4 +1,4 @@
-"""Packs in this process."""
+"""Packs executed in this process."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ from lrbench.study.grid import Pack
 
 
 def local(packs: Sequence[Pack], work: Work) -> Generator[Outcome, None, None]:
-    """Execute packs one after another, over all devices of this process; programs compile ahead of them."""
+    """Execute packs one after another, over all devices of this process; programs compile ahead."""
     work.prepare(packs)
     yield from map(work, packs)

@@ -14,16 +14,14 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lrbench.errors import LaunchError
+from lrbench.errors import LaunchError, counted
 from lrbench.launchers import Address, Outcome, Work
 from lrbench.study.grid import Pack
 
 AHEAD = 2
-"""How many packs a process has at most: the one that it trains, and those that wait for it."""
-
-
+"""The most packs that a process has at once: the one that it trains, and those queued for it."""
 PAUSE = 0.5
-"""Seconds between two looks whether to go on waiting."""
+"""Seconds between two checks whether to go on waiting."""
 
 
 def ray(
@@ -36,23 +34,23 @@ def ray(
     max_retries: int = 3,
     parts: Address = "returned",
 ) -> Generator[Outcome, None, None]:
-    """Execute packs as tasks of a Ray cluster, on as many processes as it has room for.
+    """Execute packs as tasks of a Ray cluster, in as many processes as it has resources for.
 
-    A pack whose process or node dies is done again elsewhere. A pack whose training raises is not; it is a failure of
-    the study, as in this process.
+    A pack whose process or node dies is retried elsewhere. A pack whose training raises is not: it is a failure of the study, as
+    with any launcher.
 
     Args:
-        address: of the cluster; `auto` is that of RAY_ADDRESS or the one that runs here, or else one of this machine alone, which
-            starts and ends with the study; `local` is the last of these.
+        address: of the cluster; `auto` means RAY_ADDRESS, or else the cluster that runs on this machine, or else a new one on this
+            machine alone, which starts and ends with the study; `local` always means the last.
         cpus_per_pack: cores of each process, which are its JAX devices where it has no GPU.
-        gpus_per_pack: GPUs of each process; left out, one where the cluster has any.
-        max_retries: how often a pack is done again whose process or node died.
+        gpus_per_pack: GPUs of each process; by default one if the cluster has any.
+        max_retries: how often a pack is retried after its process or node died.
         parts: how parts reach the results folder: `returned` sends them through Ray; with `shared` the processes write into the
-            folder, which must be on a disk that all nodes share; a URL, such as `s3://bucket/folder`, is where they are
-            written first, and kept.
+            folder, which must be on a disk that all nodes share; with a URL, such as `s3://bucket/folder`, they are written and
+            kept there, and fetched from there.
 
     Raises:
-        LaunchError: if Ray is not installed, no cluster answers, or no node of it has what a pack needs.
+        LaunchError: if Ray is not installed, no cluster answers, or no node of it has the resources of a pack.
     """
     for name, given, least in (("cpus", cpus_per_pack, 1), ("gpus", gpus_per_pack, 0)):
         if given is not None and given < least:
@@ -61,28 +59,28 @@ def ray(
     try:
         import ray
     except ImportError as error:
-        raise LaunchError("--launcher ray needs Ray; get it with: pip install 'lrbench[ray]'") from error
+        raise LaunchError("--launcher ray requires Ray: pip install 'lrbench[ray]'") from error
     ours = not ray.is_initialized()
     if ours:
         _connect(ray, address)
     try:
-        needs = {"CPU": cpus_per_pack, "GPU": _gpus(ray, gpus_per_pack)}
-        if not _room(ray, needs):
-            raise LaunchError(f"launcher.ray: {_shortage(ray, needs)}")
+        required = {"CPU": cpus_per_pack, "GPU": _gpus(ray, gpus_per_pack)}
+        if not _capacity(ray, required):
+            raise LaunchError(f"launcher.ray: {_shortage(ray, required)}")
         task = ray.remote(_apply).options(
-            num_cpus=needs["CPU"],
-            num_gpus=needs["GPU"],
+            num_cpus=required["CPU"],
+            num_gpus=required["GPU"],
             max_retries=max_retries,
             runtime_env={"env_vars": _environment(cpus_per_pack)},
         )
-        yield from _map(ray, task, packs, work.to(parts), needs)
+        yield from _map(ray, task, packs, work.to(parts), required)
     finally:
         if ours:
             ray.shutdown()
 
 
 def shares(costs: Sequence[float], nodes: int) -> list[list[int]]:
-    """Return the numbers of the packs that each node would do: every pack goes to the node that is free first.
+    """Return the numbers of the packs that each node would train: every pack goes to the node that is free first.
 
     >>> shares([3.0, 1.0, 1.0, 1.0], 2)
     [[0], [1, 2, 3]]
@@ -101,14 +99,14 @@ def _apply(work: Work, pack: Pack) -> Outcome:
 
 
 def _map(
-    ray: Any, task: Any, packs: Sequence[Pack], work: Work, needs: Mapping[str, int]
+    ray: Any, task: Any, packs: Sequence[Pack], work: Work, required: Mapping[str, int]
 ) -> Iterator[Outcome]:
-    """Keep every process of the cluster busy, with no more packs pending than that takes; yield outcomes as they come."""
+    """Keep every process of the cluster busy, with no more packs pending than necessary; yield outcomes as they arrive."""
     sent = ray.put(work)
     waiting = iter(packs)
     pending: dict[Any, Pack] = {}
     while True:
-        most = AHEAD * max(1, _room(ray, needs))  # a cluster grows and shrinks
+        most = AHEAD * max(1, _capacity(ray, required))  # a cluster grows and shrinks
         pending |= {
             task.remote(sent, pack): pack for pack in itertools.islice(waiting, max(0, most - len(pending)))
         }
@@ -128,30 +126,30 @@ def _map(
 
 
 def _connect(ray: Any, address: str) -> None:
-    asked = os.environ.get("RAY_ADDRESS", "auto") if address == "auto" else address
-    if asked not in {"auto", "local"}:
-        _knock(asked)
+    requested = os.environ.get("RAY_ADDRESS", "auto") if address == "auto" else address
+    if requested not in {"auto", "local"}:
+        _check_reachable(requested)
     quiet = {"log_to_driver": False, "logging_level": "error"}
     with warnings.catch_warnings(), _same_handler():
-        # JAX warns of any fork; these go on to exec at once, and need no lock that JAX may hold.
+        # JAX warns of any fork; these go on to exec at once, and do not depend on locks of JAX.
         warnings.filterwarnings("ignore", r"os\.fork\(\) was called", RuntimeWarning)
         try:
-            if asked != "local":
-                ray.init(address=asked, **quiet)
+            if requested != "local":
+                ray.init(address=requested, **quiet)
                 return
         except (ConnectionError, RuntimeError, ValueError) as error:
-            if asked != "auto":
-                raise _unreachable(asked, error) from error
+            if requested != "auto":
+                raise _unreachable(requested, error) from error
         with _on_loopback(ray):
             ray.init(address="local", include_dashboard=False, _node_ip_address="127.0.0.1", **quiet)
 
 
 @contextlib.contextmanager
 def _on_loopback(ray: Any) -> Iterator[None]:
-    """Have a cluster that starts meanwhile listen on loopback alone.
+    """Make a cluster that starts meanwhile listen on loopback alone.
 
-    Ray replaces a loopback address that it is given by one that other machines reach, unless this constant of it is false,
-    as it is where Ray supports one machine only (macOS and Windows).
+    Ray replaces a loopback address by one that other machines can reach, unless this constant is false, as it is where Ray
+    supports a single machine only (macOS and Windows).
     """
     constants = ray._private.ray_constants
     before = constants.ENABLE_RAY_CLUSTER
@@ -164,7 +162,7 @@ def _on_loopback(ray: Any) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _same_handler() -> Iterator[None]:
-    """Leave SIGTERM as it is: Ray has it end Python with an exit code of its own."""
+    """Keep the handler of SIGTERM: Ray installs one that ends Python with an exit code of its own."""
     before = signal.getsignal(signal.SIGTERM)
     try:
         yield
@@ -173,7 +171,7 @@ def _same_handler() -> Iterator[None]:
             signal.signal(signal.SIGTERM, before)
 
 
-def _knock(address: str) -> None:
+def _check_reachable(address: str) -> None:
     """Raise `LaunchError` if nothing listens at an address, for which Ray itself would wait for many minutes."""
     host, _, port = address.rpartition("://")[2].rpartition(":")
     try:
@@ -183,9 +181,9 @@ def _knock(address: str) -> None:
 
 
 def _unreachable(address: str, error: Exception) -> LaunchError:
-    told = " ".join(str(error).split())
+    reason = " ".join(str(error).split())
     return LaunchError(
-        f"launcher.ray.address = {address!r}: no Ray cluster answers there ({told}); give HOST:PORT, auto or local"
+        f"launcher.ray.address = {address!r}: no Ray cluster answers there ({reason}); give HOST:PORT, auto or local"
     )
 
 
@@ -193,28 +191,28 @@ def _nodes(ray: Any) -> list[Mapping[str, float]]:
     return [node["Resources"] for node in ray.nodes() if node["Alive"]]
 
 
-def _gpus(ray: Any, asked: int | None) -> int:
-    return asked if asked is not None else int(any(node.get("GPU") for node in _nodes(ray)))
+def _gpus(ray: Any, requested: int | None) -> int:
+    return requested if requested is not None else int(any(node.get("GPU") for node in _nodes(ray)))
 
 
-def _room(ray: Any, needs: Mapping[str, int]) -> int:
-    """Return how many packs the cluster can train at once."""
-    return sum(min(int(node.get(k, 0) // n) for k, n in needs.items() if n) for node in _nodes(ray))
+def _capacity(ray: Any, required: Mapping[str, int]) -> int:
+    """Return how many packs the cluster can train at the same time."""
+    return sum(min(int(node.get(k, 0) // n) for k, n in required.items() if n) for node in _nodes(ray))
 
 
-def _shortage(ray: Any, needs: Mapping[str, int]) -> str:
+def _shortage(ray: Any, required: Mapping[str, int]) -> str:
     def words(has: Mapping[str, float]) -> str:
-        return f"{has.get('CPU', 0):g} CPUs and {has.get('GPU', 0):g} GPUs"
+        return f"{counted(int(has.get('CPU', 0)), 'CPU')} and {counted(int(has.get('GPU', 0)), 'GPU')}"
 
     largest = max(_nodes(ray), key=lambda node: (node.get("GPU", 0), node.get("CPU", 0)))
     return (
-        f"a pack needs {words(needs)}, and no node of the cluster has them (the largest has {words(largest)}); "
+        f"a pack requires {words(required)}, which no node of the cluster has (the largest has {words(largest)}); "
         "set cpus_per_pack and gpus_per_pack, or add nodes"
     )
 
 
 def _environment(cpus: int) -> dict[str, str]:
-    """Return what a process finds set before it starts JAX: what is set here, a device for each core, this lrbench."""
+    """Return the environment of a process: the variables of JAX as they are here, a device for each core, and this lrbench."""
     here = {
         name: value for name, value in os.environ.items() if name.startswith("JAX_") or name == "XLA_FLAGS"
     }

@@ -1,7 +1,7 @@
 """Packs as an array of Slurm jobs, by submitit.
 
-Each job works through a share of the packs, and writes their parts into the results folder, which all nodes must see.
-What was submitted is written down there, in `jobs/`, so that a later command waits for jobs that are still there.
+Each job trains a share of the packs, and writes their parts into the results folder, which all nodes must see. The jobs and
+their packs are recorded there, in `jobs/`, so that a later command waits for jobs that are still queued or running.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from lrbench.errors import LaunchError
+from lrbench.errors import LaunchError, counted
 from lrbench.launchers import Outcome, Word, Work
 from lrbench.results import safe_files
 from lrbench.results.folder import JOBS_LINKS, ResultsFolder
@@ -31,18 +31,18 @@ _JOB = re.compile(r"[0-9]{1,20}(_[0-9]{1,20})?")
 _LONGEST = 2**28
 _FIRST_POLL, _LAST_POLL = 0.5, 20.0
 _REQUEUES = 1000
-"""How often a job may be put back when its time is over; it goes on from the parts that are there."""
+"""How often a job may be requeued when its time is over; it resumes from the parts that are written."""
 
 
 @dataclass(frozen=True)
 class Share:
-    """What one job does: packs, one after another; put back into the queue, it does not train again what is there."""
+    """The work of one job: its packs, one after another; requeued, it does not train again what is completed."""
 
     work: Work
     packs: tuple[Pack, ...]
 
     def __call__(self) -> None:
-        """Work through the packs, and write down why those that failed did."""
+        """Train the packs, and record the errors of those that failed."""
         errors = {}
         for pack in self.packs:
             if error := self.work(pack).error:
@@ -51,7 +51,7 @@ class Share:
                 ResultsFolder(self.work.folder).write_text(name, json.dumps(errors))
 
     def checkpoint(self) -> Any:
-        """Return what is submitted when Slurm takes the job's time away."""
+        """Return what is submitted again when Slurm ends the job."""
         from submitit.helpers import DelayedSubmission
 
         return DelayedSubmission(self)
@@ -70,43 +70,43 @@ def slurm(
     memory: Word = "",
     detach: bool = False,
 ) -> Generator[Outcome, None, None]:
-    """Execute packs in an array of Slurm jobs, balanced by what they are estimated to cost.
+    """Execute packs in an array of Slurm jobs, balanced by estimated cost.
 
-    The results folder must be one that all nodes see. A job that is preempted, or whose time is over, is put back into the
-    queue and goes on from the parts that are there. The command may be ended meanwhile: the jobs go on, and the same
-    command waits for them.
+    All nodes must see the results folder. A job that is preempted, or whose time is over, is requeued and resumes from the parts
+    that are written. The command may be interrupted: the jobs go on, and the same command waits for them.
 
     Args:
-        jobs: how many jobs the packs are shared out to.
-        partition: where jobs are queued; the cluster's default, left out.
-        account: who pays for them; the user's default, left out.
+        jobs: the number of jobs that share the packs.
+        partition: where jobs are queued; by default the cluster's default.
+        account: the account that is charged; by default the user's default.
         minutes: the time limit of a job.
         gres: generic resources of a job, such as `gpu:1`.
-        cpus: cores of a job; the cluster's default, left out.
-        memory: of a job, such as `8GB`; the cluster's default, left out.
-        detach: submit, and wait for nothing.
+        cpus: cores of a job; by default the cluster's default.
+        memory: memory of a job, such as `8GB`; by default the cluster's default.
+        detach: submit the jobs and return at once.
     """
-    alive = states() or {}
-    before = {job: names for job, names in submitted(work.folder).items() if job in alive}
-    there = {name for names in before.values() for name in names}
-    new = [pack for pack in packs if pack.pack_id not in there]
-    asked = {"partition": partition, "account": account, "gres": gres, "cpus_per_task": cpus, "mem": memory}
-    given = {key: value for key, value in asked.items() if value}
-    each = [Share(work, tuple(new[n] for n in share)) for share in shares(work.costs(new), jobs)]
-    made = _submit(work.folder, each, minutes, given)
-    ResultsFolder(work.folder).write_text(f"{FOLDER}/{RECORD}", json.dumps(before | made))
+    queued = states() or {}
+    before = {job: names for job, names in submitted(work.folder).items() if job in queued}
+    submitted_before = {name for names in before.values() for name in names}
+    new = [pack for pack in packs if pack.pack_id not in submitted_before]
+    options = {"partition": partition, "account": account, "gres": gres, "cpus_per_task": cpus, "mem": memory}
+    given = {key: value for key, value in options.items() if value}
+    job_shares = [Share(work, tuple(new[n] for n in share)) for share in shares(work.costs(new), jobs)]
+    started = _submit(work.folder, job_shares, minutes, given)
+    ResultsFolder(work.folder).write_text(f"{FOLDER}/{RECORD}", json.dumps(before | started))
     if before:
-        work.say(f"{len(before):,} jobs of an earlier command are still there; they are waited for")
-    if made:
-        work.say(f"{len(new):,} packs are submitted in {len(made):,} jobs: {', '.join(_arrays(made))}")
+        work.notify(f"waiting for {counted(len(before), 'job')} that an earlier command submitted")
+    if started:
+        numbers = ", ".join(_arrays(started))
+        work.notify(f"submitted {counted(len(new), 'pack')} in {counted(len(started), 'job')}: {numbers}")
     if not detach:
-        yield from _wait(packs, work, before | made)
+        yield from _wait(packs, work, before | started)
 
 
 def shares(costs: Sequence[float], jobs: int) -> list[range]:
     """Return the numbers of each job's packs: neighbours, so that few programs are compiled in each, of about equal cost.
 
-    No job costs more than the mean and one pack. Jobs that would have none are left out.
+    No job costs more than the mean plus one pack. Jobs without packs are omitted.
 
     >>> shares([1.0, 1.0, 2.0, 1.0, 1.0], 3)
     [range(0, 2), range(2, 3), range(3, 5)]
@@ -118,10 +118,10 @@ def shares(costs: Sequence[float], jobs: int) -> list[range]:
 
 
 def submitted(results: Path) -> dict[str, list[str]]:
-    """Return the jobs that were submitted last for a results folder, and the names of their packs.
+    """Return the jobs that were last submitted for a results folder, and the names of their packs.
 
     Raises:
-        StoreError: if there is a link where that is written down.
+        StoreError: if the record of jobs is a link.
     """
     return {
         job: names
@@ -133,7 +133,7 @@ def submitted(results: Path) -> dict[str, list[str]]:
 
 
 def _read(results: Path, name: str) -> dict[str, Any]:
-    """Return what a file of `jobs/` says; nothing, if it is not there or is damaged."""
+    """Return the contents of a file in `jobs/`; nothing if it is missing or damaged."""
     try:
         found = json.loads(safe_files.read(results, f"{FOLDER}/{name}", _LONGEST))
     except (OSError, ValueError, RecursionError):
@@ -142,7 +142,7 @@ def _read(results: Path, name: str) -> dict[str, Any]:
 
 
 def states() -> dict[str, str] | None:
-    """Return the state of each job of this user that Slurm has in its queue; `None` where it does not say."""
+    """Return the state of each job of this user in Slurm's queue; `None` if `squeue` is missing or fails."""
     if shutil.which("squeue") is None:
         return None
     command = ["squeue", "--me", "--noheader", "--array", "--format=%i %T"]
@@ -152,61 +152,66 @@ def states() -> dict[str, str] | None:
     return dict(line.split(maxsplit=1) for line in found.stdout.splitlines() if line.strip())
 
 
-def _submit(results: Path, each: list[Share], minutes: int, given: dict[str, Any]) -> dict[str, list[str]]:
+def _submit(
+    results: Path, job_shares: list[Share], minutes: int, given: dict[str, Any]
+) -> dict[str, list[str]]:
     """Submit an array of jobs; return the names of their packs by job."""
-    if not each:
+    if not job_shares:
         return {}
     try:
         import submitit
         from submitit.core.utils import FailedJobError, FailedSubmissionError
     except ImportError as error:
-        raise LaunchError("--launcher slurm: needs submitit; pip install 'lrbench[slurm]'") from error
+        raise LaunchError("--launcher slurm requires submitit: pip install 'lrbench[slurm]'") from error
     for command in ("sbatch", "srun"):
         if shutil.which(command) is None:
             raise LaunchError(
-                f"--launcher slurm: there is no {command} here; start it where jobs can be submitted"
+                f"--launcher slurm: {command} was not found; run the command where jobs can be submitted"
             )
     safe_files.refuse_links(results, FOLDER, but=JOBS_LINKS)
     folder = results / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     executor = submitit.SlurmExecutor(folder, max_num_timeout=_REQUEUES)
-    name = f"lrbench-{each[0].work.study.name}"
-    executor.update_parameters(job_name=name, time=minutes, array_parallelism=len(each), **given)
+    name = f"lrbench-{job_shares[0].work.study.name}"
+    executor.update_parameters(job_name=name, time=minutes, array_parallelism=len(job_shares), **given)
     try:
         with executor.batch():
-            made = [executor.submit(share) for share in each]
+            submitted_jobs = [executor.submit(share) for share in job_shares]
     except (FailedJobError, FailedSubmissionError, subprocess.CalledProcessError, OSError) as error:
-        said = " ".join(str(getattr(error, "stderr", None) or error).split())
-        raise LaunchError(f"--launcher slurm: Slurm refuses the jobs: {said[-300:]}") from error
-    return {job.job_id: [pack.pack_id for pack in share.packs] for job, share in zip(made, each, strict=True)}
+        reason = " ".join(str(getattr(error, "stderr", None) or error).split())
+        raise LaunchError(f"--launcher slurm: Slurm rejected the jobs: {reason[-300:]}") from error
+    return {
+        job.job_id: [pack.pack_id for pack in share.packs]
+        for job, share in zip(submitted_jobs, job_shares, strict=True)
+    }
 
 
 def _wait(packs: Sequence[Pack], work: Work, jobs: dict[str, list[str]]) -> Iterator[Outcome]:
-    """Yield the outcome of each pack once its part is there, or its job is gone."""
+    """Yield the outcome of each pack once its part is written, or its job has ended."""
     job_of = {name: job for job, names in jobs.items() for name in names}
     waiting = list(packs)
     ended: set[str] = set()
     pause = _FIRST_POLL
     while waiting:
         found = states()
-        left = []
+        remaining = []
         for pack in waiting:
             job = job_of[pack.pack_id]
             if outcome := work.look(pack):
                 yield outcome
-            elif job in ended:  # for a whole pause, in which a shared disk shows what was written last
+            elif job in ended:  # for a whole pause, in which a shared disk catches up
                 yield work.failed(pack, _reason(work.folder, job, pack.pack_id))
             else:
-                left.append(pack)
+                remaining.append(pack)
         if found is not None:
             ended = {job for job in jobs if job not in found}
-        pause = pause if len(left) < len(waiting) else min(1.2 * pause, _LAST_POLL)
-        if waiting := left:
+        pause = pause if len(remaining) < len(waiting) else min(1.2 * pause, _LAST_POLL)
+        if waiting := remaining:
             _sleep(pause, work)
 
 
 def _sleep(seconds: float, work: Work) -> None:
-    """Sleep, unless the command is to end meanwhile."""
+    """Sleep, unless the command is to stop meanwhile."""
     while seconds > 0:
         work.check()
         time.sleep(min(_FIRST_POLL, seconds))
@@ -214,9 +219,12 @@ def _sleep(seconds: float, work: Work) -> None:
 
 
 def _reason(results: Path, job: str, pack_id: str) -> Exception:
-    said = _read(results, f"{job}.errors.json").get(pack_id)
+    error = _read(results, f"{job}.errors.json").get(pack_id)
     return LaunchError(
-        str(said or f"job {job} ended before it; its log is {results / FOLDER / job}_0_log.err")
+        str(
+            error
+            or f"job {job} ended before this pack was trained; its log is {results / FOLDER / job}_0_log.err"
+        )
     )
 
 

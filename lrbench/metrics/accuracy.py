@@ -1,11 +1,11 @@
-"""Metrics beside the loss: each takes what the model predicts for a batch `(inputs, targets)`, and the batch."""
+"""Metrics of classifiers: each takes a model's predictions for a batch `(inputs, targets)`, and the batch."""
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 
 def accuracy(predictions: Float[Array, "example label"], batch: tuple[Array, Array]) -> Float[Array, ""]:
-    """Return the share of examples whose highest score is the target's: mean(argmax(ŷ) = y).
+    """Return the share of examples whose highest score is that of the target: mean(argmax(ŷ) = y).
 
     Source: scikit-learn's accuracy_score.
     """

@@ -1,6 +1,7 @@
-"""Networks that problems share: layers and losses as plain functions of parameter pytrees, written for many lanes at once.
+"""Networks that problems share: layers and losses as plain functions of parameter pytrees, written to be fast under `vmap`.
 
-Weights are [output, input] and activations [feature, example], so that the products of many lanes stack to one. Read `layers` first; `convolutions` are written
-out as slices, since XLA's own are slow for many lanes on a CPU, and `cnn` puts them together; `attention`, `recurrent` and
-`normalisation` are the other layers, and `mup` scales initial weights and rates with the width. No data, no optimizer and no engine is known here.
+Weights are [output, input] and activations [feature, example], so that the products of many lanes become one. Read `layers` first; `convolutions`
+implements convolutions as matrix products over slices, because XLA's own are slow for many lanes on a CPU, and `cnn` builds networks of them;
+`attention`, `recurrent` and `normalisation` are the other layers, and `mup` scales initial weights and learning rates with the width. `problems`
+imports this folder; it imports no data, optimizer or engine.
 """

@@ -1,4 +1,4 @@
-"""Convolutional networks of images and of curves."""
+"""Convolutional networks for images and curves."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from jaxtyping import Array, Float
 
 from lrbench.errors import ProblemError
 from lrbench.nets import convolutions
-from lrbench.nets.convolutions import Convolution, Images
-from lrbench.nets.layers import Params, dense, weights
+from lrbench.nets.convolutions import Convolution
+from lrbench.nets.layers import Images, Params, dense, weights
 
 
 @dataclass(frozen=True)
 class Network:
-    """Convolutions, each followed by pooling and ReLU, and a dense layer.
+    """Convolutions, each followed by pooling and ReLU, then a dense layer.
 
     Args:
-        shape: channels, rows and columns of an image, which is given flat.
+        shape: channels, rows and columns of an image; inputs are flat.
         channels: output channels of each convolution.
         labels: how many classes there are.
         kernel: rows and columns of a convolution's kernel.
-        padded: whether zeros around the images keep their size in a convolution.
-        curves: whether images are curves of one row, of which pairs are pooled rather than squares.
+        padded: whether images are padded with zeros, so that a convolution preserves their size.
+        curves: whether inputs are curves of one row, with pooling over pairs instead of squares.
     """
 
     shape: tuple[int, int, int]
@@ -48,10 +48,10 @@ class Network:
 
     @property
     def features(self) -> int:
-        """How many numbers the dense layer sees.
+        """The number of inputs of the dense layer.
 
         Raises:
-            ProblemError: if pooling leaves nothing of the images.
+            ProblemError: if pooling reduces the images to nothing.
         """
         sides = list(self.shape[1:])
         for _ in self.channels:
@@ -61,7 +61,7 @@ class Network:
         if min(sides) < 1:
             raise ProblemError(
                 f"channels = {list(self.channels)}: images of {self.shape[1]}×{self.shape[2]} are too small for so many "
-                "layers; leave some out"
+                "layers; use fewer"
             )
         return self.channels[-1] * math.prod(sides)
 
@@ -71,7 +71,7 @@ class Network:
         """Return the score of every label."""
         hidden = images.T.reshape(*self.shape, -1)
         for index, layer in enumerate(params[:-1]):
-            hidden = self._cut(convolutions.pad(hidden, self.kernel) if self.padded else hidden)
+            hidden = self._crop(convolutions.pad(hidden, self.kernel) if self.padded else hidden)
             if self.curves:
                 pooled = convolutions.pool_pairs(convolve(hidden, layer["weight"]))
             elif index == 0 and convolve is convolutions.slices:
@@ -82,8 +82,8 @@ class Network:
             hidden = jax.nn.relu(pooled + layer["bias"][..., None, None])
         return dense(params[-1], hidden.reshape(-1, hidden.shape[-1]))
 
-    def _cut(self, hidden: Images) -> Images:
-        """Return images without an odd last row and column of what a convolution gives, which pooling leaves out."""
+    def _crop(self, hidden: Images) -> Images:
+        """Return images without the rows and columns whose convolution pooling would drop: an odd last one."""
         sides = zip(hidden.shape[1:3], self.kernel, self._window, strict=True)
         rows, columns = ((side - k + 1) // w * w + k - 1 for side, k, w in sides)
         return hidden[:, :rows, :columns]

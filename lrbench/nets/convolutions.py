@@ -1,7 +1,7 @@
-"""Convolutions and pooling in the forms that are fast under `vmap` over weights, on one device or another.
+"""Convolutions and pooling in forms that are fast under `vmap` over weights, on different devices.
 
-Arrays are [channel, row, column, example]: the examples stand innermost, so that shifting an image by a pixel moves
-whole runs of memory.
+Arrays are [channel, row, column, example]: the examples are innermost, so that shifting an image by a pixel moves
+contiguous memory.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-Images = Float[Array, "channel row column example"]
+from lrbench.nets.layers import Images
+
 Kernel = Float[Array, "output channel y x"]
 Convolution = Callable[[Images, Kernel], Images]
 
@@ -23,9 +24,9 @@ Convolution = Callable[[Images, Kernel], Images]
 def slices(images: Images, kernel: Kernel) -> Images:
     """Convolve by one matrix product with all shifted copies of the images.
 
-    `vmap` over kernels stays a matrix product: on a CPU, eight times as fast as the grouped convolution that
-    `lax.conv_general_dilated` becomes. The gradient adds the shifted copies up one by one, in place; XLA would pad each
-    of them and add all at once, element by element.
+    Under `vmap` over kernels it remains a matrix product: on a CPU, eight times as fast as the grouped convolution that
+    `lax.conv_general_dilated` becomes. The gradient accumulates the shifted copies one by one, in place; XLA would pad each
+    of them and add them all, element by element.
     """
     return _slices_forward(images, kernel)[0]
 
@@ -58,20 +59,20 @@ slices.defvjp(_slices_forward, _slices_backward)
 
 
 def grouped(images: Images, kernel: Kernel) -> Images:
-    """Convolve by XLA's own convolution; `vmap` over kernels makes it a grouped one."""
+    """Convolve by XLA's own convolution, which becomes a grouped one under `vmap` over kernels."""
     return lax.conv_general_dilated(
         images, kernel, (1, 1), "VALID", dimension_numbers=("CHWN", "OIHW", "CHWN")
     )
 
 
 FORMS: dict[str, Convolution] = {"slices": slices, "grouped": grouped}
-"""The first is the one that is right on most devices."""
+"""The first is the fastest on most devices."""
 
 
 def first_layer(images: Images, kernel: Kernel) -> Images:
-    """Convolve data and take the largest of every 2 × 2 pixels, without a gradient for the images.
+    """Convolve data and take the maximum over 2 × 2 pixels, without a gradient for the images.
 
-    The four pixels of a square are four products, so that neither the maximum nor its gradient has to pick every second
+    The four pixels of a square are four products, so that neither the maximum nor its gradient has to select every second
     pixel of an array.
     """
     outputs, channels, high, wide = kernel.shape
@@ -92,10 +93,10 @@ def first_layer(images: Images, kernel: Kernel) -> Images:
 
 @jax.custom_vjp
 def max_pool(images: Images) -> Images:
-    """Take the largest of every 2 × 2 pixels; an odd last row or column is left out, as in PyTorch.
+    """Take the maximum over 2 × 2 pixels; an odd last row or column is dropped, as in PyTorch.
 
-    Pixels that are equally large share the gradient. It is elementwise; that of XLA's windowed maximum goes window by
-    window, and that of picking every second pixel spreads them out again one by one.
+    Equal maxima share the gradient, which is elementwise; that of XLA's windowed maximum is computed window by window, and
+    that of selecting every second pixel is a scatter.
     """
     return _pool_forward(images)[0]
 
@@ -123,19 +124,19 @@ max_pool.defvjp(_pool_forward, _pool_backward)
 
 
 def pool_pairs(images: Images) -> Images:
-    """Take the larger of every two columns, for curves rather than images; an odd last one is left out."""
+    """Take the maximum over pairs of columns, for curves; an odd last column is dropped."""
     even = images[:, :, : images.shape[2] // 2 * 2]
     return _largest(even[:, :, 0::2], even[:, :, 1::2])
 
 
 def pad(images: Images, kernel: tuple[int, int]) -> Images:
-    """Put zeros around the images, so that a kernel of odd sides leaves their size as it is."""
+    """Pad images with zeros, so that a kernel with odd sides preserves their size."""
     return jnp.pad(images, ((0, 0), *((side // 2, side // 2) for side in kernel), (0, 0)))
 
 
 @jax.custom_vjp
 def _largest(*quarters: Array) -> Array:
-    """Return the elementwise maximum; where several are equally large, they share the gradient."""
+    """Return the elementwise maximum; equal maxima share the gradient."""
     return functools.reduce(jnp.maximum, quarters)
 
 
@@ -158,5 +159,5 @@ def _quarters(images: Images) -> tuple[Images, ...]:
 
 
 def _count(quarters: tuple[Array, ...], largest: Array) -> Array:
-    """Return how many of the pixels that are pooled together are the largest."""
+    """Return how many of the pixels that are pooled together equal the maximum."""
     return functools.reduce(jnp.add, [(quarter == largest).astype(largest.dtype) for quarter in quarters])

@@ -14,6 +14,8 @@ from lrbench.errors import ProblemError
 
 Params: TypeAlias = PyTree[Array]
 """The parameters of a model: a pytree of arrays."""
+Images = Float[Array, "channel row column example"]
+Sequences = Float[Array, "feature position example"]
 
 
 def weights(key: Array, shape: Sequence[int], gain: float = 2.0) -> dict[str, Array]:
@@ -37,11 +39,11 @@ def dense(layer: Params, hidden: Float[Array, "input ..."]) -> Float[Array, "out
 def dense_stack(
     sizes: Sequence[int], gain: float = 2.0, activation: Callable[[Array], Array] = jax.nn.relu
 ) -> tuple[Any, Any]:
-    """Return (init, apply) of fully connected layers with ReLU, or another function, between them.
+    """Return (init, apply) of fully connected layers with ReLU or another activation between them.
 
-    Weights are [output, input] and activations [feature, example]: the weights of many lanes then stack to the rows of
-    one tall matrix, and neither the wide products nor the gradients need to be transposed. On a CPU, a step of
-    digits_mlp takes two thirds of the time that x·W takes.
+    Weights are [output, input] and activations [feature, example]: the weights of many lanes are then the rows of one tall
+    matrix, and neither the wide products nor the gradients require a transposition. On a CPU, a step of digits_mlp takes
+    two thirds of the time of one with x·W.
     """
 
     def init(key: Array) -> Params:
@@ -60,8 +62,8 @@ def dense_stack(
 def cross_entropy(scores: Float[Array, "label example"], labels: Int[Array, " example"]) -> Float[Array, ""]:
     """Return the mean over examples of −log softmax(scores)[label].
 
-    The label's score is picked by a product with ones and zeros: the gradient of indexing is a scatter, which XLA
-    does one element at a time on a CPU.
+    The label's score is selected by a product with a one-hot matrix: the gradient of indexing is a scatter, which XLA
+    computes one element at a time on a CPU.
     """
     chosen = jnp.sum(scores * jax.nn.one_hot(labels, scores.shape[0], dtype=scores.dtype, axis=0), axis=0)
     return jnp.mean(jax.nn.logsumexp(scores, axis=0) - chosen)
@@ -75,7 +77,7 @@ def next_token_entropy(
 
 
 MOST_LAYERS = 1000
-"""Each layer is arrays of its own and code of its own; tracing and compiling more takes hours and gigabytes."""
+"""Each layer has its own arrays and code; tracing and compiling more takes hours and gigabytes."""
 _COUNTS = ("layers", "depth", "blocks")
 """The parameters that count layers."""
 
@@ -84,13 +86,13 @@ def positive(**sizes: int | Sequence[int]) -> None:
     """Check that sizes are 1 or more, and that there are not too many layers.
 
     Raises:
-        ProblemError: naming the first that is not.
+        ProblemError: naming the first invalid one.
     """
     for name, size in sizes.items():
         found = [size] if isinstance(size, int) else list(size)
         layers = len(found) if not isinstance(size, int) else size if name in _COUNTS else 1
         if layers > MOST_LAYERS:
-            raise ProblemError(f"{name}: gives {layers:,} layers; at most {MOST_LAYERS:,} are allowed")
+            raise ProblemError(f"{name}: {layers:,} layers; at most {MOST_LAYERS:,} are allowed")
         if any(each < 1 for each in found):
             given = size if isinstance(size, int) else found
             raise ProblemError(

@@ -19,25 +19,25 @@ BASE = 64
 def scaled(
     stack: tuple[Any, Any], sizes: Sequence[int], parametrisation: Parametrisation
 ) -> tuple[Any, Any, Any]:
-    """Return (init, apply, gradient factors) of a dense stack, whose layers then learn at one rate whatever their width.
+    """Return (init, apply, gradient factors) of a dense stack whose best learning rate does not depend on its widths.
 
-    A weight is W = m·w, of which w is trained: with gradient descent, W then learns at m² times the rate, with Adam and
-    all whose step does not grow with the gradient, at m times. muP asks of hidden layers and of the output other rates
-    for the one than for the other, hence two kinds. With r = width / 64 of the layer that is meant:
+    A weight is W = m·w, where w is trained: with gradient descent, W then learns at m² times the rate; with Adam, and others
+    whose step does not scale with the gradient, at m times. muP prescribes different rates for the two, hence two
+    parametrisations. With r = width / 64 of a layer:
 
-    | | W at the start, beside standard | rate of W: mup_sgd | mup_adam |
+    | | initial W, relative to standard | rate of W: mup_sgd | mup_adam |
     |---|---|---|---|
     | input weights, hidden biases | 1 | r | 1 |
     | hidden weights | 1 | 1 | 1/r |
     | output weights | 1/√r | 1/r | 1/r |
 
-    The gradient of W falls as 1/r in all layers but the output's, and that of w is m times as large. Adam divides by the
-    gradient's size, but adds ε to it, which would thus count for more the wider the network is. So with mup_adam the
-    optimizer sees the gradient of w times r/m, or 1/m at the output: beside it, ε has the weight that it has at width 64,
-    as if it were ε/r for W.
+    The gradient of W scales as 1/r in all layers except the output, and that of w is m times as large. Adam divides by the
+    magnitude of the gradient plus ε, which would thus matter more in wider networks. So with mup_adam the optimizer sees
+    the gradient of w times r/m, or 1/m at the output: relative to it, ε has the same effect as at width 64, as if it were
+    ε/r for W.
 
     Args:
-        stack: (init, apply), as `dense_stack` makes them.
+        stack: (init, apply), as returned by `dense_stack`.
         sizes: inputs, hidden widths, outputs.
         parametrisation: `standard` returns the stack as it is.
 
@@ -69,12 +69,12 @@ def scaled(
 def _rates(
     parametrisation: Parametrisation, layer: int, last: int, into: float, out: float
 ) -> tuple[float, float, float]:
-    """Return, beside the standard ones, the rate of a layer's weights, their initial size, and the rate of its biases.
+    """Return, relative to the standard, the rate of a layer's weights, their initial scale, and the rate of its biases.
 
     Args:
         parametrisation: `mup_sgd` or `mup_adam`.
-        layer: its number.
-        last: that of the output.
+        layer: index of the layer.
+        last: index of the output layer.
         into: width of its inputs over the base; 1 for the network's inputs.
         out: width of its outputs over the base; 1 for the network's outputs.
     """

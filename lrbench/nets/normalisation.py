@@ -5,18 +5,16 @@ from __future__ import annotations
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from lrbench.nets.layers import Params
+from lrbench.nets.layers import Images, Params
 
 EPSILON = 1e-5
 """Added to variances, as in PyTorch."""
 MOMENTUM = 0.1
-"""The share of a minibatch in the running averages, as in PyTorch."""
-
-Images = Float[Array, "channel row column example"]
+"""The weight of a minibatch in the running averages, as in PyTorch."""
 
 
 def norm_init(channels: int) -> Params:
-    """Return a scale of one and a shift of zero for every channel."""
+    """Return a scale of one and a shift of zero for each channel."""
     return {"scale": jnp.ones((channels, 1)), "shift": jnp.zeros((channels, 1))}
 
 
@@ -26,7 +24,7 @@ def running_init(channels: int) -> Params:
 
 
 def batch_norm(params: Params, running: Params, images: Images, training: bool) -> tuple[Images, Params]:
-    """Return γ (z − mean) / √(variance + ε) + β of every channel, and the running averages.
+    """Return γ (z − mean) / √(variance + ε) + β for each channel, and the running averages.
 
     Mean and variance are those of the minibatch in training, the running averages otherwise. The running variance is the
     unbiased one, as in PyTorch.
@@ -36,24 +34,24 @@ def batch_norm(params: Params, running: Params, images: Images, training: bool) 
         return _scaled(params, flat, running["mean"], running["variance"]).reshape(images.shape), running
     mean, variance = jnp.mean(flat, axis=1, keepdims=True), jnp.var(flat, axis=1, keepdims=True)
     count = flat.shape[1]
-    seen = {"mean": mean, "variance": variance * (count / max(1, count - 1))}
-    after = {name: (1 - MOMENTUM) * running[name] + MOMENTUM * seen[name] for name in seen}
+    present = {"mean": mean, "variance": variance * (count / max(1, count - 1))}
+    after = {name: (1 - MOMENTUM) * running[name] + MOMENTUM * present[name] for name in present}
     return _scaled(params, flat, mean, variance).reshape(images.shape), after
 
 
 def group_norm(params: Params, images: Images, groups: int) -> Images:
-    """Return each image normalised over groups of its channels; 0 groups scale and shift alone."""
+    """Return each image normalised over groups of its channels; 0 groups only scale and shift."""
     channels, rows, columns, examples = images.shape
     if groups:
-        parted = images.reshape(groups, -1, examples)
-        mean, variance = jnp.mean(parted, axis=1, keepdims=True), jnp.var(parted, axis=1, keepdims=True)
-        images = ((parted - mean) / jnp.sqrt(variance + EPSILON)).reshape(images.shape)
+        grouped = images.reshape(groups, -1, examples)
+        mean, variance = jnp.mean(grouped, axis=1, keepdims=True), jnp.var(grouped, axis=1, keepdims=True)
+        images = ((grouped - mean) / jnp.sqrt(variance + EPSILON)).reshape(images.shape)
     flat = images.reshape(channels, -1)
     return (params["scale"] * flat + params["shift"]).reshape(channels, rows, columns, examples)
 
 
 def layer_norm(params: Params, hidden: Float[Array, "feature ..."]) -> Float[Array, "feature ..."]:
-    """Return every position normalised over its features."""
+    """Return each position normalised over its features."""
     flat = hidden.reshape(hidden.shape[0], -1)
     mean, variance = jnp.mean(flat, axis=0, keepdims=True), jnp.var(flat, axis=0, keepdims=True)
     return _scaled(params, flat, mean, variance).reshape(hidden.shape)

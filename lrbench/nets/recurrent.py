@@ -1,7 +1,7 @@
 """Recurrent layers: LSTM and GRU.
 
 The products with the inputs of all positions are one wide matrix product before the recurrence; only the products with
-the hidden state wait for one another. Activations are [feature, position, example].
+the hidden state are sequential. Activations are [feature, position, example].
 """
 
 from __future__ import annotations
@@ -11,15 +11,13 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float
+from jaxtyping import Array
 
-from lrbench.nets.layers import Params, dense, weights
-
-Sequences = Float[Array, "feature position example"]
+from lrbench.nets.layers import Params, Sequences, dense, weights
 
 
 def lstm_init(key: Array, inputs: int, width: int) -> Params:
-    """Return an LSTM's weights of variance 1 / fan-in; the forget gate has a bias of 1, so that it begins by remembering."""
+    """Return an LSTM's weights of variance 1 / fan-in; the forget gate has a bias of 1, so that it is open initially."""
     first, second = jax.random.split(key)
     of_input = weights(first, (4 * width, inputs), 1.0)
     of_input["bias"] = of_input["bias"].at[width : 2 * width].set(1.0)
@@ -59,7 +57,7 @@ def gru(params: Params, inputs: Sequences) -> Sequences:
 
     Formula: h ← (1 − z) n + z h;  n = tanh(W_n x + r (U_n h + b'_n) + b_n);  r, z = σ(W x + b + U h + b')
 
-    Source: Cho et al., arXiv:1406.1078, in the form that cuDNN and PyTorch compute.
+    Source: Cho et al., arXiv:1406.1078, in the form of cuDNN and PyTorch.
     """
     width = params["hidden"]["weight"].shape[1]
 
@@ -77,7 +75,7 @@ def gru(params: Params, inputs: Sequences) -> Sequences:
 def _along(
     step: Callable[..., tuple[tuple[Array, ...], Array]], gates: Sequences, width: int, carried: int
 ) -> Sequences:
-    """Walk along the positions from states of zero; return the hidden states."""
+    """Scan the positions from states of zero, and return the hidden states."""
     zero = jnp.zeros((width, gates.shape[2]), gates.dtype)
     _, hidden = lax.scan(step, (zero,) * carried, jnp.moveaxis(gates, 1, 0))
     return jnp.moveaxis(hidden, 0, 1)

@@ -1,7 +1,7 @@
-"""Options of every optimizer: each public function here is one, off at 0 and not there unless a study sets it.
+"""Options of every optimizer: each public function here is one. It is off at 0, and absent unless a study sets it.
 
-Each takes an optimizer, the learning rate of the step and the option's value, and returns the optimizer with it. The
-state stays the optimizer's own.
+Each takes an optimizer, the learning rate of the step and the option's value, and returns the optimizer with that option.
+The state is the optimizer's own.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Scalar = Float[Array, ""] | float
 def clip(
     transformation: optax.GradientTransformation, learning_rate: Scalar, norm: Scalar
 ) -> optax.GradientTransformationExtraArgs:
-    """Largest Euclidean norm of the gradient over all parameters; a longer one is shortened to it. 0 is off.
+    """Gradient clipping: the largest allowed Euclidean norm of the gradient over all parameters; a longer one is rescaled. 0 is off.
 
     Formula: g ← g·min(1, c/‖g‖)
     """
@@ -28,7 +28,7 @@ def clip(
 
     def clipped(gradient: PyTree[Array]) -> PyTree[Array]:
         length = optax.tree.norm(gradient)
-        # Compared, not divided: the norm of a gradient may be 0.
+        # A comparison first, because the norm of a gradient may be 0.
         factor = jnp.where((norm > 0) & (length > norm), norm / length, 1.0)
         return jax.tree.map(lambda leaf: (factor * leaf).astype(leaf.dtype), gradient)
 
@@ -44,7 +44,7 @@ def clip(
 def weight_decay(
     transformation: optax.GradientTransformation, learning_rate: Scalar, decay: Scalar
 ) -> optax.GradientTransformationExtraArgs:
-    """Decoupled weight decay: pull of every weight towards zero, times the learning rate of the step. 0 is off.
+    """Decoupled weight decay, multiplied by the learning rate of the step. 0 is off.
 
     Formula: w ← w + Δw − η·λ·w
     """
@@ -52,7 +52,7 @@ def weight_decay(
 
     def update(gradient: Any, state: Any, params: Any = None, **more: Any) -> tuple[Any, Any]:
         step, after = inner.update(gradient, state, params, **more)
-        pull = learning_rate * decay
-        return jax.tree.map(lambda u, w: (u - pull * w).astype(u.dtype), step, params), after
+        shrink = learning_rate * decay
+        return jax.tree.map(lambda u, w: (u - shrink * w).astype(u.dtype), step, params), after
 
     return optax.GradientTransformationExtraArgs(inner.init, update)

@@ -1,4 +1,4 @@
-"""What optimizers share that change another one."""
+"""What optimizers that wrap another one share."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from lrbench.study import catalog, requires
 
 
 def base_of(name: str) -> Callable[..., Any]:
-    """Return an optimizer of the catalogue that can be wrapped: one that needs the gradient alone.
+    """Return an optimizer of the catalogue that can be wrapped: one that requires only the gradient.
 
     Raises:
-        StudyError: if there is none of that name, with the nearest one.
-        ValueError: if it asks for more, is evaluated elsewhere, or wraps another one itself.
+        StudyError: if there is none of that name, with the nearest name.
+        ValueError: if it requires more, is evaluated at other parameters, or wraps another one itself.
     """
     entry = catalog.get("optimizer", name)
     make = entry.load()
     if "base" in entry.parameters or requires.asked(make) != requires.BY_DEFAULT or requires.evaluation(make):
         raise ValueError(
-            f"base = {name!r}: must be an optimizer that needs the gradient alone, such as sgd or adam"
+            f"base = {name!r}: must be an optimizer that requires only the gradient, such as sgd or adam"
         )
     return make
 
 
 def counted(transformation: optax.GradientTransformation) -> optax.GradientTransformationExtraArgs:
-    """Return a chain of optax whose first part counts by the step of the run, which it has to ask for.
+    """Return a chain of optax whose first part takes its count from the step of the run, which has to be declared.
 
-    A count of its own is an array with one number a lane, and a condition on it computes both its branches for all
-    of them; on a number that lanes share it is a branch.
+    A count of its own is an array with one number per lane, and a condition on it computes both branches for all lanes; a
+    condition on a number that lanes share is a real branch.
     """
     inner = optax.with_extra_args_support(transformation)
 

@@ -1,4 +1,4 @@
-"""Adam, and what PyTorch has of its kin: AdamW, NAdam, RAdam, AMSGrad, Adamax."""
+"""Adam and its variants that PyTorch has: AdamW, NAdam, RAdam, AMSGrad, Adamax."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def adam(
     Args:
         b1: β₁, decay of the running mean of gradients.
         b2: β₂, decay of the running mean of squared gradients.
-        eps: ε, added to the root so that it is never zero.
+        eps: ε, added to the root to avoid division by zero.
         nesterov: use the Nesterov form of the first moment.
 
     Source: Kingma & Ba, arXiv:1412.6980; optax.adam; equals torch.optim.Adam.
@@ -32,15 +32,15 @@ def adamw(
     weight_decay: float = 0.01,
     nesterov: bool = False,
 ) -> optax.GradientTransformation:
-    """Adam with weight decay that is apart from the gradient.
+    """Adam with decoupled weight decay.
 
     Formula: as adam, then w ← w − η·λ·w
 
     Args:
         b1: β₁, decay of the running mean of gradients.
         b2: β₂, decay of the running mean of squared gradients.
-        eps: ε, added to the root so that it is never zero.
-        weight_decay: λ, the pull of every weight towards zero, times the learning rate. The default is PyTorch's.
+        eps: ε, added to the root to avoid division by zero.
+        weight_decay: λ, the strength of the weight decay, multiplied by the learning rate. PyTorch's default.
         nesterov: use the Nesterov form of the first moment.
 
     Source: Loshchilov & Hutter, arXiv:1711.05101; optax.adamw; equals torch.optim.AdamW.
@@ -58,10 +58,10 @@ def nadam(
     Args:
         b1: β₁, decay of the running mean of gradients.
         b2: β₂, decay of the running mean of squared gradients.
-        eps: ε, added to the root so that it is never zero.
+        eps: ε, added to the root to avoid division by zero.
 
-    Source: Dozat, ICLR workshop (2016); optax.nadam; equals torch.optim.NAdam with a momentum_decay so large that its
-        β₁ is constant from the first step on (there 0.004 by default, which starts from about β₁/2).
+    Source: Dozat, ICLR workshop (2016); optax.nadam; equals torch.optim.NAdam with a momentum_decay so large that
+        β₁ is constant from the first step on (its default of 0.004 starts from about β₁/2).
     """
     return optax.nadam(learning_rate, b1, b2, eps)
 
@@ -74,15 +74,15 @@ def nadamw(
     eps: float = 1e-8,
     weight_decay: float = 1e-4,
 ) -> optax.GradientTransformation:
-    """Adam with Nesterov momentum, and weight decay that is apart from the gradient.
+    """Adam with Nesterov momentum, and decoupled weight decay.
 
     Formula: as nadam, then w ← w − η·λ·w
 
     Args:
         b1: β₁, decay of the running mean of gradients.
         b2: β₂, decay of the running mean of squared gradients.
-        eps: ε, added to the root so that it is never zero.
-        weight_decay: λ, the pull of every weight towards zero, times the learning rate.
+        eps: ε, added to the root to avoid division by zero.
+        weight_decay: λ, the strength of the weight decay, multiplied by the learning rate.
 
     Source: Dozat, ICLR workshop (2016); Loshchilov & Hutter, arXiv:1711.05101; optax.nadamw.
     """
@@ -92,17 +92,17 @@ def nadamw(
 def radam(
     learning_rate: float, *, b1: float = 0.9, b2: float = 0.999, eps: float = 1e-8, threshold: float = 5.0
 ) -> optax.GradientTransformation:
-    """Rectified Adam: steps wait for the second moment to be known well enough, as a warmup would.
+    """Rectified Adam: steps are unscaled until the second moment is known well enough, which acts as a warmup.
 
     Formula: ρ = ρ∞ − 2tβ₂ᵗ/(1−β₂ᵗ), ρ∞ = 2/(1−β₂) − 1;  w ← w − η·r(ρ)·m̂ / (√v̂ + ε) if ρ ≥ threshold, else w − η·m̂
 
     Args:
         b1: β₁, decay of the running mean of gradients.
         b2: β₂, decay of the running mean of squared gradients.
-        eps: ε, added to the root so that it is never zero.
-        threshold: the least ρ, the length of the second moment's memory, for a scaled step.
+        eps: ε, added to the root to avoid division by zero.
+        threshold: the smallest ρ, the effective length of the second moment's average, at which a step is scaled.
 
-    Source: Liu et al., arXiv:1908.03265; optax.radam; equals torch.optim.RAdam but for ε, which PyTorch adds to √v
+    Source: Liu et al., arXiv:1908.03265; optax.radam; equals torch.optim.RAdam except for ε, which PyTorch adds to √v
         before the bias is corrected.
     """
     return optax.radam(learning_rate, b1, b2, eps, threshold=threshold)
@@ -116,18 +116,18 @@ def amsgrad(
     eps: float = 1e-8,
     bias_correction_nu: bool = True,
 ) -> optax.GradientTransformation:
-    """Adam whose second moment never falls, so that no step is longer than the past allows.
+    """Adam whose second moment never decreases, so that the step size of a weight never increases.
 
     Formula: as adam, with v̂ ← max(v̂₋, v̂), v̂₋ the largest so far
 
     Args:
         b1: β₁, decay of the running mean of gradients.
         b2: β₂, decay of the running mean of squared gradients.
-        eps: ε, added to the root so that it is never zero.
-        bias_correction_nu: correct the bias of v before the maximum is taken; without, v is never corrected.
+        eps: ε, added to the root to avoid division by zero.
+        bias_correction_nu: correct the bias of v before taking the maximum; if false, v is never corrected.
 
     Source: Reddi, Kale & Kumar, arXiv:1904.09237; optax.amsgrad. torch.optim.Adam(amsgrad=True) corrects after the
-        maximum: it equals this without bias_correction_nu, at the rate η·√(1−β₂ᵗ) and with ε = 0.
+        maximum: it equals this one without bias_correction_nu, at the rate η·√(1−β₂ᵗ) and with ε = 0.
     """
     return optax.amsgrad(learning_rate, b1, b2, eps, bias_correction_nu=bias_correction_nu)
 
@@ -135,14 +135,14 @@ def amsgrad(
 def adamax(
     learning_rate: float, *, b1: float = 0.9, b2: float = 0.999, eps: float = 1e-8
 ) -> optax.GradientTransformation:
-    """Adam with the largest recent gradient in place of the root of the second moment.
+    """Adam with a decaying maximum of past gradients instead of the root of the second moment.
 
     Formula: m ← β₁m + (1−β₁)g;  u ← max(β₂u, |g| + ε);  w ← w − η·m̂ / u
 
     Args:
         b1: β₁, decay of the running mean of gradients.
-        b2: β₂, decay of the largest gradient.
-        eps: ε, added to the gradient's size so that u is never zero.
+        b2: β₂, decay of the maximum.
+        eps: ε, added to the gradient's magnitude so that u is never zero.
 
     Source: Kingma & Ba, arXiv:1412.6980; optax.adamax; equals torch.optim.Adamax.
     """
@@ -157,15 +157,15 @@ def adamaxw(
     eps: float = 1e-8,
     weight_decay: float = 1e-4,
 ) -> optax.GradientTransformation:
-    """Adamax with weight decay that is apart from the gradient.
+    """Adamax with decoupled weight decay.
 
     Formula: as adamax, then w ← w − η·λ·w
 
     Args:
         b1: β₁, decay of the running mean of gradients.
-        b2: β₂, decay of the largest gradient.
-        eps: ε, added to the gradient's size so that u is never zero.
-        weight_decay: λ, the pull of every weight towards zero, times the learning rate.
+        b2: β₂, decay of the maximum.
+        eps: ε, added to the gradient's magnitude so that u is never zero.
+        weight_decay: λ, the strength of the weight decay, multiplied by the learning rate.
 
     Source: Loshchilov & Hutter, arXiv:1711.05101; optax.adamaxw.
     """

@@ -1,4 +1,4 @@
-"""Optimizers whose runs are judged at an average, and not where the gradient is taken."""
+"""Optimizers whose runs are evaluated at averaged parameters, not where the gradient is taken."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from lrbench.study.requires import evaluated_at
 def schedule_free_sgd(
     learning_rate: float, *, b1: float = 0.9, weight_decay: float = 0.0, weight_lr_power: float = 2.0
 ) -> optax.GradientTransformation:
-    """Gradient descent that averages its path in place of a decaying schedule; runs are evaluated at the average x.
+    """Gradient descent that averages its iterates instead of using a decaying schedule; runs are evaluated at the average x.
 
     Formula: y = (1−β)z + βx;  z ← z − η·(∇ℓ(y) + λy);  x ← (1−c)x + c·z, c = η^p / Σ η^p with the largest η so far
 
     Args:
-        b1: β, the share of the average where the gradient is taken; above 0.
-        weight_decay: λ, the pull of every weight towards zero, times the learning rate.
-        weight_lr_power: p, how much steps of a small rate count in the average.
+        b1: β, the share of the average in the point where the gradient is taken; above 0.
+        weight_decay: λ, the strength of the weight decay, multiplied by the learning rate.
+        weight_lr_power: p, how the weight of a step in the average depends on its rate.
 
     Source: Defazio et al., arXiv:2405.15682; optax.contrib.schedule_free_sgd.
     """
@@ -42,16 +42,16 @@ def schedule_free_adamw(
     weight_decay: float = 0.0,
     weight_lr_power: float = 2.0,
 ) -> optax.GradientTransformation:
-    """AdamW that averages its path in place of a decaying schedule; runs are evaluated at the average x.
+    """AdamW that averages its iterates instead of using a decaying schedule; runs are evaluated at the average x.
 
     Formula: as schedule_free_sgd, with z ← z − η·(g / (√v̂ + ε) + λy)
 
     Args:
-        b1: β₁, the share of the average where the gradient is taken; above 0.
+        b1: β₁, the share of the average in the point where the gradient is taken; above 0.
         b2: β₂, decay of the running mean of squared gradients.
-        eps: ε, added to the root so that it is never zero.
-        weight_decay: λ, the pull of every weight towards zero, times the learning rate.
-        weight_lr_power: p, how much steps of a small rate count in the average.
+        eps: ε, added to the root to avoid division by zero.
+        weight_decay: λ, the strength of the weight decay, multiplied by the learning rate.
+        weight_lr_power: p, how the weight of a step in the average depends on its rate.
 
     Source: Defazio et al., arXiv:2405.15682; optax.contrib.schedule_free_adamw.
     """
@@ -69,14 +69,14 @@ class _Lookahead(NamedTuple):
 def lookahead(
     learning_rate: float, *, slow_step_size: float = 0.5, sync_period: int = 5, base: str = "sgd"
 ) -> optax.GradientTransformation:
-    """Lookahead: fast weights of another optimizer, to which slow weights move now and then; runs are evaluated there.
+    """Lookahead: slow weights that periodically move towards another optimizer's weights; runs are evaluated at the slow ones.
 
-    Formula: every k steps: s ← s + a·(w − s), w ← s; in between w moves by the base optimizer
+    Formula: every k steps: s ← s + a·(w − s), w ← s; in between, w is updated by the base optimizer
 
     Args:
-        slow_step_size: a, how far the slow weights move.
-        sync_period: k, steps of the base optimizer between two moves.
-        base: name of the base optimizer, with its defaults.
+        slow_step_size: a, the fraction of the distance that the slow weights move.
+        sync_period: k, steps of the base optimizer between two updates of the slow weights.
+        base: name of the base optimizer, which has its defaults.
 
     Source: Zhang et al., arXiv:1907.08610; optax.lookahead.
     """

@@ -13,10 +13,10 @@ def sgd(
     Formula: m ← β·m + g;  w ← w − η·m   (Nesterov: w ← w − η·(g + β·m))
 
     Args:
-        momentum: β, the share of the last update direction that is kept; 0 is plain gradient descent.
-        nesterov: look ahead along the momentum before taking the gradient.
+        momentum: β, the weight of the previous update direction; 0 is plain gradient descent.
+        nesterov: use Nesterov momentum.
 
-    Source: optax.sgd; equals torch.optim.SGD with dampening = 0, whose weight_decay is added to the gradient.
+    Source: optax.sgd; equals torch.optim.SGD with dampening = 0; its weight_decay is added to the gradient.
     """
     return optax.sgd(learning_rate, momentum, nesterov)
 
@@ -24,7 +24,7 @@ def sgd(
 def optimistic_gradient_descent(
     learning_rate: float, *, alpha: float = 1.0, beta: float = 1.0
 ) -> optax.GradientTransformation:
-    """Gradient descent that steps by where the gradient is going: it adds the gradient's last change.
+    """Optimistic gradient descent: extrapolates the gradient by adding its last change.
 
     Formula: w ← w − η·((α + β)·g − β·g₋), g₋ the gradient of the step before
 
@@ -38,7 +38,7 @@ def optimistic_gradient_descent(
 
 
 def sign_sgd(learning_rate: float) -> optax.GradientTransformation:
-    """Step by the sign of the gradient, so that every weight moves by exactly the rate.
+    """Sign descent: every weight moves by exactly the learning rate, in the direction of its gradient's sign.
 
     Formula: w ← w − η·sign(g)
 
@@ -48,7 +48,7 @@ def sign_sgd(learning_rate: float) -> optax.GradientTransformation:
 
 
 def signum(learning_rate: float, *, beta: float = 0.9) -> optax.GradientTransformation:
-    """Step by the sign of a running mean of gradients.
+    """Sign descent with momentum: the sign of a running mean of gradients.
 
     Formula: m ← βm + (1−β)g;  w ← w − η·sign(m)
 
@@ -63,14 +63,14 @@ def signum(learning_rate: float, *, beta: float = 0.9) -> optax.GradientTransfor
 def lion(
     learning_rate: float, *, b1: float = 0.9, b2: float = 0.99, weight_decay: float = 0.0
 ) -> optax.GradientTransformation:
-    """Lion: the sign of an interpolated momentum, so that every weight moves by exactly the rate.
+    """Lion: the sign of an interpolated momentum, so that every weight moves by exactly the learning rate.
 
     Formula: w ← w − η·(sign(β₁m + (1−β₁)g) + λw);  m ← β₂m + (1−β₂)g
 
     Args:
-        b1: β₁, the share of momentum in the direction of the step.
+        b1: β₁, the weight of the momentum in the direction of the step.
         b2: β₂, decay of the momentum.
-        weight_decay: λ, the pull of every weight towards zero, times the learning rate (optax's default is 0.001).
+        weight_decay: λ, the strength of the weight decay, multiplied by the learning rate (optax's default is 0.001).
 
     Source: Chen et al., arXiv:2302.06675; optax.lion.
     """
@@ -85,17 +85,17 @@ def rprop(
     min_step_size: float = 1e-6,
     max_step_size: float = 50.0,
 ) -> optax.GradientTransformation:
-    """Resilient propagation: every weight has a step size, which grows until the sign of its gradient turns.
+    """Resilient propagation: every weight has its own step size, which grows until the sign of its gradient changes.
 
-    The learning rate is the step size that all weights start from, so that a schedule changes nothing. It is meant for
-    gradients of all examples: a minibatch turns signs by its noise.
+    The learning rate is the initial step size of all weights, so that a schedule has no effect. It is meant for full-batch
+    gradients: the noise of minibatches changes signs.
 
-    Formula: s ← clip(s·η₊) if the sign is that of the last step, clip(s·η₋) if it turned;  w ← w − s·sign(g), but no
-        step where it turned;  s = η at the start
+    Formula: s ← clip(s·η₊) if the sign is that of the last step, clip(s·η₋) if it changed;  w ← w − s·sign(g), but no
+        step where it changed;  s = η initially
 
     Args:
-        eta_minus: η₋, factor of the step size when the sign turns.
-        eta_plus: η₊, factor of the step size while the sign stays.
+        eta_minus: η₋, factor of the step size when the sign changes.
+        eta_plus: η₊, factor of the step size while the sign is the same.
         min_step_size: the smallest step size.
         max_step_size: the largest step size.
 

@@ -1,4 +1,4 @@
-"""Optimizers that ask for more than the gradient: the loss, other gradients, curvature, random numbers."""
+"""Optimizers that require more than the gradient: the loss, other gradients, curvature or random numbers."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ def polyak_sgd(
     eps: float = 0.0,
     variant: Literal["sps", "sps+"] = "sps",
 ) -> optax.GradientTransformation:
-    """Gradient descent with the step that would reach the least loss if the loss were linear; the rate is its bound.
+    """Gradient descent with the step that would reach the minimum if the loss were linear; the learning rate is its upper bound.
 
     Formula: w ← w − s·min((ℓ − ℓ*)/(‖g‖² + ε), η)·g
 
     Args:
         scaling: s, factor of every step.
-        f_min: ℓ*, the least loss that there can be.
+        f_min: ℓ*, a lower bound of the loss.
         eps: ε, added to the squared norm.
-        variant: "sps+" takes no step where the loss is below f_min, "sps" steps uphill.
+        variant: where the loss is below f_min, "sps+" takes no step and "sps" steps uphill.
 
     Source: Loizou et al., arXiv:2002.10542; Garrigos et al., arXiv:2307.14528; optax.polyak_sgd.
     """
@@ -46,15 +46,15 @@ def momo(
     weight_decay: float = 0.0,
     adapt_lower_bound: bool = False,
 ) -> optax.GradientTransformation:
-    """MoMo: momentum with a Polyak step on a model of past losses; the learning rate is its bound.
+    """MoMo: momentum with a Polyak step on a model of past losses; the learning rate is its upper bound.
 
     Formula: d ← βd + (1−β)g;  h = model of the loss at w from running means of ℓ and g·w;  w ← w − min(η, (h − ℓ*)₊/‖d‖²)·d
 
     Args:
         beta: β, decay of the running means.
-        lower_bound: ℓ*, the least loss that there can be.
-        weight_decay: λ, the pull of every weight towards zero, as w / (1 + η·λ).
-        adapt_lower_bound: estimate ℓ* as training goes on, from lower_bound upwards.
+        lower_bound: ℓ*, a lower bound of the loss.
+        weight_decay: λ, the strength of the weight decay, as w / (1 + η·λ).
+        adapt_lower_bound: estimate ℓ* during training, starting from lower_bound.
 
     Source: Schaipp et al., arXiv:2305.07583; optax.contrib.momo.
     """
@@ -72,17 +72,17 @@ def momo_adam(
     weight_decay: float = 0.0,
     adapt_lower_bound: bool = False,
 ) -> optax.GradientTransformation:
-    """MoMo-Adam: Adam with a Polyak step on a model of past losses; the learning rate is its bound.
+    """MoMo-Adam: Adam with a Polyak step on a model of past losses; the learning rate is its upper bound.
 
     Formula: as momo, in the norm that adam's √v̂ + ε defines
 
     Args:
         b1: β₁, decay of the running means of losses and gradients.
         b2: β₂, decay of the running mean of squared gradients.
-        eps: ε, added to the root so that it is never zero.
-        lower_bound: ℓ*, the least loss that there can be.
-        weight_decay: λ, the pull of every weight towards zero, as w / (1 + η·λ).
-        adapt_lower_bound: estimate ℓ* as training goes on, from lower_bound upwards.
+        eps: ε, added to the root to avoid division by zero.
+        lower_bound: ℓ*, a lower bound of the loss.
+        weight_decay: λ, the strength of the weight decay, as w / (1 + η·λ).
+        adapt_lower_bound: estimate ℓ* during training, starting from lower_bound.
 
     Source: Schaipp et al., arXiv:2305.07583; optax.contrib.momo_adam.
     """
@@ -91,15 +91,15 @@ def momo_adam(
 
 @asks("grad_fn")
 def sam(learning_rate: float, *, rho: float = 0.05, base: str = "sgd") -> optax.GradientTransformation:
-    """Sharpness-aware minimisation: the gradient of the worst point nearby, so that flat minima are found.
+    """Sharpness-aware minimisation: the gradient at the worst nearby point, which favours flat minima.
 
-    A step takes two gradients of the same minibatch, and so about twice the time.
+    A step computes two gradients of the same minibatch, and so takes about twice the time.
 
     Formula: g ← ∇ℓ(w + ρ·g/‖g‖), then a step of the base optimizer
 
     Args:
-        rho: ρ, how far away the gradient is taken.
-        base: name of the optimizer that takes the step, with its defaults.
+        rho: ρ, the distance at which the gradient is taken.
+        base: name of the optimizer that takes the step, which has its defaults.
 
     Source: Foret et al., arXiv:2010.01412; optax.contrib.sam in opaque mode.
     """
@@ -107,7 +107,7 @@ def sam(learning_rate: float, *, rho: float = 0.05, base: str = "sgd") -> optax.
 
     def uphill(gradient: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
         del params
-        # Where the gradient vanishes there is nowhere to go; optax.contrib.normalize would divide 0 by 0.
+        # Where the gradient is zero there is no step; optax.contrib.normalize would divide 0 by 0.
         factor = -rho / jnp.maximum(optax.tree.norm(gradient), 1e-12)
         return jax.tree.map(lambda leaf: factor * leaf, gradient), state
 
@@ -119,17 +119,17 @@ def sam(learning_rate: float, *, rho: float = 0.05, base: str = "sgd") -> optax.
 def lbfgs(
     learning_rate: float, *, memory_size: int = 10, scale_init_precond: bool = True, linesearch: bool = True
 ) -> optax.GradientTransformation:
-    """L-BFGS: a quasi-Newton step from the last gradients, and a line search along it on the same minibatch.
+    """L-BFGS: a quasi-Newton direction from the last gradients, and a line search along it on the same minibatch.
 
-    It is meant for gradients of all examples. The rate scales the direction in which the line search starts at 1, so
-    that with it a step hardly depends on the rate; without, steps are rate times direction.
+    It is meant for full-batch gradients. The learning rate scales the direction, along which the line search starts at 1,
+    so that a step hardly depends on the rate; without the line search, a step is the rate times the direction.
 
     Formula: w ← w − a·η·H·g, H from the last differences of weights and gradients, a from the line search
 
     Args:
-        memory_size: differences that are kept.
-        scale_init_precond: scale H by the last curvature.
-        linesearch: look for a step that meets the strong Wolfe conditions, in at most 20 tries.
+        memory_size: how many differences are stored.
+        scale_init_precond: scale the initial H by the last curvature.
+        linesearch: search for a step that satisfies the strong Wolfe conditions, in at most 20 iterations.
 
     Source: Liu & Nocedal, Mathematical Programming 45 (1989); Nocedal & Wright (2006), algorithms 3.5 and 3.6;
         optax.lbfgs.
@@ -150,7 +150,7 @@ def sophia(
     clip_threshold: float = 1.0,
     update_interval: int = 10,
 ) -> optax.GradientTransformation:
-    """Sophia: momentum over an estimate of the Hessian's diagonal, each step bounded.
+    """Sophia: momentum divided by an estimate of the Hessian's diagonal, with clipped steps.
 
     Formula: m ← β₁m + (1−β₁)g;  h ← β₂h + (1−β₂)·u⊙∇²ℓ·u every k steps, u = ±1 at random;
         w ← w − η·(clip(m̂ / max(γh, ε), ±c) + λw)
@@ -158,13 +158,13 @@ def sophia(
     Args:
         b1: β₁, decay of the running mean of gradients.
         b2: β₂, decay of the running mean of curvatures.
-        eps: ε, the least denominator.
-        weight_decay: λ, the pull of every weight towards zero, times the learning rate.
-        gamma: γ, factor of the curvature: the larger, the fewer steps are at their bound.
-        clip_threshold: c, the bound.
-        update_interval: k, steps between two looks at the curvature.
+        eps: ε, the smallest denominator.
+        weight_decay: λ, the strength of the weight decay, multiplied by the learning rate.
+        gamma: γ, factor of the curvature; the larger, the fewer steps are clipped.
+        clip_threshold: c, the bound of a step.
+        update_interval: k, steps between two estimates of the curvature.
 
-    Source: Liu et al., arXiv:2305.14342; optax.contrib.sophia with the estimator of Hutchinson.
+    Source: Liu et al., arXiv:2305.14342; optax.contrib.sophia with Hutchinson's estimator.
     """
     transformation = optax.contrib.sophia(
         learning_rate,
@@ -181,7 +181,7 @@ def sophia(
 
 
 def _hutchinson() -> optax.GradientTransformationExtraArgs:
-    """Return optax's estimator of the Hessian's diagonal, its random signs drawn from the key of the step."""
+    """Return optax's estimator of the Hessian's diagonal, with random signs drawn from the key of the step."""
 
     def update(gradient: Any, state: Any, params: Any = None, *, key: Array, **more: Any) -> tuple[Any, Any]:
         drawn = optax.contrib.hutchinson_estimator_diag_hessian(key)
@@ -195,13 +195,13 @@ def _hutchinson() -> optax.GradientTransformationExtraArgs:
 def noisy_sgd(
     learning_rate: float, *, eta: float = 0.01, gamma: float = 0.55
 ) -> optax.GradientTransformation:
-    """Gradient descent with Gaussian noise that fades, the same for all runs of a seed.
+    """Gradient descent with decaying Gaussian noise, which is the same for all runs of a seed.
 
     Formula: w ← w − η·(g + √(e / t^γ)·z), z ~ N(0, 1)
 
     Args:
-        eta: e, variance of the noise in the first step.
-        gamma: γ, how fast it fades.
+        eta: e, variance of the noise at the first step.
+        gamma: γ, how fast the variance decays.
 
     Source: Neelakantan et al., arXiv:1511.06807; optax.noisy_sgd, with the key of the step.
     """
@@ -228,17 +228,17 @@ def dpsgd(
     momentum: float = 0.0,
     nesterov: bool = False,
 ) -> optax.GradientTransformation:
-    """Differentially private gradient descent: the gradient of each example is clipped, and noise added to their sum.
+    """Differentially private gradient descent: the gradient of each example is clipped, and noise is added to their sum.
 
-    The noise is the same for all runs of a seed. The minibatches are not drawn as a proof of privacy would have it.
+    The noise is the same for all runs of a seed. Minibatches are not drawn as a privacy proof requires.
 
     Formula: g = (Σᵢ gᵢ·min(1, c/‖gᵢ‖) + σ·c·z) / n, z ~ N(0, 1), over the n examples of the minibatch; then as sgd
 
     Args:
-        clip: c, largest norm of an example's gradient; optax's l2_norm_clip.
-        noise_multiplier: σ, deviation of the noise relative to c.
-        momentum: β, the share of the last update direction that is kept.
-        nesterov: Nesterov form of the momentum.
+        clip: c, the largest norm of an example's gradient; optax's l2_norm_clip.
+        noise_multiplier: σ, standard deviation of the noise relative to c.
+        momentum: β, the weight of the previous update direction.
+        nesterov: use the Nesterov form of the momentum.
 
     Source: Abadi et al., arXiv:1607.00133; optax.contrib.dpsgd, with the key of the step.
     """

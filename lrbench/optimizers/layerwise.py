@@ -1,4 +1,4 @@
-"""Steps that look at a layer as a whole: its norm (LARS, LAMB, ...) or its matrix (Muon, GaLore)."""
+"""Optimizers that treat a layer as a whole: its norm (LARS, LAMB, ...) or its matrix (Muon, GaLore)."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ def lars(
     eps: float = 0.0,
     nesterov: bool = False,
 ) -> optax.GradientTransformation:
-    """LARS: gradient descent with momentum, each layer's step in proportion to its norm.
+    """LARS: gradient descent with momentum, with each layer's step proportional to its norm.
 
     Formula: g ← g + λw;  m ← β·m + η·c·‖w‖/(‖g‖ + ε)·g in each layer;  w ← w − m
 
     Args:
-        momentum: β, the share of the last step that is kept.
+        momentum: β, the weight of the previous step.
         weight_decay: λ, added to the gradient as λ·w.
         trust_coefficient: c, a layer's step relative to its norm.
         eps: ε, added to the gradient's norm.
-        nesterov: Nesterov form of the momentum.
+        nesterov: use the Nesterov form of the momentum.
 
     Source: You, Gitman & Ginsburg, arXiv:1708.03888; optax.lars.
     """
@@ -48,15 +48,15 @@ def lamb(
     eps: float = 1e-6,
     weight_decay: float = 0.0,
 ) -> optax.GradientTransformation:
-    """LAMB: Adam, each layer's step in proportion to its norm.
+    """LAMB: Adam with each layer's step proportional to its norm.
 
     Formula: u = m̂ / (√v̂ + ε) + λw;  w ← w − η·‖w‖/‖u‖·u in each layer
 
     Args:
         b1: β₁, decay of the running mean of gradients.
         b2: β₂, decay of the running mean of squared gradients.
-        eps: ε, added to the root so that it is never zero.
-        weight_decay: λ, the pull of every weight towards zero within u.
+        eps: ε, added to the root to avoid division by zero.
+        weight_decay: λ, the strength of the weight decay, within u.
 
     Source: You et al., arXiv:1904.00962; optax.lamb.
     """
@@ -64,12 +64,12 @@ def lamb(
 
 
 def fromage(learning_rate: float, *, min_norm: float = 1e-6) -> optax.GradientTransformation:
-    """Fromage: each layer turns by the rate, relative to its norm, and keeps its norm from growing.
+    """Fromage: each layer moves by the learning rate relative to its norm, corrected so that the norm does not grow.
 
     Formula: w ← (w − η·‖w‖/‖g‖·g) / √(1 + η²) in each layer
 
     Args:
-        min_norm: the least norm of a layer and of its gradient.
+        min_norm: the smallest norm that is used for a layer and for its gradient.
 
     Source: Bernstein et al., arXiv:2002.03432; optax.fromage.
     """
@@ -84,15 +84,15 @@ def novograd(
     eps: float = 1e-6,
     weight_decay: float = 0.0,
 ) -> optax.GradientTransformation:
-    """NovoGrad: momentum on gradients that are scaled by a running mean of their layer's norm.
+    """NovoGrad: momentum of gradients that are scaled by a running mean of their layer's norm.
 
     Formula: v ← β₂v + (1−β₂)‖g‖²;  m ← β₁m + g/(√v + ε) + λw;  w ← w − η·m in each layer
 
     Args:
-        b1: β₁, the share of the momentum that is kept.
+        b1: β₁, decay of the momentum.
         b2: β₂, decay of the running mean of squared norms.
-        eps: ε, added to the root so that it is never zero.
-        weight_decay: λ, the pull of every weight towards zero within the momentum.
+        eps: ε, added to the root to avoid division by zero.
+        weight_decay: λ, the strength of the weight decay, within the momentum.
 
     Source: Ginsburg et al., arXiv:1905.11286; optax.novograd.
     """
@@ -111,14 +111,14 @@ def muon(
     nesterov: bool = True,
     adaptive: bool = False,
 ) -> optax.GradientTransformation:
-    """Muon: the momentum of each matrix, made orthogonal; everything that is no matrix is trained by Adam.
+    """Muon: the orthogonalised momentum of each matrix; all parameters that are not matrices are trained by Adam.
 
     Formula: m ← βm + (1−β)g, bias-corrected;  O ≈ m(mᵀm)^−½ by Newton–Schulz;  W ← W − η·(√max(1, out/in)·O + λW)
 
     Args:
         beta: β, decay of the momentum.
-        eps: ε, added where something is divided.
-        weight_decay: λ, the pull of the matrices towards zero, times the learning rate.
+        eps: ε, added to denominators.
+        weight_decay: λ, the strength of the weight decay of matrices, multiplied by the learning rate.
         adam_b1: β₁ of Adam.
         adam_b2: β₂ of Adam.
         ns_steps: iterations of Newton–Schulz.
@@ -148,28 +148,28 @@ def galore(
     rank: int = 128,
     update_proj_gap: int = 200,
 ) -> optax.GradientTransformation:
-    """GaLore: Adam in a subspace that the singular vectors of a matrix's gradient span from time to time.
+    """GaLore: Adam in a low-rank subspace of each matrix, spanned by singular vectors of its gradient and updated periodically.
 
-    Rounding decides the signs of singular vectors: runs of other chunks or devices agree over few steps only.
+    The signs of singular vectors depend on rounding, so that runs with other chunks or devices agree for a few steps only.
 
     Formula: G = UΣVᵀ every k steps, P = its first r left (or right) vectors;  W ← W − η·(s·P·adam(PᵀG) + λW)
 
     Args:
         scale: s, factor of the steps of matrices.
-        weight_decay: λ, the pull of every weight towards zero, times the learning rate.
-        rank: r, dimension of the subspace; at most the smaller side of the matrix counts.
-        update_proj_gap: k, steps between two subspaces.
+        weight_decay: λ, the strength of the weight decay, multiplied by the learning rate.
+        rank: r, dimension of the subspace, limited by the smaller side of the matrix.
+        update_proj_gap: k, steps between two updates of the subspace.
 
     Source: Zhao et al., arXiv:2403.03507; optax.contrib.galore.
     """
 
     def step(numbers: tuple[Any, Any, Any], gradient: Any, state: Any, params: Any) -> Any:
         rate, factor, decay = numbers
-        made = optax.contrib.galore(rate, rank, update_proj_gap, factor, weight_decay=decay)
-        return made.update(gradient, state, params)
+        transformation = optax.contrib.galore(rate, rank, update_proj_gap, factor, weight_decay=decay)
+        return transformation.update(gradient, state, params)
 
-    # Lane after lane: on a CPU with several devices, decompositions of many matrices at once share the threads that
-    # they run on, and wait for one another for ever (jaxlib 0.10.2).
+    # One lane after another: on a CPU with more than one device, decompositions of many matrices at once share the threads
+    # that they run on, and deadlock (jaxlib 0.10.2).
     one_by_one: Any = jax.custom_batching.sequential_vmap(step)
 
     def update(gradient: Any, state: Any, params: Any = None) -> tuple[Any, Any]:

@@ -1,4 +1,4 @@
-"""Other uses of running means of the gradient and its square: Yogi, AdaBelief, Adan, ADOPT, AdEMAMix, ..."""
+"""Further optimizers with running means of the gradient and its square: Yogi, AdaBelief, Adan, ADOPT, AdEMAMix, ..."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import optax
 def yogi(
     learning_rate: float, *, b1: float = 0.9, b2: float = 0.999, eps: float = 1e-3
 ) -> optax.GradientTransformation:
-    """Adam whose second moment moves by steps of fixed size towards g², so that it forgets slowly.
+    """Adam whose second moment moves towards g² by additive steps, so that it decreases slowly.
 
     Formula: m ← β₁m + (1−β₁)g;  v ← v − (1−β₂)·sign(v − g²)·g²;  w ← w − η·m̂ / (√v̂ + ε)
 
     Args:
         b1: β₁, decay of the running mean of gradients.
-        b2: β₂, 1 − β₂ is how fast v moves.
-        eps: ε, added to the root so that it is never zero.
+        b2: β₂; 1 − β₂ is how fast v moves.
+        eps: ε, added to the root to avoid division by zero.
 
     Source: Zaheer et al., NeurIPS (2018); optax.yogi.
     """
@@ -31,7 +31,7 @@ def adabelief(
     eps_root: float = 1e-16,
     nesterov: bool = False,
 ) -> optax.GradientTransformation:
-    """Adam scaled by how far gradients are from their mean: long steps where they are as expected.
+    """Adam scaled by the deviation of gradients from their running mean: long steps where gradients are as expected.
 
     Formula: m ← β₁m + (1−β₁)g;  s ← β₂s + (1−β₂)(g − m)² + ε₀;  w ← w − η·m̂ / (√ŝ + ε)
 
@@ -56,9 +56,9 @@ def acprop(
     eps_root: float = 1e-16,
     weight_decay: float = 0.0,
 ) -> optax.GradientTransformation:
-    """AdaBelief without momentum in the step, and scaled by what was known before the gradient came.
+    """AdaBelief without momentum in the step, scaled by the second moment before the present gradient.
 
-    A weight whose gradient was zero so far makes a step of η·g/ε₀^½ when it no longer is: a larger eps tames it.
+    A weight whose gradient was zero so far takes a step of η·g/ε₀^½ once it is not: a larger eps limits it.
 
     Formula: w ← w − η·(g / (√ŝ + ε) + λw);  then m ← β₁m + (1−β₁)g;  s ← β₂s + (1−β₂)(g − m₋)² + ε₀
 
@@ -67,7 +67,7 @@ def acprop(
         b2: β₂, decay of the running mean of squared differences.
         eps: ε, added to the root.
         eps_root: ε₀, added to s in every step.
-        weight_decay: λ, the pull of every weight towards zero, times the learning rate.
+        weight_decay: λ, the strength of the weight decay, multiplied by the learning rate.
 
     Source: Zhuang et al., arXiv:2110.05454; optax.contrib.acprop.
     """
@@ -83,7 +83,7 @@ def adan(
     eps: float = 1e-8,
     weight_decay: float = 0.0,
 ) -> optax.GradientTransformation:
-    """Adam with a Nesterov momentum that is estimated from the gradient's changes.
+    """Adam with a Nesterov momentum estimated from the gradient's changes.
 
     Formula: d = g − g₋;  m ← β₁m + (1−β₁)g;  v ← β₂v + (1−β₂)d;  n ← β₃n + (1−β₃)(g + (1−β₂)d)²;
         w ← w − η·((m̂ + (1−β₂)v̂) / (√(n̂ + 10⁻⁸) + ε) + λw)
@@ -92,8 +92,8 @@ def adan(
         b1: β₁, decay of the running mean of gradients.
         b2: β₂, decay of the running mean of the gradient's changes.
         b3: β₃, decay of the running mean of squares.
-        eps: ε, added to the root so that it is never zero.
-        weight_decay: λ, the pull of every weight towards zero, times the learning rate.
+        eps: ε, added to the root to avoid division by zero.
+        weight_decay: λ, the strength of the weight decay, multiplied by the learning rate.
 
     Source: Xie et al., arXiv:2208.06677, whose betas are 1 minus these; optax.adan.
     """
@@ -109,14 +109,14 @@ def adopt(
     nesterov: bool = False,
     use_clipping: bool = True,
 ) -> optax.GradientTransformation:
-    """Adam changed so that it converges with any β₂: the gradient is scaled by what was known before it came.
+    """Adam modified to converge with any β₂: the gradient is scaled by the second moment before it.
 
     Formula: m ← β₁m + (1−β₁)·clip(g / max(√v₋, ε), ±t^¼);  w ← w − η·m;  v ← β₂v + (1−β₂)g²; the first step only sets v
 
     Args:
         b1: β₁, decay of the running mean of scaled gradients.
         b2: β₂, decay of the running mean of squared gradients.
-        eps: ε, the least root.
+        eps: ε, the smallest root.
         nesterov: use the Nesterov form of the first moment.
         use_clipping: bound scaled gradients by the fourth root of the step.
 
@@ -135,7 +135,7 @@ def ademamix(
     eps: float = 1e-8,
     weight_decay: float = 0.0,
 ) -> optax.GradientTransformation:
-    """AdamW with a second, much slower momentum added to the first. In runs below 10,000 steps a smaller b3 is better.
+    """AdamW with a second, much slower momentum added to the first. Runs of less than 10,000 steps work better with a smaller b3.
 
     Formula: m₁ ← β₁m₁ + (1−β₁)g;  m₂ ← β₃m₂ + (1−β₃)g;  w ← w − η·((m̂₁ + α·m₂) / (√v̂ + ε) + λw)
 
@@ -144,8 +144,8 @@ def ademamix(
         b2: β₂, decay of the running mean of squared gradients.
         b3: β₃, decay of the slow running mean of gradients, which is not bias-corrected.
         alpha: α, weight of the slow mean.
-        eps: ε, added to the root so that it is never zero.
-        weight_decay: λ, the pull of every weight towards zero, times the learning rate.
+        eps: ε, added to the root to avoid division by zero.
+        weight_decay: λ, the strength of the weight decay, multiplied by the learning rate.
 
     Source: Pagliardini, Ablin & Grangier, arXiv:2409.03137; optax.contrib.ademamix.
     """
@@ -161,18 +161,18 @@ def simplified_ademamix(
     eps: float = 1e-8,
     weight_decay: float = 0.0,
 ) -> optax.GradientTransformation:
-    """AdEMAMix with one momentum: a sum of gradients, to which the present one is added again.
+    """AdEMAMix with a single momentum: a decaying sum of gradients, to which the present gradient is added again.
 
-    The momentum is a sum and not a mean, so that good rates are about 1 − β₁ times those of adam.
+    The momentum is a sum, not a mean, so that good rates are about 1 − β₁ times those of adam.
 
     Formula: m ← β₁m + g;  w ← w − η·((m + α·g) / (√v̂ + ε) + λw)
 
     Args:
-        b1: β₁, the share of the sum that is kept.
+        b1: β₁, decay of the sum.
         b2: β₂, decay of the running mean of squared gradients.
-        alpha: α, further weight of the present gradient.
-        eps: ε, added to the root so that it is never zero.
-        weight_decay: λ, the pull of every weight towards zero, times the learning rate.
+        alpha: α, additional weight of the present gradient.
+        eps: ε, added to the root to avoid division by zero.
+        weight_decay: λ, the strength of the weight decay, multiplied by the learning rate.
 
     Source: Morwani et al., arXiv:2502.02431; optax.contrib.simplified_ademamix.
     """
@@ -188,16 +188,16 @@ def optimistic_adam(
     eps: float = 1e-8,
     nesterov: bool = True,
 ) -> optax.GradientTransformation:
-    """Adam that steps by where its direction is going; it is optimistic_adam_v2 with α = 1, kept under optax's old name.
+    """Optimistic Adam: optimistic_adam_v2 with α = 1, under optax's old name.
 
     Formula: u = adam's direction;  w ← w − η·((1 + o)·u − o·u₋), u₋ that of the step before
 
     Args:
-        optimism: o, weight of the direction's change, as a multiple of the learning rate (optax's own is absolute,
-            and the learning rate if left out).
+        optimism: o, weight of the direction's change, as a multiple of the learning rate (optax's is absolute, and by
+            default the learning rate).
         b1: β₁, decay of the running mean of gradients.
         b2: β₂, decay of the running mean of squared gradients.
-        eps: ε, added to the root so that it is never zero.
+        eps: ε, added to the root to avoid division by zero.
         nesterov: use the Nesterov form of the first moment.
 
     Source: Daskalakis et al., arXiv:1711.00141; optax.optimistic_adam.
@@ -215,7 +215,7 @@ def optimistic_adam_v2(
     eps: float = 1e-8,
     nesterov: bool = True,
 ) -> optax.GradientTransformation:
-    """Adam that steps by where its direction is going: it adds the direction's last change.
+    """Optimistic Adam: extrapolates Adam's direction by adding its last change.
 
     Formula: u = adam's direction;  w ← w − η·((α + β)·u − β·u₋), u₋ that of the step before
 
@@ -224,7 +224,7 @@ def optimistic_adam_v2(
         beta: β, weight of the direction's change.
         b1: β₁, decay of the running mean of gradients.
         b2: β₂, decay of the running mean of squared gradients.
-        eps: ε, added to the root so that it is never zero.
+        eps: ε, added to the root to avoid division by zero.
         nesterov: use the Nesterov form of the first moment.
 
     Source: Daskalakis et al., arXiv:1711.00141; optax.optimistic_adam_v2.

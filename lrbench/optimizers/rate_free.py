@@ -1,4 +1,4 @@
-"""Optimizers that find their own rate, or say so; the learning rate is a factor of what they find, 1 by design."""
+"""Optimizers that estimate their own learning rate; the learning rate of a study multiplies it, and is 1 by design."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _LEAST = 1e-20
 def dog(
     learning_rate: float, *, init_step: float = 1e-6, eps: float = 1e-8, weight_decay: float = 0.0
 ) -> optax.GradientTransformation:
-    """Distance over gradients: the step is the farthest distance from the start over the root of all squared norms.
+    """DoG, distance over gradients: the largest distance from the start divided by the root of the sum of squared gradient norms.
 
-    Formula: r = max(r, ‖w − w₀‖), r = i·(1 + ‖w₀‖) at first;  s ← s + ‖g‖²;  w ← w − η·r/√(s + ε)·g
+    Formula: r = max(r, ‖w − w₀‖), r = i·(1 + ‖w₀‖) initially;  s ← s + ‖g‖²;  w ← w − η·r/√(s + ε)·g
 
     Args:
-        init_step: i, the distance that is assumed at first, relative to the weights.
+        init_step: i, the initial distance, relative to the weights.
         eps: ε, added to the sum.
         weight_decay: λ, added to the gradient as λ·w.
 
@@ -31,12 +31,12 @@ def dog(
 def dowg(
     learning_rate: float, *, eps: float = 1e-4, weight_decay: float = 0.0
 ) -> optax.GradientTransformation:
-    """Distance over weighted gradients: as dog, and late gradients count more.
+    """DoWG, distance over weighted gradients: as dog, with more weight on late gradients.
 
-    Formula: r² = max(r², ‖w − w₀‖²), r² = ε at first;  s ← s + r²‖g‖²;  w ← w − η·r²/(√s + ε)·g
+    Formula: r² = max(r², ‖w − w₀‖²), r² = ε initially;  s ← s + r²‖g‖²;  w ← w − η·r²/(√s + ε)·g
 
     Args:
-        eps: ε, the squared distance that is assumed at first; also added to the root.
+        eps: ε, the initial squared distance; also added to the root.
         weight_decay: λ, added to the gradient as λ·w.
 
     Source: Khaled, Mishchenko & Jin, arXiv:2305.16284; optax.contrib.dowg.
@@ -47,16 +47,16 @@ def dowg(
 def cocob(
     learning_rate: float, *, alpha: float = 100.0, eps: float = 1e-8, weight_decay: float = 0.0
 ) -> optax.GradientTransformation:
-    """COCOB: every weight bets on the outcome of coin flips, which are its gradients; there is no step size.
+    """COCOB: every weight is the result of betting on coin flips, its gradients; there is no step size.
 
-    Multiplying gradients by a constant changes almost nothing, so that only a schedule's shape matters.
+    Multiplying gradients by a constant has almost no effect, so that only the shape of a schedule matters.
 
     Formula: g ← η·(g + λw);  L = max|g|;  C = −Σg;  G = Σ|g|;  R = Σ(−g)(w − w₀), at least 0;
         w ← w₀ + C / (L·max(G + L, αL))·(L + R)
 
     Args:
-        alpha: α, the larger, the more careful the first bets.
-        eps: ε, the least L.
+        alpha: α; the larger, the more cautious the first bets.
+        eps: ε, the smallest L.
         weight_decay: λ, added to the gradient as λ·w.
 
     Source: Orabona & Tommasi, arXiv:1705.07795; optax.contrib.cocob.
@@ -73,16 +73,16 @@ def dadapt_adamw(
     estim_lr0: float = 1e-6,
     weight_decay: float = 0.0,
 ) -> optax.GradientTransformation:
-    """D-Adaptation: AdamW with an estimate d of the distance to the solution, which only grows.
+    """D-Adaptation: AdamW with a non-decreasing estimate d of the distance to the solution.
 
     Formula: as adamw with the rate η·d;  d ← max(d, estimate from inner products of gradients and their sum)
 
     Args:
         b1: β₁, decay of the running mean of gradients.
         b2: β₂, decay of the running mean of squared gradients.
-        eps: ε, added to the root so that it is never zero.
-        estim_lr0: the first d.
-        weight_decay: λ, the pull of every weight towards zero, times η·d.
+        eps: ε, added to the root to avoid division by zero.
+        estim_lr0: the initial d.
+        weight_decay: λ, the strength of the weight decay, multiplied by η·d.
 
     Source: Defazio & Mishchenko, arXiv:2301.07733; optax.contrib.dadapt_adamw.
     """
@@ -108,11 +108,11 @@ def prodigy(
     Args:
         b1: β₁, decay of the running mean of gradients.
         b2: β₂, decay of the running mean of squared gradients.
-        eps: ε, added to the root so that it is never zero.
-        estim_lr0: the first d.
+        eps: ε, added to the root to avoid division by zero.
+        estim_lr0: the initial d.
         estim_lr_coef: c, factor of the estimate.
-        weight_decay: λ, the pull of every weight towards zero, times η·d.
-        safeguard_warmup: leave the rate out of the estimate's denominator, for schedules that warm up.
+        weight_decay: λ, the strength of the weight decay, multiplied by η·d.
+        safeguard_warmup: omit the rate from the denominator of the estimate, for schedules with a warmup.
 
     Source: Mishchenko & Defazio, arXiv:2306.06101; optax.contrib.prodigy.
     """
@@ -137,16 +137,16 @@ def mechanize(
     s_init: float = 1e-6,
     num_betas: int = 6,
 ) -> optax.GradientTransformation:
-    """Mechanic: the steps of another optimizer, times a factor that an online learner tunes.
+    """Mechanic: the steps of another optimizer, multiplied by a factor that an online learner tunes.
 
     Formula: w ← w₀ + s·Σu, u the steps of the base optimizer at the rate η, s learnt from −g·Σu
 
     Args:
-        base: name of the optimizer that takes the steps, with its defaults.
-        weight_decay: λ, weight of λ·s·‖g‖/‖w‖·w in what s is learnt from.
-        eps: ε, added where something is divided.
-        s_init: the first s.
-        num_betas: learners, each with another memory.
+        base: name of the optimizer that takes the steps, which has its defaults.
+        weight_decay: λ, weight of λ·s·‖g‖/‖w‖·w in the objective of s.
+        eps: ε, added to denominators.
+        s_init: the initial s.
+        num_betas: number of learners, each with its own decay.
 
     Source: Cutkosky, Defazio & Mehta, arXiv:2306.00144; optax.contrib.mechanize.
     """
@@ -154,5 +154,5 @@ def mechanize(
 
 
 def _positive(learning_rate: float) -> Float[Array, ""]:
-    """Return the rate, or next to nothing for the 0 that a warmup starts from: estimates divide by its sum."""
+    """Return the rate, or a tiny one for the 0 at the start of a warmup, because estimates divide by its sum."""
     return jnp.maximum(learning_rate, _LEAST)

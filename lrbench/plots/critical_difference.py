@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from lrbench.errors import counted
 from lrbench.plots import base
 from lrbench.tables.base import StudyTables
 
@@ -87,4 +88,4 @@ def _note(table: pd.DataFrame, names: list[str], shown: int) -> str:
     )
     tested = f"; Friedman p = {first['friedman_p']:.2g}" if np.isfinite(first["friedman_p"]) else ""
     rest = base.left_out(names, shown, "lines")
-    return "; ".join(filter(None, [f"{int(first['problems'])} problems{tested}", bars, rest]))
+    return "; ".join(filter(None, [f"{counted(int(first['problems']), 'problem')}{tested}", bars, rest]))

@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 
 from lrbench.analysis.rank_tests import across_problems, ratios, share_within
 from lrbench.analysis.thresholds import Thresholds
+from lrbench.errors import counted
 from lrbench.plots import base
 from lrbench.tables.base import StudyTables
 
@@ -47,6 +48,6 @@ def performance_profile(results: StudyTables) -> Figure:
         axes.set_ylabel("share of problems", fontsize=9, color=base.INK)
         base.legend(figure, handles, across)
         rest = base.left_out([names[at] for at in ranked.index], len(shown), "lines")
-        count = f"{len(every.problems)} problem{'s' * (len(every.problems) != 1)}"
+        count = counted(len(every.problems), "problem")
         base.note(figure, "; ".join(filter(None, [count, "number: score", rest])))
     return figure

@@ -1,8 +1,9 @@
-"""Probes: what can be measured in a lane at an evaluation; every public function of a file here is one.
+"""Probes: what can be measured of a run at an evaluation, besides losses and metrics.
 
-Each takes a `View` and returns a scalar, or a mapping part → scalar, which becomes a column `<probe>/<part>` for each.
-What a view offers is computed only if a probe uses it, so that a probe that no study asks for is in no program.
-`_view` says what a probe sees; the engine makes it, and nothing here knows of lanes or programs.
+Every public function in a file of this folder is an entry: it takes a `View` of a run and returns a scalar, or a mapping
+part → scalar, which becomes a column `<probe>/<part>` for each part. What a view offers is computed only if a probe uses
+it, so that a probe that no study requests is in no program. `_view` defines what a probe sees; the engine constructs it,
+and imports entries by name, through `study.catalog`. A probe imports JAX, optax and this folder. Read `_view`, then `norms`.
 """
 
 from lrbench.probes._view import View

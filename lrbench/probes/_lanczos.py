@@ -14,7 +14,7 @@ from jax.scipy.linalg import eigh_tridiagonal
 from jaxtyping import Array, Float, PyTree
 
 ITERATIONS = 24
-"""Enough for four digits of a network's largest eigenvalue, which stands apart from the others."""
+"""Enough for four digits of a network's largest eigenvalue, which is well separated from the others."""
 
 
 def largest(
@@ -22,12 +22,12 @@ def largest(
 ) -> Float[Array, ""]:
     """Return the largest eigenvalue of a symmetric linear operator, from below; NaN if it is not finite.
 
-    The vectors are not kept and not made orthogonal again: rounding then repeats eigenvalues that are found already, and
-    leaves the largest as it is (Paige, 1972). So memory does not grow with the iterations.
+    The vectors are neither stored nor reorthogonalised: rounding then repeats eigenvalues that were found already, and does
+    not change the largest (Paige, 1972). So memory does not grow with the iterations.
 
     Args:
-        apply: the operator, from and to pytrees as `like`.
-        like: a pytree of the operator's shapes.
+        apply: the operator, from and to pytrees like `like`.
+        like: a pytree with the shapes and types of the operator's arguments.
         iterations: how often the operator is applied.
 
     Example:
@@ -37,7 +37,7 @@ def largest(
     Source: Lanczos, Journal of Research of the National Bureau of Standards 45 (1950).
     """
     flat, unravel = ravel_pytree(like)
-    # The same start for all lanes and evaluations, so that curves compare.
+    # The same start for all runs and evaluations, so that curves are comparable.
     start = jax.random.normal(jax.random.key(0, impl="threefry2x32"), flat.shape, flat.dtype)
     tiny = 8 * float(np.finfo(flat.dtype).eps)
     zero = jnp.zeros((), flat.dtype)
@@ -50,7 +50,7 @@ def largest(
         after = jnp.sqrt(jnp.sum(jnp.square(rest)))
         first = jnp.where(scale < 0, diagonal, first)
         scale = jnp.maximum(scale, jnp.abs(diagonal) + after)
-        # Once all directions are used up, the rest of the matrix repeats a value between the eigenvalues.
+        # Once all directions are exhausted, the rest of the matrix repeats a value between the eigenvalues.
         row = jnp.where(alive, diagonal, first)
         alive = alive & (after > tiny * scale)
         after = jnp.where(alive, after, 0)
@@ -63,7 +63,7 @@ def largest(
     finite = jnp.isfinite(rows).all() & jnp.isfinite(beside).all()
     last = iterations - 1, iterations - 1
     # By bisection, in XLA itself: LAPACK's solvers of a batch of matrices share a pool of threads with the program that
-    # calls them, and may wait for one another.
+    # calls them, and may deadlock.
     found = eigh_tridiagonal(
         jnp.where(finite, rows, 0),
         jnp.where(finite, beside[:-1], 0),

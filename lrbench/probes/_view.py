@@ -1,4 +1,4 @@
-"""What a probe sees."""
+"""What a probe sees of a run."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from lrbench.probes import _lanczos
 
 @dataclass(frozen=True)
 class View:
-    """A lane at an evaluation: its parameters, and the step that would be taken next from there.
+    """A run at an evaluation: its parameters, and the step that would follow.
 
     Args:
         parameters: w, where the gradient is taken.
         gradient: g, of the next minibatch's loss.
-        update: Δw, what the optimizer adds to the parameters next.
-        learning_rates: of the next step: one for all parameters, or a rate for each array of them.
+        update: Δw, what the optimizer would add to the parameters.
+        learning_rates: of the next step: one for all parameters, or one for each array.
         loss: (parameters, examples) → training loss, with the noise of the next step.
-        sample_loss: the same with the noise of evaluations, which is that of every evaluation, so that curves compare.
+        sample_loss: the same with the noise of evaluations, which is the same at each of them, so that curves are comparable.
         batch: the examples of the next minibatch.
-        sample: the fixed training examples that `train_loss` is the mean over.
+        sample: the fixed training examples over which `train_loss` is the mean.
     """
 
     parameters: PyTree[Array]
@@ -39,7 +39,7 @@ class View:
 
     @cached_property
     def sharpness(self) -> Float[Array, ""]:
-        """The largest eigenvalue of the loss's Hessian on the sample, for all probes that need it."""
+        """The largest eigenvalue of the Hessian of the loss on the sample, shared by the probes that use it."""
         return _lanczos.largest(self.curvature, self.parameters)
 
     def curvature(self, direction: PyTree[Array]) -> PyTree[Array]:

@@ -1,4 +1,4 @@
-"""Where the parameters are: the first two of them."""
+"""The first two parameters."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from lrbench.probes._view import View
 
 
 def first_coordinate(view: View) -> Float[Array, ""]:
-    """Return the first number of the parameters: w₁, for contour plots of objectives of two coordinates.
+    """Return the first parameter: w₁, for contour plots of objectives of two coordinates.
 
-    Cost: nothing.
+    Cost: none.
     """
     return _coordinate(view, 0)
 
 
 def second_coordinate(view: View) -> Float[Array, ""]:
-    """Return the second number of the parameters: w₂, or w₁ where there is but one.
+    """Return the second parameter: w₂, or w₁ if there is only one.
 
-    Cost: nothing.
+    Cost: none.
     """
     return _coordinate(view, 1)
 
 
-def _coordinate(view: View, place: int) -> Float[Array, ""]:
+def _coordinate(view: View, index: int) -> Float[Array, ""]:
     first = jax.tree.leaves(view.parameters)[0].reshape(-1)
-    return first[min(place, first.size - 1)]
+    return first[min(index, first.size - 1)]

@@ -1,4 +1,4 @@
-"""How the loss bends: its largest curvature, and whether the rate is too large for it."""
+"""The largest curvature of the loss, and whether the learning rate is too large for it."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from lrbench.probes._view import View
 def sharpness(view: View) -> Float[Array, ""]:
     """Return the largest eigenvalue of the Hessian of the training loss: λ_max(∇²L), on the examples of `train_loss`.
 
-    By 24 Lanczos iterations on Hessian-vector products, in the precision of the study: exact for up to 24 distinct
-    eigenvalues, else from below. Noise of the loss, such as dropout, is that of the next step.
+    Computed by 24 Lanczos iterations on Hessian-vector products, in the precision of the study: exact for up to 24 distinct
+    eigenvalues, otherwise a lower bound. Noise of the loss, such as dropout, is that of evaluations.
 
     Cost: 24 Hessian-vector products, each about two gradients of the sample of up to 1,024 examples.
 
@@ -25,13 +25,13 @@ def sharpness(view: View) -> Float[Array, ""]:
 
 
 def stability(view: View) -> Float[Array, ""]:
-    """Return the learning rate of the next step beside the largest that is stable for gradient descent: η·λ_max / 2.
+    """Return the learning rate of the next step relative to the largest stable one of gradient descent: η·λ_max / 2.
 
-    At 1 is the edge of stability: above it, gradient descent on the quadratic that fits here diverges. With momentum β
-    that is at 1 + β. Where parameters have rates of their own, it is half the largest eigenvalue of D^½ ∇²L D^½, D the
-    diagonal of the rates.
+    The edge of stability is at 1: above it, gradient descent on the local quadratic model diverges. With momentum β it is at
+    1 + β. Where parameters have learning rates of their own, the value is half the largest eigenvalue of D^½ ∇²L D^½, with
+    D the diagonal of the rates.
 
-    Cost: as `sharpness`, and nothing beside it.
+    Cost: as `sharpness`, and none in addition to it.
 
     Source: Cohen et al., Gradient descent on neural networks typically occurs at the edge of stability, arXiv:2103.00065.
     """

@@ -1,4 +1,4 @@
-"""The loss that a step sees."""
+"""The loss of the next minibatch."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from lrbench.probes._view import View
 
 
 def minibatch_loss(view: View) -> Float[Array, ""]:
-    """Return the loss of the next minibatch, before its step: what a learning-rate finder looks at.
+    """Return the loss of the next minibatch, before its step: what a learning-rate finder uses.
 
-    Cost: next to nothing: the gradient of that minibatch passes by it.
+    Cost: nearly none, because it is computed with the gradient of that minibatch.
     """
     return view.loss(view.parameters, view.batch)

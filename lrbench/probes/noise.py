@@ -1,4 +1,4 @@
-"""How gradients differ: between examples, and from one step to the next."""
+"""How gradients vary between examples, and from one step to the next."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 from lrbench.probes._view import View
 
 _GROUPS = 32
-"""Into how many groups the sample is parted: the small batches of the estimate."""
+"""The number of groups into which the sample is split: the small batches of the estimate."""
 
 
 def gradient_noise_scale(view: View) -> Float[Array, ""]:
@@ -22,8 +22,8 @@ def gradient_noise_scale(view: View) -> Float[Array, ""]:
 
     Σ is the covariance of the gradients of single examples, G their mean. Both are estimated without bias from two batch
     sizes: all N examples of `train_loss`, and 32 random groups of b of them (N groups of one, where there are fewer):
-    tr(Σ) ≈ (mean |g_b|² − |g_N|²) / (1/b − 1/N);  |G|² ≈ (N |g_N|² − b mean |g_b|²) / (N − b). It is missing where that |G|²
-    is not above 0, because noise hides the gradient, and 0 where there are no data.
+    tr(Σ) ≈ (mean |g_b|² − |g_N|²) / (1/b − 1/N);  |G|² ≈ (N |g_N|² − b mean |g_b|²) / (N − b). It is missing where the estimate
+    of |G|² is not above 0, because noise dominates the gradient, and 0 for problems without data.
 
     Cost: one gradient of the sample of up to 1,024 examples.
 
@@ -36,7 +36,7 @@ def gradient_noise_scale(view: View) -> Float[Array, ""]:
     small = leaves[0].shape[0] // groups
     if groups < 2:
         return jnp.full_like(optax.tree.norm(view.parameters), jnp.nan)
-    # Drawn, because neighbours in a data set may be alike; from a constant, so that every run and evaluation has the same groups.
+    # Random, because neighbours in a data set may be similar; from a constant seed, so that every run and evaluation has the same groups.
     drawn = np.random.Generator(np.random.PCG64(0)).permutation(leaves[0].shape[0])[: groups * small]
     parts = jax.tree.map(lambda leaf: leaf[drawn.reshape(groups, small)], view.sample)
 
@@ -53,11 +53,11 @@ def gradient_noise_scale(view: View) -> Float[Array, ""]:
 
 
 def gradient_cosine(view: View) -> Float[Array, ""]:
-    """Return how much of the gradient's direction the next step leaves: cos ∠(g(w), g(w + Δw)), on the same minibatch.
+    """Return the cosine between the gradients before and after the next step: cos ∠(g(w), g(w + Δw)), on the same minibatch.
 
-    At 1 the step changes nothing, at −1 it has jumped to the opposite slope of a valley. On one minibatch it is free of
-    the noise between two; of full-batch training it is the cosine between this gradient and the next. Missing where one of
-    the gradients is 0. It needs no state, and does not hang on how often runs are evaluated.
+    At 1 the direction is unchanged; at −1 the step has jumped to the opposite slope of a valley. On a single minibatch it is
+    free of the noise between minibatches; in full-batch training it is the cosine between consecutive gradients. It is
+    missing where one of the gradients is 0. It has no state, and does not depend on how often runs are evaluated.
 
     Cost: one gradient of a minibatch.
     """

@@ -1,4 +1,4 @@
-"""Norms of the gradient, of the step and of the parameters, together and array by array."""
+"""Norms of the gradient, the step and the parameters, in total and for each array."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from lrbench.probes._view import View
 def gradient_norm(view: View) -> Float[Array, ""]:
     """Return the Euclidean norm of the next minibatch's gradient over all parameters: ‖g‖₂.
 
-    Cost: nothing beside the gradient and the step that all probes of norms share, one for each evaluation.
+    Cost: none besides the gradient and the step that all probes of norms share, one for each evaluation.
     """
     return optax.tree.norm(view.gradient)
 
 
 def update_norm(view: View) -> Float[Array, ""]:
-    """Return the Euclidean norm of the step that the optimizer takes next: ‖Δw‖₂.
+    """Return the Euclidean norm of the next step: ‖Δw‖₂.
 
     Cost: as `gradient_norm`.
     """
@@ -31,13 +31,13 @@ def update_norm(view: View) -> Float[Array, ""]:
 def parameter_norm(view: View) -> Float[Array, ""]:
     """Return the Euclidean norm of all parameters: ‖w‖₂.
 
-    Cost: nothing.
+    Cost: none.
     """
     return optax.tree.norm(view.parameters)
 
 
 def update_ratio(view: View) -> Float[Array, ""]:
-    """Return the size of the next step beside that of the parameters: ‖Δw‖₂ / ‖w‖₂; missing while all parameters are 0.
+    """Return the norm of the next step relative to that of the parameters: ‖Δw‖₂ / ‖w‖₂; missing while all parameters are 0.
 
     Cost: as `gradient_norm`.
     """
@@ -63,7 +63,7 @@ def layer_update_norm(view: View) -> dict[str, Float[Array, ""]]:
 def layer_parameter_norm(view: View) -> dict[str, Float[Array, ""]]:
     """Return ‖w‖₂ of each array of the parameters, a column each: `layer_parameter_norm/0/weight`.
 
-    Cost: nothing, and a column for each array.
+    Cost: none, and a column for each array.
     """
     return _each(optax.tree.norm, view.parameters)
 
@@ -82,6 +82,6 @@ def _ratio(update: PyTree[Array], parameters: PyTree[Array]) -> Float[Array, ""]
 
 
 def _each(measure: Callable[..., Array], *trees: PyTree[Array]) -> dict[str, Float[Array, ""]]:
-    """Return a measure of each array, by its place in the tree: `0/weight`; parameters that are one array are `all`."""
+    """Return a measure of each array, by its path in the tree: `0/weight`; parameters that are one array are `all`."""
     leaves, _ = jax.tree_util.tree_flatten_with_path(jax.tree.map(measure, *trees))
     return {jax.tree_util.keystr(path, simple=True, separator="/") or "all": found for path, found in leaves}

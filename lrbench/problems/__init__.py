@@ -1,7 +1,8 @@
-"""Problems: a model, its data and its loss; every public function of a file here is one, and returns a `Problem`.
+"""Problems: a model, its data and its loss. Every public function in a file of this folder is an entry, and returns a `Problem`.
 
-`_problem` says what a problem is, for everybody who makes or trains one; `lb.problem` makes one from any functions. `_models` puts networks of `nets` and
-data of `datasets` together for entries that are variants of one another. Only the engine trains problems, and nothing here knows of a batch of models.
+`_problem` defines the record `Problem`; `lb.problem` builds one from any functions. `_models` combines networks of `nets` and data of
+`datasets` for entries that differ only in these. Only the engine trains problems; a problem describes a single model, not a batch of them.
+The engine, `lrbench` itself and user code import this page. Read `_problem` first, then `objectives` (without data), `linear` and `perceptrons`.
 """
 
 from lrbench.datasets.data import Data

@@ -1,4 +1,4 @@
-"""Networks and data put together to problems that several entries are variants of."""
+"""Networks combined with data: problems of which entries are variants."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def classifier(
 
 
 def regression(name: str, parts: Split, hidden: Sequence[int], batch_size: int | None) -> Problem:
-    """Return a fully connected regression of one number on flat inputs as a problem; its last layer is zero at the start."""
+    """Return a fully connected regression of one number on flat inputs as a problem; its last layer is initialised with zeros."""
     positive(hidden=hidden)
     start, apply = dense_stack([parts.train[0].shape[1], *hidden, 1])
 
@@ -77,7 +77,7 @@ def regression(name: str, parts: Split, hidden: Sequence[int], batch_size: int |
 def convolutional_classifier(name: str, parts: Split, network: Network, batch_size: int | None) -> Problem:
     """Return a convolutional softmax classifier of flat images as a problem."""
     if not network.channels:
-        raise ProblemError("channels = []: name the output channels of at least one convolution")
+        raise ProblemError("channels = []: give the output channels of at least one convolution")
     positive(channels=network.channels)
     _ = network.features
     forms = {form: _form(network, convolve) for form, convolve in convolutions.FORMS.items()}
@@ -87,7 +87,7 @@ def convolutional_classifier(name: str, parts: Split, network: Network, batch_si
 
 
 def _form(network: Network, convolve: Convolution) -> Form:
-    """Return loss and predictions with one way to convolve."""
+    """Return loss and predictions for one implementation of convolution."""
     scores: Callable[[Params, Array], Array] = functools.partial(network.scores, convolve)
 
     def loss(params: Params, batch: Batch, key: Array) -> Array:

@@ -1,4 +1,4 @@
-"""What a problem is: a model, its data and its loss, as pure functions."""
+"""The record of a problem: a model, its data and its loss, as pure functions."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ Loss: TypeAlias = Callable[[Model, Batch, Array], Any]
 Predict: TypeAlias = Callable[[Model, Batch], Array]
 Metric: TypeAlias = Callable[[Array, Batch], Float[Array, ""]]
 File: TypeAlias = str
-"""A parameter that is the path of a file: relative to the study file, and its content is part of a run's identity."""
+"""A parameter that is the path of a file, relative to the study file; its content is part of a run's identity."""
 Box: TypeAlias = tuple[tuple[float, float], tuple[float, float]]
 
 
 class Form(NamedTuple):
-    """One way to compute a problem's numbers."""
+    """One way to compute the functions of a problem."""
 
     loss: Loss
     predict: Predict | None = None
@@ -35,32 +35,32 @@ class Form(NamedTuple):
 
 @dataclass(frozen=True)
 class Problem:
-    """A model, its data and its loss; everything an optimizer is tried on.
+    """A model, its data and its loss: what optimizers are compared on.
 
     Args:
-        name: what it is called in tables.
-        init: key → parameters (any pytree of float arrays); of a stateful problem, (parameters, state).
-        loss: (parameters, batch, key) → scalar, a mean over the examples of the batch; `key` is for dropout and the
-            like, and is the same for every run of a seed at a step. Of a stateful problem,
+        name: its name in tables.
+        init: key → parameters (any pytree of float arrays); for a stateful problem, (parameters, state).
+        loss: (parameters, batch, key) → scalar, a mean over the examples of the batch; `key` is for dropout and
+            other noise, and is the same for all runs of a seed at a step. For a stateful problem,
             ((parameters, state), batch, key) → (scalar, the next state).
-        data: training and validation data; without any, the batch is `None` and the objective deterministic.
-        predict: (parameters, batch) → predictions, needed by `metrics`.
+        data: training and validation data; without data, the batch is `None` and the objective deterministic.
+        predict: (parameters, batch) → predictions; required by `metrics`.
         metrics: name → (predictions, batch) → scalar, evaluated on the validation data as `valid_<name>`.
-        batch_size: examples of a minibatch, drawn without replacement within an epoch; `None` is all of them.
-        optimum: the known minimum of the loss, where there is one.
-        rates: which learning rate moves which parameters: a pytree of names, of the parameters' structure or a prefix
-            of it. A study may then give each name a rate of its own; `None` is one rate for all.
-        forms: name → other ways to compute the same numbers. Which is the fastest depends on the device, so the engine
-            measures; `loss`, `predict` and `evaluate` are the form that is right on most.
-        evaluate: (parameters, batch, key) → scalar, the loss as evaluations compute it: without dropout, with the running
-            averages of batch normalisation; left out, it is `loss`.
-        stateful: whether the model has a state beside its parameters, which the loss renews and no optimizer moves;
-            `init` then returns (parameters, state), and every function takes that pair for the parameters.
+        batch_size: examples in a minibatch, drawn without replacement within an epoch; `None` means all of them.
+        optimum: the minimum of the loss, where it is known.
+        rates: which learning rate applies to which parameters: a pytree of names, with the structure of the parameters or
+            a prefix of it. A study may then set a rate for each name; `None` means one rate for all.
+        forms: name → other ways to compute the same functions. Which is the fastest depends on the device, so the engine
+            measures it; `loss`, `predict` and `evaluate` are the form that is the fastest on most devices.
+        evaluate: (parameters, batch, key) → scalar, the loss in evaluations: without dropout, with the running averages of
+            batch normalisation; left out, `loss`.
+        stateful: whether the model has a state besides its parameters, which the loss updates and the optimizer does not;
+            `init` then returns (parameters, state), and every function takes that pair in place of the parameters.
         box: for an objective whose parameters are one array of two numbers w, the ranges of w₁ and w₂ in which runs start
-            and pictures are drawn; `None` says that there is no such picture.
-        gradient_factors: what the gradient is multiplied by before the optimizer sees it: a pytree of the parameters'
-            structure; `None` is 1. Probes see the gradient itself.
-        version: what stands for the code of the functions, where that cannot be hashed; raise it whenever they change.
+            and plots are drawn; `None` for no such plot.
+        gradient_factors: factors by which the gradient is multiplied before the optimizer sees it, a pytree with the structure
+            of the parameters; `None` means 1. Probes see the gradient itself.
+        version: identifies the code of the functions where that cannot be hashed; change it whenever they change.
     """
 
     name: str
@@ -80,44 +80,44 @@ class Problem:
     version: str = ""
 
     def __post_init__(self) -> None:
-        """Check the batch size and that metrics have something to measure."""
+        """Check the batch size, and that metrics have predictions."""
         if self.batch_size is not None and not 1 <= self.batch_size <= max(1, self.data.examples):
             raise ProblemError(
                 f"batch_size = {self.batch_size}: must be from 1 to the "
                 f"{self.data.examples} training examples"
             )
         if self.metrics and self.predict is None:
-            raise ProblemError("metrics need `predict`, a function (parameters, batch) -> predictions")
+            raise ProblemError("metrics require `predict`, a function (parameters, batch) -> predictions")
 
     @property
     def objective(self) -> str:
-        """The loss that runs are judged by: the validation loss where there is one."""
+        """The name of the loss by which runs are compared: the validation loss where there is one."""
         return "valid_loss" if self.data.valid_examples else "train_loss"
 
     @property
     def rate_names(self) -> tuple[str, ...]:
-        """The learning rates that a study may set one by one."""
+        """The names of the learning rates that a study may set separately."""
         return tuple(dict.fromkeys(jax.tree.leaves(self.rates)))
 
     def in_form(self, form: str) -> Problem:
         """Return the problem computed in another of its forms; "" is its own."""
         return replace(self, **self.forms[form]._asdict()) if form else self
 
-    def parted(self, model: Model) -> tuple[Params, Any]:
-        """Return what `init` gave as parameters and state; the state is `()` where there is none."""
+    def split(self, model: Model) -> tuple[Params, Any]:
+        """Return the parameters and the state of what `init` returned; the state is `()` where there is none."""
         if not self.stateful:
             return model, ()
         if not (isinstance(model, tuple) and len(model) == 2):
             raise ProblemError("stateful = True: init must return two things, (parameters, state)")
         return model
 
-    def joined(self, params: Params, state: Any) -> Model:
-        """Return parameters and state as the problem's functions take them."""
+    def join(self, params: Params, state: Any) -> Model:
+        """Return parameters and state in the form that the problem's functions take."""
         return (params, state) if self.stateful else params
 
     def training_loss(self, params: Params, state: Any, batch: Batch, key: Array) -> tuple[Array, Any]:
-        """Return the loss that training goes down, and the next state."""
-        found = self.loss(self.joined(params, state), batch, key)
+        """Return the loss that is minimised, and the next state."""
+        found = self.loss(self.join(params, state), batch, key)
         if not self.stateful:
             return found, ()
         if not (isinstance(found, tuple) and len(found) == 2):
@@ -134,7 +134,7 @@ class Problem:
         """Return the loss that evaluations report."""
         if self.evaluate is None:
             return self.training_loss(params, state, batch, key)[0]
-        return self.evaluate(self.joined(params, state), batch, key)
+        return self.evaluate(self.join(params, state), batch, key)
 
 
 def problem(
@@ -154,26 +154,26 @@ def problem(
     box: Box | None = None,
     version: str = "",
 ) -> Problem:
-    """Make a problem from any functions and arrays.
+    """Return a problem from any functions and arrays.
 
     Args:
         init: key → parameters, or (parameters, state) if it is stateful.
         loss: (parameters, batch, key) → scalar, or → (scalar, the next state) if it is stateful.
-        name: what it is called in tables.
+        name: its name in tables.
         train: training data, a pytree of arrays with a shared leading axis, or `None`.
         valid: validation data, likewise.
         predict: (parameters, batch) → predictions.
         metrics: name → (predictions, batch) → scalar.
-        batch_size: examples of a minibatch; `None` is all of them.
+        batch_size: examples in a minibatch; `None` means all of them.
         optimum: the known minimum of the loss.
-        rates: names of learning rates, a pytree of the parameters' structure or a prefix of it.
-        evaluate: (parameters, batch, key) → scalar: the loss without dropout and the like, for evaluations.
-        stateful: whether there is a state, such as running averages; (parameters, state) then stands for the parameters.
-        box: ranges of the two coordinates of an objective that pictures can show.
-        version: what stands for the code of the functions, where that cannot be hashed.
+        rates: names of learning rates, a pytree with the structure of the parameters or a prefix of it.
+        evaluate: (parameters, batch, key) → scalar: the loss in evaluations, such as without dropout.
+        stateful: whether there is a state, such as running averages; (parameters, state) then replaces the parameters.
+        box: ranges of the two coordinates of an objective of two coordinates, for starts and plots.
+        version: identifies the code of the functions where that cannot be hashed.
 
     Raises:
-        ProblemError: if the pieces do not fit together.
+        ProblemError: if the arguments are inconsistent.
 
     >>> import jax.numpy as jnp
     >>> bowl = problem(name="bowl", init=lambda key: jnp.ones(2), loss=lambda w, batch, key: jnp.sum(w**2))

@@ -1,4 +1,4 @@
-"""Arithmetic that a network has to discover."""
+"""Problems of modular arithmetic."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ def modular_addition_transformer(
     layers: int = 1,
     batch_size: int = 128,
 ) -> Problem:
-    """Transformer that learns a + b modulo p from some of all sums, and is asked the others.
+    """Transformer that learns a + b modulo p from part of all sums, and is validated on the others.
 
     Formula: p = softmax(scores of a transformer at "=" of "a b =");  loss = mean −log p[(a + b) mod p];
         h ← h + attention(N(h));  h ← h + W₂ gelu(W₁ N(h)), N layer normalisation
 
-    Small weight decay and a long training make the validation loss fall long after the training loss ("grokking").
+    With a little weight decay and long training, the validation loss falls long after the training loss ("grokking").
 
     Args:
         modulus: p; there are p² sums.
-        train_share: the share of all sums that trains.
+        train_share: the share of all sums used for training.
         width: features of a position.
-        heads: heads of the attention; `width` is a multiple of it.
-        layers: how many times attention and a hidden layer follow one another.
-        batch_size: sums of a minibatch; 0 is all of them.
+        heads: attention heads; `width` must be a multiple of it.
+        layers: number of blocks, each of attention and a hidden layer.
+        batch_size: sums in a minibatch; 0 means all of them.
 
     Source: Power et al., arXiv:2201.02177; Nanda et al., arXiv:2301.05217.
     """
@@ -43,7 +43,7 @@ def modular_addition_transformer(
         raise ProblemError(f"modulus = {modulus}: must be 2 or more")
     if not 0 < round(train_share * modulus**2) < modulus**2:
         raise ProblemError(
-            f"train_share = {train_share}: must leave sums on both sides, so be between 0 and 1"
+            f"train_share = {train_share}: must be between 0 and 1, and leave sums for training and validation"
         )
     model = Transformer(modulus + 1, 3, width, heads, layers)
 

@@ -15,14 +15,14 @@ _PIXELS = 64
 
 
 def digits_autoencoder(*, hidden: tuple[int, ...] = (32,), code: int = 8, batch_size: int = 64) -> Problem:
-    """Squeeze a handwritten digit of 8×8 pixels through a few numbers, and draw it again.
+    """Autoencoder of handwritten digits of 8×8 pixels: compress an image into a few numbers, and reconstruct it.
 
     Formula: z = E(x);  x̂ = sigmoid(D(z));  loss = mean ‖x̂ − x‖²;  E and D fully connected with tanh between their layers
 
     Args:
         hidden: widths of the encoder's hidden layers; the decoder has them in reverse.
-        code: how many numbers z has.
-        batch_size: images of a minibatch; 0 is all of them.
+        code: dimension of z.
+        batch_size: images in a minibatch; 0 means all of them.
 
     Source: Hinton & Salakhutdinov, Science 313 (2006); images: UCI.
     """
@@ -35,8 +35,8 @@ def digits_autoencoder(*, hidden: tuple[int, ...] = (32,), code: int = 8, batch_
         return {"encoder": start(first), "decoder": finish(second)}
 
     def predict(params: Params, batch: Batch) -> Array:
-        drawn: Array = jax.nn.sigmoid(decode(params["decoder"], encode(params["encoder"], batch).T).T)
-        return drawn
+        image: Array = jax.nn.sigmoid(decode(params["decoder"], encode(params["encoder"], batch).T).T)
+        return image
 
     def loss(params: Params, batch: Batch, key: Array) -> Array:
         del key
@@ -48,18 +48,18 @@ def digits_autoencoder(*, hidden: tuple[int, ...] = (32,), code: int = 8, batch_
 def digits_vae(
     *, hidden: tuple[int, ...] = (32,), code: int = 4, beta: float = 1.0, batch_size: int = 64
 ) -> Problem:
-    """Variational autoencoder of handwritten digits of 8×8 pixels: a loss with noise of its own.
+    """Variational autoencoder of handwritten digits of 8×8 pixels: a loss with random noise.
 
     Formula: (μ, log σ²) = E(x);  z = μ + σ·ε, ε ~ N(0, 1);  x̂ = sigmoid(D(z));  loss = mean over images of
         −Σ (x log x̂ + (1 − x) log(1 − x̂)) + β · ½ Σ (μ² + σ² − 1 − log σ²);  E and D as in digits_autoencoder
 
-    The noise ε of a step is the same for all runs of a seed; evaluations always take the same one.
+    The noise ε of a step is the same for all runs of a seed; all evaluations use the same noise.
 
     Args:
         hidden: widths of the encoder's hidden layers; the decoder has them in reverse.
-        code: how many numbers z has.
+        code: dimension of z.
         beta: β, the weight of the divergence from the prior.
-        batch_size: images of a minibatch; 0 is all of them.
+        batch_size: images in a minibatch; 0 means all of them.
 
     Source: Kingma & Welling, arXiv:1312.6114; β: Higgins et al., ICLR 2017; images: UCI.
     """
@@ -76,10 +76,10 @@ def digits_vae(
         mean, log_variance = found[:code], found[code:]
         noise = jax.random.normal(key, mean.shape, mean.dtype)
         scores = decode(params["decoder"], (mean + jnp.exp(0.5 * log_variance) * noise).T).T
-        # −x log s(a) − (1 − x) log(1 − s(a)) = softplus(a) − x·a, without ever taking a logarithm of zero.
-        drawing = jnp.sum(jax.nn.softplus(scores) - batch * scores)
+        # −x log s(a) − (1 − x) log(1 − s(a)) = softplus(a) − x·a, without taking a logarithm of zero.
+        reconstruction = jnp.sum(jax.nn.softplus(scores) - batch * scores)
         divergence = 0.5 * jnp.sum(jnp.square(mean) + jnp.exp(log_variance) - 1 - log_variance)
-        return (drawing + beta * divergence) / batch.shape[0]
+        return (reconstruction + beta * divergence) / batch.shape[0]
 
     return Problem("digits_vae", init, loss, _images(), batch_size=batch_size or None)
 

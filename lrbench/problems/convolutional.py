@@ -14,11 +14,11 @@ def mnist_cnn(*, channels: tuple[int, ...] = (16, 32), batch_size: int = 64) -> 
     """Two convolutional layers with pooling and a dense one, on 5,000 MNIST digits of 28×28 pixels.
 
     Formula: h = relu(pool(x ∗ K₁ + b₁));  g = relu(pool(h ∗ K₂ + b₂));  p = softmax(g·W + b);  loss = mean −log p[y];
-        ∗ a 3×3 convolution without padding, pool the largest of 2×2
+        ∗ a 3×3 convolution without padding, pool the maximum over 2×2
 
     Args:
         channels: output channels of the two convolutions.
-        batch_size: images of a minibatch; 0 is all of them.
+        batch_size: images in a minibatch; 0 means all of them.
 
     Source: LeCun et al., Proc. IEEE 86 (1998); images: 5,000 of MNIST, 500 of each digit.
     """
@@ -29,14 +29,14 @@ def mnist_cnn(*, channels: tuple[int, ...] = (16, 32), batch_size: int = 64) -> 
 
 
 def digits_cnn(*, channels: tuple[int, ...] = (8, 16), batch_size: int = 64) -> Problem:
-    """Convolutional layers with pooling and a dense one, on 1,797 handwritten digits of 8×8 pixels.
+    """Convolutional layers with pooling and a dense layer, on 1,797 handwritten digits of 8×8 pixels.
 
     Formula: h = relu(pool(x ∗ K + b)), a layer for each of `channels`;  p = softmax(h·W + b);  loss = mean −log p[y];
-        ∗ a 3×3 convolution that keeps the size, pool the largest of 2×2
+        ∗ a 3×3 convolution that keeps the size, pool the maximum over 2×2
 
     Args:
         channels: output channels of the convolutions; at most three.
-        batch_size: images of a minibatch; 0 is all of them.
+        batch_size: images in a minibatch; 0 means all of them.
 
     Source: LeCun et al., Proc. IEEE 86 (1998); images: UCI optical recognition of handwritten digits.
     """

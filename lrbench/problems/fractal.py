@@ -1,4 +1,4 @@
-"""The little network whose border between training and divergence is a fractal."""
+"""A small network whose boundary between convergence and divergence is a fractal."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ def fractal(
 
     Formula: h = φ(√2 · x·W₀ / √n);  ŷ = (h·W₁ / √n) / √n;  loss = mean (ŷ − y)²;  x, y, W ~ N(0, 1), W times `scale`
 
-    The rates are named `hidden` (W₀) and `output` (W₁): `[learning_rate.output]` gives the second one an axis of its own.
+    The rates are named `hidden` (W₀) and `output` (W₁): `[learning_rate.output]` sets the second one as an axis of its own.
 
     Args:
         activation: φ.
         width: n, inputs and hidden units.
-        samples: examples; the published pictures have as many as there are parameters, or 16, or 1.
+        samples: examples; the published figures use as many as there are parameters, or 16, or 1.
         scale: factor of the initial weights.
-        batch_size: examples of a minibatch; 0 is all of them.
+        batch_size: examples in a minibatch; 0 means all of them.
 
     Source: Sohl-Dickstein, The boundary of neural network trainability is fractal, arXiv:2402.06184.
     """

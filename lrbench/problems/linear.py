@@ -1,4 +1,4 @@
-"""Linear models on real data: a price from an area, a disease from measurements, a digit from pixels."""
+"""Linear models on real data: house prices, diseases and handwritten digits."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from lrbench.problems._problem import Batch, Problem
 def house_prices(*, standardised: bool = True, batch_size: int = 32) -> Problem:
     """Linear regression of a house's price on its floor area, on 321 real sales.
 
-    Formula: ŷ = w·x + b;  loss = mean (ŷ − y)²;  w = b = 0 at the start
+    Formula: ŷ = w·x + b;  loss = mean (ŷ − y)²;  w = b = 0 initially
 
     Args:
-        standardised: give area and price mean 0 and deviation 1; without, x is in square feet and y in dollars, and
-            only rates near 1e-7 survive: scale and rate belong together.
-        batch_size: sales of a minibatch; 0 is all of them.
+        standardised: scale area and price to mean 0 and standard deviation 1; if false, x is in square feet and y in dollars,
+            and only rates near 1e-7 converge, because the best rate depends on the scale.
+        batch_size: sales in a minibatch; 0 means all of them.
 
     Source: Kiel & McClain, Journal of Environmental Economics and Management 28 (1995); `hprice3` of
         Wooldridge, Introductory Econometrics.
@@ -43,15 +43,15 @@ def house_prices(*, standardised: bool = True, batch_size: int = 32) -> Problem:
 
 
 def one_sale(*, area: float = 100.0, price: float = 500.0, linear: bool = False) -> Problem:
-    """A line through a single sale: the arithmetic of one step, as introductions to the learning rate do it.
+    """A line through a single sale: the arithmetic of one step, as in introductions to the learning rate.
 
-    Formula: ŷ = w·x + b;  loss = (ŷ − y)², whose gradient at the start is (−2xy, −2y);  w = b = 0 at the start;  linear:
+    Formula: ŷ = w·x + b;  loss = (ŷ − y)², whose initial gradient is (−2xy, −2y);  w = b = 0 initially;  linear:
         loss = y² − x·w − y·b, whose gradient is (−x, −y) everywhere
 
     Args:
         area: x, the floor area.
-        price: y, what was paid.
-        linear: take the gradient (−x, −y), which some introductions give for the squared loss.
+        price: y, the price paid.
+        linear: use the gradient (−x, −y), which some introductions state for the squared loss.
 
     Source: the worked example of many introductions; a minibatch of one of `house_prices`.
     """
@@ -71,12 +71,12 @@ def one_sale(*, area: float = 100.0, price: float = 500.0, linear: bool = False)
 
 
 def diabetes_linear(*, batch_size: int = 32) -> Problem:
-    """Linear regression of a disease's progression on 10 measurements, 442 patients; inputs and targets standardised.
+    """Linear regression of the progression of diabetes on 10 measurements of 442 patients; inputs and targets standardised.
 
-    Formula: ŷ = x·w + b;  loss = mean (ŷ − y)²;  w = b = 0 at the start;  convex
+    Formula: ŷ = x·w + b;  loss = mean (ŷ − y)²;  w = b = 0 initially;  convex
 
     Args:
-        batch_size: patients of a minibatch; 0 is all of them.
+        batch_size: patients in a minibatch; 0 means all of them.
 
     Source: Efron, Hastie, Johnstone & Tibshirani, Annals of Statistics 32 (2004).
     """
@@ -85,12 +85,12 @@ def diabetes_linear(*, batch_size: int = 32) -> Problem:
 
 
 def breast_cancer_logistic(*, batch_size: int = 32) -> Problem:
-    """Logistic regression of a tumour's diagnosis on 30 standardised measurements, 569 patients.
+    """Logistic regression of a tumour's diagnosis on 30 standardised measurements of 569 patients.
 
     Formula: p = softmax(x·W + b);  loss = mean −log p[y];  convex
 
     Args:
-        batch_size: patients of a minibatch; 0 is all of them.
+        batch_size: patients in a minibatch; 0 means all of them.
 
     Source: Wisconsin diagnostic breast cancer (1995).
     """
@@ -99,12 +99,12 @@ def breast_cancer_logistic(*, batch_size: int = 32) -> Problem:
 
 
 def digits_softmax(*, batch_size: int = 64) -> Problem:
-    """Softmax regression of a handwritten digit on its 8×8 pixels, 1,797 images.
+    """Softmax regression of 1,797 handwritten digits on their 8×8 pixels.
 
     Formula: p = softmax(x·W + b);  loss = mean −log p[y];  convex
 
     Args:
-        batch_size: images of a minibatch; 0 is all of them.
+        batch_size: images in a minibatch; 0 means all of them.
 
     Source: UCI optical recognition of handwritten digits.
     """

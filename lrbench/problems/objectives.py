@@ -1,4 +1,4 @@
-"""Objectives whose optimum is known, some with known thresholds."""
+"""Objectives with a known optimum, some with a known stability threshold."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lrbench.problems._problem import Batch, Problem
 
 
 def quadratic(*, dimension: int = 10, mu: float = 0.1, lam: float = 1.0) -> Problem:
-    """Convex quadratic with a given spectrum, on which the largest stable rate is known.
+    """Convex quadratic with a given spectrum, for which the largest stable rate is known.
 
     Formula: loss = ½ Σ λᵢ wᵢ², λ log-spaced in [μ, λ]. Gradient descent converges iff η < 2/λ; heavy ball with
         momentum β iff η < 2(1+β)/λ; Nesterov iff η < 2(1+β)/(λ(1+2β)).
@@ -36,7 +36,7 @@ def quadratic(*, dimension: int = 10, mu: float = 0.1, lam: float = 1.0) -> Prob
 
     def loss(params: Params, batch: Batch, key: Array) -> Array:
         del batch, key
-        # Made inside the trace, so that it has the precision of the study.
+        # Computed inside the trace, so that it has the precision of the study.
         spectrum = jnp.geomspace(mu, lam, dimension) if dimension > 1 else jnp.array([lam])
         return 0.5 * jnp.sum(spectrum * jnp.square(params))
 
@@ -47,12 +47,12 @@ def quadratic_deep(*, dimension: int = 100, noise: float = 0.6, batch_size: int 
     """Noisy quadratic with the spectrum of a deep network: most directions flat, a few steep.
 
     Formula: loss = mean ½ (w − x)ᵀ Q (w − x), x one of 1,000 examples ~ N(0, noise²) of mean 0;  Q is a rotation of a
-        spectrum with 90 % of its values in (0, 1) and 10 % in (30, 60);  w = (1, …, 1) at the start;  minimum at w = 0
+        spectrum with 90 % of its values in (0, 1) and 10 % in (30, 60);  w = (1, …, 1) initially;  minimum at w = 0
 
     Args:
         dimension: number of coordinates.
-        noise: deviation of the examples, which makes the gradients noisy.
-        batch_size: examples of a minibatch; 0 is all of them.
+        noise: standard deviation of the examples, which makes gradients noisy.
+        batch_size: examples in a minibatch; 0 means all of them.
 
     Source: Schneider, Balles & Hennig, DeepOBS, ICLR 2019; spectrum: Chaudhari et al., arXiv:1611.01838.
     """
@@ -83,15 +83,15 @@ def quadratic_deep(*, dimension: int = 100, noise: float = 0.6, batch_size: int 
 
 
 def deep_linear(*, width: int = 16, depth: int = 4, gain: float = 1.0) -> Problem:
-    """A product of matrices that has to equal another: linear in its inputs, not in its weights.
+    """Deep linear network: a product of matrices that is fitted to a target matrix, linear in its inputs but not in its weights.
 
     Formula: loss = ‖W_L ⋯ W₂ W₁ − A‖² / width, the Frobenius norm;  A = QᵀSP with singular values from 1 to 0.1;
         W ~ N(0, gain / width);  minimum 0
 
     Args:
         width: rows and columns of every matrix.
-        depth: L, how many matrices.
-        gain: scale of the initial weights; 1 keeps the size of what passes through.
+        depth: L, number of matrices.
+        gain: scale of the initial weights; 1 preserves the norm of inputs.
 
     Source: Saxe, McClelland & Ganguli, arXiv:1312.6120.
     """
@@ -114,7 +114,7 @@ def deep_linear(*, width: int = 16, depth: int = 4, gain: float = 1.0) -> Proble
 
 
 def matrix_factorization(*, rows: int = 32, columns: int = 24, rank: int = 4, true_rank: int = 8) -> Problem:
-    """A matrix as a product of two thin ones: not convex, yet without a bad local minimum.
+    """Factorise a matrix into two thin ones: not convex, yet without a bad local minimum.
 
     Formula: loss = ‖U Vᵀ − M‖² / (rows · columns), the Frobenius norm;  M of rank r* with singular values
         √(rows · columns) · (1, ½, ¼, …);  minimum Σ_{i > rank} ½^{2(i−1)}, by Eckart and Young
@@ -123,7 +123,7 @@ def matrix_factorization(*, rows: int = 32, columns: int = 24, rank: int = 4, tr
         rows: rows of M and U.
         columns: columns of M, rows of V.
         rank: columns of U and V.
-        true_rank: r*, the rank of M; from `rank` on downwards the minimum is 0.
+        true_rank: r*, the rank of M; if it is at most `rank`, the minimum is 0.
 
     Source: Eckart & Young, Psychometrika 1 (1936); Koren, Bell & Volinsky, Computer 42 (2009).
     """

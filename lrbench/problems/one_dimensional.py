@@ -1,4 +1,4 @@
-"""MNIST-1D: ten shapes on a line, moved, scaled, sheared and blurred; small enough for a CPU, hard enough to tell models apart."""
+"""MNIST-1D: ten kinds of curves, shifted, scaled, sheared and blurred; small enough for a CPU, hard enough to distinguish models."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def mnist1d_mlp(
 
     Args:
         hidden: widths of the hidden layers.
-        samples: curves that are generated, a fifth of which validates.
-        batch_size: curves of a minibatch; 0 is all of them.
+        samples: number of curves generated, a fifth of which are for validation.
+        batch_size: curves in a minibatch; 0 means all of them.
 
     Source: Greydanus & Kobak, Scaling Down Deep Learning with MNIST-1D, arXiv:2011.14439.
     """
@@ -41,12 +41,12 @@ def mnist1d_cnn(
     """Convolutions along the curves of MNIST-1D, with pooling, and a dense layer.
 
     Formula: h = relu(pool(x ∗ K + b)), a layer for each of `channels`;  p = softmax(h·W + b);  loss = mean −log p[y];
-        ∗ a convolution with 5 points that keeps the length, pool the larger of two
+        ∗ a convolution with 5 points that keeps the length, pool the maximum of two
 
     Args:
         channels: output channels of the convolutions; at most five.
-        samples: curves that are generated, a fifth of which validates.
-        batch_size: curves of a minibatch; 0 is all of them.
+        samples: number of curves generated, a fifth of which are for validation.
+        batch_size: curves in a minibatch; 0 means all of them.
 
     Source: Greydanus & Kobak, Scaling Down Deep Learning with MNIST-1D, arXiv:2011.14439.
     """
@@ -57,15 +57,15 @@ def mnist1d_cnn(
 
 
 def mnist1d_gru(*, width: int = 32, samples: int = 5000, batch_size: int = 100) -> Problem:
-    """GRU that reads the curves of MNIST-1D point by point, and names them at the end.
+    """GRU that reads the curves of MNIST-1D point by point, and classifies them at the end.
 
     Formula: h ← (1 − z) n + z h;  n = tanh(W_n x + r (U_n h + b'_n) + b_n);  r, z = σ(W x + b + U h + b');
         p = softmax(V h + c) after the last point;  loss = mean −log p[y]
 
     Args:
-        width: numbers of the hidden state.
-        samples: curves that are generated, a fifth of which validates.
-        batch_size: curves of a minibatch; 0 is all of them.
+        width: size of the hidden state.
+        samples: number of curves generated, a fifth of which are for validation.
+        batch_size: curves in a minibatch; 0 means all of them.
 
     Source: Greydanus & Kobak, arXiv:2011.14439; Cho et al., arXiv:1406.1078.
     """

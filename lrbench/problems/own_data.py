@@ -1,4 +1,4 @@
-"""Models of the user's own data: tables as CSV, Parquet or NPZ, images as NPZ."""
+"""Models for the user's own data: tables as CSV, Parquet or NPZ, images as NPZ."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ def tabular_linear(
 
     Formula: ŷ = x·w + b, loss = mean (ŷ − y)², y of mean 0 and deviation 1;  or p = softmax(x·W + b), loss = mean −log p[y]
 
-    Numbers, booleans and texts (one input for each different one) are inputs, standardised on the training part; a missing
-    number becomes the mean, and an input more says where. A fifth of the rows validates.
+    Numbers, booleans and texts (one input for each distinct text) are inputs, standardised on the training part; a missing
+    number is replaced by the mean, and an additional input marks it. A fifth of the rows is for validation.
 
     Args:
         data: a CSV, Parquet or NPZ file, relative to the study file.
         target: the column to predict.
-        task: auto is a classification if the target is text, true or false, or whole numbers of two values.
-        ignore: columns that are left out.
-        split_seed: chooses which rows validate.
-        batch_size: rows of a minibatch; 0 is all of them.
+        task: "auto" is a classification if the target is text, boolean, or an integer of two values.
+        ignore: columns that are not used.
+        split_seed: determines which rows are for validation.
+        batch_size: rows in a minibatch; 0 means all of them.
 
     Source: Legendre (1805); Berkson, Journal of the American Statistical Association 39 (1944).
     """
@@ -65,11 +65,11 @@ def tabular_mlp(
     Args:
         data: a CSV, Parquet or NPZ file, relative to the study file.
         target: the column to predict.
-        task: auto is a classification if the target is text, true or false, or whole numbers of two values.
+        task: "auto" is a classification if the target is text, boolean, or an integer of two values.
         hidden: widths of the hidden layers.
-        ignore: columns that are left out.
-        split_seed: chooses which rows validate.
-        batch_size: rows of a minibatch; 0 is all of them.
+        ignore: columns that are not used.
+        split_seed: determines which rows are for validation.
+        batch_size: rows in a minibatch; 0 means all of them.
 
     Source: Gorishniy et al., Revisiting Deep Learning Models for Tabular Data, arXiv:2106.11959.
     """
@@ -78,16 +78,16 @@ def tabular_mlp(
 
 
 def image_cnn(*, data: File, channels: tuple[int, ...] = (16, 32), batch_size: int = 64) -> Problem:
-    """Convolutional layers with pooling and a dense one, on your own images.
+    """Convolutional layers with pooling and a dense layer, on your own images.
 
     Formula: h = relu(pool(x ∗ K + b)), a layer for each of `channels`;  p = softmax(h·W + b);  loss = mean −log p[y];
-        ∗ a 3×3 convolution that keeps the size, pool the largest of 2×2
+        ∗ a 3×3 convolution that keeps the size, pool the maximum over 2×2
 
     Args:
         data: an NPZ file, relative to the study file, with `images` [image, row, column] or [image, row, column, channel]
-            and `labels`, numbers or texts; a fifth of the images validates.
+            and `labels`, numbers or texts; a fifth of the images is for validation.
         channels: output channels of the convolutions.
-        batch_size: images of a minibatch; 0 is all of them.
+        batch_size: images in a minibatch; 0 means all of them.
 
     Source: LeCun et al., Proc. IEEE 86 (1998).
     """
@@ -106,10 +106,10 @@ def _tabular(name: str, prepared: tables.Prepared, hidden: Sequence[int], batch_
         # In the units of the target.
         return prepared.deviation * jnp.mean(jnp.abs(predictions - batch[1]))
 
-    made = regression(name, prepared.parts, hidden, size)
-    return replace(made, metrics={"absolute_error": absolute_error})
+    problem = regression(name, prepared.parts, hidden, size)
+    return replace(problem, metrics={"absolute_error": absolute_error})
 
 
 def _within(batch_size: int, examples: int) -> int | None:
-    """Return the batch size; a small file that has fewer examples is one minibatch."""
+    """Return the batch size; a file with fewer examples is one minibatch."""
     return batch_size if batch_size and batch_size < examples else None

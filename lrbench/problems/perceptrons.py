@@ -1,4 +1,4 @@
-"""Multi-layer perceptrons on images of handwritten digits, on two spirals, and on a polynomial."""
+"""Multi-layer perceptrons on handwritten digits, two spirals and a polynomial."""
 
 from __future__ import annotations
 
@@ -30,10 +30,11 @@ def digits_mlp(
 
     Args:
         hidden: widths of the hidden layers.
-        batch_size: images of a minibatch; 0 is all of them.
+        batch_size: images in a minibatch; 0 means all of them.
         parametrisation: how initial weights and steps depend on the widths. `standard` is He's initialisation and one rate
-            for all; muP makes the best rate that of width 64, whatever the width: `mup_sgd` for gradient descent with or
-            without momentum, `mup_adam` for Adam and all whose step does not grow with the gradient (arXiv:2203.03466).
+            for all layers; with muP, the best rate is that of width 64, whatever the width: `mup_sgd` for gradient descent
+            with or without momentum, `mup_adam` for Adam and others whose step does not scale with the gradient
+            (arXiv:2203.03466).
 
     Source: UCI optical recognition of handwritten digits.
     """
@@ -54,7 +55,7 @@ def mnist_mlp(*, hidden: tuple[int, ...] = (128,), batch_size: int = 64) -> Prob
 
     Args:
         hidden: widths of the hidden layers.
-        batch_size: images of a minibatch; 0 is all of them.
+        batch_size: images in a minibatch; 0 means all of them.
 
     Source: LeCun, Cortes & Burges; 5,000 images, 500 of each digit.
     """
@@ -69,17 +70,17 @@ def spirals_mlp(
     noise: float = 0.02,
     batch_size: int = 64,
 ) -> Problem:
-    """Fully connected ReLU network that tells two spirals apart which are wound into one another.
+    """Fully connected ReLU network that classifies the points of two intertwined spirals.
 
     Formula: x = r·(cos φ, sin φ) + noise, φ = 2π · turns · r + π·y, r ~ U(0.1, 1);  p = softmax(network(x));
-        loss = mean −log p[y];  half of the points validate
+        loss = mean −log p[y];  half of the points are for validation
 
     Args:
         hidden: widths of the hidden layers.
         points: points of each spiral.
-        turns: how often a spiral winds round.
-        noise: deviation of the points from their spiral.
-        batch_size: points of a minibatch; 0 is all of them.
+        turns: number of turns of a spiral.
+        noise: standard deviation of the points from their spiral.
+        batch_size: points in a minibatch; 0 means all of them.
 
     Source: Lang & Witbrock, Learning to tell two spirals apart (1988).
     """
@@ -89,9 +90,9 @@ def spirals_mlp(
     labels = np.repeat(np.arange(2, dtype=np.int32), points)
     radius = generator.uniform(0.1, 1, 2 * points)
     angle = 2 * np.pi * turns * radius + np.pi * labels
-    places = radius[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1)
-    places += noise * generator.normal(size=places.shape)
-    parts = split(places, labels, every=2)
+    positions = radius[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    positions += noise * generator.normal(size=positions.shape)
+    parts = split(positions, labels, every=2)
     return classifier("spirals_mlp", parts, hidden, 2, batch_size or None)
 
 
@@ -102,19 +103,19 @@ def chebyshev_mlp(*, degree: int = 5, points: int = 20, hidden: tuple[int, ...] 
         from −1 to 1;  T_k(cos φ) = cos kφ;  W ~ N(0, 1 / fan-in)
 
     Args:
-        degree: k, that of the polynomial.
-        points: examples.
+        degree: k, the degree of the polynomial.
+        points: number of examples.
         hidden: widths of the hidden layers.
 
     Source: Cohen et al., Gradient descent on neural networks typically occurs at the edge of stability, arXiv:2103.00065.
     """
     positive(degree=degree, points=points, hidden=hidden)
-    places = np.linspace(-1, 1, points)[:, None]
-    targets = np.cos(degree * np.arccos(places[:, 0]))
+    positions = np.linspace(-1, 1, points)[:, None]
+    targets = np.cos(degree * np.arccos(positions[:, 0]))
     init, apply = dense_stack([1, *hidden, 1], gain=1.0, activation=jnp.tanh)
 
     def loss(params: Params, batch: Batch, key: Array) -> Array:
         del key
         return jnp.mean(jnp.square(apply(params, batch[0])[0] - batch[1]))
 
-    return Problem("chebyshev_mlp", init, loss, Data((places, targets)))
+    return Problem("chebyshev_mlp", init, loss, Data((positions, targets)))

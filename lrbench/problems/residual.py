@@ -33,15 +33,15 @@ def digits_resnet(
     Formula: h₀ = relu(N(pool(x ∗ K)));  hᵢ = relu(hᵢ₋₁ + N(relu(N(hᵢ₋₁ ∗ Kᵢ)) ∗ K'ᵢ));  p = softmax(mean(h)·W + b);
         loss = mean −log p[y];  N(z) = γ (z − mean z) / √(var z + 1e-5) + β;  ∗ a 3×3 convolution that keeps the size
 
-    Batch normalisation takes mean and variance of a channel over minibatch and pixels in training, and running averages
-    (0.9 old + 0.1 new) in evaluations, as PyTorch does; group normalisation those of four channels of one image, layer
-    normalisation those of all channels.
+    Batch normalisation uses the mean and variance of a channel over minibatch and pixels in training, and running averages
+    (0.9 old + 0.1 new) in evaluations, as PyTorch does; group normalisation those of four channels of an image, layer
+    normalisation those of all channels of an image.
 
     Args:
-        channels: channels of every convolution.
+        channels: output channels of every convolution.
         blocks: residual blocks of two convolutions each.
         normalisation: N: over a minibatch, over groups of channels, over all channels, or none.
-        batch_size: images of a minibatch; 0 is all of them.
+        batch_size: images in a minibatch; 0 means all of them.
 
     Source: He et al., arXiv:1512.03385; Ioffe & Szegedy, arXiv:1502.03167; Wu & He, arXiv:1803.08494; Ba et al.,
         arXiv:1607.06450; images: UCI.
@@ -55,7 +55,7 @@ def digits_resnet(
     def init(key: Array) -> Any:
         keys = jax.random.split(key, layers + 1)
         shapes = [(channels, 1 if index == 0 else channels, *_KERNEL) for index in range(layers)]
-        # A bias before a normalisation would be subtracted again; the normalisation has its own.
+        # A normalisation would cancel a bias before it, and has a bias of its own.
         params = {
             "kernels": [weights(k, shape)["weight"] for k, shape in zip(keys, shapes, strict=False)],
             "norms": [norm_init(channels) for _ in range(layers)],
@@ -83,7 +83,7 @@ def digits_resnet(
 
 
 class _Network:
-    """The network with one way to convolve and one to normalise."""
+    """The network with one implementation of convolution and one kind of normalisation."""
 
     def __init__(self, convolve: Convolution, normalisation: str, blocks: int) -> None:
         self._convolve, self._normalisation, self._blocks = convolve, normalisation, blocks

@@ -1,6 +1,6 @@
-"""Objectives of two coordinates: landscapes that a picture can show, with optima that are known.
+"""Objectives of two coordinates: loss surfaces that can be plotted, with known optima.
 
-Runs start at a point that each seed draws uniformly from a box; pictures show the same box.
+Runs start at a point that each seed draws uniformly from a box; plots show the same box.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from lrbench.problems._problem import Batch, Box, Problem
 
 
 def rosenbrock(*, steepness: float = 100.0) -> Problem:
-    """A narrow curved valley: easy to enter, slow to follow to its end.
+    """A narrow curved valley: easy to reach, slow to follow to its minimum.
 
     Formula: loss = (1 − w₁)² + b (w₂ − w₁²)²;  minimum 0 at (1, 1);  start in [−2, 2] × [−1, 3]
 
     Args:
-        steepness: b, how steep the valley's walls are.
+        steepness: b, the steepness of the valley's walls.
 
     Source: Rosenbrock, The Computer Journal 3 (1960).
     """
@@ -37,7 +37,7 @@ def rosenbrock(*, steepness: float = 100.0) -> Problem:
 
 
 def beale() -> Problem:
-    """Flat nearly everywhere, with steep walls at the corners.
+    """A surface that is flat nearly everywhere, with steep walls at the corners.
 
     Formula: loss = (1.5 − w₁ + w₁w₂)² + (2.25 − w₁ + w₁w₂²)² + (2.625 − w₁ + w₁w₂³)²;  minimum 0 at (3, 0.5);
         start in [−4, 4] × [−2, 2]
@@ -53,7 +53,7 @@ def beale() -> Problem:
 
 
 def branin() -> Problem:
-    """Three minima of equal depth.
+    """A surface with three minima of equal depth.
 
     Formula: loss = (w₂ − 5.1 w₁² / 4π² + 5 w₁ / π − 6)² + 10 (1 − 1/8π) cos w₁ + 10;  minimum 5/4π ≈ 0.397887 at
         (−π, 12.275), (π, 2.275) and (3π, 2.475);  start in [−5, 10] × [0, 15]
@@ -69,7 +69,7 @@ def branin() -> Problem:
 
 
 def rastrigin(*, amplitude: float = 10.0) -> Problem:
-    """A bowl full of local minima, one at nearly every point with whole coordinates.
+    """A bowl with many local minima, one near every point with integer coordinates.
 
     Formula: loss = 2A + Σᵢ (wᵢ² − A cos 2πwᵢ);  minimum 0 at (0, 0);  start in [−3, 3] × [−3, 3]
 
@@ -89,13 +89,13 @@ def rastrigin(*, amplitude: float = 10.0) -> Problem:
 
 
 def double_well(*, tilt: float = 0.3) -> Problem:
-    """Two wells, one deeper than the other: a local optimum to be stuck in.
+    """Two wells, one deeper than the other: a local optimum in which runs get stuck.
 
-    Formula: loss = w₁⁴ − 2 w₁² + t w₁ + w₂² + c;  c makes the deeper well's bottom 0, and the other one lies about 2t
-        above it;  start in [−2, 2] × [−2, 2]
+    Formula: loss = w₁⁴ − 2 w₁² + t w₁ + w₂² + c;  c makes the minimum of the deeper well 0; the other one is about 2t
+        higher;  start in [−2, 2] × [−2, 2]
 
     Args:
-        tilt: t, how much deeper the well at w₁ ≈ −1 is; above 1.54 there is but one well.
+        tilt: t, how much deeper the well at w₁ ≈ −1 is; above 1.54 there is only one well.
 
     Source: the normal form of the cusp, Strogatz, Nonlinear Dynamics and Chaos (1994).
     """
@@ -111,7 +111,7 @@ def double_well(*, tilt: float = 0.3) -> Problem:
 
 
 def styblinski_tang() -> Problem:
-    """Four wells of different depth, one of them the deepest.
+    """Four wells of different depths.
 
     Formula: loss = ½ Σᵢ (wᵢ⁴ − 16 wᵢ² + 5 wᵢ);  minimum −78.33233 at (−2.903534, −2.903534);  start in [−5, 5] × [−5, 5]
 

@@ -1,4 +1,4 @@
-"""Models of text, one character after another."""
+"""Character-level language models."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from lrbench.datasets import texts
-from lrbench.datasets.texts import Text
+from lrbench.datasets.texts import Corpus
 from lrbench.nets import recurrent
 from lrbench.nets.attention import Transformer, embed
 from lrbench.nets.layers import Params, dense, next_token_entropy, positive, weights
@@ -26,18 +26,18 @@ def char_transformer(
     layers: int = 2,
     batch_size: int = 32,
 ) -> Problem:
-    """Transformer that guesses each next character of a text.
+    """Transformer that predicts the next character of a text.
 
     Formula: h = E[c] + P;  h ← h + attention(N(h));  h ← h + W₂ gelu(W₁ N(h));  p = softmax(W N(h));
         loss = mean −log p[next c], in nats per character;  N layer normalisation
 
     Args:
         text: a text file of your own (UTF-8); left out, six chapters of Alice's Adventures in Wonderland (1865).
-        context: characters that are seen together.
+        context: length of the context, in characters.
         width: features of a position.
-        heads: heads of the attention; `width` is a multiple of it.
-        layers: how many times attention and a hidden layer follow one another.
-        batch_size: pieces of `context` characters in a minibatch; 0 is all of them.
+        heads: attention heads; `width` must be a multiple of it.
+        layers: number of blocks, each of attention and a hidden layer.
+        batch_size: pieces of `context` characters in a minibatch; 0 means all of them.
 
     Source: Vaswani et al., arXiv:1706.03762; Radford et al., GPT-2 (2019).
     """
@@ -54,17 +54,17 @@ def char_transformer(
 def char_lstm(
     *, text: File = "", context: int = 32, width: int = 64, layers: int = 1, batch_size: int = 32
 ) -> Problem:
-    """LSTM that guesses each next character of a text.
+    """LSTM that predicts the next character of a text.
 
     Formula: c ← σ(f) c + σ(i) tanh(g);  h ← σ(o) tanh(c);  (i, f, g, o) = W x + U h + b;  p = softmax(V h);
         loss = mean −log p[next c], in nats per character
 
     Args:
         text: a text file of your own (UTF-8); left out, six chapters of Alice's Adventures in Wonderland (1865).
-        context: characters that the gradient goes back through.
-        width: numbers of a hidden state.
-        layers: LSTMs on top of one another.
-        batch_size: pieces of `context` characters in a minibatch; 0 is all of them.
+        context: number of characters through which gradients are propagated.
+        width: size of a hidden state.
+        layers: number of stacked LSTM layers.
+        batch_size: pieces of `context` characters in a minibatch; 0 means all of them.
 
     Source: Hochreiter & Schmidhuber, Neural Computation 9 (1997); Karpathy, char-rnn (2015).
     """
@@ -90,11 +90,11 @@ def char_lstm(
 
 
 def _next_character(
-    name: str, text: Text, init: Init, scores: Callable[[Any, Array], Array], batch_size: int
+    name: str, text: Corpus, init: Init, scores: Callable[[Any, Array], Array], batch_size: int
 ) -> Problem:
-    """Return the problem of guessing each next character; a batch is [example, context + 1] of characters."""
+    """Return the problem of predicting the next character; a batch is [example, context + 1] of characters."""
 
-    def right(predictions: Array, batch: Batch) -> Float[Array, ""]:
+    def correct(predictions: Array, batch: Batch) -> Float[Array, ""]:
         return jnp.mean(predictions == batch[:, 1:], dtype=jnp.result_type(float))
 
     def predict(params: Params, batch: Batch) -> Array:
@@ -104,4 +104,4 @@ def _next_character(
         del key
         return next_token_entropy(scores(params, batch[:, :-1]), batch[:, 1:])
 
-    return Problem(name, init, loss, text.data, predict, {"accuracy": right}, batch_size or None)
+    return Problem(name, init, loss, text.data, predict, {"accuracy": correct}, batch_size or None)

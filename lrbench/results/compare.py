@@ -18,7 +18,8 @@ from lrbench.analysis.paired_differences import answer, differences, numbers_tab
 from lrbench.analysis.rates import cubes
 from lrbench.errors import StoreError
 from lrbench.results.text_table import aligned
-from lrbench.study.grid import Grid, Variant
+from lrbench.study.grid import Grid
+from lrbench.study.variant import Variant
 
 CLOSE = 1e-3
 """Relative difference of two losses up to which a run counts as the same on another machine."""

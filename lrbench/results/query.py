@@ -105,6 +105,10 @@ def _selected(opened: CheckedTables, sql: str, timeout: float, *, alone: bool = 
             statements = connection.extract_statements(sql)
             if len(statements) != 1:
                 raise DataError(f"query: {sql!r}: must be one statement, such as SELECT * FROM runs LIMIT 5")
+            if not _returns_rows(statements[0]):
+                raise DataError(
+                    f"query: {sql!r}: returns no rows; give a query, such as SELECT * FROM runs LIMIT 5"
+                )
             with machine.bounded() if alone else contextlib.nullcontext():
                 connection.execute(statements[0])
                 yield connection
@@ -119,6 +123,14 @@ def _selected(opened: CheckedTables, sql: str, timeout: float, *, alone: bool = 
             raise DataError(f"query: {why}; tables: {', '.join(names)}") from error
         finally:
             timer.cancel()
+
+
+def _returns_rows(statement: Any) -> bool:
+    """Return whether a statement is a query: one that creates, changes or sets something is not."""
+    import duckdb
+
+    queries = statement.expected_result_type == [duckdb.ExpectedResultType.QUERY_RESULT]
+    return queries or statement.type == duckdb.StatementType.MULTI  # such as PIVOT
 
 
 def tables(folder: Path) -> list[str]:

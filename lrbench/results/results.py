@@ -168,7 +168,7 @@ def load(folder: str | os.PathLike[str]) -> Results:
     results = Results(path)
     if not results.manifest:
         raise StoreError(
-            f"{path}: is not a results folder (it has no {MANIFEST}); `lrbench run STUDY` makes one"
+            f"{path}: is not a results folder (it has no {MANIFEST}); `lrbench run STUDY` creates one"
         )
     results.tables.check(large=False)
     return results

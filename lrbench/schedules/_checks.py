@@ -1,4 +1,4 @@
-"""What the schedules share: checks of their parameters, and the rise before another schedule."""
+"""What schedules share: checks of their parameters, and the warmup before another schedule."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from itertools import pairwise
 import optax
 
 
-def require(holds: bool, name: str, value: object, allowed: str) -> None:
-    """Raise `ValueError` that names a parameter, what was given and what is allowed."""
-    if not holds:
+def require(valid: bool, name: str, value: object, allowed: str) -> None:
+    """Raise `ValueError` with a parameter, its value and what is allowed."""
+    if not valid:
         raise ValueError(f"{name} = {_listed(value)!r}: must be {allowed}")
 
 
@@ -20,19 +20,19 @@ def require_share(name: str, value: float) -> None:
 
 
 def require_warmup(value: float) -> None:
-    """Require a share of the run that leaves something after it."""
+    """Require a share of the run that is less than all of it."""
     require(0 <= value < 1, "warmup", value, "a share of the run, from 0 to below 1")
 
 
 def require_pieces(at: Sequence[float], values: Sequence[float], count: int) -> None:
-    """Require increasing places in the run, `count` values for them, and a peak of 1."""
+    """Require increasing shares of the run, `count` values for them, and a peak of 1."""
     require(all(low < high for low, high in pairwise(at)), "at", at, "shares in increasing order")
     require(len(values) == count, "values", values, f"{count} factors for at = {list(at)}")
     require(min(values) >= 0 and max(values) == 1, "values", values, "from 0 to 1, and the largest of them 1")
 
 
 def warmed(steps: int, start: float, after: optax.Schedule) -> optax.Schedule:
-    """Return a linear rise from `start` to 1 over so many steps, then another schedule from its step 0 on."""
+    """Return a linear warmup from `start` to 1 over so many steps, followed by another schedule from its step 0 on."""
     return optax.join_schedules([optax.linear_schedule(start, 1.0, max(1, steps)), after], [steps])
 
 

@@ -20,7 +20,7 @@ def onecycle_cosine(
     final: float = 4e-6,
     three_phase: bool = False,
 ) -> optax.Schedule:
-    """Rise along half a cosine to the peak, then fall along half a cosine to almost nothing.
+    """Rise along half a cosine to the peak, then fall along half a cosine to nearly zero.
 
     Formula: cosine from start to 1 over the first warmup·steps − 1 steps; from 1 to final over the rest
 
@@ -28,7 +28,7 @@ def onecycle_cosine(
         warmup: share of the run that the rise takes (PyTorch's pct_start), above 0 and below 1.
         start: first factor (PyTorch's 1 / div_factor = 1/25).
         final: last factor (PyTorch's 1 / (div_factor · final_div_factor)).
-        three_phase: whether it falls back to start as it rose, and only then to final; warmup is then at most 0.5.
+        three_phase: whether it falls back to start in as many steps as it rose, and then to final; warmup is then at most 0.5.
 
     Source: Smith & Topin, arXiv:1708.07120; equals torch.optim.lr_scheduler.OneCycleLR, whose last step has the
         final rate.
@@ -44,7 +44,7 @@ def onecycle_linear(
     final: float = 4e-6,
     three_phase: bool = False,
 ) -> optax.Schedule:
-    """Rise linearly to the peak, then fall linearly to almost nothing.
+    """Rise linearly to the peak, then fall linearly to nearly zero.
 
     Formula: a line from start to 1 over the first warmup·steps − 1 steps; from 1 to final over the rest
 
@@ -52,7 +52,7 @@ def onecycle_linear(
         warmup: share of the run that the rise takes (PyTorch's pct_start), above 0 and below 1.
         start: first factor (PyTorch's 1 / div_factor = 1/25).
         final: last factor (PyTorch's 1 / (div_factor · final_div_factor)).
-        three_phase: whether it falls back to start as it rose, and only then to final; warmup is then at most 0.5.
+        three_phase: whether it falls back to start in as many steps as it rose, and then to final; warmup is then at most 0.5.
 
     Source: Smith & Topin, arXiv:1708.07120; equals torch.optim.lr_scheduler.OneCycleLR with anneal_strategy = "linear".
     """
@@ -62,13 +62,13 @@ def onecycle_linear(
 def cosine_restarts(
     steps: int, *, first: float = 0.25, multiply: int = 1, final: float = 0.0
 ) -> optax.Schedule:
-    """Fall along half a cosine again and again, each time from the peak (SGDR).
+    """Repeatedly fall from the peak along half a cosine (SGDR).
 
     Formula: final + (1 − final)·(1 + cos(π·s / T)) / 2, s steps after the last restart; T = first·steps, then × multiply
 
     Args:
         first: share of the run until the first restart, above 0 and at most 1.
-        multiply: by how much each cycle is longer than the one before, 1 or more; first = 1/7 and multiply = 2 make three.
+        multiply: how many times as long as the one before each cycle is, 1 or more; first = 1/7 and multiply = 2 give three cycles.
         final: the factor before each restart.
 
     Source: Loshchilov & Hutter, arXiv:1608.03983; optax.sgdr_schedule; equals
@@ -100,7 +100,7 @@ def cyclic(
     mode: Literal["triangular", "triangular2", "exp_range"] = "triangular",
     final: float = 0.1,
 ) -> optax.Schedule:
-    """Rise and fall linearly again and again (triangular).
+    """Repeatedly rise and fall linearly (triangular).
 
     Formula: start + (1 − start)·a·s, where s goes from 0 to 1 and back in each cycle; a = 1 (triangular), 2^(−cycles before)
         (triangular2), or final^((t − r) / steps), r the step of the first peak (exp_range)
@@ -108,10 +108,10 @@ def cyclic(
     Args:
         start: the least factor (PyTorch's base_lr, as a share of the first peak).
         cycle: share of the run that a cycle takes, above 0 and at most 1.
-        up: share of a cycle that it rises, above 0 and below 1.
-        mode: whether the peaks stay ("triangular"), halve from cycle to cycle ("triangular2"), or fall in every step
+        up: share of a cycle in which the rate rises, above 0 and below 1.
+        mode: whether the peaks are constant ("triangular"), halve with each cycle ("triangular2"), or decay with every step
             ("exp_range").
-        final: what "exp_range" multiplies the peaks by over a whole run (PyTorch's gamma^steps); above 0 and at most 1.
+        final: the factor by which "exp_range" reduces the peaks over a whole run (PyTorch's gamma^steps); above 0 and at most 1.
 
     Source: Smith, arXiv:1506.01186; equals torch.optim.lr_scheduler.CyclicLR divided by its first peak, which for
         exp_range is below max_lr.
@@ -121,7 +121,7 @@ def cyclic(
     require(0 < up < 1, "up", up, "a share of the cycle, above 0 and below 1")
     period = max(2, round(cycle * steps))
     rise = min(max(1, round(up * period)), period - 1)
-    # Below, the peaks would fall faster than the first of them rises.
+    # Below this, the peaks would fall faster than the first of them rises.
     least = math.exp(-steps / rise) if mode == "exp_range" else 0
     require(
         least <= final <= 1 and final > 0,
@@ -131,8 +131,8 @@ def cyclic(
     )
 
     def shape(count: Any) -> jax.Array:
-        place = count % period
-        height = jnp.where(place <= rise, place / rise, (period - place) / (period - rise))
+        position = count % period
+        height = jnp.where(position <= rise, position / rise, (period - position) / (period - rise))
         if mode == "triangular2":
             height = height * 0.5 ** (count // period)
         elif mode == "exp_range":
@@ -145,13 +145,13 @@ def cyclic(
 def range_test(
     steps: int, *, start: float = 1e-6, form: Literal["exponential", "linear"] = "exponential"
 ) -> optax.Schedule:
-    """Rise from almost nothing to the peak at the last step, as a learning-rate finder does.
+    """Rise from nearly zero to the peak at the last step, as in a learning-rate finder.
 
     Formula: start^(1 − u), or start + (1 − start)·u, where u = t / (steps − 1)
 
     Args:
         start: the first factor, above 0 and at most 1.
-        form: "exponential" multiplies the rate by the same factor in every step, "linear" adds the same.
+        form: "exponential" multiplies the rate by a constant factor at every step, "linear" adds a constant.
 
     Source: Smith, arXiv:1506.01186, section 3.3 (linear); fastai's lr_find (exponential).
     """

@@ -1,4 +1,4 @@
-"""Schedules that begin at the peak, or are given piece by piece."""
+"""Schedules that start at the peak, or are defined piecewise."""
 
 from typing import Any, Literal
 
@@ -11,7 +11,7 @@ from lrbench.schedules._checks import require, require_pieces, require_share
 
 
 def constant(steps: int) -> optax.Schedule:
-    """Keep the same rate throughout.
+    """Use the same rate throughout.
 
     Formula: 1
 
@@ -22,14 +22,14 @@ def constant(steps: int) -> optax.Schedule:
 
 
 def linear(steps: int, *, start: float = 1.0, final: float = 0.0, span: float = 1.0) -> optax.Schedule:
-    """Go along a straight line from one factor to another, and stay there.
+    """Change linearly from one factor to another, and stay there.
 
     Formula: start + (final − start)·min(t / (span·steps), 1)
 
     Args:
         start: the first factor.
         final: the factor reached after span·steps steps; the larger of the two must be 1.
-        span: share of the run that the way takes, above 0 and at most 1.
+        span: share of the run that the change takes, above 0 and at most 1.
 
     Source: optax.linear_schedule; equals torch.optim.lr_scheduler.LinearLR with start_factor = start, end_factor = final
         and total_iters = span·steps.
@@ -41,14 +41,14 @@ def linear(steps: int, *, start: float = 1.0, final: float = 0.0, span: float = 
 
 
 def polynomial(steps: int, *, power: float = 2.0, final: float = 0.0, span: float = 1.0) -> optax.Schedule:
-    """Fall like a power of the steps that are left, to a given share of the peak, and stay there.
+    """Decay as a power of the remaining steps, to a given share of the peak, and stay there.
 
     Formula: final + (1 − final)·(1 − min(t / (span·steps), 1))^power
 
     Args:
-        power: above 0; 1 is a straight line, and the larger it is, the earlier the fall.
+        power: above 0; 1 is a straight line; the larger, the earlier the decay.
         final: the factor reached after span·steps steps.
-        span: share of the run that the fall takes, above 0 and at most 1.
+        span: share of the run that the decay takes, above 0 and at most 1.
 
     Source: optax.polynomial_schedule; equals torch.optim.lr_scheduler.PolynomialLR with total_iters = span·steps.
     """
@@ -58,7 +58,7 @@ def polynomial(steps: int, *, power: float = 2.0, final: float = 0.0, span: floa
 
 
 def exponential(steps: int, *, final: float = 0.01) -> optax.Schedule:
-    """Fall by the same factor in every step, to a given share of the peak.
+    """Decay by a constant factor at every step, to a given share of the peak.
 
     Formula: final^(t / steps)
 
@@ -89,13 +89,13 @@ def step(steps: int, *, step_size: int | None = None, gamma: float = 0.1) -> opt
 
 
 def cosine(steps: int, *, final: float = 0.0, cycles: float = 0.5) -> optax.Schedule:
-    """Fall along half a cosine, to a given share of the peak.
+    """Decay along half a cosine, to a given share of the peak.
 
     Formula: final + (1 − final)·(1 + cos(2π·cycles·t / steps)) / 2
 
     Args:
-        final: the least factor, which half a cycle reaches after the last step.
-        cycles: how many waves the run has, above 0; beyond 0.5 the rate rises again.
+        final: the smallest factor, which half a cycle reaches after the last step.
+        cycles: number of periods in the run, above 0; beyond 0.5 the rate rises again.
 
     Source: Loshchilov & Hutter, arXiv:1608.03983; optax.cosine_decay_schedule; equals
         torch.optim.lr_scheduler.CosineAnnealingLR with T_max = steps / (2·cycles).
@@ -108,7 +108,7 @@ def cosine(steps: int, *, final: float = 0.0, cycles: float = 0.5) -> optax.Sche
 def piecewise_constant(
     steps: int, *, at: tuple[float, ...] = (0.5, 0.75), values: tuple[float, ...] = (1.0, 0.1, 0.01)
 ) -> optax.Schedule:
-    """Keep one factor after another, changing at given places in the run.
+    """Use a sequence of constant factors, changing at given points of the run.
 
     Formula: values[number of boundaries ≤ t], with the boundaries at·steps
 
@@ -119,9 +119,9 @@ def piecewise_constant(
     Source: optax.piecewise_constant_schedule; equals torch.optim.lr_scheduler.MultiStepLR with milestones = at·steps and
         values = 1, gamma, gamma², ...
     """
-    require(all(0 < place < 1 for place in at), "at", at, "shares of the run, above 0 and below 1")
+    require(all(0 < share < 1 for share in at), "at", at, "shares of the run, above 0 and below 1")
     require_pieces(at, values, len(at) + 1)
-    boundaries = np.array([max(1, round(place * steps)) for place in at], dtype=np.int64)
+    boundaries = np.array([max(1, round(share * steps)) for share in at], dtype=np.int64)
     return lambda count: jnp.asarray(values)[jnp.searchsorted(boundaries, count, side="right")]
 
 
@@ -132,27 +132,27 @@ def piecewise_interpolate(
     values: tuple[float, ...] = (0.1, 1.0, 0.2, 0.0),
     form: Literal["linear", "cosine"] = "linear",
 ) -> optax.Schedule:
-    """Go from one given point to the next, along straight lines or half cosines.
+    """Interpolate between given points, along straight lines or half cosines.
 
     Formula: a + (b − a)·u between the points (t₀, a) and (t₁, b), where u = (t − t₀) / (t₁ − t₀), or (1 − cos(π·u)) / 2
 
     Args:
-        at: where the points are, as shares of the run; before the first and after the last one the factor is theirs.
+        at: positions of the points, as shares of the run; before the first and after the last one, their factor is used.
         values: the factor at each point; the largest must be 1.
         form: "linear" for straight lines, "cosine" for half cosines.
 
     Source: optax.piecewise_interpolate_schedule.
     """
-    require(len(at) >= 2, "at", at, "at least two places")
-    require(all(0 <= place <= 1 for place in at), "at", at, "shares of the run, from 0 to 1")
+    require(len(at) >= 2, "at", at, "at least two points")
+    require(all(0 <= share <= 1 for share in at), "at", at, "shares of the run, from 0 to 1")
     require_pieces(at, values, len(at))
-    places = np.array([round(place * steps) for place in at], dtype=np.int64)
+    positions = np.array([round(share * steps) for share in at], dtype=np.int64)
     factors = np.array(values)
 
     def shape(count: Any) -> jax.Array:
-        left = jnp.clip(jnp.searchsorted(places, count, side="right") - 1, 0, len(at) - 2)
-        start, stop = jnp.asarray(places)[left], jnp.asarray(places)[left + 1]
-        # In a run of few steps two points may fall on one step.
+        left = jnp.clip(jnp.searchsorted(positions, count, side="right") - 1, 0, len(at) - 2)
+        start, stop = jnp.asarray(positions)[left], jnp.asarray(positions)[left + 1]
+        # In a run of few steps, two points may be at the same step.
         way = jnp.clip((count - start) / jnp.maximum(stop - start, 1), 0, 1)
         way = way if form == "linear" else (1 - jnp.cos(jnp.pi * way)) / 2
         return jnp.asarray(factors)[left] * (1 - way) + jnp.asarray(factors)[left + 1] * way

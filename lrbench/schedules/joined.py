@@ -1,4 +1,4 @@
-"""The schedule that is made of others."""
+"""The schedule that joins others."""
 
 from collections.abc import Mapping
 from itertools import pairwise
@@ -7,28 +7,33 @@ import optax
 
 from lrbench.schedules._checks import require
 from lrbench.schedules.plateau import Plateau
-from lrbench.study.catalog import Part
 from lrbench.study.choice import choose
+from lrbench.study.signature import Part
 
 
 def join(
     steps: int, *, parts: tuple[Part, ...] = ("constant", "cosine"), at: tuple[float, ...] = (0.75,)
 ) -> optax.Schedule:
-    """Follow one schedule after another, each over its own piece of the run.
+    """Use one schedule after another, each over its own part of the run.
 
     Formula: peakᵢ·partᵢ(t − bᵢ) for bᵢ ≤ t < bᵢ₊₁, with b₀ = 0 and the other bᵢ = at·steps
 
     Args:
         parts: names of schedules, or tables with a name, parameters and a `peak`, the height of the part (1 if left out).
-        at: where the next part begins, as shares of the run, in increasing order.
+        at: where each later part begins, as shares of the run, in increasing order.
 
     Source: optax.join_schedules; the default is fastai's fit_flat_cos; as torch.optim.lr_scheduler.SequentialLR.
     """
     require(len(parts) >= 2, "parts", parts, "at least two schedules")
-    require(all(0 < place < 1 for place in at), "at", at, "shares of the run, above 0 and below 1")
+    require(all(0 < share < 1 for share in at), "at", at, "shares of the run, above 0 and below 1")
     require(all(x < y for x, y in pairwise(at)), "at", at, "shares in increasing order")
-    require(len(at) == len(parts) - 1, "at", at, f"{len(parts) - 1} places, where the later parts begin")
-    bounds = [0, *(round(place * steps) for place in at), steps]
+    require(
+        len(at) == len(parts) - 1,
+        "at",
+        at,
+        "one share of the run for each part after the first",
+    )
+    bounds = [0, *(round(share * steps) for share in at), steps]
     peaks = [_peak(part, index) for index, part in enumerate(parts)]
     require(max(peaks) == 1, "parts", parts, "of peak 1, at least one of them")
     schedules = [
@@ -60,7 +65,7 @@ def _schedule(part: Part, index: int, steps: int) -> optax.Schedule:
         not isinstance(schedule, Plateau),
         f"parts.{index}",
         name,
-        "a schedule that does not hang on the losses",
+        "a schedule that does not depend on the losses",
     )
     return schedule
 

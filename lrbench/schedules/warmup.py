@@ -1,4 +1,4 @@
-"""Schedules that rise to the peak first."""
+"""Schedules that begin with a warmup to the peak."""
 
 from typing import Any, Literal
 
@@ -59,7 +59,7 @@ def warmup_cosine(steps: int, *, warmup: float = 0.1, final: float = 0.0) -> opt
 
 
 def warmup_exponential(steps: int, *, warmup: float = 0.1, final: float = 0.01) -> optax.Schedule:
-    """Rise linearly from zero to the peak, then fall by the same factor in every step.
+    """Rise linearly from zero to the peak, then decay by a constant factor at every step.
 
     Formula: t / w for t < w = warmup·steps; then final^((t − w) / (steps − w))
 
@@ -76,12 +76,12 @@ def warmup_exponential(steps: int, *, warmup: float = 0.1, final: float = 0.01) 
 
 
 def inverse_sqrt(steps: int, *, warmup: float = 0.1) -> optax.Schedule:
-    """Rise linearly to the peak, then fall like one over the square root of the steps (Noam).
+    """Rise linearly to the peak, then decay as one over the square root of the step (Noam).
 
     Formula: min((t + 1) / w, √(w / (t + 1))), w = warmup·steps
 
     Args:
-        warmup: share of the run that the rise takes, from 0 to below 1; it sets the pace of the fall too.
+        warmup: share of the run that the rise takes, from 0 to below 1; it also determines the rate of the decay.
 
     Source: Vaswani et al., arXiv:1706.03762, section 5.3, whose rate is this one × (model width · w)^(−1/2).
     """

@@ -1,8 +1,9 @@
-"""What is asked: a study as plain data, from TOML or Python to the grid of runs and their identities.
+"""What is requested: a study as plain data, from TOML or Python to the grid of runs and their identities.
 
-Nothing here imports JAX or pandas, and everything else may import it. Read in this order: `spec` holds a study
-and checks it key by key, with `toml` before it and `learning_rates` and `choice` (a problem, optimizer or schedule and its
-axes) within it; `catalog` knows every name by reading source; `grid` turns a study into runs, programs and packs, `run_id`
-names them, and `fingerprint` hashes code of the user's. `requires` is what an optimizer may ask of its run, and `built_in`
-holds the studies that come with lrbench.
+Nothing here imports JAX or pandas, and every other folder may import it. Read in this order: `spec` is a study, checked key by
+key; `toml` parses its file, `overrides` change it, `learning_rates` are its rates, and a `choice` is one of its problems, optimizers or
+schedules with the values of its parameters. `catalog` finds every name in source text, `signature` reads the parameters of a
+function, and `own_code` imports the user's own. `grid` turns a study into `variant`s, runs, programs and packs, `run_id` hashes their
+identities, and `fingerprint` hashes the user's own code.
+`requires` is what an optimizer may require of its run, and `built_in` holds the studies that come with lrbench.
 """

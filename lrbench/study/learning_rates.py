@@ -1,4 +1,4 @@
-"""The learning rates of a study: an axis of rates for all parameters, and one for each named rate."""
+"""The learning rates of a study: an axis for all parameters, and one for each named rate."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ LONGEST_AXIS = 1_000_000
 """The most values of one axis: rates or seeds."""
 SMALLEST, LARGEST = 1e-30, 1e30
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
-# The sensitivity table has columns learning_rate_sensitivity...; a rate of that name would be taken for one.
-_TAKEN = "sensitivity"
+# The sensitivity table has columns learning_rate_sensitivity...; a rate of that name would be mistaken for one.
+_RESERVED = "sensitivity"
 
 
 class Rates(BaseModel):
@@ -39,9 +39,9 @@ class Rates(BaseModel):
             if not self.values:
                 raise ValueError("values is empty; give at least one rate")
             if len(set(self.values)) < len(self.values):
-                raise ValueError("values holds a rate twice; each must be there once")
+                raise ValueError("values: a rate is listed twice")
         elif self.min is None or self.max is None or (self.num is None) == (self.per_decade is None):
-            raise ValueError("needs min, max and num; or min, max and per_decade; or values")
+            raise ValueError("requires min, max and num; or min, max and per_decade; or values")
         elif self.min > self.max or (self.min == self.max and (self.num or 2) > 1):
             raise ValueError(f"min = {self.min:g} must be below max = {self.max:g}")
         if self.count > LONGEST_AXIS:
@@ -50,16 +50,16 @@ class Rates(BaseModel):
 
     @property
     def count(self) -> int:
-        """How many rates there are."""
+        """The number of rates."""
         if self.values is not None:
             return len(self.values)
         assert self.min is not None and self.max is not None
         return self.num or round(math.log10(self.max / self.min) * (self.per_decade or 1)) + 1
 
     def rates(self) -> tuple[float, ...]:
-        """Return the rates in rising order.
+        """Return the rates in increasing order.
 
-        Log-spaced ones are rounded to nine digits, so that they read well and are the same on every machine.
+        Log-spaced rates are rounded to nine digits, so that they read well and are the same on every machine.
 
         >>> Rates(min=0.001, max=1, num=4).rates()
         (0.001, 0.01, 0.1, 1.0)
@@ -71,7 +71,7 @@ class Rates(BaseModel):
 
 
 class LearningRates(Rates):
-    """The rates of all parameters that have none of their own; each table in it is the axis of a named rate.
+    """The rates of all parameters without rates of their own; each table in it is the axis of a named rate.
 
     >>> rates = LearningRates(values=[0.1], output={"values": [0.2, 0.4]})
     >>> rates.rates(), rates.named["output"].rates()
@@ -92,8 +92,10 @@ class LearningRates(Rates):
                 continue
             if not _NAME.fullmatch(name):
                 raise ValueError(f"{name}: the name of a rate must be a letter a-z, then a-z, 0-9 and _")
-            if name.startswith(_TAKEN):
-                raise ValueError(f"{name}: the name of a rate must not begin with {_TAKEN}, as columns do")
+            if name.startswith(_RESERVED):
+                raise ValueError(
+                    f"{name}: the name of a rate must not begin with {_RESERVED}, which is reserved for columns"
+                )
         return values
 
     @property

@@ -1,6 +1,6 @@
-"""What an optimizer may ask of its run beyond the gradient, and where its runs are evaluated.
+"""What an optimizer requires of its run beyond the gradient, and where its runs are evaluated.
 
-Both are declared beside the optimizer, by a decorator; the engine knows no optimizer by name.
+Both are declared at the optimizer, by a decorator; the engine knows no optimizer by name.
 """
 
 from __future__ import annotations
@@ -12,26 +12,26 @@ from lrbench.errors import StudyError
 from lrbench.study.catalog import unknown
 
 OFFERED: Mapping[str, str] = {
-    "value": "the minibatch's loss at the parameters",
-    "grad": "its gradient, as it is before any clipping",
+    "value": "the loss of the minibatch at the parameters",
+    "grad": "its gradient, before any clipping",
     "value_fn": "parameters → loss of the same minibatch",
-    "obj_fn": "the same function, by the name that optax's second-order optimizers give it",
+    "obj_fn": "the same function, under the name that optax's second-order optimizers use",
     "grad_fn": "(parameters, anything) → gradient of that loss",
-    "example_grads": "the gradient of each example of the minibatch: a leading axis more than `grad`",
-    "step": "how many steps were taken before; one number for all lanes, so that a condition on it is a branch",
+    "example_grads": "the gradient of each example of the minibatch; it has one leading axis more than `grad`",
+    "step": "the number of steps taken before; one number for all lanes, so that a condition on it is a branch",
     "key": "a random key of the step, the same for all runs of a seed",
 }
-"""Every extra argument of `update` that there is, under the names that optax uses where it has them."""
+"""Every extra argument of `update`, under the name that optax uses if it has one."""
 BY_DEFAULT = ("value", "grad", "value_fn", "obj_fn", "grad_fn", "step")
-"""What an optimizer that declares nothing gets: what costs nothing unless it is used."""
+"""What an optimizer that declares nothing receives: arguments that cost nothing unless they are used."""
 BY_PART = ("value", "step")
-"""What holds for a part of the parameters too, so that it goes with rates of their own."""
+"""Arguments that are also defined for a part of the parameters, so that they are allowed with named rates."""
 
 Make = TypeVar("Make", bound=Callable[..., Any])
 
 
 def asks(*names: str) -> Callable[[Make], Make]:
-    """Declare which extra arguments the `update` of an optimizer gets; without, it is those that cost nothing.
+    """Declare which extra arguments the `update` of an optimizer receives; by default, those that cost nothing.
 
     Args:
         names: any of `OFFERED`.
@@ -56,7 +56,7 @@ def asks(*names: str) -> Callable[[Make], Make]:
 
 
 def evaluated_at(where: Callable[[Any, Any], Any]) -> Callable[[Make], Make]:
-    """Declare that runs are evaluated at other parameters than those that the gradient is taken at.
+    """Declare that runs are evaluated at parameters other than those at which the gradient is taken.
 
     Args:
         where: (optimizer's state, parameters) → the parameters to evaluate.
@@ -73,16 +73,16 @@ def evaluated_at(where: Callable[[Any, Any], Any]) -> Callable[[Make], Make]:
 
 
 def asked(make: Callable[..., Any]) -> tuple[str, ...]:
-    """Return the extra arguments that an optimizer's `update` gets."""
+    """Return the extra arguments that an optimizer's `update` receives."""
     return getattr(make, "asks", BY_DEFAULT)
 
 
 def evaluation(make: Callable[..., Any]) -> Callable[[Any, Any], Any] | None:
-    """Return what an optimizer declared by `evaluated_at`, `None` if it is evaluated where it stands."""
+    """Return the function that an optimizer declared by `evaluated_at`, `None` if it declared none."""
     return getattr(make, "evaluated_at", None)
 
 
 def whole(make: Callable[..., Any]) -> str:
-    """Return what an optimizer needs that only all parameters together can give, "" if nothing."""
+    """Return what an optimizer requires that is defined for all parameters together alone, "" if nothing."""
     declared = [name for name in getattr(make, "asks", ()) if name not in BY_PART]
     return ", ".join(declared) or ("an evaluation at other parameters" if evaluation(make) else "")

@@ -1,6 +1,6 @@
 """The identity of runs and packs: short hashes that are the same on every machine and in every order.
 
-A million of them are a few passes over arrays of 64-bit words, and are held as one array of bytes.
+A million of them take a few passes over arrays of 64-bit words, and are stored as one array of bytes.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import numpy.typing as npt
 Words = npt.NDArray[np.uint64]
 RUN_ID = np.dtype("S20")
 """A run_id: 20 hexadecimal digits, which are 80 bits."""
-_AT_ONCE = 2**20
-"""So many runs at a time: what their hashes are made of takes three times the room of the hashes."""
+_BLOCK = 2**20
+"""Runs hashed at a time: the intermediate arrays take three times the memory of the hashes."""
 
 
 def run_ids(
@@ -26,16 +26,16 @@ def run_ids(
 ) -> npt.NDArray[np.bytes_]:
     """Return the identity of every run of a grid, in the order of its axes.
 
-    Two hash states h of 64 bits take in one axis after the other, h ← m(h ⊕ m(w)), where w is BLAKE2b of a text or
+    Two hash states h of 64 bits absorb one axis after the other, h ← m(h ⊕ m(w)), where w is BLAKE2b of a string or
     the bits of a number (a rate as IEEE 754 binary64), and m is the finaliser of SplitMix64 in one state and of
-    MurmurHash3 in the other. Named rates are taken in by name, so that their order in the study is of no account,
-    and without one it is as if there were no such thing.
+    MurmurHash3 in the other. Named rates are absorbed in the order of their names, so that their order in the study does not matter,
+    and a study without named rates has the hashes that it had before they existed.
 
     Args:
-        variants: for problem, optimizer and schedule, what tells each variant from any other.
-        rates: name → rates; the name of the rates of all other parameters is empty.
-        seeds: of the runs.
-        common: what all runs share.
+        variants: the identities of the variants of problem, optimizer and schedule.
+        rates: name → rates; the empty name is that of all parameters without rates of their own.
+        seeds: the seeds.
+        common: what all runs have in common.
 
     Returns:
         [run] of dtype `RUN_ID`.
@@ -48,19 +48,19 @@ def run_ids(
     axes = [_words(texts) for texts in variants]
     axes += [np.array(axis, np.float64).view(np.uint64)[None] for axis in rates.values()]
     axes.append(np.array(seeds, np.uint64)[None])
-    # The order of taking in: named rates by name, the seed last.
+    # The order of absorbing: named rates by name, the seed last.
     named = sorted(range(len(rates)), key=list(rates).__getitem__)
-    order = [0, 1, 2, *(3 + place for place in named), len(axes) - 1]
+    order = [0, 1, 2, *(3 + axis for axis in named), len(axes) - 1]
     names = [name for name in sorted(rates) if name]
     first = _words([json.dumps([common, names]) if names else common])[:, 0]
     problems, optimizers, *others = (axis.shape[1] for axis in axes)
     found = np.empty((problems, optimizers, math.prod(others)), RUN_ID)
-    at_once = max(1, _AT_ONCE // found.shape[2])
-    for problem, begin in product(range(problems), range(0, optimizers, at_once)):
-        here = slice(begin, begin + at_once)
-        some = [axes[0][:, problem : problem + 1], axes[1][:, here], *axes[2:]]
+    block = max(1, _BLOCK // found.shape[2])
+    for problem, begin in product(range(problems), range(0, optimizers, block)):
+        here = slice(begin, begin + block)
+        chosen = [axes[0][:, problem : problem + 1], axes[1][:, here], *axes[2:]]
         states = [
-            _absorb(first[word], [axis[min(word, len(axis) - 1)] for axis in some], order, mix)
+            _absorb(first[word], [axis[min(word, len(axis) - 1)] for axis in chosen], order, mix)
             for word, mix in enumerate((_splitmix64, _fmix64))
         ]
         found[problem, here] = _hexadecimal(*states).reshape(-1, found.shape[2])
@@ -73,7 +73,7 @@ def pack_id(run_ids: npt.NDArray[np.bytes_]) -> str:
 
 
 def _words(texts: Sequence[str]) -> Words:
-    """Return two words of each text [word, text]."""
+    """Return two words for each text [word, text]."""
     digests = b"".join(hashlib.blake2b(text.encode(), digest_size=16).digest() for text in texts)
     return np.frombuffer(digests, "<u8").astype(np.uint64).reshape(-1, 2).T
 
@@ -83,10 +83,10 @@ def _absorb(
 ) -> Words:
     """Return the state [run] after all axes, the first of them varying slowest."""
     state = np.full((1,) * len(axes), start, np.uint64)
-    for place in order:
+    for axis in order:
         shape = [1] * len(axes)
-        shape[place] = -1
-        state = mix(state ^ mix(axes[place].reshape(shape)))
+        shape[axis] = -1
+        state = mix(state ^ mix(axes[axis].reshape(shape)))
     return state.reshape(-1)
 
 
@@ -98,7 +98,7 @@ def _splitmix64(word: Words) -> Words:
 
 
 def _fmix64(word: Words) -> Words:
-    # MurmurHash3's finaliser keeps 0 as it is; the increment of SplitMix64 keeps seed 0 from doing so.
+    # MurmurHash3's finaliser maps 0 to 0; the increment of SplitMix64 avoids that for seed 0.
     word = word + np.uint64(0x9E3779B97F4A7C15)
     word = (word ^ (word >> np.uint64(33))) * np.uint64(0xFF51AFD7ED558CCD)
     word = (word ^ (word >> np.uint64(33))) * np.uint64(0xC4CEB9FE1A85EC53)
@@ -106,10 +106,10 @@ def _fmix64(word: Words) -> Words:
 
 
 def _hexadecimal(first: Words, second: Words) -> npt.NDArray[np.bytes_]:
-    """Write the 64 bits of the first word and the upper 16 of the second as text."""
+    """Return the 64 bits of the first word and the upper 16 of the second as hexadecimal text."""
     digits = np.frombuffer(b"0123456789abcdef", np.uint8)
     text = np.empty((len(first), RUN_ID.itemsize), np.uint8)
-    for place in range(RUN_ID.itemsize):
-        word, shift = (first, 60 - 4 * place) if place < 16 else (second, 124 - 4 * place)
-        text[:, place] = digits[(word >> np.uint64(shift)).astype(np.uint8) & 15]
+    for digit in range(RUN_ID.itemsize):
+        word, shift = (first, 60 - 4 * digit) if digit < 16 else (second, 124 - 4 * digit)
+        text[:, digit] = digits[(word >> np.uint64(shift)).astype(np.uint8) & 15]
     return text.view(RUN_ID).reshape(-1)

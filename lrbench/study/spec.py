@@ -1,4 +1,4 @@
-"""A study: the grid that a person asks for, read from TOML, a dict or Python objects, and checked key by key."""
+"""A study: the requested grid, read from TOML, a dict or Python objects, and checked key by key."""
 
 from __future__ import annotations
 
@@ -26,29 +26,30 @@ from lrbench.errors import LrbenchError, StudyError
 from lrbench.study import catalog, toml
 from lrbench.study.choice import Choice, choose
 from lrbench.study.learning_rates import LARGEST, LONGEST_AXIS, MOST_RUNS, SMALLEST, LearningRates
+from lrbench.study.overrides import assign, launchers, shorten
 from lrbench.study.toml import DEEPEST
 
 MOST_EVALUATIONS = 1_000_000
-"""The most evaluations of one run; each is a value of every curve."""
+"""The most evaluations of one run; each adds a value to every curve."""
 MOST_VARIANTS = 100_000
-"""The most variants of problems, of optimizers or of schedules; rates and seeds are not among them."""
+"""The most variants of problems, of optimizers or of schedules, not counting rates and seeds."""
 
 _LEAST, _LARGEST = -(2**63), 2**63 - 1
-_NO_TEXT = re.compile("[\0\ud800-\udfff]")
-_NO_ADDRESS = re.compile("[a-z]*")
-"""What a launcher takes in place of an address: `auto`, `local`, `returned`, ..."""
+_NOT_TEXT = re.compile("[\0\ud800-\udfff]")
+_KEYWORD = re.compile("[a-z]*")
+"""What a launcher accepts in place of an address: `auto`, `local`, `returned`, ..."""
 
 
 def _choices(value: Any, info: ValidationInfo) -> tuple[Choice, ...]:
     """Read one choice or a list of them; a choice is a name, a table with a name, or a Python object."""
-    several = type(value) in (list, tuple)  # a transformation of optax is a named tuple
-    items = value if several else [value]
+    is_list = type(value) in (list, tuple)  # a transformation of optax is a named tuple
+    items = value if is_list else [value]
     if not items:
         raise ValueError(f"is empty; give at least one [[{info.field_name}]]")
     context = info.context or {}
     found = []
     for index, item in enumerate(items):
-        where = f"{info.field_name}.{index}" if several else str(info.field_name)
+        where = f"{info.field_name}.{index}" if is_list else str(info.field_name)
         found.append(choose(str(info.field_name), item, where, context))
     return tuple(found)
 
@@ -60,16 +61,16 @@ def _seeds(value: Any) -> Any:
     if isinstance(value, int) and not isinstance(value, bool):
         if value < 1:
             raise ValueError(f"= {value}: a count of seeds must be 1 or more; or give a list of seeds")
-        return tuple(range(_fitting(value)))
+        return tuple(range(_checked_count(value)))
     if isinstance(value, list | tuple):
-        _fitting(len(value))
+        _checked_count(len(value))
     return value
 
 
 def _launchers(value: Any, info: ValidationInfo) -> Any:
     """Check the tables of launchers, such as `[launcher.ray]`, against the launchers' parameters.
 
-    An address or URL that a study file names would be connected to, so it needs trust, or the command line names it too.
+    lrbench would connect to an address or URL in a study file, so it requires trust, or the same on the command line.
     """
     if not isinstance(value, Mapping) or not all(isinstance(table, Mapping) for table in value.values()):
         raise ValueError(f"= {value!r}: must be tables of launchers, such as [launcher.ray]")
@@ -82,23 +83,23 @@ def _launchers(value: Any, info: ValidationInfo) -> Any:
         if commanded is None or context.get("trust"):
             continue
         for key, given in found[name].items():
-            address = entry.parameters[key].annotation == "Address" and not _NO_ADDRESS.fullmatch(given)
+            address = entry.parameters[key].annotation == "Address" and not _KEYWORD.fullmatch(given)
             if address and given != commanded.get(name, {}).get(key):
                 raise StudyError(
-                    f"launcher.{name}.{key} = {given!r}: names a place to connect to; allow it with --trust if it is yours, "
+                    f"launcher.{name}.{key} = {given!r}: is an address to connect to; allow it with --trust if you trust it, "
                     f"or give it by --set launcher.{name}.{key}=..."
                 )
     return found
 
 
-def _fitting(seeds: int) -> int:
+def _checked_count(seeds: int) -> int:
     if seeds > LONGEST_AXIS:
         raise ValueError(f"= {seeds:,}: at most {LONGEST_AXIS:,} seeds are allowed")
     return seeds
 
 
 class Study(BaseModel):
-    """Everything a study asks for; see the field descriptions for the keys of a study file."""
+    """Everything a study requests; the descriptions of the fields explain the keys of a study file."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
@@ -119,12 +120,10 @@ class Study(BaseModel):
         "auto", description="the loss that runs are judged by; auto is the validation loss where there is one"
     )
     target: float | None = Field(
-        None, allow_inf_nan=False, description="the loss that steps_to_target counts to"
+        None, allow_inf_nan=False, description="the loss at which steps_to_target stops counting"
     )
     probes: tuple[str, ...] = Field(("gradient_norm", "update_norm", "parameter_norm"))
-    race: bool = Field(
-        False, strict=True, description="stop runs that cannot become good any more, before their last step"
-    )
+    race: bool = Field(False, strict=True, description="stop runs early that cannot become good any more")
     deterministic: bool = Field(
         False, strict=True, description="the same tables on any number of devices, and from every launcher"
     )
@@ -132,10 +131,10 @@ class Study(BaseModel):
         300, ge=0, allow_inf_nan=False, strict=True, description="seconds of training between two checkpoints"
     )
     lanes_per_chunk: int | None = Field(
-        None, ge=1, le=65536, strict=True, description="overrides the choice made"
+        None, ge=1, le=65536, strict=True, description="overrides the measured choice"
     )
     launcher: Annotated[dict[str, dict[str, Any]], BeforeValidator(_launchers)] = Field(
-        default_factory=dict, description="parameters of launchers; no part of a run's identity"
+        default_factory=dict, description="parameters of launchers; not part of a run's identity"
     )
 
     _where: str = PrivateAttr("")
@@ -165,10 +164,12 @@ class Study(BaseModel):
         if not self.seeds:
             raise ValueError("seeds = []: give a count, or a list of at least one seed")
         if len(set(self.seeds)) < len(self.seeds):
-            raise ValueError(f"seeds = {list(self.seeds)}: a seed stands there twice")
+            raise ValueError(f"seeds = {list(self.seeds)}: a seed is listed twice")
         for probe in self.probes:
             if probe not in catalog.names("probe"):
                 raise ValueError(f"probes: {catalog.unknown('probe', probe, catalog.names('probe'))}")
+            if self.probes.count(probe) > 1:
+                raise ValueError(f"probes: {probe} is listed twice")
         for kind in ("problem", "optimizer", "schedule"):
             if (variants := sum(choice.size for choice in getattr(self, kind))) > MOST_VARIANTS:
                 raise ValueError(f"{kind}: has {variants:,} variants; at most {MOST_VARIANTS:,} are allowed")
@@ -180,21 +181,21 @@ class Study(BaseModel):
 
     @property
     def where(self) -> str:
-        """Where it was read, as messages begin: its file, the name of a built-in study, or its own name."""
+        """The origin that messages begin with: its file, the name of a built-in study, or its own name."""
         return self._where or self.name
 
     @property
     def runs(self) -> int:
-        """How many runs the grid has."""
+        """The number of runs of the grid."""
         parts = (self.problem, self.optimizer, self.schedule)
         variants = math.prod(sum(choice.size for choice in choices) for choices in parts)
         axes = (self.learning_rate, *self.learning_rate.named.values())
         return variants * math.prod(axis.count for axis in axes) * len(self.seeds)
 
     def table(self, folder: Path) -> dict[str, Any]:
-        """Return the study as plain data, as a study file in that folder would hold it."""
-        left_out = {"problem", "optimizer", "schedule"} | (set() if self.launcher else {"launcher"})
-        plain = self.model_dump(exclude=left_out, exclude_none=True)
+        """Return the study as plain data, as a study file in that folder would write it."""
+        omitted = {"problem", "optimizer", "schedule"} | (set() if self.launcher else {"launcher"})
+        plain = self.model_dump(exclude=omitted, exclude_none=True)
         for kind in ("problem", "optimizer", "schedule"):
             plain[kind] = [choice.table(folder) for choice in getattr(self, kind)]
         return plain
@@ -207,7 +208,7 @@ def read(
 
     Args:
         study: path, built-in name, or the same as a mapping (values may be Python objects).
-        overrides: texts `key=value` that set a key, such as `learning_rate.num=32`.
+        overrides: strings `key=value` that set a key, such as `learning_rate.num=32`.
         trust: whether code that the study names (`file.py:function`) may be run.
 
     Raises:
@@ -225,27 +226,27 @@ def read(
 
 
 def load(study: str | os.PathLike[str]) -> tuple[dict[str, Any], Path]:
-    """Return what a study file, or the built-in study of that name, holds, and where the paths in it start.
+    """Return the contents of a study file or of a built-in study, and the folder that its paths are relative to.
 
     Raises:
         StudyError: if there is no such file, or it is not TOML.
     """
-    path = find(study)
+    path = path_of_study(study)
     try:
         table = toml.read(path)
     except OSError as error:
         raise StudyError(f"{path}: cannot be read: {error.strerror}") from error
     except ValueError as error:
         raise StudyError(f"{path}: not valid TOML: {error}") from error
-    # The paths in a built-in study are those that --set gave it, which start where the user is.
+    # The paths in a built-in study come from --set, and are relative to the working folder.
     built_in = path.parent == catalog.STUDIES
     return table, Path() if built_in else path.parent
 
 
-def find(study: str | os.PathLike[str]) -> Path:
+def path_of_study(study: str | os.PathLike[str]) -> Path:
     """Return the path of a study file, or of the built-in study of that name."""
     path = Path(study)
-    with contextlib.suppress(OSError, ValueError):  # a name too long for the system is no file
+    with contextlib.suppress(OSError, ValueError):  # a name that is too long for the system is no file
         if path.is_file():
             return path
     if str(study) in catalog.names("study"):
@@ -265,20 +266,6 @@ def find(study: str | os.PathLike[str]) -> Path:
     )
 
 
-def launchers(overrides: Sequence[str]) -> dict[str, Any]:
-    """Return the tables of launchers that overrides set.
-
-    >>> launchers(["launcher.ray.address=local", "steps=20"])
-    {'ray': {'address': 'local'}}
-    """
-    table: dict[str, Any] = {"launcher": {}}
-    for text in overrides:
-        if re.match(r"\s*launcher\s*[.=]", text):
-            assign(table, text)
-    found: dict[str, Any] = table["launcher"]
-    return found
-
-
 def check(
     table: dict[str, Any],
     where: str,
@@ -290,11 +277,11 @@ def check(
     """Return the study that a table describes, or raise `StudyError` with one line.
 
     Args:
-        table: what the study says.
+        table: the study as plain data.
         where: what messages begin with.
         trust: whether code that it names may run, and addresses in it may be connected to.
-        folder: where paths in it start; left out, the working folder.
-        commanded: the tables of launchers that the user gave by hand; left out, all of them, as in a call from Python.
+        folder: the folder that its paths are relative to; by default the working folder.
+        commanded: the tables of launchers from the command line; by default, as in a call from Python, every table is trusted.
     """
     try:
         _check_plain(table)
@@ -307,81 +294,36 @@ def check(
         raise StudyError(f"{where}: {error}") from error
 
 
-def assign(table: dict[str, Any], text: str) -> None:
-    """Set one key of a table from `key=value`; the value is TOML, or a bare text.
-
-    Raises:
-        StudyError: if it is no such text, or leads to no table.
-
-    >>> table = {}
-    >>> assign(table, "learning_rate.num=32")
-    >>> table
-    {'learning_rate': {'num': 32}}
-    """
-    key, equals, raw = text.partition("=")
-    path = key.strip().split(".")
-    if not equals or not all(path):
-        raise StudyError(f"--set {text!r}: must be KEY=VALUE, such as steps=200 or learning_rate.num=32")
-    if len(path) > DEEPEST:
-        raise StudyError(f"--set {text!r}: tables and lists are nested more than {DEEPEST} deep")
-    try:
-        read = toml.parse(f"value = {raw}")
-        value = read["value"] if len(read) == 1 else raw.strip()
-    except ValueError:
-        value = raw.strip()
-    place: Any = table
-    for part in path[:-1]:
-        if isinstance(place, list):
-            if not re.fullmatch("[0-9]{1,9}", part) or int(part) >= len(place):
-                raise StudyError(f"--set {text!r}: {part!r} must be a number from 0 to {len(place) - 1}")
-            place = place[int(part)]
-        else:
-            place = place.setdefault(part, {})
-        if not isinstance(place, dict | list):
-            raise StudyError(f"--set {text!r}: {part!r} is a value, it has no keys")
-    if isinstance(place, list):
-        raise StudyError(f"--set {text!r}: name the key of {path[-2]}.{path[-1]} to set, such as {key}.name")
-    place[path[-1]] = value
-
-
-def shorten(table: dict[str, Any], overrides: Sequence[str]) -> None:
-    """Evaluate once, at the end, where an override makes runs shorter than the interval that the file sets."""
-    keys = {text.partition("=")[0].strip() for text in overrides}
-    steps, every = table.get("steps"), table.get("evaluate_every")
-    if "steps" in keys and "evaluate_every" not in keys and isinstance(steps, int) and isinstance(every, int):
-        table["evaluate_every"] = min(every, steps)
-
-
 def _check_plain(table: Mapping[str, Any]) -> None:
-    """Refuse what no study means and no message could show: depths, numbers and texts that a file cannot hold."""
-    left: list[tuple[str, Any, int]] = [("", table, 0)]
-    while left:
-        where, held, depth = left.pop()
+    """Refuse nesting, numbers and strings that a study file cannot express."""
+    pending: list[tuple[str, Any, int]] = [("", table, 0)]
+    while pending:
+        where, value, depth = pending.pop()
         if depth > DEEPEST:
             raise StudyError(f"{where}: tables and lists are nested more than {DEEPEST} deep")
-        if isinstance(held, Mapping):
-            left += [(f"{where}.{key}".lstrip("."), [item], depth) for key, item in held.items()]
-            left.append((where, [str(key) for key in held], depth))
+        if isinstance(value, Mapping):
+            pending += [(f"{where}.{key}".lstrip("."), [item], depth) for key, item in value.items()]
+            pending.append((where, [str(key) for key in value], depth))
             continue
-        for item in held:
+        for item in value:
             if isinstance(item, int):
                 if not _LEAST <= item <= _LARGEST:
                     raise StudyError(
-                        f"{where}: holds a whole number of {item.bit_length()} bits; 64 are allowed"
+                        f"{where}: a whole number has {item.bit_length()} bits; at most 64 are allowed"
                     )
             elif isinstance(item, str):
-                if _NO_TEXT.search(item):
-                    raise StudyError(f"{where} {item!r}: holds a character that is no text")
+                if _NOT_TEXT.search(item):
+                    raise StudyError(f"{where} {item!r}: contains a character that is not text")
             elif isinstance(item, Mapping | list | tuple):
-                left.append((where, item, depth + 1))
+                pending.append((where, item, depth + 1))
             elif isinstance(item, date | time) or (item is None and depth):
                 raise StudyError(
-                    f"{where} = {item!r}: must be a number, a text, true or false, a list or a table"
+                    f"{where} = {item!r}: must be a number, a string, true or false, a list or a table"
                 )
 
 
 def _sentence(error: ValidationError) -> str:
-    """Turn the first thing that pydantic found into one line: key, value, what is allowed, nearest name."""
+    """Return the first error of pydantic as one line: key, value, what is allowed, nearest name."""
     first = error.errors()[0]
     key = ".".join(str(part) for part in first["loc"])
     given = first.get("input")
@@ -392,7 +334,7 @@ def _sentence(error: ValidationError) -> str:
         unknown = catalog.unknown("key", str(first["loc"][1]), list(LearningRates.model_fields))
         return f"{key} = {given!r}: {unknown}; or a table, which is a rate of that name"
     if first["type"] == "missing":
-        return f"{key}: missing; a study needs it"
+        return f"{key}: missing; a study requires it"
     if first["type"] == "value_error":
         return f"{key + ' ' if key else ''}{first['msg'].removeprefix('Value error, ')}".strip()
     if first["loc"][0] == "learning_rate" and {"min", "max", "values"} & set(first["loc"]):

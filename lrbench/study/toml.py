@@ -1,4 +1,4 @@
-"""Reading TOML that may be hostile: what would take much memory is refused before it is parsed."""
+"""Reading TOML that may be hostile: what would take too much memory is refused before it is parsed."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 LONGEST = 1_000_000
-"""The most bytes of a text of TOML."""
+"""The most bytes of a TOML file."""
 DEEPEST = 20
-"""The most levels of tables and lists. A parser takes memory by the square of the depth: 200 kB of dots took 23 GB."""
+"""The most levels of tables and lists. The memory of a parser grows with the square of the depth: 200 kB of dots took 23 GB."""
 
-_TEXTS = re.compile(
+_STRINGS = re.compile(
     r'"""(?:[^\\"]|\\.|"(?!""))*+(?:"{3,5}|\Z)'
     r"|'''.*?(?:'{3,5}|\Z)"
     r'|"(?:[^\\"\n]|\\.)*+"?'
@@ -22,11 +22,11 @@ _TEXTS = re.compile(
 )
 """Strings and comments, in which brackets and dots mean nothing."""
 _DOTS = re.compile(rf"(?<![\w-])(?:[\w-]++[ \t]*+\.[ \t]*+){{{DEEPEST}}}")
-"""A key of more parts than there may be levels."""
+"""A key of more parts than the allowed levels."""
 
 
 def read(path: Path) -> dict[str, Any]:
-    """Return what a file of TOML says.
+    """Return the contents of a TOML file.
 
     Raises:
         OSError: if it cannot be read.
@@ -40,19 +40,19 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def parse(text: str) -> dict[str, Any]:
-    """Return what TOML says; all that is wrong with it, such as a number of 5,000 digits, is a `ValueError`.
+    """Return the contents of TOML text; anything wrong with it, such as a number of 5,000 digits, is a `ValueError`.
 
     >>> parse("a.b = [1]")
     {'a': {'b': [1]}}
     """
-    bare = _TEXTS.sub("s", text)
+    bare = _STRINGS.sub("s", text)
     if _depth(bare) > DEEPEST or _DOTS.search(bare):
         raise ValueError(f"tables and lists are nested more than {DEEPEST} deep")
     return tomllib.loads(text)
 
 
 def _depth(bare: str) -> int:
-    """Return how many brackets are open at once, at most; text that is no TOML may close more than it opens."""
+    """Return the largest number of open brackets; text that is not TOML may close more than it opens."""
     depth = deepest = 0
     for bracket in re.findall(r"[\[{}\]]", bare):
         depth += 1 if bracket in "[{" else -1

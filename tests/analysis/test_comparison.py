@@ -18,7 +18,7 @@ from lrbench.analysis import paired_differences, rank_tests
 from lrbench.analysis.labels import pair_names
 from lrbench.analysis.paired_differences import answer
 from lrbench.analysis.rates import Cube
-from lrbench.cli import commands as cli
+from lrbench.cli import commands
 from lrbench.errors import StoreError
 from lrbench.results.compare import as_text
 from lrbench.results.results import compare
@@ -351,7 +351,7 @@ def test_the_same_runs_are_found_by_identity_and_changed_ones_are_counted(
     [
         ([0], "compare: needs two results folders or more, not 1"),
         ([0, 2], "no problem, optimizer and schedule in common; nothing to compare"),
-        ([0, 9], "is not a results folder (it has no manifest.json); `lrbench run STUDY` makes one"),
+        ([0, 9], "is not a results folder (it has no manifest.json); `lrbench run STUDY` creates one"),
     ],
 )
 def test_what_cannot_be_compared_is_one_line(
@@ -363,8 +363,8 @@ def test_what_cannot_be_compared_is_one_line(
     assert str(raised.value).endswith(said)
     monkeypatch.setattr("sys.argv", ["lrbench", "compare", *given])
     with pytest.raises(SystemExit) as ended:
-        cli.main()
-    assert ended.value.code == cli.MISTAKE
+        commands.main()
+    assert ended.value.code == commands.MISTAKE
     assert capsys.readouterr().err == f"lrbench: {raised.value}\n"
 
 
@@ -373,7 +373,7 @@ def test_compare_on_the_command_line(
 ) -> None:
     monkeypatch.setattr("sys.argv", ["lrbench", "compare", *map(str, folders[:2])])
     with pytest.raises(SystemExit) as ended:
-        cli.main()
+        commands.main()
     assert ended.value.code == 0
     heading, row = capsys.readouterr().out.splitlines()[-2:]
     assert heading.split() == "optimizer schedule A B seeds same runs changed answer".split()

@@ -25,10 +25,10 @@ from lrbench.analysis.range_tests import (
     sweep,
     valley,
 )
-from lrbench.cli import commands as cli
-from lrbench.engine.pack import Engine
+from lrbench.cli import commands
+from lrbench.engine.engine import Engine
 from lrbench.errors import StudyError
-from lrbench.execution import find as range_test
+from lrbench.execution.find import range_tests_of, suggestion_tables
 from lrbench.execution.rebuild import rebuild
 from lrbench.results.folder import ResultsFolder
 from lrbench.study.grid import of_study
@@ -230,11 +230,11 @@ def test_the_pace_of_single_steps_is_not_kept_as_that_of_training(
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))  # where other tests keep paces, too
     study = STUDY | {"problem": {"name": "quadratic", "dimension": 3}, "steps": 12}
-    wanted = range_test.of_study(check(study, "study", trust=False))
+    wanted = range_tests_of(check(study, "study", trust=False))
     engine = Engine(wanted, of_study(wanted), None)
     program = engine.grid.programs[0]
     engine.run(next(engine.grid.packs([4])), 4)
-    assert np.isnan(engine.programs.capacity(program).seconds_per_step)
+    assert np.isnan(engine.tuner.tuning(program).seconds_per_step)
     engine.close()
 
 
@@ -273,7 +273,7 @@ def test_the_plot_marks_each_suggestion(found: lb.Results) -> None:
 
 
 def test_the_command_prints_the_suggestions(found: lb.Results, tmp_path: Path) -> None:
-    text = range_test.text(found)
+    text = suggestion_tables(found)
     assert text.splitlines()[0] == "quadratic"
     assert text.splitlines()[1].split()[:5] == ["optimizer", "rule", "suggestion", "lowest", "highest"]
     assert len(text.splitlines()) == 2 + 2 * len(RULES)
@@ -284,11 +284,11 @@ def test_the_command_prints_the_suggestions(found: lb.Results, tmp_path: Path) -
     [
         (
             {"learning_rate": {"values": [0.5]}},
-            "learning_rate has the rate 0.5 alone; a range test needs two, its ends",
+            "learning_rate has a single rate, 0.5; a range test requires two, its ends",
         ),
         (
             {"learning_rate": {"values": [0.5, 1.0], "output": {"values": [1.0]}}},
-            "learning_rate.output: a range test has one rate for all parameters; leave out named rates",
+            "learning_rate.output: a range test has one rate for all parameters; remove the named rates",
         ),
     ],
 )
@@ -303,7 +303,7 @@ def test_a_mistake_is_exit_code_2(
 ) -> None:
     monkeypatch.setattr("sys.argv", ["lrbench", "find", "quickstat"])
     with pytest.raises(SystemExit) as caught:
-        cli.main()
+        commands.main()
     assert caught.value.code == 2
     assert capsys.readouterr().err.startswith("lrbench: unknown study 'quickstat'")
 

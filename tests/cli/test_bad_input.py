@@ -39,14 +39,14 @@ def rows(first: str, count: int = 20) -> str:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("x,z,y\n" + rows("inf"), "column 'x' holds an infinite number"),
-        ("x,z,y\n" + rows("1e31"), "column 'x' holds a number beyond ±1e+30"),
-        ("x,z,y\n1,2,1e300\n" + rows("1"), "target 'y' holds a number beyond ±1e+30"),
+        ("x,z,y\n" + rows("inf"), "column 'x' contains an infinite number"),
+        ("x,z,y\n" + rows("1e31"), "column 'x' contains a number beyond ±1e+30"),
+        ("x,z,y\n1,2,1e300\n" + rows("1"), "target 'y' contains a number beyond ±1e+30"),
         ("x,z,y\n1,2,nan\n" + rows("1"), "target 'y' is missing in 1 of 21 rows"),
         ("x,y\n" + "1,a\n2,a\n" * 10, "target 'y' is 'a' in every row; there is nothing to learn"),
-        ("", "is no csv file that can be read: Empty CSV file"),
-        ("x,y\n", "has 0 rows; at least 10 are needed"),
-        ("x,y\n1,2\n", "has 1 rows; at least 10 are needed"),
+        ("", "is not a valid csv file: Empty CSV file"),
+        ("x,y\n", "has 0 rows; at least 10 are required"),
+        ("x,y\n1,2\n", "has 1 row; at least 10 are required"),
         ("x,x ,y\n" + rows("1"), "two columns have the same name"),
     ],
 )
@@ -72,7 +72,7 @@ def test_steps_and_evaluations(tmp_path: Path) -> None:
         ("steps=0",): "steps = 0: must be greater than or equal to 1",
         ("evaluate_every=101",): "evaluate_every = 101: must be from 1 to steps = 100",
         ("steps=5", "evaluate_every=50"): "evaluate_every = 50: must be from 1 to steps = 5",
-        ("learning_rate.values=[0.1, 0.1]",): "holds a rate twice",
+        ("learning_rate.values=[0.1, 0.1]",): "a rate is listed twice",
     }.items():
         with pytest.raises(StudyError) as caught:
             read(file, overrides)
@@ -80,7 +80,7 @@ def test_steps_and_evaluations(tmp_path: Path) -> None:
 
 
 def test_arrays_that_do_not_fit_are_refused() -> None:
-    with pytest.raises(ProblemError, match="every array needs the same leading axis"):
+    with pytest.raises(ProblemError, match="all arrays must have the same leading axis"):
         lb.problem(init=lambda key: 0, loss=lambda w, batch, key: 0, train=(np.ones((3, 2)), np.ones(4)))
 
 
@@ -114,6 +114,6 @@ def test_dates_and_nothing_are_no_parts_of_a_schedule(odd: Any) -> None:
         "learning_rate": {"values": [0.1]},
     }
     with pytest.raises(
-        StudyError, match=r"final = .*: must be a number, a text, true or false, a list or a table"
+        StudyError, match=r"final = .*: must be a number, a string, true or false, a list or a table"
     ):
         read(table | {"schedule": {"name": "join", "parts": parts}})

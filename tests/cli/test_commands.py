@@ -10,8 +10,9 @@ import time
 from pathlib import Path
 
 import pytest
+import typer
 
-from lrbench.cli import commands as cli
+from lrbench.cli import commands, output
 from lrbench.study import catalog
 
 SMALL = [
@@ -63,7 +64,7 @@ def test_running_again_trains_nothing(ran: tuple[Path, subprocess.CompletedProce
     folder, done = ran
     again = lrbench("run", "house_prices", *SMALL, "--no-report", folder=folder)
     assert again.returncode == 0
-    assert "all 30 runs are there already; nothing to train" in again.stderr
+    assert "all 30 runs are cached; nothing to train" in again.stderr
     assert again.stdout.splitlines()[:4] == done.stdout.splitlines()[:4]
 
 
@@ -98,7 +99,7 @@ def test_plan_trains_nothing(tmp_path: Path) -> None:
     [
         (["run", "quickstat"], "unknown study 'quickstat'; allowed: "),
         (["run", "quickstart", "--set", "stepz=1"], "quickstart: stepz = 1: unknown key 'stepz'"),
-        (["run", "quickstart", "--devices", "many"], "--devices many: must be a number from 1 up, or all"),
+        (["run", "quickstart", "--devices", "many"], "--devices many: must be a number of 1 or more, or all"),
         (["run", "quickstart", "--launcher", "cloud"], "unknown launcher 'cloud'; allowed: "),
         (
             ["run", "house_prices", "--set", "schedule={name='warmup_cosine', warmup=2}"],
@@ -169,7 +170,7 @@ def test_interrupted_and_gone_on(tmp_path: Path) -> None:
         folder=tmp_path,
     )
     assert again.returncode == 0, again.stderr
-    assert "of 288 runs are there already" in again.stderr or "all 288 runs are there" in again.stderr
+    assert "288 runs are cached" in again.stderr
     assert all(path.stat().st_mtime_ns == changed for path, changed in held.items())
 
 
@@ -211,7 +212,7 @@ def test_a_failed_pack_is_exit_code_3(tmp_path: Path) -> None:
     done = lrbench("run", "own.toml", "--trust", "--no-report", folder=tmp_path)
     assert done.returncode == 3
     assert (
-        "2 runs are left; the others are saved; the same command tries those again"
+        "2 runs are missing; the others are saved; the same command tries them again"
         in done.stderr.splitlines()[-1]
     )
     assert "Traceback" not in done.stderr
@@ -221,12 +222,28 @@ def test_list_names_everything() -> None:
     from lrbench.cli.listing import listing
 
     text = listing()
-    for kind in catalog.ROOMS:
+    for kind in catalog.FOLDERS:
         assert all(f"  {name} " in text for name in catalog.names(kind))
         for name in catalog.names(kind):
             assert listing(kind, name).startswith(f"{kind} {name}\n")
             assert listing(f"{kind}s", name) == listing(kind, name)
     assert listing("studies", "quickstart").startswith("# Which learning rate")
+
+
+def test_help_is_sentences() -> None:
+    """Every command and every option has a sentence; `lrbench --help` has room for the whole sentence of each command."""
+    group = typer.main.get_command(commands.app)
+    context = typer.Context(group)
+    assert isinstance(group, typer.core.TyperGroup)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
+        assert command.get_short_help_str(64).endswith(".")
+        assert not command.get_short_help_str(64).endswith("...")
+        assert all(
+            parameter.help.rstrip("]").endswith(("NAME", ".", "NAME_find", "jobs"))
+            for parameter in command.params
+        )
 
 
 def test_output_that_nobody_reads_is_no_error(tmp_path: Path) -> None:
@@ -247,6 +264,6 @@ def test_output_that_nobody_reads_is_no_error(tmp_path: Path) -> None:
 def test_a_table_without_csv_is_named_as_parquet(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("runs.parquet", "summary.csv", "summary.parquet", "curves.csv", "curves.parquet"):
         (tmp_path / name).touch()
-    cli._print_written(tmp_path, pictures=True)
+    output.print_written(tmp_path, pictures=True)
     names = [Path(line).name for line in capsys.readouterr().out.splitlines()]
     assert names == ["curves.parquet", "runs.parquet", "summary.csv"]

@@ -363,7 +363,7 @@ HUGE: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "depth": ({"optimizer": DEEP}, f"nested more than {DEEPEST} deep"),
     "name": ({"problem": "x" * 10**6}, "problem.name: unknown problem"),
-    "digits": ({"steps": 16**5000}, "steps: holds a whole number of 20001 bits; 64 are allowed"),
+    "digits": ({"steps": 16**5000}, "steps: a whole number has 20001 bits; at most 64 are allowed"),
 }
 
 

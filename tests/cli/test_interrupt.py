@@ -23,9 +23,9 @@ import pytest
 import tomli_w
 
 from lrbench.__main__ import main
-from lrbench.cli import commands as cli
-from lrbench.cli import interrupt
-from lrbench.engine import batch, pack
+from lrbench.cli import commands, interrupt
+from lrbench.engine import pieces
+from lrbench.engine.lane_batch import LaneBatch
 from lrbench.execution.execute import execute
 from lrbench.execution.listener import Listener
 from lrbench.launchers import slurm
@@ -113,10 +113,10 @@ def test_a_pack_that_is_whole_is_saved(
 ) -> None:
     with monkeypatch.context() as patched:
         _after(patched, ResultsFolder, "write_part", 1, signal.SIGTERM)
-        assert command(*RUN) == cli.INTERRUPTED
+        assert command(*RUN) == commands.INTERRUPTED
     assert capfd.readouterr() == ("", interrupt.LINE + "\n")
     assert len(_parts(Path("out"))) == 1
-    assert command(*RUN) == cli.DONE
+    assert command(*RUN) == commands.DONE
     assert _tables(Path("out")) == expected
 
 
@@ -127,14 +127,14 @@ def test_training_ends_after_its_segment(
     """The pack is kept as it is, if so much was trained that this is worth it; its last segment makes it whole."""
     folder = Path("out")
     with monkeypatch.context() as patched:
-        patched.setattr(pack, "WORTH_KEEPING", 0.0)
-        _after(patched, batch.Batch, "settle", segments, signal.SIGINT)
-        assert command(*RUN) == cli.INTERRUPTED
+        patched.setattr(pieces, "WORTH_SAVING", 0.0)
+        _after(patched, LaneBatch, "update_diverged", segments, signal.SIGINT)
+        assert command(*RUN) == commands.INTERRUPTED
     assert capfd.readouterr() == ("", interrupt.LINE + "\n")
     assert len(_parts(folder)) == (segments == 5)
     kept = [path.name for path in folder.glob("checkpoints/*/*")]
-    assert kept == ([] if segments == 5 else ["0-2"])
-    assert command(*RUN) == cli.DONE
+    assert kept == ([] if segments == 5 else ["0-2.npz"])
+    assert command(*RUN) == commands.DONE
     assert _tables(folder) == expected
     assert not (folder / "checkpoints").exists()
 
@@ -148,17 +148,17 @@ def test_tables_and_plots_end_after_the_one_in_hand(
     capfd: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert command(*RUN) == cli.DONE
+    assert command(*RUN) == commands.DONE
     report, folder = ["report", "out"], Path("out")
     capfd.readouterr()
     written: list[Any] = []
     with monkeypatch.context() as patched:
         patched.setattr(results, "write_plot", lambda *given: written.append(given) or [])
         _after(patched, owner, name, 1, signal.SIGINT)
-        assert command(*report) == cli.INTERRUPTED
+        assert command(*report) == commands.INTERRUPTED
         assert len(written) == (owner is results)
         assert capfd.readouterr() == ("", interrupt.LINE + "\n")
-        assert command(*report) == cli.DONE
+        assert command(*report) == commands.DONE
     assert _tables(folder) == expected
     assert not list(folder.rglob(".new-*"))
 

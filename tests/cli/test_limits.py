@@ -23,7 +23,7 @@ from lrbench.errors import DataError, LaunchError, StoreError, StudyError, escap
 from lrbench.launchers import slurm
 from lrbench.results.folder import ResultsFolder
 from lrbench.results.text_table import aligned
-from lrbench.study import catalog
+from lrbench.study import catalog, signature
 from lrbench.study.spec import read
 from tests.helpers.command import STUDY, TABLE, lrbench, refused
 
@@ -49,7 +49,7 @@ def test_what_reaches_the_script_of_a_job_is_checked_before_slurm_is_looked_for(
     with pytest.raises(StudyError) as caught:
         lb.run(TABLE | {"launcher": {"slurm": {option: value}}}, launcher="slurm")
     assert str(caught.value).startswith(f"study: launcher.slurm.{option} = ")
-    assert str(caught.value).endswith("must be a text of the characters A-Za-z0-9_.:,=@%+-")
+    assert str(caught.value).endswith("must be a string of the characters A-Za-z0-9_.:,=@%+-")
 
 
 def test_what_slurm_knows_is_allowed(study: Path) -> None:
@@ -61,7 +61,7 @@ def test_no_text_option_of_a_launcher_is_without_a_pattern_and_lists_are_checked
     for name in catalog.names("launcher"):
         for parameter in catalog.get("launcher", name).parameters.values():
             assert parameter.annotation.replace(" | None", "") in {"int", "bool", "float", "Word", "Address"}
-    words = catalog.Parameter("words", "tuple[Word, ...]")
+    words = signature.Parameter("words", "tuple[Word, ...]")
     assert words.coerce(["a", "b"]) == ("a", "b")
     with pytest.raises(ValueError, match="must be"):
         words.coerce(["a", "b\nc"])
@@ -74,7 +74,7 @@ def test_an_address_of_a_study_file_needs_trust_or_the_command_line(
     place = "s3://bucket/folder?endpoint_override=127.0.0.1:9&scheme=http"
     with study.open("a") as file:
         file.write(f'[launcher.ray]\n{option} = "{place}"\n')
-    message = f"x.toml: launcher.ray.{option} = '{place}': names a place to connect to; allow it with --trust if it is"
+    message = f"x.toml: launcher.ray.{option} = '{place}': is an address to connect to; allow it with --trust if you"
     with pytest.raises(StudyError) as caught:
         read(study, ["steps=5"])
     assert str(caught.value).startswith(message)
@@ -89,7 +89,7 @@ def test_an_address_of_a_study_file_needs_trust_or_the_command_line(
 def test_slurm_without_srun_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(slurm.shutil, "which", lambda name: None if name == "srun" else name)
     monkeypatch.setattr(slurm, "states", dict)
-    with pytest.raises(LaunchError, match="there is no srun here; start it where jobs can be submitted"):
+    with pytest.raises(LaunchError, match="srun was not found; run the command where jobs can be submitted"):
         lb.run(read({**TABLE, "launcher": {"slurm": {"jobs": 1}}}), tmp_path / "out", launcher="slurm")
 
 
@@ -139,7 +139,7 @@ def test_all_packs_fail_with_a_report(study: Path) -> None:
     code, said = lrbench(["run", "x.toml", "--trust", "--out", "out"])
     assert code == 3
     assert "Traceback" not in said
-    assert said.endswith("1 runs are left; the others are saved; the same command tries those again\n")
+    assert said.endswith("1 run is missing; the others are saved; the same command tries it again\n")
     assert Path("out/report.html").exists()
 
 
@@ -154,7 +154,7 @@ def test_parameters_that_have_no_room_are_not_drawn(study: Path, problem: str, n
     study.write_text(STUDY.replace('"quadratic"', problem))
     code, said = lrbench(["run", str(study)])
     assert code == 3
-    assert f"its parameters need {need} of memory" in said
+    assert f"its parameters require {need} of memory" in said
     assert need in refused("plan", str(study))
 
 
@@ -167,7 +167,7 @@ def test_jobs_that_are_detached_the_first_time_are_no_failure(
     )
     code, said = lrbench(["run", "x.toml", "--launcher", "slurm", "--detach", "--out", "out"])
     assert code == 0, said
-    assert "1 packs are submitted in 1 jobs: 7\n" in said
+    assert "submitted 1 pack in 1 job: 7\n" in said
     assert "no run is finished yet" in said
 
 
@@ -191,7 +191,7 @@ LONG = "é" * 128
 )
 def test_a_name_that_no_file_system_holds(study: Path, words: list[str]) -> None:
     assert refused(*words).endswith(
-        "is too long; a name of a file or folder has at most 255 bytes, and a path 4,000"
+        "is too long; the name of a file or folder may have at most 255 bytes, and a path 4,000"
     )
 
 
@@ -208,12 +208,12 @@ def test_other_names_that_are_too_long(tmp_path: Path) -> None:
     "words", [["run", "a\udcff"], ["best", "a\udcff"], ["query", ".", "SELECT '\udcff'"], ["\udcff"]]
 )
 def test_an_argument_that_is_no_text(words: list[str]) -> None:
-    assert refused(*words).endswith("is no UTF-8; give arguments of Unicode characters")
+    assert refused(*words).endswith("is not UTF-8; arguments must be Unicode text")
 
 
 @pytest.mark.parametrize("count", ["²", "٣", "0", "-1", "1e3", "", "9" * 5000])
 def test_a_number_of_devices_that_is_none(study: Path, count: str) -> None:
-    assert refused("plan", "x.toml", "--devices", count).endswith(": must be a number from 1 up, or all")
+    assert refused("plan", "x.toml", "--devices", count).endswith(": must be a number of 1 or more, or all")
 
 
 def test_fresh_leaves_a_link_and_what_it_leads_to(study: Path) -> None:
@@ -221,9 +221,7 @@ def test_fresh_leaves_a_link_and_what_it_leads_to(study: Path) -> None:
     Path("real/manifest.json").write_text('{"schema_version": 1, "study": "x"}')
     Path("link").symlink_to("real")
     said = refused("run", "x.toml", "--out", "link", "--fresh")
-    assert said.startswith(
-        "link: is a symbolic link, which --fresh would leave leading nowhere; give the folder"
-    )
+    assert said.startswith("link: is a symbolic link, which --fresh would leave dangling; give the folder")
     assert sorted(path.name for path in Path().iterdir()) == ["link", "real", "x.toml"]
 
 
@@ -272,9 +270,9 @@ def test_no_control_character_of_a_name_reaches_the_terminal(
     assert escaped(name).isprintable()
     assert char not in aligned([{name: name}])
     written = io.StringIO()
-    Plain(Interrupt(), written).say(name)
+    Plain(Interrupt(), written).notify(name)
     assert written.getvalue() == escaped(name) + "\n"
-    Bar(Interrupt()).say(name)
+    Bar(Interrupt()).notify(name)
     assert char not in capsys.readouterr().err
     ResultsFolder(tmp_path).write_manifest({})
     ResultsFolder(tmp_path).write_table("runs", pd.DataFrame({name: [name]}))

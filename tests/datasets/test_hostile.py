@@ -67,9 +67,12 @@ def test_categories_of_pandas_are_read(tmp_path: Path) -> None:
     ("arrays", "message"),
     [
         ({"images": np.ones((12, 4, 4), complex)}, "`images` is complex128 of the shape"),
-        ({"labels": np.where(np.arange(12) % 3, 1.0, np.nan)}, "`labels` holds missing or infinite numbers"),
-        ({"labels": np.arange(12) % 2 * 1j}, "`labels` holds values of type complex128"),
-        ({"labels": np.array(["NaT", "2020"] * 6, "M8[D]")}, "`labels` holds values of type datetime64"),
+        (
+            {"labels": np.where(np.arange(12) % 3, 1.0, np.nan)},
+            "`labels` contains missing or infinite numbers",
+        ),
+        ({"labels": np.arange(12) % 2 * 1j}, "`labels` contains values of type complex128"),
+        ({"labels": np.array(["NaT", "2020"] * 6, "M8[D]")}, "`labels` contains values of type datetime64"),
     ],
 )
 def test_images_that_mean_nothing(arrays: dict[str, np.ndarray], message: str) -> None:
@@ -100,7 +103,7 @@ def test_a_link_to_a_device_is_no_data(ending: str, study: Path) -> None:
             files.columns(str(file))
         name = "tabular_linear', target = 'y', data"
     said = refused("plan", "x.toml", "--set", f"problem={{name = '{name} = '{file}'}}")
-    assert f"= '{file}': is a device; a path starts at the folder of the study file" in said
+    assert f"= '{file}': is a device; paths are relative to the folder of the study file" in said
     if ending == "npz":
         with pytest.raises(DataError, match="is a folder or a device"):
             tables.images(str(file))
@@ -134,7 +137,7 @@ def test_data_that_do_not_fit_into_memory_are_refused_before_they_are_decompress
         lambda: texts.read("long.txt", 8),
     ):
         with pytest.raises(
-            DataError, match=r"needs .* GiB of memory, and 0\.0 GiB are free; give a part of it"
+            DataError, match=r"requires .* GiB of memory, and 0\.0 GiB are free; use a part of it"
         ):
             act()
     assert peak() < 200e6
@@ -147,7 +150,7 @@ def test_an_array_that_says_it_is_larger_than_its_archive(monkeypatch: pytest.Mo
     np.lib.format.write_array_header_1_0(head, what)
     with zipfile.ZipFile("z.npz", "w") as archive:
         archive.writestr("y.npy", head.getvalue() + bytes(100))
-    with pytest.raises(DataError, match=r"^z\.npz: does not fit into memory; give a part of it$"):
+    with pytest.raises(DataError, match=r"^z\.npz: does not fit into memory; use a part of it$"):
         tables.prepare("z.npz", "y", "auto")
 
 
@@ -242,4 +245,4 @@ def test_more_layers_than_a_thousand(problem: dict[str, Any], message: str) -> N
 )
 def test_more_layers_than_a_thousand_by_count(name: str, count: str, study: Path) -> None:
     said = refused("plan", "x.toml", "--set", f'problem={{name = "{name}", {count} = 1001}}')
-    assert said.endswith(f"{name}: {count}: gives 1,001 layers; at most 1,000 are allowed")
+    assert said.endswith(f"{name}: {count}: 1,001 layers; at most 1,000 are allowed")

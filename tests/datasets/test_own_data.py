@@ -107,13 +107,13 @@ def rows(values: str) -> str:
 
 REFUSED = {
     "unknown target": (HOUSES, "prce", "has no column 'prce'; it has: area, city, garden, price"),
-    "empty": ("", "y", "is no csv file that can be read: Empty CSV file"),
-    "header alone": ("x,y\n", "y", "has 0 rows; at least 10 are needed"),
-    "binary": (b"\x89PNG\0\0", "y", "is no csv file that can be read: it holds bytes that are no text"),
+    "empty": ("", "y", "is not a valid csv file: Empty CSV file"),
+    "header alone": ("x,y\n", "y", "has 0 rows; at least 10 are required"),
+    "binary": (b"\x89PNG\0\0", "y", "is not a valid csv file: it contains binary data"),
     "not UTF-8": (
         b"x,y\n" + b"gr\xfcn,1\n" * 20,
         "y",
-        "is no csv file that can be read: its text is not UTF-8",
+        "is not a valid csv file: its text is not UTF-8",
     ),
     "ragged": ("x,y\n1,2,3\n", "y", "Expected 2 columns, got 3"),
     "one class": (
@@ -124,25 +124,25 @@ REFUSED = {
     "a missing target": (
         "x,y\n0,\n" + rows("1"),
         "y",
-        "target 'y' is missing in 1 of 21 rows; take those rows out",
+        "target 'y' is missing in 1 of 21 rows; remove those rows",
     ),
-    "nothing else": ("y\n" + "1\n2\n" * 10, "y", "has no column beside the target 'y' to predict it from"),
+    "nothing else": ("y\n" + "1\n2\n" * 10, "y", "has no column besides the target 'y' to predict it from"),
     "a date": (
         "x,y\n" + "2024-01-01,1\n2024-01-02,2\n" * 10,
         "y",
-        "column 'x' holds dates or times; make numbers",
+        "column 'x' contains dates or times; convert them to numbers",
     ),
     "names": (
         "x,y\n" + "".join(f"name {i},{i}\n" for i in range(60)),
         "y",
-        "column 'x' holds 60 different texts; at most 50 are allowed: leave it out with `ignore`",
+        "column 'x' contains 60 distinct texts; at most 50 are allowed: exclude it with `ignore`",
     ),
     "no value": (
         "x,z,y\n" + "1,,1\n2,,2\n" * 10,
         "y",
-        "column 'z' holds no value; leave it out with `ignore`",
+        "column 'z' contains no values; exclude it with `ignore`",
     ),
-    "infinite": ("x,y\n" + "inf,1\n2,2\n" * 10, "y", "column 'x' holds an infinite number"),
+    "infinite": ("x,y\n" + "inf,1\n2,2\n" * 10, "y", "column 'x' contains an infinite number"),
 }
 
 
@@ -158,7 +158,7 @@ def test_a_table_that_is_refused(kind: str) -> None:
 
 def test_texts_are_no_numbers_to_regress() -> None:
     data = write("t.csv", "x,y\n" + "1,a\n2,b\n" * 10)
-    with pytest.raises(DataError, match="holds texts, such as 'a'; a regression needs numbers"):
+    with pytest.raises(DataError, match="contains texts, such as 'a'; a regression requires numbers"):
         own_data.tabular_linear(data=data, target="y", task="regression")
 
 
@@ -183,13 +183,13 @@ def test_images() -> None:
     [
         (
             {"images": np.zeros((20, 4, 4))},
-            "has no array 'labels'; it needs `images` and `labels`, and has: images",
+            "has no array 'labels'; it requires `images` and `labels`, and has: images",
         ),
         (
             {"images": np.zeros((20, 4)), "labels": np.arange(20)},
-            r"of the shape \(20, 4\); it must hold real numbers",
+            r"of the shape \(20, 4\); it must contain real numbers",
         ),
-        ({"images": np.zeros((20, 4, 4)), "labels": np.arange(19)}, "it needs one label an image"),
+        ({"images": np.zeros((20, 4, 4)), "labels": np.arange(19)}, "it requires one label per image"),
         ({"images": np.zeros((20, 4, 4)), "labels": np.zeros(20)}, "has 1 classes"),
         ({"images": np.full((20, 4, 4), np.nan), "labels": np.arange(20)}, "numbers that are not finite"),
     ],
@@ -240,7 +240,7 @@ def test_a_changed_file_is_noticed_and_the_folder_remembers_where_it_is() -> Non
 @pytest.mark.parametrize(("path", "what"), [("nope.csv", "no such file"), (".", "is a folder")])
 def test_a_file_that_is_not_there(path: str, what: str) -> None:
     with pytest.raises(
-        StudyError, match=f"study: problem.data = '{path}': {what}; a path starts at the folder"
+        StudyError, match=f"study: problem.data = '{path}': {what}; paths are relative to the folder"
     ):
         read(study(path))
 
@@ -266,7 +266,7 @@ def test_a_table_is_tuned_by_one_command() -> None:
     code, printed = lrbench(["run", "tabular"])
     assert code == 2
     assert printed.startswith(
-        "lrbench: tabular: problem.data: missing; tabular_mlp needs it: a CSV, Parquet or NPZ"
+        "lrbench: tabular: problem.data: missing; tabular_mlp requires it: a CSV, Parquet or NPZ"
     )
     code, printed = lrbench(["run", "tabular", *given[:3], "problem.target=prize", "--out", "another"])
     assert (code, printed.count("\n")) == (2, 1)

@@ -1,4 +1,4 @@
-"""How programs are cut: the rule, what is measured, what is remembered, and what happens when memory runs out."""
+"""How lanes per chunk are chosen: the rule, what is measured and cached; and what happens when memory runs out."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lrbench.engine import batch, capacity
-from lrbench.engine.capacity import Capacity, Memory
-from lrbench.engine.pack import Engine
+from lrbench.engine import device_memory, lanes_per_chunk, tuning_cache
+from lrbench.engine.engine import Engine
+from lrbench.engine.lane_batch import LaneBatch
+from lrbench.engine.tuning_cache import Tuning, TuningCache
 from lrbench.errors import ProblemError
 from lrbench.study.grid import of_study
 from lrbench.study.spec import read
@@ -27,49 +28,49 @@ def test_the_fastest_size_of_a_valley_is_found(start: int, best: int, most: int)
         assert 1 <= lanes <= most
         return 1.0 + abs(math.log2(lanes) - best)
 
-    lanes, time = capacity.fastest(start, seconds, most)
+    lanes, time = lanes_per_chunk.fastest(start, seconds, most)
     assert lanes == min(most, 2 ** max(0, best))
     assert time == seconds(lanes)
 
 
 def test_a_size_that_is_hardly_faster_is_not_worth_a_change() -> None:
-    assert capacity.fastest(8, lambda lanes: 1.0 - 0.001 * lanes, 64) == (8, 0.992)
-    assert capacity.fastest(8, lambda lanes: math.inf if lanes > 8 else 1.0, 64) == (8, 1.0)
+    assert lanes_per_chunk.fastest(8, lambda lanes: 1.0 - 0.001 * lanes, 64) == (8, 0.992)
+    assert lanes_per_chunk.fastest(8, lambda lanes: math.inf if lanes > 8 else 1.0, 64) == (8, 1.0)
 
 
 @given(most=st.integers(1, 64), lanes=st.integers(1, 300), seeds=st.integers(1, 6), devices=st.integers(1, 8))
 def test_chunks_fit_the_grid(most: int, lanes: int, seeds: int, devices: int) -> None:
-    size = capacity.fitting(most, lanes, seeds, devices)
+    size = lanes_per_chunk.with_fewest_empty_lanes(most, lanes, seeds, devices)
     assert most / 2 <= size <= most or size == 1
-    assert capacity.fitting(16, 48, 1, 1) == 16
-    assert capacity.fitting(16, 28, 1, 2) == 14
+    assert lanes_per_chunk.with_fewest_empty_lanes(16, 48, 1, 1) == 16
+    assert lanes_per_chunk.with_fewest_empty_lanes(16, 28, 1, 2) == 14
 
 
-def test_what_was_measured_is_remembered(tmp_path: Path) -> None:
-    memory, key = Memory(tmp_path / "capacity"), {"problem": "a", "device": ["cpu", 2]}
-    assert memory.recall(key) is None
-    found = Capacity(4, "slices", "measured", 1e-5, 3.0)
-    memory.keep(key, found)
-    assert memory.recall(key) == found
-    assert memory.recall({**key, "device": ["cpu", 4]}) is None
+def test_what_was_measured_is_cached(tmp_path: Path) -> None:
+    cache, key = TuningCache(tmp_path / "capacity"), {"problem": "a", "device": ["cpu", 2]}
+    assert cache.load(key) is None
+    found = Tuning(4, "slices", "measured", 1e-5, 3.0)
+    cache.store(key, found)
+    assert cache.load(key) == found
+    assert cache.load({**key, "device": ["cpu", 4]}) is None
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"capacity": {"lanes": 4}}', "\x00"])
-def test_a_damaged_memory_is_no_memory(tmp_path: Path, text: str) -> None:
-    memory, key = Memory(tmp_path), {"problem": "a"}
-    memory.keep(key, Capacity(4))
+def test_a_damaged_cache_is_ignored(tmp_path: Path, text: str) -> None:
+    cache, key = TuningCache(tmp_path), {"problem": "a"}
+    cache.store(key, Tuning(4))
     (file,) = tmp_path.glob("*.json")
     file.write_text(text, encoding="utf-8")
-    assert memory.recall(key) is None
-    memory.keep(key, Capacity(8))
-    assert memory.recall(key) == Capacity(8) or math.isnan(memory.recall(key).seconds_per_step)  # type: ignore[union-attr]
+    assert cache.load(key) is None
+    cache.store(key, Tuning(8))
+    assert cache.load(key) == Tuning(8) or math.isnan(cache.load(key).seconds_per_step)  # type: ignore[union-attr]
 
 
-def test_an_unwritable_memory_costs_nothing(tmp_path: Path) -> None:
+def test_an_unwritable_cache_costs_nothing(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
-    memory = Memory(tmp_path / "file" / "capacity")
-    memory.keep({"a": 1}, Capacity(4))
-    assert memory.recall({"a": 1}) is None
+    cache = TuningCache(tmp_path / "file" / "capacity")
+    cache.store({"a": 1}, Tuning(4))
+    assert cache.load({"a": 1}) is None
 
 
 def _engine(table: dict[str, Any]) -> tuple[Engine, Any]:
@@ -78,24 +79,24 @@ def _engine(table: dict[str, Any]) -> tuple[Engine, Any]:
     return Engine(study, grid), grid
 
 
-def test_long_training_is_measured_and_the_answer_kept(
+def test_long_training_is_measured_and_the_result_cached(
     table: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The chosen size is one that was timed; the same study on the same machine measures nothing again."""
-    monkeypatch.setattr(capacity, "WORTH_MEASURING", 0)
-    monkeypatch.setattr(capacity.platformdirs, "user_cache_dir", lambda name: str(tmp_path))
+    monkeypatch.setattr(lanes_per_chunk, "WORTH_MEASURING", 0)
+    monkeypatch.setattr(tuning_cache.platformdirs, "user_cache_dir", lambda name: str(tmp_path))
     table["learning_rate"] = {"min": 0.01, "max": 1.0, "num": 16}
     engine, grid = _engine(table)
     (program,) = grid.programs
     assert engine.describe(program)["chunk_chosen"] == "rule"
     (pack,) = grid.packs([100])
     first = engine.run(pack, 100)
-    chosen = engine.programs.capacity(program)
+    chosen = engine.tuner.tuning(program)
     assert chosen.how == "measured"
     assert 0 < chosen.seconds_per_step < 1
     assert len(engine.programs.compiled) == 1
     again, _ = _engine(table)
-    assert again.programs.capacity(program) == chosen
+    assert again.tuner.tuning(program) == chosen
     assert again.describe(program)["chunk_chosen"] == "measured"
     same = again.run(pack, 100)
     np.testing.assert_allclose(first.curves["train_loss"], same.curves["train_loss"], rtol=1e-5)
@@ -109,16 +110,16 @@ def _with_little_memory(
 ) -> list[int]:
     """Let a device run out of memory above so many runs; returns how many runs each call had."""
     seen: list[int] = []
-    train = batch.Batch.train
+    train = LaneBatch.train
 
-    def scarce(self: batch.Batch, start: int, stop: int) -> Any:
+    def scarce(self: LaneBatch, start: int, stop: int) -> Any:
         runs = len(self.diverged_step)
         seen.append(runs)
         if runs > most_runs:
             raise jax.errors.JaxRuntimeError(say)
         return train(self, start, stop)
 
-    monkeypatch.setattr(batch.Batch, "train", scarce)
+    monkeypatch.setattr(LaneBatch, "train", scarce)
     return seen
 
 
@@ -130,13 +131,13 @@ def test_out_of_memory_halves_until_it_fits(
     _, (found,) = train(table)
     assert max(seen) == 8
     assert {runs for runs in seen if runs <= 3} == {2}
-    assert found.runs.tolist() == expected.runs.tolist()
+    assert found.run_ids.tolist() == expected.run_ids.tolist()
     for name, values in expected.curves.items():
         np.testing.assert_allclose(found.curves[name], values, rtol=1e-5, atol=1e-7)
     np.testing.assert_array_equal(found.diverged_step, expected.diverged_step)
 
 
-def test_a_run_that_does_not_fit_at_all_is_told(
+def test_a_run_that_does_not_fit_at_all_is_an_error(
     train: Callable[..., Any], table: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _with_little_memory(monkeypatch, 0)
@@ -144,7 +145,7 @@ def test_a_run_that_does_not_fit_at_all_is_told(
         train(table)
 
 
-def test_another_error_of_the_device_is_no_lack_of_memory(
+def test_another_error_of_the_device_is_not_out_of_memory(
     train: Callable[..., Any], table: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _with_little_memory(monkeypatch, 0, "INTERNAL: broken")
@@ -152,7 +153,7 @@ def test_another_error_of_the_device_is_no_lack_of_memory(
         train(table)
 
 
-def test_a_program_too_large_for_free_memory_is_cut_before_it_runs(
+def test_a_program_too_large_for_free_memory_is_made_smaller_before_it_runs(
     table: dict[str, Any], train: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """XLA's own count decides: with memory for less than the whole pack, fewer runs are on the devices at once."""
@@ -161,8 +162,8 @@ def test_a_program_too_large_for_free_memory_is_cut_before_it_runs(
     )
     (program,) = engine.grid.programs
     whole = engine.programs.get(program, 1000).needed_bytes * engine.mesh.size
-    monkeypatch.setattr(capacity, "free_bytes", lambda device: 0.8 * whole)
+    monkeypatch.setattr(device_memory, "free_bytes", lambda device: 0.8 * whole)
     small, (found,) = train({**table, "seeds": 1, "problem": [{"name": "quadratic", "dimension": 10_000}]})
-    assert small.programs.room(program, 1000) < 1000
+    assert small.programs.runs_at_once(program, 1000) < 1000
     assert small.programs.get(program, 1000).needed_bytes * small.mesh.size <= 0.8 * whole
     np.testing.assert_allclose(found.curves["train_loss"], expected.curves["train_loss"], rtol=1e-5)

@@ -12,7 +12,7 @@ from tests.helpers.paths import ROOT
 # the high rates diverge, so that gaps close and devices have unequal work.
 CODE = """
 import jax, numpy as np
-from lrbench.engine.pack import Engine
+from lrbench.engine.engine import Engine
 from lrbench.study.grid import of_study
 from lrbench.study.spec import read
 
@@ -30,7 +30,7 @@ for rates, seeds, deterministic in [(3, 1, False), (7, 3, False), (7, 3, True)]:
     for name, values in alone.curves.items():
         np.testing.assert_allclose(spread.curves[name], values, rtol=0 if deterministic else 1e-4, err_msg=name)
     np.testing.assert_array_equal(spread.diverged_step, alone.diverged_step)
-    np.testing.assert_array_equal(spread.runs, pack.runs)
+    np.testing.assert_array_equal(spread.run_ids, grid.run_ids[pack.runs])
 """
 
 

@@ -22,8 +22,9 @@ from jax.sharding import Mesh, PartitionSpec
 from jax.sharding import NamedSharding as Sharding
 
 import lrbench as lb
-from lrbench.engine import batch, decompositions, watch
-from lrbench.engine.pack import Engine
+from lrbench.engine import decompositions, watchdog
+from lrbench.engine.engine import Engine
+from lrbench.engine.lane_batch import LaneBatch
 from lrbench.optimizers.layerwise import galore
 from lrbench.study.grid import of_study
 from lrbench.study.spec import read
@@ -155,8 +156,8 @@ def test_decompositions_of_own_code_are_told_of_once_and_give_the_same_numbers()
     assert len(packs) == 2
     found = np.concatenate([engine.run(pack, 2).curves["train_loss"][:, -1] for pack in packs])
     assert said == [
-        "eigh, svd: computed for one matrix after another, as jaxlib on a CPU may wait for ever for many at once; the numbers "
-        "are the same"
+        "eigh, svd: computed for one matrix after another, because jaxlib on a CPU may deadlock on many at once; the "
+        "results are the same"
     ]
     for rate, loss in zip(rates, found, strict=True):
         optimizer, weights = _turned(rate), start
@@ -225,7 +226,7 @@ def test_a_call_that_takes_far_too_long_is_told_of_while_it_runs(
     table: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Once a pack, with what was timed and what can be done."""
-    monkeypatch.setattr(watch, "LEAST_SECONDS", 0.06)
+    monkeypatch.setattr(watchdog, "LEAST_SECONDS", 0.06)
     study = read(table)
     grid = of_study(study)
     (pack,) = grid.packs([100])
@@ -236,34 +237,34 @@ def test_a_call_that_takes_far_too_long_is_told_of_while_it_runs(
         said.append(text)
         told.set()
 
-    settle = batch.Batch.settle
+    update = LaneBatch.update_diverged
     held: list[bool] = []
 
-    def stuck(self: batch.Batch) -> None:
+    def stuck(self: LaneBatch) -> None:
         held.append(told.wait(20))
-        settle(self)
+        update(self)
 
     engine = Engine(study, grid, 2, say)
-    monkeypatch.setattr(engine.programs, "pace", lambda program: 1e-9)
-    monkeypatch.setattr(batch.Batch, "settle", stuck)
+    monkeypatch.setattr(engine.tuner, "pace", lambda program: 1e-9)
+    monkeypatch.setattr(LaneBatch, "update_diverged", stuck)
     engine.run(pack, 100)
     assert all(held)
     (line,) = said
     assert re.fullmatch(
         rf"quadratic × sgd \(pack {pack.pack_id}\): evaluating at step 0 has taken \d+ s so far; it was timed at [\d.e-]+ s; "
-        r"if it does not end, stop it \(Ctrl-C\): finished packs are saved, and the same command with --devices 1 goes on",
+        r"if it does not end, interrupt it \(Ctrl-C\): completed packs are saved, and the same command with --devices 1 continues",
         line,
     )
-    assert not [thread for thread in threading.enumerate() if thread.name == "watch"]
+    assert not [thread for thread in threading.enumerate() if thread.name == "watchdog"]
 
 
 @pytest.mark.parametrize(("timed", "lines"), [(0.0, 1), (0.001, 1), (1.0, 0)])
 def test_a_call_is_late_after_ten_times_what_it_was_timed_at(
     timed: float, lines: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watch, "LEAST_SECONDS", 0.06)
+    monkeypatch.setattr(watchdog, "LEAST_SECONDS", 0.06)
     said: list[str] = []
-    watched = watch.Watch(said.append, "stop it")
+    watched = watchdog.Watchdog(said.append, "stop it")
     with watched.pack("mine"), watched.call("training", timed):
         time.sleep(0.3)
     assert len(said) == lines

@@ -12,8 +12,8 @@ import optax
 import pytest
 
 import lrbench as lb
-from lrbench.engine import batch, seeds
-from lrbench.engine.pack import Engine
+from lrbench.engine import layout, seeds
+from lrbench.engine.engine import Engine
 from lrbench.errors import LaunchError, ProblemError, StudyError
 from lrbench.results.run_lookup import RunLookup
 from lrbench.study.grid import of_study
@@ -184,12 +184,12 @@ def test_evaluation_in_pieces_equals_the_whole(
 
 def test_arrange_gives_every_run_one_place() -> None:
     seed = np.repeat([0, 1, 2], [5, 1, 7])
-    size = batch.Size(chunks=3, lanes=3, seeds=3, segment=1)
-    layout = batch.arrange(seed, 2, size)
-    used = layout.runs[layout.runs >= 0]
+    size = layout.Size(chunks=3, lanes=3, seeds=3, segment=1)
+    found = layout.arrange(seed, 2, size)
+    used = found.runs[found.runs >= 0]
     assert sorted(used) == list(range(13))
-    assert layout.counts.sum() == 6
-    for place, runs in zip(layout.seeds, layout.runs, strict=True):
+    assert found.counts.sum() == 6
+    for place, runs in zip(found.seeds, found.runs, strict=True):
         assert all(seed[run] == place for run in runs if run >= 0)
 
 
@@ -319,6 +319,6 @@ def test_a_rate_that_no_problem_has_is_one_line() -> None:
     with pytest.raises(StudyError) as caught:
         Engine(study, of_study(study))
     assert str(caught.value) == (
-        "layers: learning_rate.output: digits_mlp has no learning rate of that name; it has: none; one rate moves all its "
-        "parameters"
+        "layers: learning_rate.output: digits_mlp has no learning rate of that name; it has: none; one rate applies to "
+        "all its parameters"
     )

@@ -29,7 +29,7 @@ def _race(shape: np.ndarray = CONSTANT, rule: Plateau | None = None, lines: int 
 
 
 def _stopped(race: Race, losses: list[list[float]], at: list[int]) -> list[list[bool]]:
-    return [race.lost(step, np.array(row)).tolist() for step, row in zip(at, losses, strict=True)]
+    return [race.update(step, np.array(row)).tolist() for step, row in zip(at, losses, strict=True)]
 
 
 def test_a_slow_run_is_stopped_at_its_third_lost_evaluation() -> None:
@@ -110,9 +110,9 @@ def test_lines_race_apart_and_runs_that_are_out_stay_out() -> None:
     """The second line never comes near the first, but nobody in it is slower than its own leader."""
     table = schedule_table.table([CONSTANT], [None])
     race = Race(np.array([0, 0, 0, 1, 1, 1]), np.array([1.0, 2, 4, 1, 2, 4]), np.zeros(6, dtype=int), table)
-    race.lost(0, np.full(6, 10.0))
+    race.update(0, np.full(6, 10.0))
     for at in (30, 50, 60, 70):
-        lost = race.lost(at, np.array([9.0, np.nan, 0.1, 9.5, 9.4, 9.3]))
+        lost = race.update(at, np.array([9.0, np.nan, 0.1, 9.5, 9.4, 9.3]))
     assert lost.tolist() == [True, False, False, True, False, False]
 
 

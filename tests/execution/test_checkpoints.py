@@ -14,7 +14,7 @@ import pytest
 
 from lrbench.engine import checkpoint
 from lrbench.engine.checkpoint import Snapshot
-from lrbench.engine.pack import Engine
+from lrbench.engine.engine import Engine
 from lrbench.execution.checkpoints import Checkpoints
 from lrbench.results.trained import Trained
 from lrbench.study.grid import of_study
@@ -212,7 +212,7 @@ def test_pieces_of_a_pack_are_kept(
 ) -> None:
     """Where memory holds half a pack, a piece that is whole is not trained again."""
     (pack,) = engine.grid.packs([1000])
-    monkeypatch.setattr(engine, "study", engine.study.model_copy(update={"race": False}))
+    monkeypatch.setattr(engine.instances, "study", engine.study.model_copy(update={"race": False}))
     program, half = engine.grid.programs[pack.program], len(pack.runs) // 2
     engine.programs.limit(program, half)
     with pytest.raises(_Stop):
@@ -221,6 +221,6 @@ def test_pieces_of_a_pack_are_kept(
     found, said, moves = _half(tmp_path, engine)
     assert said == []
     assert moves[:5] == [0, 24, 0, 0, 3]
-    assert engine.programs.room(program, 1000) == half
+    assert engine.programs.runs_at_once(program, 1000) == half
     assert found.run_ids.tolist() == engine.grid.run_ids[pack.runs].tolist()
     engine.programs.limit(program, 1000)

@@ -32,18 +32,19 @@ import pyarrow.parquet as pq
 import pytest
 
 import lrbench as lb
-from lrbench.cli import commands as cli
-from lrbench.engine.pack import Engine
+from lrbench.cli import commands
+from lrbench.engine.engine import Engine
 from lrbench.errors import LrbenchError, StoreError, StudyError
 from lrbench.execution.execute import Finished, execute
 from lrbench.execution.listener import Listener
-from lrbench.execution.plan import plan
+from lrbench.execution.plan import plan_text
 from lrbench.execution.rebuild import rebuild
 from lrbench.results import atomic, lock
 from lrbench.results.folder import ResultsFolder
 from lrbench.results.part_file import DamagedPart
 from lrbench.study.grid import Grid
 from lrbench.study.spec import read
+from tests.helpers.heard import Heard
 from tests.helpers.paths import ROOT
 
 # ---- killed ----
@@ -156,14 +157,6 @@ SMALL = {"name": "small", "steps": 8, "seeds": 1, "problem": ["quadratic"], "opt
 SMALL |= {"learning_rate": {"values": [0.1, 1.0]}, "probes": [], "lanes_per_chunk": 2}
 
 
-class _Ear(Listener):
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def say(self, text: str) -> None:
-        self.lines.append(text)
-
-
 def _run(folder: Path, ear: Listener | None = None, **changes: Any) -> Finished:
     return execute({**SMALL, **changes}, folder, report=False, listener=ear, trust=True)
 
@@ -241,8 +234,8 @@ def test_a_read_only_folder_can_be_read(folder: Path, monkeypatch: pytest.Monkey
     for words in (["best", "out"], ["query", "out", "SELECT count(*) FROM runs"], ["compare", "out", "out"]):
         monkeypatch.setattr(sys, "argv", ["lrbench", *words])
         with pytest.raises(SystemExit) as done:
-            cli.main()
-        assert done.value.code == cli.DONE, capsys.readouterr()
+            commands.main()
+        assert done.value.code == commands.DONE, capsys.readouterr()
 
 
 @pytest.mark.parametrize("file", ["part", "table", "plot"])
@@ -312,7 +305,7 @@ def _flip(data: bytes) -> bytes:
 def test_a_damaged_part_is_trained_again(
     damage: Callable[[bytes], bytes] | None, folder: Path, expected: dict[str, bytes]
 ) -> None:
-    path, ear = _parts(folder)[0], _Ear()
+    path, ear = _parts(folder)[0], Heard()
     if damage is None:
         path.unlink()
     else:
@@ -360,7 +353,7 @@ def test_every_flipped_bit_of_a_part_is_noticed_or_harmless(folder: Path) -> Non
 
 
 def test_report_tells_of_a_damaged_part(folder: Path) -> None:
-    path, ear = _parts(folder)[0], _Ear()
+    path, ear = _parts(folder)[0], Heard()
     path.write_bytes(_flip(path.read_bytes()))
     results = rebuild(ResultsFolder(folder), report=False, listener=ear)
     assert len(ear.lines) == 1
@@ -396,7 +389,7 @@ def test_a_failure_stays_in_its_packs(tmp_path: Path, monkeypatch: pytest.Monkey
     with pytest.raises(
         LrbenchError, match=r"^[^\n]*_no_transformation returned int; it must return an optax"
     ):
-        plan(read({**SMALL, **changes}, trust=True))
+        plan_text(read({**SMALL, **changes}, trust=True))
     done = _run(tmp_path / "out", **changes)
     assert set(done.results.runs["problem"]) == {"quadratic", "_own"}
     assert done.trained == 2 * 2 * 2

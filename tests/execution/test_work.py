@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 
 import lrbench as lb
-from lrbench.engine.pack import Engine
+from lrbench.engine.engine import Engine
 from lrbench.errors import StudyError
 from lrbench.execution import costs
-from lrbench.execution.costs import Cost
+from lrbench.execution.costs import CostEstimate
 from lrbench.execution.execute import execute
 from lrbench.execution.listener import Listener
 from lrbench.execution.work import Work
@@ -167,7 +167,7 @@ def test_launchers_in_a_study_are_checked(table: dict[str, Any], given: Any, mes
 
 
 def test_a_program_is_compiled_at_its_first_pack() -> None:
-    each = [Cost(10.0, 0.5, measured=True), Cost(20.0, 2.0, measured=True)]
+    each = [CostEstimate(10.0, 0.5, measured=True), CostEstimate(20.0, 2.0, measured=True)]
     packs = [
         Pack(name, program, np.arange(runs))
         for name, program, runs in (("a", 0, 4), ("b", 0, 2), ("c", 1, 1))

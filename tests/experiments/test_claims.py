@@ -13,7 +13,6 @@ import pandas as pd
 import pytest
 
 from lrbench.errors import StudyError
-from lrbench.execution.listener import Listener
 from lrbench.experiments import bench
 from lrbench.experiments._claims import (
     band_width,
@@ -35,6 +34,7 @@ from lrbench.study import catalog
 from lrbench.study.grid import of_study
 from lrbench.study.spec import read
 from tests.helpers import frames
+from tests.helpers.heard import Heard
 
 RATES = [float(rate) for rate in np.logspace(-5, 1, 13)]
 FAMILIES = ("digits_mlp", "digits_cnn", "char_transformer")
@@ -293,18 +293,8 @@ def test_the_table_has_a_row_per_finding(families: frames.Results) -> None:
 # ---- the experiment ----
 
 
-class Lines(Listener):
-    """Collects the lines of the progress."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def say(self, text: str) -> None:
-        self.lines.append(text)
-
-
 def perform(*overrides: str) -> tuple[bench.Answer, list[str]]:
-    listener = Lines()
+    listener = Heard()
     return bench.perform("claims", "here", overrides=overrides, listener=listener), listener.lines
 
 

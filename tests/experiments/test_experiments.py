@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from typer.testing import CliRunner
 
 import lrbench as lb
-from lrbench.cli import commands as cli
+from lrbench.cli import commands
 from lrbench.errors import StoreError, StudyError
 from lrbench.experiments import bench as _bench
 from lrbench.experiments.bench import Answer, Bench, Unfinished, perform
@@ -38,11 +38,11 @@ def bowl(bench: Bench, *, steps: int = 4, rates: tuple[float, ...] = (0.1, 0.2))
 
 
 @pytest.fixture
-def room(monkeypatch: pytest.MonkeyPatch) -> None:
+def only_bowl(monkeypatch: pytest.MonkeyPatch) -> None:
     """The catalogue with `bowl` as its one experiment."""
-    entry, room = catalog.of_function("experiment", bowl), catalog._room
+    entry, entries = catalog.of_function("experiment", bowl), catalog._entries
     monkeypatch.setattr(
-        catalog, "_room", lambda kind: {"bowl": entry} if kind == "experiment" else room(kind)
+        catalog, "_entries", lambda kind: {"bowl": entry} if kind == "experiment" else entries(kind)
     )
 
 
@@ -79,9 +79,9 @@ def test_experiment(name: str, tmp_path: Path) -> None:
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("parts/*/*.parquet")} == parts
 
 
-@pytest.mark.usefixtures("room")
+@pytest.mark.usefixtures("only_bowl")
 def test_the_command_prints_the_answer_and_what_was_written() -> None:
-    done = CliRunner().invoke(cli.app, ["experiment", "bowl", "--set", "rates=[0.1, 0.2, 0.3]", "-q"])
+    done = CliRunner().invoke(commands.app, ["experiment", "bowl", "--set", "rates=[0.1, 0.2, 0.3]", "-q"])
     assert done.exit_code == 0, done.output
     files = [f"results/bowl/bowl.{kind}" for kind in ("csv", "parquet", "png", "svg")]
     assert done.output.splitlines() == ["3 runs", *files]
@@ -90,7 +90,7 @@ def test_the_command_prints_the_answer_and_what_was_written() -> None:
     assert lb.load("results/bowl/bowl").manifest["runs"]["done"] == 4
 
 
-@pytest.mark.usefixtures("room")
+@pytest.mark.usefixtures("only_bowl")
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
@@ -109,14 +109,14 @@ def test_what_an_experiment_refuses(overrides: list[str], message: str) -> None:
     assert message in str(caught.value)
 
 
-@pytest.mark.usefixtures("room")
+@pytest.mark.usefixtures("only_bowl")
 def test_an_unknown_experiment_names_the_nearest() -> None:
     with pytest.raises(StudyError) as caught:
         perform("bawl")
     assert str(caught.value) == "unknown experiment 'bawl'; allowed: bowl; did you mean 'bowl'?"
 
 
-@pytest.mark.usefixtures("room")
+@pytest.mark.usefixtures("only_bowl")
 def test_the_folder_of_a_study_is_not_that_of_an_experiment() -> None:
     lb.run(STUDY, "here", report=False)
     with pytest.raises(StoreError) as caught:
@@ -124,17 +124,17 @@ def test_the_folder_of_a_study_is_not_that_of_an_experiment() -> None:
     assert str(caught.value) == "here: is the results folder of the study 'bowl'; choose another --out"
 
 
-@pytest.mark.usefixtures("room")
+@pytest.mark.usefixtures("only_bowl")
 @pytest.mark.parametrize(
     "words", [["run", "bowl"], ["plan", "bowl"], ["find", "bowl"], ["list", "study", "bowl"]]
 )
 def test_the_name_of_an_experiment_in_place_of_a_study(words: list[str]) -> None:
     with pytest.raises(StudyError) as caught:
-        CliRunner().invoke(cli.app, words, catch_exceptions=False)
+        CliRunner().invoke(commands.app, words, catch_exceptions=False)
     assert str(caught.value) == "bowl: is an experiment, not a study; run it with `lrbench experiment bowl`"
 
 
-@pytest.mark.usefixtures("room")
+@pytest.mark.usefixtures("only_bowl")
 def test_runs_that_fail_are_exit_code_3(monkeypatch: pytest.MonkeyPatch) -> None:
     execute = _bench.execute
 
@@ -146,6 +146,6 @@ def test_runs_that_fail_are_exit_code_3(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(_bench, "execute", broken)
     with pytest.raises(Unfinished):
         perform("bowl")
-    done = CliRunner().invoke(cli.app, ["experiment", "bowl", "-q"])
-    assert done.exit_code == cli.FAILED
-    assert "2 runs are left; the others are saved; the same command tries those again" in done.output
+    done = CliRunner().invoke(commands.app, ["experiment", "bowl", "-q"])
+    assert done.exit_code == commands.FAILED
+    assert "2 runs are missing; the others are saved; the same command tries them again" in done.output

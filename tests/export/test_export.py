@@ -15,7 +15,7 @@ import pyarrow.csv
 import pytest
 
 import lrbench as lb
-from lrbench.cli import commands as cli
+from lrbench.cli import commands
 from lrbench.errors import DataError, StoreError, StudyError
 from lrbench.export import _runs
 from lrbench.results.folder import ResultsFolder
@@ -49,7 +49,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> lb.Results:
 def lrbench(*words: object, monkeypatch: pytest.MonkeyPatch) -> int:
     monkeypatch.setattr("sys.argv", ["lrbench", *map(str, words)])
     with pytest.raises(SystemExit) as caught:
-        cli.main()
+        commands.main()
     return int(caught.value.code or 0)
 
 
@@ -81,7 +81,7 @@ def test_tensorboard_reads_what_is_written(results: lb.Results, tmp_path: Path) 
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     said = results.export("tensorboard", tmp_path)
-    assert said == f"4 runs; look at them with: tensorboard --logdir {tmp_path}"
+    assert said == f"4 runs; open with: tensorboard --logdir {tmp_path}"
     folders = {path.name.rpartition("-")[2]: path for path in tmp_path.iterdir()}
     assert set(folders) == set(results.runs["run_id"])
     for run_id, folder in folders.items():
@@ -119,7 +119,7 @@ def test_wandb_writes_offline_runs(results: lb.Results, tmp_path: Path) -> None:
     code = f"import lrbench as lb; print(lb.load({str(results.folder)!r}).export('wandb', {str(tmp_path)!r}))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert done.stdout == f"4 runs; send them with: wandb sync {tmp_path}/wandb/offline-run-*\n"
+    assert done.stdout == f"4 runs; upload with: wandb sync {tmp_path}/wandb/offline-run-*\n"
     files = list(tmp_path.glob("wandb/offline-run-*/run-*.wandb"))
     assert {path.stem.removeprefix("run-") for path in files} == set(results.runs["run_id"])
     path = files[0]
@@ -146,9 +146,7 @@ def test_a_missing_extra_says_how_to_get_it(
 ) -> None:
     catalog.get("exporter", name).load()
     without(module, monkeypatch)
-    with pytest.raises(
-        DataError, match=rf"--to {name} needs {module}; get it with: pip install 'lrbench\[{name}\]'"
-    ):
+    with pytest.raises(DataError, match=rf"--to {name} requires {module}: pip install 'lrbench\[{name}\]'"):
         results.export(name, tmp_path)
 
 
@@ -163,7 +161,7 @@ def test_what_export_refuses(results: lb.Results, tmp_path: Path, monkeypatch: p
     with pytest.raises(StoreError) as caught:
         results.export("tensorboard", tmp_path / "many")
     assert str(caught.value) == (
-        f"{results.folder}: has 4 runs; TensorBoard gets from 1 to 3; `--to csv` takes any number"
+        f"{results.folder}: has 4 runs; the export to TensorBoard takes 1 to 3; `--to csv` takes any number"
     )
 
 
@@ -180,6 +178,14 @@ def test_query_selects_from_every_table(results: lb.Results) -> None:
     assert found["optimizer"].tolist() == ["@adam", "sgd"]
     assert found["n"].tolist() == [22, 22]
     assert len(results.query("FROM summary")) == len(results.summary)
+    for query in (
+        "DESCRIBE runs",
+        "SUMMARIZE runs",
+        "SHOW TABLES",
+        "EXPLAIN FROM runs",
+        "PIVOT runs ON seed",
+    ):
+        assert len(results.query(query))
 
 
 @pytest.mark.parametrize(
@@ -221,6 +227,10 @@ def test_the_commands(
         "SELCT": 'Parser Error: syntax error at or near "SELCT"',
         "": "must be one statement, such as SELECT * FROM runs LIMIT 5",
         "SELECT 1; SELECT 2": "must be one statement",
+        **dict.fromkeys(
+            ("CREATE TABLE t AS SELECT 1", "INSERT INTO runs SELECT * FROM runs", "SET threads = 1", "BEGIN"),
+            "returns no rows; give a query, such as SELECT * FROM runs LIMIT 5",
+        ),
     }.items():
         code, out, error = prints("query", results.folder, wrong)
         assert (code, out, error.count("\n")) == (2, "", 1)

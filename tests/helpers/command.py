@@ -7,7 +7,7 @@ import functools
 import io
 import sys
 
-from lrbench.cli import commands as cli
+from lrbench.cli import commands
 
 STUDY = """
 name = "x"
@@ -53,7 +53,7 @@ def _lrbench(words: list[str]) -> tuple[int, str]:
     sys.argv = ["lrbench", *words]
     try:
         with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
-            cli.main()
+            commands.main()
     except SystemExit as done:
         return int(done.code or 0), printed.getvalue()
     finally:

@@ -16,11 +16,11 @@ import jax  # noqa: F401
 import scipy.stats  # noqa: F401
 
 import lrbench.analysis
-import lrbench.engine.pack
+import lrbench.engine.engine
 import lrbench.execution.checkpoints
 import lrbench.execution.execute
 import lrbench.results.building.build  # noqa: F401
-from lrbench.cli import commands as cli
+from lrbench.cli import commands
 
 _SYNC = os.fsync
 
@@ -34,7 +34,7 @@ def _command(words: list[str]) -> None:
     os.fsync = _slow
     sys.argv = ["lrbench", *words]
     sys.stdout = sys.stderr  # standard output is for the server
-    cli.main()
+    commands.main()
 
 
 def main() -> None:

@@ -208,7 +208,7 @@ class TestCluster:
         with pytest.raises(LaunchError) as error:
             _run(many, tmp_path / "out", cpus_per_pack=64)
         assert str(error.value) == (
-            "launcher.ray: a pack needs 64 CPUs and 0 GPUs, and no node of the cluster has them (the largest has 1 CPUs and "
+            "launcher.ray: a pack requires 64 CPUs and 0 GPUs, which no node of the cluster has (the largest has 1 CPU and "
             "0 GPUs); set cpus_per_pack and gpus_per_pack, or add nodes"
         )
         with pytest.raises(LaunchError, match=r"launcher\.ray\.cpus_per_pack = 0: must be 1 or more"):
@@ -223,9 +223,7 @@ def test_without_ray_one_line_says_how_to_get_it(
     many: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(
-        LaunchError, match=r"^--launcher ray needs Ray; get it with: pip install 'lrbench\[ray\]'$"
-    ):
+    with pytest.raises(LaunchError, match=r"^--launcher ray requires Ray: pip install 'lrbench\[ray\]'$"):
         _run(many, tmp_path / "out")
 
 
@@ -293,7 +291,7 @@ def test_room_is_counted_node_by_node() -> None:
         {"Alive": True, "Resources": {"CPU": 3.0}},
     ]
     ray = SimpleNamespace(nodes=lambda: nodes)
-    assert launcher._room(ray, {"CPU": 2, "GPU": 0}) == 5
-    assert launcher._room(ray, {"CPU": 1, "GPU": 1}) == 2
+    assert launcher._capacity(ray, {"CPU": 2, "GPU": 0}) == 5
+    assert launcher._capacity(ray, {"CPU": 1, "GPU": 1}) == 2
     assert launcher._gpus(ray, None) == 1
     assert launcher._gpus(ray, 0) == 0

@@ -19,13 +19,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lrbench.errors import LaunchError, StudyError
-from lrbench.execution import status
 from lrbench.execution.execute import execute
-from lrbench.execution.listener import Listener
-from lrbench.execution.plan import plan
+from lrbench.execution.plan import plan_text
+from lrbench.execution.status import status_text
 from lrbench.launchers import ray, slurm
 from lrbench.results.folder import ResultsFolder
 from lrbench.study.spec import read
+from tests.helpers.heard import Heard
 from tests.helpers.paths import ROOT
 
 STUDY = {
@@ -82,16 +82,6 @@ def _running(folder: Path) -> Iterator[None]:
         time.sleep(0.2)
 
 
-class Heard(Listener):
-    """Keeps what a person would read."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def say(self, text: str) -> None:
-        self.lines.append(text)
-
-
 def _run(out: Path, **launcher: Any) -> tuple[Any, list[str]]:
     heard = Heard()
     table = {**STUDY, "launcher": {"slurm": {"minutes": 5, **launcher}}}
@@ -114,8 +104,8 @@ def test_a_cancelled_job_costs_its_last_pack_and_the_tables_are_those_of_local(
     submitted, lines = _run(out, detach=True)
     assert submitted.trained == 0
     (job,) = slurm.submitted(out)
-    assert lines[-1] == f"2 packs are submitted in 1 jobs: {job}"
-    assert f"Slurm jobs: 1 {slurm.states()[job].lower()}" in status.status(out)
+    assert lines[-1] == f"submitted 2 packs in 1 job: {job}"
+    assert f"Slurm jobs: 1 {slurm.states()[job].lower()}" in status_text(out)
     until = time.monotonic() + 60
     while not ResultsFolder(out).part_paths() and time.monotonic() < until:
         time.sleep(0.02)
@@ -124,11 +114,11 @@ def test_a_cancelled_job_costs_its_last_pack_and_the_tables_are_those_of_local(
         time.sleep(0.2)
     (part,) = ResultsFolder(out).part_paths()
     before = part.stat().st_mtime_ns
-    told = status.status(out)
-    assert "8 of 16 runs are done, 8 are left\nSlurm jobs: 1 ended\nthe last part was written" in told
+    told = status_text(out)
+    assert "8 of 16 runs completed, 8 missing\nSlurm jobs: 1 ended\nthe last part was written" in told
     (tmp_path / "gate").unlink()
     done, lines = _run(out, jobs=3)
-    assert re.fullmatch(r"1 packs are submitted in 1 jobs: \d+", lines[-1])
+    assert re.fullmatch(r"submitted 1 pack in 1 job: \d+", lines[-1])
     assert done.trained == 8
     assert not done.failures
     assert part.stat().st_mtime_ns == before
@@ -138,13 +128,15 @@ def test_a_cancelled_job_costs_its_last_pack_and_the_tables_are_those_of_local(
 
 @pytest.mark.slow
 def test_what_slurm_refuses_is_one_line(cluster: None, tmp_path: Path) -> None:
-    with pytest.raises(LaunchError, match=r"--launcher slurm: Slurm refuses the jobs: .*partition"):
+    with pytest.raises(LaunchError, match=r"--launcher slurm: Slurm rejected the jobs: .*partition"):
         _run(tmp_path / "out", partition="nowhere")
 
 
 def test_without_slurm_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(slurm.shutil, "which", lambda _: None)
-    with pytest.raises(LaunchError, match="there is no sbatch here; start it where jobs can be submitted"):
+    with pytest.raises(
+        LaunchError, match="sbatch was not found; run the command where jobs can be submitted"
+    ):
         _run(tmp_path / "out")
 
 
@@ -164,8 +156,8 @@ def test_a_pack_that_fails_or_whose_job_is_gone_says_why(
     log = tmp_path / "jobs"
     assert outcomes == [
         "LaunchError: ValueError: no",
-        f"LaunchError: job 7_0 ended before it; its log is {log}/7_0_0_log.err",
-        f"LaunchError: job 7_1 ended before it; its log is {log}/7_1_0_log.err",
+        f"LaunchError: job 7_0 ended before this pack was trained; its log is {log}/7_0_0_log.err",
+        f"LaunchError: job 7_1 ended before this pack was trained; its log is {log}/7_1_0_log.err",
     ]
     assert sum(asked) == pytest.approx(0.6 + 0.72 + 0.864)
 
@@ -206,19 +198,19 @@ def test_shares_are_of_about_equal_cost(costs: list[float], shares: int) -> None
 
 
 def test_a_plan_for_nodes() -> None:
-    lines = plan(read(STUDY), launcher="slurm", nodes=3).splitlines()[-7:]
-    assert lines[0] == "slurm, over 3 nodes like this one: 2 packs, 1 each; 1 have nothing to do"
+    lines = plan_text(read(STUDY), launcher="slurm", nodes=3).splitlines()[-7:]
+    assert lines[0] == "slurm, over 3 nodes like this one: 2 packs, 1 each; 1 node would be idle"
     assert lines[2].split("  ")[0] == "node"
     assert sorted(line.split()[0] for line in lines[3:5]) == ["1", "2"]
     assert re.match(
         r"estimate: about .*; balance (\d+)% \(mean over most\); (\d+)% of the nodes' time is training",
         lines[6],
     )
-    alike = plan(read(STUDY | {"launcher": {"slurm": {"jobs": 3}}}), launcher="slurm").splitlines()[-7:]
+    alike = plan_text(read(STUDY | {"launcher": {"slurm": {"jobs": 3}}}), launcher="slurm").splitlines()[-7:]
     assert alike[0] == lines[0]
-    assert "ray, over 1 nodes" in plan(read(STUDY), launcher="ray")
-    with pytest.raises(StudyError, match="--nodes 2: goes with a launcher that shares packs out"):
-        plan(read(STUDY), nodes=2)
+    assert "ray, over 1 node like this one" in plan_text(read(STUDY), launcher="ray")
+    with pytest.raises(StudyError, match="--nodes 2: requires a launcher that distributes packs"):
+        plan_text(read(STUDY), nodes=2)
 
 
 @given(st.lists(st.floats(0.1, 10), min_size=1, max_size=40), st.integers(1, 12))
@@ -235,5 +227,5 @@ def test_status_without_jobs(tmp_path: Path) -> None:
     manifest = dict(done.results.manifest)
     whole = {**manifest["grid"], "seeds": [0, 1, 2]}
     ResultsFolder(tmp_path / "out").write_manifest({**manifest, "grid": whole})
-    assert "on_slurm: 8 of 12 runs are done, 4 are left\n" in status.status(tmp_path / "out")
-    assert "lately" not in status.status(tmp_path / "out")
+    assert "on_slurm: 8 of 12 runs completed, 4 missing\n" in status_text(tmp_path / "out")
+    assert "lately" not in status_text(tmp_path / "out")

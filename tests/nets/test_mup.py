@@ -43,7 +43,9 @@ def test_adam_takes_the_steps_of_a_mup_adam_written_by_hand(hidden: tuple[int, .
     ]
     first = second = jax.tree.map(jnp.zeros_like, weights)
     advance = jax.jit(
-        lambda state, count: lane.step(recipe, hyper, 1.0, state, count, batch, jax.random.key(1))
+        lambda state, count: lane.step(
+            recipe, hyper, state, lane.StepContext(1.0, count, batch, jax.random.key(1))
+        )
     )
     for count in range(4):
         gradient = jax.grad(_losses)(weights, batch)
@@ -73,10 +75,10 @@ def test_the_optimizer_alone_sees_the_factors() -> None:
 
     @jax.jit
     def found(state: Any) -> Any:
-        given = jnp.float32(1), state, jnp.int32(0), batch, jax.random.key(1)
-        evaluated = lane.evaluate(recipe, hyper, *given)[1]
+        context = lane.StepContext(jnp.float32(1), jnp.int32(0), batch, jax.random.key(1))
+        evaluated = lane.evaluate(recipe, hyper, state, context, jax.random.key(1))[1]
         gradient = jax.grad(problem.loss)(state.params, batch, jax.random.key(1))
-        return evaluated["norm"], gradient, lane.step(recipe, hyper, *given).params
+        return evaluated["norm"], gradient, lane.step(recipe, hyper, state, context).params
 
     norm, gradient, moved = found(state)
     np.testing.assert_allclose(norm, optax.tree.norm(gradient), rtol=1e-5)

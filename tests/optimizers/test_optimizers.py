@@ -15,7 +15,7 @@ import optax
 import pytest
 
 import lrbench as lb
-from lrbench.engine import lane, made, seeds
+from lrbench.engine import instances, lane, seeds
 from lrbench.study import catalog
 from tests.golden import entries
 from tests.helpers.paths import GOLDEN
@@ -55,7 +55,7 @@ def recipe_of(name: str, **static: Any) -> tuple[lane.Recipe, dict[str, float]]:
     params = {key: parameter.default for key, parameter in entry.parameters.items()} | static
     numeric = {key: value for key, value in params.items() if entry.settings[key].numeric}
     rest = {key: value for key, value in params.items() if key not in numeric}
-    return lane.Recipe(PROBLEM, made._optimizer(entry, rest), {}), numeric
+    return lane.Recipe(PROBLEM, instances.bind_optimizer(entry, rest), {}), numeric
 
 
 def start() -> Any:
@@ -75,7 +75,8 @@ def train(recipe: lane.Recipe, numeric: Mapping[str, Any], rate: Any, row: Any, 
 
     def step(count: Any, state: lane.State) -> lane.State:
         factor = jnp.asarray(SHAPES)[row, count]
-        return lane.step(recipe, hyper, factor, state, count, BATCH, jax.random.fold_in(noise, count))
+        context = lane.StepContext(factor, count, BATCH, jax.random.fold_in(noise, count))
+        return lane.step(recipe, hyper, state, context)
 
     first = lane.init(recipe, hyper, params)
     return jax.lax.fori_loop(0, STEPS, step, first)
@@ -250,7 +251,8 @@ def test_state_keeps_its_types(name: str) -> None:
                 params: Any, hyper: lane.Hyper = hyper, recipe: lane.Recipe = recipe, dtype: Any = dtype
             ) -> Any:
                 before = lane.init(recipe, hyper, params)
-                after = lane.step(recipe, hyper, dtype(0.5), before, jnp.int32(0), BATCH, jax.random.key(0))
+                context = lane.StepContext(dtype(0.5), jnp.int32(0), BATCH, jax.random.key(0))
+                after = lane.step(recipe, hyper, before, context)
                 return before, after
 
             before, after = jax.eval_shape(step, params)

@@ -16,8 +16,8 @@ from jax.flatten_util import ravel_pytree
 
 import lrbench as lb
 from lrbench.engine import lane, seeds
-from lrbench.engine.pack import Engine
-from lrbench.execution.plan import plan
+from lrbench.engine.engine import Engine
+from lrbench.execution.plan import plan_text
 from lrbench.probes import View
 from lrbench.probes.curvature import sharpness
 from lrbench.probes.noise import gradient_noise_scale
@@ -99,9 +99,8 @@ def test_curvature_and_noise_of_a_network(network: Problem) -> None:
     params, data = _start(network)
     batch, noise = jax.tree.map(lambda leaf: leaf[:10], data), seeds.key(seeds.noise([0])[0])
     state = lane.init(recipe, hyper, params)
-    _, found = jax.jit(
-        lambda h, s: lane.evaluate(recipe, h, jnp.float32(0.5), s, jnp.int32(0), batch, noise)
-    )(hyper, state)
+    context = lane.StepContext(jnp.float32(0.5), jnp.int32(0), batch, noise)
+    _, found = jax.jit(lambda h, s: lane.evaluate(recipe, h, s, context, noise))(hyper, state)
     hessian = _hessian(network)
     np.testing.assert_allclose(found["sharpness"], np.linalg.eigvalsh(hessian)[-1], rtol=1e-4)
     root = np.sqrt(np.array([0.05] * 15 + [0.2] * 5))
@@ -204,7 +203,7 @@ def test_every_problem_has_a_hessian(name: str, form: str) -> None:
     """Also those with a state, and those whose convolutions have gradients of their own; traced, not computed."""
     problem = examples.problem(name).in_form(form)
     key = jax.random.key(0)
-    params, state = problem.parted(problem.init(key))
+    params, state = problem.split(problem.init(key))
     batch = jax.tree.map(lambda leaf: jnp.asarray(leaf[:2]), problem.data.train)
     loss = lambda w, examples: problem.training_loss(w, state, examples, key)[0]  # noqa: E731
     view = View(params, params, params, jnp.ones(()), loss, loss, batch, batch)
@@ -226,7 +225,7 @@ def test_what_probes_cost() -> None:
     assert costs["gradient_cosine"] == pytest.approx(1, rel=0.1)
     assert costs["sharpness"] == 0  # stability found it
     assert 1.5 < costs["stability"] / (24 * 1024 / 64) < 4
-    text = plan(study, 1)
+    text = plan_text(study, 1)
     assert "probes on digits_mlp(batch_size=64): gradient_cosine 1.0, stability " in text
     assert "at each of 3 evaluations: " in text
 
@@ -238,7 +237,8 @@ def test_a_probe_that_is_not_asked_for_is_in_no_program() -> None:
         recipe = lane.Recipe(problem, lambda rate, numeric: optax.sgd(rate), found)
         hyper = lane.Hyper({"": jnp.float32(0.1)}, jnp.int32(0), {})
         state = lane.init(recipe, hyper, problem.init(jax.random.key(0)))
-        given = hyper, jnp.float32(1), state, jnp.int32(0), None, seeds.key(seeds.noise([0])[0])
+        noise = seeds.key(seeds.noise([0])[0])
+        given = hyper, state, lane.StepContext(jnp.float32(1), jnp.int32(0), None, noise), noise
         text = str(jax.make_jaxpr(lambda *given: lane.evaluate(recipe, *given))(*given))
         return re.findall(r"= (scan|eigh)", text)
 

@@ -28,7 +28,7 @@ from lrbench.problems import (
     surfaces,
     text,
 )
-from lrbench.study import catalog
+from lrbench.study import catalog, signature
 from lrbench.study.spec import read
 from tests.helpers import examples
 
@@ -267,7 +267,7 @@ def test_a_text_of_the_users_own() -> None:
     assert problem.data.examples == 53
     assert problem.data.valid_examples == 5
     assert problem.data.train.max() == 2
-    for content, said in ((b"\xff\xfe", "is no UTF-8 text"), (b"ab", "too few for pieces of context = 5")):
+    for content, said in ((b"\xff\xfe", "is not UTF-8 text"), (b"ab", "too few for pieces of context = 5")):
         Path("bad.txt").write_bytes(content)
         with pytest.raises(LrbenchError, match=said):
             text.char_lstm(text="bad.txt", context=5)
@@ -289,10 +289,13 @@ def test_sums_modulo_a_number() -> None:
     ("make", "message"),
     [
         (lambda: convolutional.digits_cnn(channels=(4, 4, 4, 4)), "too small for so many layers"),
-        (lambda: convolutional.digits_cnn(channels=()), "name the output channels of at least one"),
+        (lambda: convolutional.digits_cnn(channels=()), "give the output channels of at least one"),
         (lambda: residual.digits_resnet(channels=6, normalisation="group"), "must be a multiple of 4"),
         (lambda: text.char_transformer(width=10, heads=4), "width = 10: must be a multiple of heads = 4"),
-        (lambda: arithmetic.modular_addition_transformer(train_share=1.0), "must leave sums on both sides"),
+        (
+            lambda: arithmetic.modular_addition_transformer(train_share=1.0),
+            "must be between 0 and 1, and leave sums",
+        ),
         (lambda: objectives.matrix_factorization(rank=40), "must be at most the smaller"),
         (lambda: objectives.deep_linear(depth=0), "depth = 0: must be 1 or more"),
         (lambda: surfaces.rosenbrock(steepness=0.0), "must be positive"),
@@ -364,6 +367,8 @@ def test_a_built_in_study_is_one(name: str) -> None:
 
 def test_the_large_study_has_every_problem_that_needs_no_file() -> None:
     entries = [catalog.get("problem", name) for name in catalog.names("problem")]
-    free = [e.name for e in entries if all(p.default is not catalog.REQUIRED for p in e.parameters.values())]
+    free = [
+        e.name for e in entries if all(p.default is not signature.REQUIRED for p in e.parameters.values())
+    ]
     assert [choice.entry.name for choice in read("large").problem] == free
     assert len(entries) >= 30

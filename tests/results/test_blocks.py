@@ -19,7 +19,6 @@ import lrbench.results.run_lookup
 from lrbench import analysis
 from lrbench.analysis import Thresholds
 from lrbench.execution.execute import run
-from lrbench.execution.listener import Listener
 from lrbench.execution.rebuild import rebuild
 from lrbench.results import atomic, part_file
 from lrbench.results.building import blocks, build, table_writer
@@ -33,6 +32,7 @@ from lrbench.tables.sensitivity import sensitivity
 from lrbench.tables.summary import summary
 from lrbench.tables.tuning_budget import tuning_budget
 from tests.helpers.frames import comparison
+from tests.helpers.heard import Heard
 
 OBJECTIVES = {"quadratic": "train_loss", "house_prices": "valid_loss", "digits_mlp": "valid_loss"}
 METRICS = ([], ["valid_loss", "valid_r2"], ["valid_loss", "valid_accuracy"], ["valid_loss", "valid_f1"])
@@ -263,14 +263,6 @@ def test_repair_tells_of_damage_that_was_seen_before(tmp_path: Path) -> None:
 # --- plots and report -----------------------------------------------------------------------------
 
 
-class _Said(Listener):
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def say(self, text: str) -> None:
-        self.lines.append(text)
-
-
 def test_more_runs_than_pictures_hold_have_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     study = {"name": "few", "steps": 4, "seeds": 1, "problem": "quadratic", "optimizer": "sgd"}
     study |= {"learning_rate": {"values": [0.1, 1.0]}}
@@ -280,10 +272,10 @@ def test_more_runs_than_pictures_hold_have_none(tmp_path: Path, monkeypatch: pyt
     for path in older:
         path.write_text("of fewer runs")
     monkeypatch.setattr("lrbench.results.results.MOST_ROWS", len(found.curves) - 1)
-    listener = _Said()
+    listener = Heard()
     rebuild(ResultsFolder(tmp_path), listener=listener)
     assert listener.lines == [
-        f"{tmp_path}: plots and the report are made of at most 1,000,000 runs and 20,000,000 rows of curves; the tables "
-        "are written, for `lrbench best` and `lrbench query`"
+        f"{tmp_path}: plots and the report are written for at most 1,000,000 runs and 20,000,000 rows of curves; "
+        "`lrbench best` and `lrbench query` read the tables"
     ]
     assert not any(path.exists() for path in [*older, tmp_path / "plots"])

@@ -386,7 +386,7 @@ def test_folders_of_others_are_refused(tmp_path: Path) -> None:
         execute(_study(tmp_path, name="else"), tmp_path / "out")
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").write_text("")
-    with pytest.raises(StoreError, match="holds other files and no study"):
+    with pytest.raises(StoreError, match="is not a results folder, but has other files"):
         execute(_study(tmp_path), tmp_path / "mine")
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="is a file"):

@@ -19,7 +19,7 @@ import pytest
 import tomli_w
 
 import lrbench as lb
-from lrbench.cli import commands as cli
+from lrbench.cli import commands
 from lrbench.errors import StoreError
 from lrbench.execution.execute import execute
 from lrbench.execution.rebuild import rebuild
@@ -45,7 +45,9 @@ def _slurm() -> Iterator[Any]:
     """Submit a pack to Slurm, or to what passes for it here."""
     from lrbench.launchers import slurm
 
-    work: Any = type("Work", (), {"folder": Path("out"), "costs": lambda self, packs: [1.0], "say": print})()
+    work: Any = type(
+        "Work", (), {"folder": Path("out"), "costs": lambda self, packs: [1.0], "notify": print}
+    )()
     work.study = type("Study", (), {"name": "foreign"})()
     pack: Any = type("Pack", (), {"pack_id": "0" * 16})()
     yield from slurm.slurm([pack], work, detach=True)
@@ -77,7 +79,7 @@ def lrbench(*words: str) -> tuple[int, str, str]:
     sys.argv = ["lrbench", *words]
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            cli.main()
+            commands.main()
     except SystemExit as done:
         return int(done.code or 0), out.getvalue(), err.getvalue()
     finally:
@@ -115,18 +117,18 @@ def do(command: str) -> tuple[int, str]:
     try:
         act[command]()
     except lb.LrbenchError as error:
-        return cli.MISTAKE, f"lrbench: {error}\n"
+        return commands.MISTAKE, f"lrbench: {error}\n"
     return 0, ""
 
 
 def refused(code: int, said: str) -> bool:
     """Return whether a command was refused, which is one line."""
-    assert code in {cli.DONE, cli.MISTAKE}, said
+    assert code in {commands.DONE, commands.MISTAKE}, said
     assert "Traceback" not in said
-    if code == cli.MISTAKE:
+    if code == commands.MISTAKE:
         assert said.count("\n") == 1, said
         assert said.startswith("lrbench: "), said
-    return code == cli.MISTAKE
+    return code == commands.MISTAKE
 
 
 # ---- links ----
@@ -432,8 +434,8 @@ def test_a_study_of_several_grids_of_an_older_lrbench_is_one_line(folder: Path) 
         "lrbench: out: holds a study of several grids, of an older lrbench; give one of the results folders in it, "
         "or measure the claims again with `lrbench experiment claims --out DIR`\n"
     )
-    assert lrbench("best", "out") == (cli.MISTAKE, "", message)
-    assert lrbench("experiment", "claims", "--out", "out") == (cli.MISTAKE, "", message)
+    assert lrbench("best", "out") == (commands.MISTAKE, "", message)
+    assert lrbench("experiment", "claims", "--out", "out") == (commands.MISTAKE, "", message)
 
 
 # ---- tables ----
@@ -453,7 +455,7 @@ def test_a_flipped_bit_of_a_table_is_found(folder: Path, name: str) -> None:
     said = f"lrbench: out/{name}: is not what lrbench wrote (its BLAKE2 sum is not that in manifest.json); "
     said += "`lrbench report out` writes it again\n"
     for command in ("best", "query", "compare", "export", "plot"):
-        assert do(command) == (cli.MISTAKE, said)
+        assert do(command) == (commands.MISTAKE, said)
     code, _, err = lrbench("report", "out")
     assert (code, err.count(said.removeprefix("lrbench: "))) == (0, 1)
     assert (folder / name).read_bytes() == before

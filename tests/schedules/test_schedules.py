@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 import lrbench as lb
 from lrbench.engine.schedule_table import check, table, tabulate
 from lrbench.results.run_lookup import RunLookup
-from lrbench.schedules.plateau import Memory, Plateau
+from lrbench.schedules.plateau import Plateau, PlateauState
 from lrbench.study import catalog
 from lrbench.study.grid import of_study
 from lrbench.study.spec import read
@@ -85,16 +85,16 @@ def test_reduce_on_plateau_equals_pytorch() -> None:
     ]
     rules = table([np.ones(1)] * (len(found) + 1), [*found, None]).rules
     losses = jnp.array([math.nan if loss is None else loss for loss in TORCH["losses"]])
-    watch = jax.vmap(Plateau.watch, (0, 0, None, None))
+    update = jax.vmap(Plateau.update, (0, 0, None, None))
 
     def step(state: Any, seen: Any) -> Any:
-        state = watch(rules, state, *seen)
+        state = update(rules, state, *seen)
         return state, state.scale
 
     counts = jnp.arange(len(losses))
-    first = jax.vmap(Memory.empty)(jnp.ones(len(found) + 1))
+    first = jax.vmap(PlateauState.initial)(jnp.ones(len(found) + 1))
     # The evaluation before the first step counts for nothing, however good it is.
-    first = watch(rules, first, jnp.float32(-9.0), counts[0])
+    first = update(rules, first, jnp.float32(-9.0), counts[0])
     _, scales = jax.lax.scan(step, first, (losses, counts + 1))
     for lane, case in enumerate(TORCH["plateaus"]):
         np.testing.assert_allclose(scales[:, lane], case["rates"], rtol=1e-5)
@@ -107,12 +107,12 @@ def test_optax_reduces_one_evaluation_earlier() -> None:
     transform = optax.contrib.reduce_on_plateau(factor=0.1, patience=3, rtol=1e-4)
     state, theirs = transform.init({}), []
     rule = Plateau(*map(jnp.asarray, (0.1, 2.0, 1e-4, True, 0.0, 0.0)))
-    watch, found = Memory.empty(jnp.float32(1)), []
+    ours, found = PlateauState.initial(jnp.float32(1)), []
     for count, loss in enumerate([2.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0]):
         _, state = transform.update({}, state, value=jnp.float32(loss))
-        watch = rule.watch(watch, jnp.float32(loss), jnp.int32(count + 1))
+        ours = rule.update(ours, jnp.float32(loss), jnp.int32(count + 1))
         theirs.append(float(state.scale))
-        found.append(float(watch.scale))
+        found.append(float(ours.scale))
     np.testing.assert_allclose(found, theirs, rtol=1e-6)
     np.testing.assert_allclose(found, [1, 1, 1, 1, 0.1, 0.1, 0.1, 0.01], rtol=1e-6)
 
@@ -230,7 +230,7 @@ def test_shapes_have_peak_one_whatever_their_parameters(steps: int, data: st.Dat
         ),
         (
             {"name": "piecewise_interpolate", "at": [0.5], "values": [1]},
-            "piecewise_interpolate: at = [0.5]: must be at least two places",
+            "piecewise_interpolate: at = [0.5]: must be at least two points",
         ),
         ({"name": "wsd", "warmup": 0.5, "decay": 0.6}, "wsd: decay = 0.6: must be a share of the run, from 0 to 1 - warmup = 0.5"),
         ({"name": "inverse_sqrt", "warmup": 1}, "inverse_sqrt: warmup = 1.0: must be a share of the run, from 0 to below 1"),
@@ -249,7 +249,7 @@ def test_shapes_have_peak_one_whatever_their_parameters(steps: int, data: st.Dat
         ({"name": "reduce_on_plateau", "patience": -1}, "reduce_on_plateau: patience = -1: must be 0 or more"),
         ({"name": "reduce_on_plateau", "min": 2}, "reduce_on_plateau: min = 2.0: must be from 0 to 1"),
         ({"name": "join", "parts": ["constant"]}, "join: parts = ['constant']: must be at least two schedules"),
-        ({"name": "join", "at": [0.1, 0.2]}, "join: at = [0.1, 0.2]: must be 1 places, where the later parts begin"),
+        ({"name": "join", "at": [0.1, 0.2]}, "join: at = [0.1, 0.2]: must be one share of the run for each part after the first"),
         ({"name": "join", "at": [1.0]}, "join: at = [1.0]: must be shares of the run, above 0 and below 1"),
         (
             {"name": "join", "parts": ["constant", {"name": "cosine", "final": 2}]},
@@ -269,7 +269,7 @@ def test_shapes_have_peak_one_whatever_their_parameters(steps: int, data: st.Dat
         ),
         (
             {"name": "join", "parts": ["constant", "reduce_on_plateau"]},
-            "join: parts.1 = 'reduce_on_plateau': must be a schedule that does not hang on the losses",
+            "join: parts.1 = 'reduce_on_plateau': must be a schedule that does not depend on the losses",
         ),
         (
             {"name": "join", "parts": ["constant", "mine.py:f"]},
@@ -425,7 +425,7 @@ def test_two_of_one_name_are_refused() -> None:
             learning_rates=[0.1],
             steps=20,
         )
-    told = "schedule.1: another schedule is called cosine_decay_schedule too; give yours a name of its own"
+    told = "schedule.1: another schedule is also called cosine_decay_schedule; rename your function"
     assert told in str(caught.value)
 
 

@@ -185,17 +185,17 @@ def test_what_cannot_be_hashed_is_refused_and_a_version_stands_for_it(tmp_path: 
     with pytest.raises(LrbenchError) as caught:
         swept(_logged)
     assert str(caught.value) == (
-        "study: optimizer: global OPEN is a builtins.generator, which has no content that could be hashed, so that a change "
-        'could not be told; give lb.Optimizer version="1", and another one whenever its code changes'
+        "study: optimizer: global OPEN is a builtins.generator, which has no contents that can be hashed, so that a change "
+        'would go unnoticed; give lb.Optimizer version="1", and change it whenever the code changes'
     )
     one, two = (swept(lb.Optimizer(_logged, version=version)) for version in ("1", "2"))
     assert one != two
     assert one == swept(lb.Optimizer(_logged, version="1"))
     with pytest.raises(
-        LrbenchError, match=r"optimizer\.code_version = '1': is for code of your own; 'sgd' is a name"
+        LrbenchError, match=r"optimizer\.code_version = '1': only your own code has one; 'sgd' is built in"
     ):
         swept(lb.Optimizer("sgd", version="1"))
-    with pytest.raises(LrbenchError, match=r"optimizer\.code_version = 1: must be a text of one line"):
+    with pytest.raises(LrbenchError, match=r"optimizer\.code_version = 1: must be a one-line string"):
         swept({"name": _logged, "code_version": 1})
 
 
@@ -226,7 +226,7 @@ def test_the_code_version_of_a_study_file_is_kept(tmp_path: Path) -> None:
     with pytest.raises(LrbenchError) as caught:
         read(path, trust=True)
     assert str(caught.value).endswith(
-        'so that a change could not be told; give it code_version = "1", and another one whenever its code changes'
+        'so that a change would go unnoticed; give it code_version = "1", and change it whenever the code changes'
     )
     study = read(path, ["optimizer.0.code_version='1'"], trust=True)
     assert study.table(tmp_path)["optimizer"] == [{"name": "locked.py:mine", "code_version": "1"}]
@@ -355,7 +355,7 @@ def test_what_is_no_problem_or_optimizer_is_refused() -> None:
     with pytest.raises(LrbenchError, match="must be a name, a table with a name, or a optimizer of your own"):
         read({**table, "problem": "quadratic", "optimizer": optax.sgd(0.1)}, trust=True)
     for version in ("", " ", 0):
-        with pytest.raises(LrbenchError, match="must be a text of one line"):
+        with pytest.raises(LrbenchError, match="must be a one-line string"):
             read(
                 {**table, "problem": "quadratic", "optimizer": lb.Optimizer(_logged, version=version)},
                 trust=True,

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from lrbench.study import catalog, grid
 from lrbench.study.choice import Choice
 from lrbench.study.spec import read
+from lrbench.study.variant import variants_of
 
 
 def _grid(**changes: Any) -> grid.Grid:
@@ -166,12 +167,12 @@ def test_a_revision_and_a_parameter_that_came_later_in_the_identity(
     """The first revision and a later parameter at its default leave the identity as it was; anything else changes it."""
     (tmp_path / "optimizers").mkdir()
     file = tmp_path / "optimizers" / "mine.py"
-    monkeypatch.setattr(catalog, "HERE", tmp_path)
+    monkeypatch.setattr(catalog, "PACKAGE", tmp_path)
 
     def identity(declared: str, parameters: str, chosen: dict[str, Any]) -> str:
         file.write_text(f'{declared}\ndef mine(learning_rate, *, {parameters}):\n    """Step."""\n')
-        (entry,) = catalog._entries("optimizer", file)
-        (variant,) = grid._variants("optimizer", [Choice(entry, chosen)])
+        (entry,) = catalog._entries_of("optimizer", file)
+        (variant,) = variants_of("optimizer", [Choice(entry, chosen)])
         return variant.identity
 
     first = identity("", "beta: float = 0.5", {})

@@ -13,8 +13,9 @@ import pytest
 
 import lrbench as lb
 from lrbench.engine import lane
-from lrbench.engine.pack import Engine
+from lrbench.engine.engine import Engine
 from lrbench.errors import StudyError
+from lrbench.results.run_lookup import RunLookup
 from lrbench.study import catalog, requires
 from lrbench.study.grid import of_study
 from lrbench.study.spec import read
@@ -67,10 +68,10 @@ def test_options_that_are_not_set_are_not_in_the_program() -> None:
     grid = of_study(asked)
     engine = Engine(asked, grid)
     plain, clipped = grid.programs
-    assert engine.made.numeric(plain) == ("momentum",)
-    assert engine.made.numeric(clipped) == ("momentum", "clip")
+    assert engine.instances.numeric(plain) == ("momentum",)
+    assert engine.instances.numeric(clipped) == ("momentum", "clip")
     assert len(clipped.runs) == 2
-    made = engine.made.recipe(plain).optimizer(0.1, {"momentum": 0.0})
+    made = engine.instances.recipe(plain).optimizer(0.1, {"momentum": 0.0})
     assert made.update is not None
     assert made.update.__module__.startswith("optax")
 
@@ -81,7 +82,7 @@ def test_an_option_that_is_off_is_the_same_run() -> None:
 
     assert ids("sgd") == ids({"name": "sgd", "clip": 0}) < ids({"name": "sgd", "clip": [0, 1.0]})
     assert ids({"name": "adamw", "weight_decay": 0}).isdisjoint(ids("adamw"))
-    with pytest.raises(StudyError, match="stands in the study twice"):
+    with pytest.raises(StudyError, match="is listed twice"):
         ids(["sgd", {"name": "sgd", "weight_decay": [0.0, 0.1]}])
 
 
@@ -182,9 +183,9 @@ def test_noise_of_optimizers_is_shared_by_the_runs_of_a_seed(train: Callable[...
     flat = lb.problem(name="flat", init=lambda key: jnp.zeros(3), loss=lambda w, batch, key: 0.0 * jnp.sum(w))
     for name in ("noisy_sgd", "dpsgd"):
         asked = study(name, problem=[flat], seeds=2, learning_rate={"values": [1.0, 2.0]})
-        _, (curves,) = train(asked)
-        order = np.argsort(curves.runs)
-        norm = curves.curves["parameter_norm"][order, -1].reshape(2, 2)  # [rate, seed]
+        engine, (trained,) = train(asked)
+        order = np.argsort(RunLookup(engine.grid.run_ids).numbers(trained.run_ids))
+        norm = trained.curves["parameter_norm"][order, -1].reshape(2, 2)  # [rate, seed]
         np.testing.assert_allclose(norm[1], 2 * norm[0], rtol=1e-5)
         assert norm[0, 0] != norm[0, 1]
         assert norm.all()
@@ -193,9 +194,8 @@ def test_noise_of_optimizers_is_shared_by_the_runs_of_a_seed(train: Callable[...
 def test_what_a_lane_gives_is_what_is_offered() -> None:
     params, key = START, jax.random.key(0)
     state = lane.State(params, (), jnp.int32(-1))
-    more = lane._more(
-        BOWL, tuple(requires.OFFERED), state, jnp.int32(3), None, key, jnp.float32(12.5), params
-    )
+    context = lane.StepContext(jnp.float32(1), jnp.int32(3), None, key)
+    more = lane.extra_arguments(BOWL, tuple(requires.OFFERED), state, context, jnp.float32(12.5), params)
     assert set(more) == set(requires.OFFERED)
     assert more["step"] == 3
     np.testing.assert_array_equal(more["example_grads"], params[None])
@@ -210,15 +210,15 @@ def test_what_a_lane_gives_is_what_is_offered() -> None:
     [
         (
             "lbfgs",
-            "learning_rate.output: lbfgs needs grad, value_fn, and so one learning rate for all parameters",
+            "learning_rate.output: lbfgs requires grad, value_fn, and so one learning rate for all parameters",
         ),
         (
             "lookahead",
-            "learning_rate.output: lookahead needs an evaluation at other parameters, and so one learning",
+            "learning_rate.output: lookahead requires an evaluation at other parameters, and so one learning",
         ),
         (
             {"name": "lookahead", "base": "sam"},
-            "base = 'sam': must be an optimizer that needs the gradient alone",
+            "base = 'sam': must be an optimizer that requires only the gradient",
         ),
         ({"name": "mechanize", "base": "sgdd"}, "unknown optimizer 'sgdd'"),
     ],

@@ -87,7 +87,7 @@ def test_named_rates(path: Path) -> None:
         ),
         (
             "learning_rate.output.num=3",
-            "learning_rate.output needs min, max and num; or min, max and per_decade; or values",
+            "learning_rate.output requires min, max and num; or min, max and per_decade; or values",
         ),
         (
             "learning_rate.output={values=[0]}",
@@ -103,22 +103,22 @@ def test_named_rates(path: Path) -> None:
         ),
         (
             "learning_rate.sensitivity={values=[1]}",
-            "learning_rate sensitivity: the name of a rate must not begin with sensitivity, as columns do",
+            "learning_rate sensitivity: the name of a rate must not begin with sensitivity, which is reserved for columns",
         ),
         (
             "learning_rate.per_decade=3",
-            "learning_rate needs min, max and num; or min, max and per_decade; or values",
+            "learning_rate requires min, max and num; or min, max and per_decade; or values",
         ),
         ("learning_rate=3", "learning_rate = 3: must be a table with min, max and num, or with values"),
         ("learning_rate={values=[]}", "learning_rate values is empty; give at least one rate"),
-        ("learning_rate={values=[0.1,0.1]}", "learning_rate values holds a rate twice"),
+        ("learning_rate={values=[0.1,0.1]}", "learning_rate values: a rate is listed twice"),
         (
             "optimizer.0.momentun=1",
             "optimizer.0.momentun = 1: unknown parameter of sgd 'momentun'; allowed: momentum",
         ),
-        ("optimizer.0.momentum=[]", "optimizer.0.momentum = []: an axis needs at least one value"),
+        ("optimizer.0.momentum=[]", "optimizer.0.momentum = []: an axis must have at least one value"),
         ("optimizer.0.momentum=nan", "optimizer.0.momentum = nan: must be finite"),
-        ("optimizer.0.momentum=[0.9, 0.9]", "optimizer.0.momentum = [0.9, 0.9]: a value stands there twice"),
+        ("optimizer.0.momentum=[0.9, 0.9]", "optimizer.0.momentum = [0.9, 0.9]: a value is listed twice"),
         ("optimizer.0.nesterov=1.5", "optimizer.0.nesterov = 1.5: must be true or false"),
         ("optimizer.0.name=sdg", "optimizer.0.name: unknown optimizer 'sdg'; allowed: "),
         ("optimizer=[]", "optimizer is empty; give at least one [[optimizer]]"),
@@ -127,14 +127,15 @@ def test_named_rates(path: Path) -> None:
         ("problem.0.hidden=64", "problem.0.hidden = 64: must be a list of whole numbers"),
         ("schedule.1.warmup=x", "schedule.1.warmup = 'x': must be a number"),
         ("seeds=0", "seeds = 0: a count of seeds must be 1 or more; or give a list of seeds"),
-        ("seeds=[1, 1]", "seeds = [1, 1]: a seed stands there twice"),
+        ("seeds=[1, 1]", "seeds = [1, 1]: a seed is listed twice"),
         ("seeds=[]", "seeds = []: give a count, or a list of at least one seed"),
         ("name=A b", "name = 'A b': must be 1 to 64 of a-z, 0-9, _ and -"),
         ("name='../up'", "name = '../up': must be 1 to 64 of a-z, 0-9, _ and -"),
         ("precision=float16", "precision = 'float16': must be 'float32' or 'float64'"),
+        ("probes=['sharpness', 'sharpness']", "probes: sharpness is listed twice"),
         ("probes=['x']", "probes: unknown probe 'x'; allowed: " + ", ".join(catalog.names("probe"))),
         ("seeds=1000000", "the grid has 108,000,000 runs; at most 100,000,000"),
-        ("optimizer.0.name='mine.py:best'", "runs code of that file; allow it with --trust if it is yours"),
+        ("optimizer.0.name='mine.py:best'", "runs code of that file; allow it with --trust if you trust it"),
         ("steps", "--set 'steps': must be KEY=VALUE"),
         ("optimizer.7.name=adam", "--set 'optimizer.7.name=adam': '7' must be a number from 0 to 0"),
     ],
@@ -150,7 +151,7 @@ def test_a_mistake_is_one_line(path: Path, override: str, message: str) -> None:
 
 
 def test_named_rates_from_python_need_the_other_rates_too() -> None:
-    message = r"""sweep: learning_rates = {'output': \[1.0\]}: needs the rates of the name "" as well"""
+    message = r"""sweep: learning_rates = {'output': \[1.0\]}: requires the rates of the name "" as well"""
     with pytest.raises(StudyError, match=message):
         lb.sweep("quadratic", learning_rates={"output": [1.0]})
     with pytest.raises(StudyError, match=r"learning_rate.output values is empty; give at least one rate"):
@@ -158,7 +159,7 @@ def test_named_rates_from_python_need_the_other_rates_too() -> None:
 
 
 def test_missing_keys_files_and_names(path: Path, tmp_path: Path) -> None:
-    with pytest.raises(StudyError, match="steps: missing; a study needs it"):
+    with pytest.raises(StudyError, match="steps: missing; a study requires it"):
         read({"name": "x", "problem": "quadratic", "optimizer": "sgd", "learning_rate": {"values": [1]}})
     with pytest.raises(StudyError, match=r"no such file; give a study file or one of: .*quickstart"):
         read(tmp_path / "none.toml")

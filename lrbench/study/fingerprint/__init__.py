@@ -1,10 +1,13 @@
 """A stable hash of a user's own code and data, so that a run's identity changes when what it trains does.
 
-An object is hashed with all that it reaches: a function by the syntax of its source, its defaults, what it closes over and the
-globals that it names; an instance by its class and its state; an array by its content. What an installed distribution
-brings is known by its name: its version stands in the manifest. What has no stable content is refused. The walk over
-objects is in `walk`, whose a thing is in `owner`, what a function names in `names`, its source in `syntax`, what a class holds in
-`members`, what is particular to JAX and Flax in `library`. Nothing here imports NumPy or JAX.
+An object is hashed with everything that it refers to: a function by the syntax of its source, its defaults, its closure and the
+globals that it uses; an instance by its class and its state; an array by its contents. Objects of an installed distribution are
+hashed by name; their version is in the manifest. Objects without stable contents are refused.
+
+Read `walk` first, which hashes an object from the hashes of what it refers to. `owner` tells the user's own code from that of
+libraries, `names` finds the globals and imports that a function uses, `syntax` its source, `members` the contents of a class, and
+`library` the contents of objects of JAX, Flax and NumPy. The folder is part of `study`, because a run_id includes these hashes and
+nothing here imports NumPy or JAX: libraries are looked up in `sys.modules`, so an object of theirs is recognised only if they are loaded.
 """
 
 from lrbench.study.fingerprint.walk import Unhashable, of_file, of_object

@@ -1,4 +1,4 @@
-"""What objects of libraries hold, where Python cannot take them apart, or would find what changes by itself."""
+"""The contents of objects of libraries that Python cannot take apart, or whose state changes by itself."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from lrbench.study.fingerprint.owner import is_own
 
 
 def array(thing: Any) -> tuple[str, Any] | None:
-    """Return what kind of an array of NumPy, JAX or PyTorch it is, and its content in one piece; None for anything else."""
+    """Return the kind of an array of NumPy, JAX or PyTorch, and its contiguous contents; None for anything else."""
     numpy, jax = sys.modules.get("numpy"), sys.modules.get("jax")
-    kind = type(thing)  # an object may answer to any name
+    kind = type(thing)  # an instance may answer to any attribute
     if numpy is None or is_own(kind) or not (hasattr(kind, "__array__") and hasattr(kind, "dtype")):
         return None
     if kind.__module__.startswith("pandas") or isinstance(thing, numpy.ma.MaskedArray):
@@ -29,12 +29,12 @@ def array(thing: Any) -> tuple[str, Any] | None:
     try:
         found = numpy.asarray(thing)
         return f"{' '.join(about)} {found.shape}", numpy.ascontiguousarray(found)
-    except Exception:  # such as a tracer of JAX, which has no content
+    except Exception:  # such as a tracer of JAX, which has no contents
         return None
 
 
 def content(thing: Any) -> list[Any] | None:
-    """Return the content of an object that a library makes; None for anything else."""
+    """Return the contents of an object that a library created; None for anything else."""
     found = None
     for content_of in (_of_jax, _wrapped, _of_linen, _of_nnx):
         found = content_of(thing) if found is None else found
@@ -46,7 +46,7 @@ def _wrapped(thing: Any) -> list[Any] | None:
         return [thing()]
     if is_own(type(thing)) or inspect.getattr_static(thing, "__wrapped__", None) is None:
         return None
-    # Such as what functools.lru_cache returns; what a dunder holds is of the function that is wrapped.
+    # Such as what functools.lru_cache returns; its dunder attributes belong to the wrapped function.
     state = getattr(thing, "__dict__", {})
     return [thing.__wrapped__, {name: state[name] for name in sorted(state) if not name.startswith("__")}]
 
@@ -58,7 +58,7 @@ def _of_jax(thing: Any) -> list[Any] | None:
     if isinstance(thing, jax.tree_util.PyTreeDef):
         return [thing.node_data(), thing.children()]
     if type(thing).__name__ in {"PjitFunction", "PmapFunction"}:
-        return [thing.__wrapped__]  # beside it they note the line that it stands on
+        return [thing.__wrapped__]  # they also record the line of its definition
     if isinstance(thing, jax.Device | jax.sharding.Sharding | jax.sharding.Mesh):
         return [str(thing)]
     return None

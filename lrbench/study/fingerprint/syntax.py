@@ -1,4 +1,4 @@
-"""What a function's source says, as text without layout, comments and docstrings: the same under every Python."""
+"""The syntax of a function's source as text without layout, comments and docstrings, the same under every Python."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 _WITH_DOCSTRING = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Module)
 _LAYOUT = frozenset({"type_comment", "kind", "ctx"})
-"""Fields of syntax that say how something was written, or follow from where it stands."""
+"""Fields of syntax that describe spelling, or follow from position."""
 
 Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 
@@ -31,27 +31,27 @@ def of_code(code: types.CodeType, names: dict[str, Any]) -> str | None:
 
     Args:
         code: of the function.
-        names: its globals, which know how the source of a module in an archive is read.
+        names: its globals, through which the source of a module in an archive is read.
 
     Returns:
-        The text; None where there is no source, or the source is not what the code was compiled from: a file that
-        was changed after its import, or a function that was compiled in another way.
+        The text; None if there is no source, or the code was not compiled from it: the file was changed after its import, or
+        the function was compiled in another way.
 
     >>> function = next(iter(_parsed("def f(x):\n    return x  # the same").functions[1]))
     >>> text(function) == text(ast.parse("def f( x ): return x").body[0])
     True
     """
     file = _parsed("".join(linecache.getlines(code.co_filename, names)))
-    if code not in file.codes:  # what was read of it may be older than the code
+    if code not in file.codes:  # the cached source may be older than the code
         linecache.checkcache(code.co_filename)
         file = _parsed("".join(linecache.getlines(code.co_filename, names)))
     here = [node for node in file.functions.get(code.co_firstlineno, ()) if _name(node) == code.co_name]
-    here = [node for node in here if _holds(node, code)] if len(here) > 1 else here
+    here = [node for node in here if _contains(node, code)] if len(here) > 1 else here
     return text(min(here, key=_length)) if here and code in file.codes else None
 
 
 def text(node: Any) -> str:
-    """Return a piece of syntax as canonical text; what stands for nothing is left out, so that every Python agrees."""
+    """Return a piece of syntax as canonical text; empty fields are omitted, so that every Python agrees."""
     if isinstance(node, ast.Constant):
         value = hex(node.value) if type(node.value) is int else repr(node.value)
         return f"{type(node.value).__name__} {value}"
@@ -70,7 +70,7 @@ def text(node: Any) -> str:
 
 
 def _joined(node: ast.JoinedStr) -> str:
-    """Return the pieces of a formatted string; how its constant text is cut differs between versions of Python."""
+    """Return the pieces of a formatted string, with adjacent constants joined: versions of Python cut them differently."""
     pieces: list[str] = []
     constant = ""
     for value in node.values:
@@ -83,7 +83,7 @@ def _joined(node: ast.JoinedStr) -> str:
 
 
 def _without_docstring(node: ast.AST) -> Any:
-    body = node.body  # type: ignore[attr-defined]  # the caller asks for a node that has one
+    body = node.body  # type: ignore[attr-defined]  # the caller passes a node that has one
     if isinstance(node, _WITH_DOCSTRING) and ast.get_docstring(node, clean=False) is not None:
         return body[1:]
     return body
@@ -117,12 +117,12 @@ def _name(node: Function) -> str:
 
 
 def _length(node: Function) -> tuple[int, int]:
-    """Return how far a function reaches: of lambdas within each other, the instructions are those of the shortest."""
+    """Return the extent of a function: of nested lambdas, the instructions belong to the shortest."""
     return node.end_lineno or 0, (node.end_col_offset or 0) - node.col_offset
 
 
-def _holds(node: Function, code: types.CodeType) -> bool:
-    """Return whether all instructions of a code object stand in the body of a function; of several that begin on a line."""
+def _contains(node: Function, code: types.CodeType) -> bool:
+    """Return whether all instructions of a code object are in the body of a function, one of several that begin on a line."""
     body = node.body if isinstance(node, ast.Lambda) else node
     assert isinstance(body, ast.AST)
     begin, end = (body.lineno, body.col_offset), (body.end_lineno or 0, body.end_col_offset or 0)

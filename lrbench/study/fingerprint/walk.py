@@ -1,4 +1,4 @@
-"""The hash of an object, made of the hashes of all that it reaches."""
+"""The hash of an object, made from the hashes of everything that it refers to."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from lrbench.study.fingerprint.names import globals_of
 from lrbench.study.fingerprint.owner import is_function_of_a_module, is_named, is_own
 
 _DIGEST = 10
-_LONGEST_WAY = 5
-"""The most names of a way that are told."""
+_LONGEST_PATH = 5
+"""The most names of a path that a message shows."""
 _BYTECODE = f"bytecode of Python {'.'.join(platform.python_version_tuple()[:2])}"
-"""What Python compiled; another version compiles otherwise."""
+"""Bytecode is hashed with the version of Python, since versions compile differently."""
 _PLAIN = (str, int, float, complex, bool, bytes, type(None), type(Ellipsis), type(NotImplemented))
 _BUILT_IN = (
     types.BuiltinFunctionType,
@@ -48,37 +48,37 @@ _PARTS: Mapping[Any, tuple[str, ...]] = {
     classmethod: ("__func__",),
     property: ("fget", "fset", "fdel"),
 }
-"""Types of Python's own, and where their content is."""
-_WITHOUT_CONTENT = (
+"""Types of Python's own, and the attributes with their contents."""
+_WITHOUT_CONTENTS = (
     *(type(threading.Lock()), type(threading.RLock()), type(os.environ), logging.Logger),
     *(weakref.WeakKeyDictionary, weakref.WeakValueDictionary),
 )
-"""What holds nothing that a run is trained by: locks, caches that forget, and what belongs to the machine."""
+"""Types whose contents do not affect training: locks, weak caches, and objects of the machine."""
 _DEEPEST = 10_000
-"""The most calls within calls that a walk may take; a step from an object to a piece of it takes up to seven."""
+"""The deepest recursion of a walk; a step from an object to a part of it takes up to seven calls."""
 
 
 class Unhashable(ValueError):
-    """An object reaches something of which no stable hash can be taken; says which, and by which way it is reached."""
+    """An object refers to something that has no stable hash; the message names it and the path to it."""
 
-    def __init__(self, way: Iterable[str], what: str) -> None:
-        """The message is made here."""
-        names = list(way)
-        names = names if len(names) <= _LONGEST_WAY else [*names[:2], "...", *names[-2:]]
+    def __init__(self, path: Iterable[str], what: str) -> None:
+        """Compose the message from the path to the object and what is wrong with it."""
+        names = list(path)
+        names = names if len(names) <= _LONGEST_PATH else [*names[:2], "...", *names[-2:]]
         super().__init__(f"{' → '.join(names) or 'it'} {what}")
 
 
 def of_file(path: Path) -> str:
-    """Return the hash of a file's content, of source or of data."""
+    """Return the hash of the contents of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, functools.partial(hashlib.blake2b, digest_size=_DIGEST)).hexdigest()
 
 
 def of_object(thing: Any) -> str:
-    """Return the hash of an object and of all that it reaches.
+    """Return the hash of an object and of everything that it refers to.
 
     Raises:
-        Unhashable: if it reaches what has no stable content, such as an open file.
+        Unhashable: if it refers to something without stable contents, such as an open file.
 
     >>> of_object({"rate": 0.1}) == of_object({"rate": 0.2})
     False
@@ -89,24 +89,24 @@ def of_object(thing: Any) -> str:
     try:
         return walk.digest(thing).hex()
     except RecursionError as error:
-        raise Unhashable(walk.way, "is nested too deeply to be hashed") from error
+        raise Unhashable(walk.path, "is nested too deeply to be hashed") from error
     finally:
         sys.setrecursionlimit(before)
 
 
 class _Walk:
-    """One walk over an object; every object on the way is kept alive, because its number stands for it.
+    """One walk over an object; every visited object is kept alive, because its `id` stands for it.
 
-    An object's hash is made of those of its pieces. Where a circle closes, it is the number of that circle, counted as they
-    close, so that two circles of the same pieces are told apart.
+    The hash of an object is made from those of its parts. A reference back to an object that is being hashed is hashed as the
+    number of that cycle, counted in the order in which they close, so that two cycles of the same parts differ.
     """
 
     def __init__(self) -> None:
-        """Nothing is visited yet."""
+        """Start without any visited object."""
         self._found: dict[int, tuple[bytes, Any]] = {}
         self._open: set[int] = set()
         self._circles: dict[int, int] = {}
-        self._way: list[str] = []
+        self._path: list[str] = []
         self._rules: tuple[tuple[Any, Callable[[Any], bytes]], ...] = (
             (types.ModuleType, self._module),
             (type, self._class),
@@ -114,7 +114,7 @@ class _Walk:
             (types.MethodType, self._method),
             (_BUILT_IN, self._built_in),
             (types.CellType, self._cell),
-            (_WITHOUT_CONTENT, lambda thing: _hash(type(thing).__qualname__)),
+            (_WITHOUT_CONTENTS, lambda thing: _hash(type(thing).__qualname__)),
         )
         self._containers: dict[type, Callable[[Any], bytes]] = {
             **dict.fromkeys((dict, types.MappingProxyType), lambda it: self._mapping(type(it).__name__, it)),
@@ -123,9 +123,9 @@ class _Walk:
         }
 
     def digest(self, thing: Any, name: str = "") -> bytes:
-        """Return the hash of an object that is reached by a name."""
+        """Return the hash of an object that is referred to by a name."""
         if type(thing) in _PLAIN:
-            # repr of a number of thousands of digits is refused by Python, hex is not.
+            # Python refuses the repr of an integer of thousands of digits, but not its hex.
             return _hash(type(thing).__name__, hex(thing) if type(thing) is int else repr(thing))
         key = id(thing)
         if key in self._found:
@@ -133,20 +133,20 @@ class _Walk:
         if key in self._open:
             return _hash("circle", str(self._circles.setdefault(key, len(self._circles))))
         self._open.add(key)
-        self._way.append(name)  # after a failure the way stays, for the message
+        self._path.append(name)  # after a failure the path remains, for the message
         found = self._of(thing)
-        self._way.pop()
+        self._path.pop()
         self._open.remove(key)
         self._found[key] = found, thing
         return found
 
     @property
-    def way(self) -> list[str]:
-        """The names by which the present object was reached."""
-        return [name for name in self._way if name]
+    def path(self) -> list[str]:
+        """The names that lead to the current object."""
+        return [name for name in self._path if name]
 
     def _of(self, thing: Any) -> bytes:
-        """Return the hash of what is no plain value; the first rule that fits counts."""
+        """Return the hash of what is not a plain value, by the first rule that matches."""
         kind = type(thing)
         if kind in self._containers:
             return self._containers[kind](thing)
@@ -159,19 +159,19 @@ class _Walk:
         return self._instance(thing) if found is None else self._array(*found)
 
     def _set(self, thing: set[Any] | frozenset[Any]) -> bytes:
-        """Hash a set; the walk must not depend on its order, since on circles it numbers them."""
+        """Hash a set in an order of its own, because the numbering of cycles depends on the order of the walk."""
         return _hash(type(thing).__name__, *sorted(self.digest(item) for item in sorted(thing, key=_order)))
 
     def _pieces(self, kind: str, pieces: Iterable[Any]) -> bytes:
         return _hash(kind, *(self.digest(piece) for piece in pieces))
 
     def _mapping(self, kind: str, thing: Mapping[Any, Any]) -> bytes:
-        """Hash what a mapping holds, in its order: a loop over it may depend on that."""
+        """Hash the items of a mapping in order: a loop over it may depend on the order."""
         pairs = ((self.digest(key), self.digest(value, _key(key))) for key, value in thing.items())
         return _hash(kind, *(each for pair in pairs for each in pair))
 
     def _named(self, kind: str, thing: Mapping[str, Any]) -> bytes:
-        """Hash things by name, in whatever order they were found."""
+        """Hash things by name, whatever the order in which they were found."""
         return self._mapping(kind, dict(sorted(thing.items())))
 
     def _array(self, about: str, array: Any) -> bytes:
@@ -190,9 +190,9 @@ class _Walk:
     def _class(self, kind: type) -> bytes:
         if not is_own(kind) and is_named(kind):
             return _hash("class", _name(kind))
-        held = members(kind)
+        contents = members(kind)
         about = [kind.__qualname__, kind.__bases__, type(kind), fields_of(kind)]
-        return _hash("class", self._pieces("about", about), self._named("members", held))
+        return _hash("class", self._pieces("about", about), self._named("members", contents))
 
     def _method(self, method: types.MethodType) -> bytes:
         if is_function_of_a_module(method):
@@ -209,7 +209,7 @@ class _Walk:
     def _cell(self, cell: types.CellType) -> bytes:
         try:
             return self._pieces("cell", [cell.cell_contents])
-        except ValueError:  # nothing is in it yet
+        except ValueError:  # it is still empty
             return _hash("cell")
 
     def _function(self, function: types.FunctionType) -> bytes:
@@ -217,21 +217,21 @@ class _Walk:
         if code.co_filename.startswith("<@beartype") and hasattr(function, "__wrapped__"):
             return self._pieces(
                 "checked", [function.__wrapped__]
-            )  # with code and caches that no process has again
+            )  # generated code and caches differ between processes
         if not own and is_named(function):
             return _hash("function", _name(function))
         if own:
             read = syntax.of_code(code, function.__globals__)
-            said = self._pieces(_BYTECODE, [code]) if read is None else _hash("source", read)
+            body = self._pieces(_BYTECODE, [code]) if read is None else _hash("source", read)
         else:
-            said = _hash("function", code.co_qualname)
-        held: dict[str, Any] = {"defaults": function.__defaults__, "keywords": function.__kwdefaults__}
-        held |= {f"attribute {name}": value for name, value in vars(function).items()}
+            body = _hash("function", code.co_qualname)
+        reached: dict[str, Any] = {"defaults": function.__defaults__, "keywords": function.__kwdefaults__}
+        reached |= {f"attribute {name}": value for name, value in vars(function).items()}
         cells = zip(code.co_freevars, function.__closure__ or (), strict=True)
-        held |= {f"{function.__name__}'s {name}": cell for name, cell in cells}
+        reached |= {f"{function.__name__}'s {name}": cell for name, cell in cells}
         if own:
-            held |= dict(globals_of(function))
-        return _hash("function", said, self._named("reached", held))
+            reached |= dict(globals_of(function))
+        return _hash("function", body, self._named("reached", reached))
 
     def _instance(self, thing: Any) -> bytes:
         kind = type(thing)
@@ -244,31 +244,33 @@ class _Walk:
         return self._pieces("object", [kind, *self._reduced(thing)])
 
     def _reduced(self, thing: Any) -> list[Any]:
-        """Return what an object is made of, as it would be copied."""
+        """Return the parts of an object, as `copy` and `pickle` take it apart."""
         kind = type(thing)
         try:
             reduce = copyreg.dispatch_table.get(kind)
             reduced = reduce(thing) if reduce else thing.__reduce_ex__(4)
         except Exception as error:
             raise Unhashable(
-                self.way, f"is a {_name(kind)}, which has no content that could be hashed"
+                self.path, f"is a {_name(kind)}, which has no contents that can be hashed"
             ) from error
         if isinstance(reduced, str):
             return [reduced]
         pieces = [list(each) if isinstance(each, Iterator) else each for each in reduced]
-        if len(pieces) > 2 and type(pieces[2]) is dict:  # without what was computed from the rest, and kept
+        if (
+            len(pieces) > 2 and type(pieces[2]) is dict
+        ):  # without cached properties, which follow from the rest
             pieces[2] = {name: value for name, value in pieces[2].items() if not is_cache(kind, name)} or None
         return pieces
 
     def _record(self, thing: Any) -> bytes:
-        """Hash one of lrbench's own records; a field at its default counts for nothing, so that one can be added later."""
-        said = {}
+        """Hash one of lrbench's own dataclasses; a field at its default is skipped, so that fields can be added later."""
+        changed = {}
         for each in fields(thing):
             default = each.default_factory() if callable(each.default_factory) else each.default
             digest = self.digest(getattr(thing, each.name), each.name)
             if digest != self.digest(default):
-                said[each.name] = digest
-        return _hash("record", self._class(type(thing)), self._named("fields", said))
+                changed[each.name] = digest
+        return _hash("record", self._class(type(thing)), self._named("fields", changed))
 
 
 def _hash(*pieces: str | bytes) -> bytes:
@@ -284,18 +286,18 @@ def _name(thing: Any) -> str:
 
 
 def _text(thing: Any) -> str | None:
-    """Return the text that stands for an object of a library that has a name, for a path, or a stream; None for others."""
+    """Return the text that represents a named object of a library, a path or a stream; None for others."""
     if any(thing is stream for stream in (sys.stdin, sys.stdout, sys.stderr)):
         return "stream"
     if is_own(type(thing)):
         return None
-    if isinstance(thing, PurePath):  # whose class has another name in each version of Python
+    if isinstance(thing, PurePath):  # whose class has a different name in each version of Python
         return f"path {thing}"
     return f"named {_name(thing)}" if is_named(thing) else None
 
 
 def _order(thing: Any) -> tuple[str, str]:
-    """Return what members of a set are walked by."""
+    """Return the sort key of a member of a set."""
     return type(thing).__qualname__, repr(thing) if type(thing) in _PLAIN else getattr(
         thing, "__qualname__", ""
     )

@@ -1,4 +1,4 @@
-"""Whether a results folder may be used for a study: what it holds must be of that study, trained by the code that it is now."""
+"""Whether a results folder may be used for a study: its runs must be of that study, trained by the present code."""
 
 from __future__ import annotations
 
@@ -18,32 +18,34 @@ from lrbench.study.grid import Grid
 
 
 def prepare(store: ResultsFolder, fresh: bool, listener: Listener) -> None:
-    """Refuse to write among files that are no study's; set aside what is there where that is wanted."""
+    """Refuse a folder of other files; with `fresh`, set the contents of the folder aside."""
     if store.folder.exists() and not store.folder.is_dir():
         raise StoreError(f"{store.folder}: is a file; choose another --out")
     known = os.path.lexists(store.folder / MANIFEST) or bool(store.part_paths())
     if not known and any(store.folder.glob("[!.]*")):
-        raise StoreError(f"{store.folder}: holds other files and no study; choose another --out")
+        raise StoreError(
+            f"{store.folder}: is not a results folder, but has other files; choose another --out"
+        )
     if fresh:
         if store.folder.is_symlink():
             raise StoreError(
-                f"{store.folder}: is a symbolic link, which --fresh would leave leading nowhere; give the folder itself, "
+                f"{store.folder}: is a symbolic link, which --fresh would leave dangling; give the folder itself, "
                 f"{store.folder.resolve()}, or choose another --out"
             )
         with lock.locked(store.folder):
             if aside := store.set_aside():
-                listener.say(f"what {store.folder} held is now in {aside}")
+                listener.notify(f"the contents of {store.folder} are now in {aside}")
 
 
-def check(store: ResultsFolder, whole: Grid) -> dict[str, Any]:
-    """Return the folder's manifest, and refuse a folder of another study."""
+def checked_manifest(store: ResultsFolder, grid: Grid) -> dict[str, Any]:
+    """Return the folder's manifest; a folder of another study, or of other code of the user's, raises `StoreError`."""
     manifest = store.manifest
-    name = manifest.get("study", whole.name)
-    if name != whole.name:
+    name = manifest.get("study", grid.name)
+    if name != grid.name:
         raise StoreError(
-            f"{store.folder}: holds the study {name!r}, not {whole.name!r}; choose another --out, or --fresh"
+            f"{store.folder}: holds the study {name!r}, not {grid.name!r}; choose another --out, or --fresh"
         )
-    before, now = _trained_sources(store, manifest) if "grid" in manifest else {}, _sources(whole)
+    before, now = _trained_sources(store, manifest) if "grid" in manifest else {}, _sources(grid)
     changed = sorted(what for what in before.keys() & now.keys() if before[what] != now[what])
     if changed:
         raise StoreError(
@@ -54,12 +56,12 @@ def check(store: ResultsFolder, whole: Grid) -> dict[str, Any]:
 
 
 def _trained_sources(store: ResultsFolder, manifest: Mapping[str, Any]) -> dict[str, str]:
-    """Return the hash of what runs of a folder were trained with; code that only ever failed may be mended."""
+    """Return the hashes of the code that completed runs were trained with; code that only ever failed may change."""
     before = Grid.from_dict(manifest["grid"])
     if not _sources(before):
         return {}
-    held = np.flatnonzero(store.inventory(before.run_ids, stopped=True).completed())
-    at = {axis: np.unique(positions) for axis, positions in before.positions(held).items()}
+    completed = np.flatnonzero(store.inventory(before.run_ids, stopped=True).completed())
+    at = {axis: np.unique(positions) for axis, positions in before.positions(completed).items()}
     return _sources(
         replace(
             before,
@@ -70,9 +72,9 @@ def _trained_sources(store: ResultsFolder, manifest: Mapping[str, Any]) -> dict[
     )
 
 
-def _sources(whole: Grid) -> dict[str, str]:
-    """Return the hash of every code and file of the user's, by what it is."""
-    variants = {"problem": whole.problems, "optimizer": whole.optimizers, "schedule": whole.schedules}
+def _sources(grid: Grid) -> dict[str, str]:
+    """Return the hashes of the user's own code and files, by what they are."""
+    variants = {"problem": grid.problems, "optimizer": grid.optimizers, "schedule": grid.schedules}
     each = [(kind, v) for kind, found in variants.items() for v in found]
     code = {f"the code of {kind} {v.name}": v.source for kind, v in each if v.source}
     return code | {

@@ -1,4 +1,4 @@
-"""How fast devices multiply matrices: the pace that no training can pass."""
+"""How fast devices multiply matrices: the upper bound of any training speed."""
 
 from __future__ import annotations
 
@@ -13,36 +13,38 @@ from jax import lax
 from lrbench.engine import devices
 
 _LONG_ENOUGH = 0.01
-"""A call shorter than that many seconds would measure the clock and the call itself."""
+"""A shorter call, in seconds, would measure the clock and the overhead of the call."""
 _CALLS, _SECONDS = 5, 0.5
-"""How often a call is repeated, and after how many seconds no further one begins."""
+"""How often a call is repeated, and after how many seconds no further one starts."""
 
 
 def flops_per_second(side: int, over: Sequence[jax.Device], lanes: int = 1) -> float:
-    """Return the floating-point operations per second of float32 products: the best of a few short calls.
+    """Return the floating-point operations per second of float32 matrix products: the best of a few short calls.
 
-    Each device works on its own: it multiplies [side, side] matrices, `lanes` at a time, a product of n × n matrices
+    Each device multiplies [side, side] matrices, `lanes` at a time, a product of n × n matrices
     being 2 n³ operations. JAX's default precision is used, as training does.
 
     Args:
         side: rows and columns of the matrices.
-        over: the devices, which work at the same time.
-        lanes: products that a device does together, as one batched product.
+        over: the devices, which compute at the same time.
+        lanes: how many products a device computes at once, as one batched product.
 
     Example:
         >>> flops_per_second(64, jax.devices()[:1]) > 0
         True
     """
     mesh = devices.mesh(list(over))
-    many, whole = devices.spread(mesh), devices.copied(mesh)
+    sharded, replicated = devices.sharded(mesh), devices.replicated(mesh)
 
     def multiply(matrices: jax.Array, count: jax.Array) -> jax.Array:
         return lax.fori_loop(0, count, lambda _, product: matrices @ product, matrices)
 
-    # Identities stay what they are, however often they are multiplied; XLA does not know that they are.
+    # A product of identity matrices is an identity matrix, so nothing overflows; XLA does not know that they are.
     ones = np.broadcast_to(np.eye(side, dtype=np.float32), (mesh.size * lanes, side, side))
-    matrices = jax.device_put(ones, many)
-    mapped = jax.shard_map(multiply, mesh=mesh, in_specs=(many.spec, whole.spec), out_specs=many.spec)
+    matrices = jax.device_put(ones, sharded)
+    mapped = jax.shard_map(
+        multiply, mesh=mesh, in_specs=(sharded.spec, replicated.spec), out_specs=sharded.spec
+    )
     program = jax.jit(mapped)
 
     def seconds(count: int) -> float:
@@ -52,9 +54,9 @@ def flops_per_second(side: int, over: Sequence[jax.Device], lanes: int = 1) -> f
 
     seconds(1)  # compiles
     count = 1
-    while (taken := seconds(count)) < _LONG_ENOUGH:
+    while (elapsed := seconds(count)) < _LONG_ENOUGH:
         count *= 2
-    found = [taken]
+    found = [elapsed]
     while len(found) < _CALLS and sum(found) < _SECONDS:
         found.append(seconds(count))
     return 2 * side**3 * lanes * mesh.size * count / min(found)

@@ -1,6 +1,6 @@
-"""Training without lrbench: one network in plain JAX and optax, the way one would write it, one at a time or vmapped.
+"""Training without lrbench: a network in plain JAX and optax, as one would write it, one run at a time or under vmap.
 
-It is what `lrbench speed` and the benchmarks compare with: a ReLU network of two layers, trained by Adam in one scan.
+This is what `lrbench speed` and the benchmarks compare with: a ReLU network of two layers, trained by Adam in one scan.
 """
 
 from __future__ import annotations

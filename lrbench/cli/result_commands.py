@@ -1,0 +1,101 @@
+"""The commands that read a results folder: `report`, `best`, `compare`, `query` and `export`."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lrbench.cli.arguments import ResultsPath
+from lrbench.cli.interrupt import Interrupt
+from lrbench.cli.output import print_answer, print_text, print_written
+
+MISTAKE = 2
+"""The exit code of a user's mistake."""
+
+
+def report(context: typer.Context, folder: ResultsPath) -> None:
+    """Rebuild tables, plots and report of a folder from its parts."""
+    from lrbench.cli.progress import listener
+    from lrbench.execution.rebuild import rebuild
+    from lrbench.results.folder import ResultsFolder
+
+    rebuild(ResultsFolder(folder), listener=listener(False, context.ensure_object(Interrupt)))
+    print_written(folder, pictures=True)
+
+
+def best(folder: ResultsPath) -> None:
+    """Print the answer of a study.
+
+    That is the best rate, the good band, the cliff and the confidence, per problem, optimizer and schedule.
+    """
+    print_answer(folder)
+
+
+def compare(
+    folders: Annotated[list[Path], typer.Argument(metavar="DIR DIR...", help="Two or more results folders.")],
+) -> None:
+    """Print two or more results side by side.
+
+    Best rates and losses are compared, and whether they differ is tested, paired by seed.
+    """
+    from lrbench.results import compare, results
+
+    print_text(compare.as_text(results.compare(*folders)))
+
+
+def query(
+    folder: ResultsPath,
+    sql: Annotated[str, typer.Argument(metavar="SQL", help="One statement, in DuckDB's dialect.")],
+    timeout: Annotated[
+        float,
+        typer.Option(metavar="SECONDS", help="Stop the statement after so many seconds; 0 means never."),
+    ] = 60.0,
+) -> None:
+    """Print what an SQL query selects from the tables.
+
+    Every table of the folder has its name: runs, curves, summary, sensitivity, ...
+    """
+    from lrbench.results.query import shown
+    from lrbench.results.results import load
+
+    tables = load(folder).tables
+    with _time_limit(timeout):
+        text = shown(tables, sql, timeout)
+    print_text(text)
+
+
+def export(
+    folder: ResultsPath,
+    to: Annotated[str, typer.Option("--to", metavar="NAME", help="One of `lrbench list exporters`.")],
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="A new or empty folder [DIR/NAME].")] = None,
+) -> None:
+    """Write the results for another tool."""
+    from lrbench.results.results import load
+
+    print_text(load(folder).export(to, out))
+    print_text(str(out if out is not None else folder / to))
+
+
+@contextlib.contextmanager
+def _time_limit(timeout: float) -> Iterator[None]:
+    """End the process where a statement outlasts its time: DuckDB can be interrupted only between calls of functions."""
+    from lrbench.results.query import PATIENCE, too_long
+
+    def end() -> None:
+        os.write(2, f"lrbench: {too_long(timeout)}\n".encode())
+        os._exit(MISTAKE)
+
+    timer = threading.Timer(timeout + PATIENCE, end)
+    timer.daemon = True
+    if 0 < timeout < threading.TIMEOUT_MAX - PATIENCE:
+        timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()

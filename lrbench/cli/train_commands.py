@@ -1,0 +1,135 @@
+"""The commands that train: `run`, `find` and `experiment`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lrbench.cli.arguments import Devices, Overrides, StudyName, Trust, device_count
+from lrbench.cli.interrupt import Interrupt
+from lrbench.cli.output import print_answer, print_failures, print_paths, print_text, print_written
+from lrbench.errors import LrbenchError
+
+FAILED = 3
+"""The exit code where some packs failed."""
+
+
+def run(
+    context: typer.Context,
+    study: StudyName,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Results folder [results/NAME].")] = None,
+    overrides: Overrides = None,
+    launcher: Annotated[str, typer.Option(metavar="NAME", help="Where packs are executed.")] = "local",
+    detach: Annotated[
+        bool, typer.Option("--detach", help="With --launcher slurm: submit the jobs and return at once.")
+    ] = False,
+    devices: Devices = "all",
+    trust: Trust = False,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Set the contents of the folder aside and start again.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but the answer.")] = False,
+    no_report: Annotated[
+        bool, typer.Option("--no-report", help="Write tables, but no plots and no report.")
+    ] = False,
+    profile: Annotated[
+        bool, typer.Option("--profile", help="Trace the first half second of training, for Perfetto.")
+    ] = False,
+) -> None:
+    """Train a study and print the answer.
+
+    Runs that its folder already holds are not trained again.
+    """
+    from lrbench.cli.progress import listener
+    from lrbench.execution.execute import execute
+
+    if detach and launcher != "slurm":
+        raise LrbenchError(f"--detach: works only with --launcher slurm, not with --launcher {launcher}")
+    done = execute(
+        study,
+        out,
+        launcher=launcher,
+        devices=device_count(devices),
+        overrides=[*(overrides or ()), *(["launcher.slurm.detach=true"] if detach else [])],
+        trust=trust,
+        fresh=fresh,
+        report=not no_report,
+        profile=profile,
+        listener=listener(quiet, context.ensure_object(Interrupt)),
+    )
+    print_answer(done.results.folder)
+    print_written(done.results.folder, pictures=not no_report)
+    if done.profile:
+        print_text(str(done.profile))
+    if done.failures:
+        print_failures(done)
+        raise typer.Exit(FAILED)
+
+
+def find(
+    context: typer.Context,
+    study: StudyName,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Results folder [results/NAME_find].")
+    ] = None,
+    overrides: Overrides = None,
+    devices: Devices = "all",
+    trust: Trust = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but the suggestions.")] = False,
+) -> None:
+    """Sweep the learning rate as finders do.
+
+    What is printed are the suggestions of four rules.
+    """
+    from lrbench.cli.progress import listener
+    from lrbench.execution.find import execute_range_tests, suggestion_tables
+
+    done = execute_range_tests(
+        study,
+        out,
+        devices=device_count(devices),
+        overrides=overrides or (),
+        trust=trust,
+        listener=listener(quiet, context.ensure_object(Interrupt)),
+    )
+    if not done.results.finders.empty:
+        print_text(suggestion_tables(done.results))
+        print_paths(done.results.folder, ["finders.csv", "finders.parquet", "plots/range_test.png"])
+    if done.failures:
+        print_failures(done)
+        raise typer.Exit(FAILED)
+
+
+def experiment(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="One of `lrbench list experiments`.")],
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Its folder [results/NAME].")] = None,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Set a parameter, such as steps=200."),
+    ] = None,
+    devices: Devices = "all",
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but the answer.")] = False,
+) -> None:
+    """Run an experiment.
+
+    Experiments are studies that answer a question, with a table and a picture of their own.
+    """
+    from lrbench.cli.progress import listener
+    from lrbench.experiments.bench import Unfinished, perform
+
+    try:
+        answer = perform(
+            name,
+            out,
+            overrides=overrides or (),
+            devices=device_count(devices),
+            listener=listener(quiet, context.ensure_object(Interrupt)),
+        )
+    except Unfinished as error:
+        print_failures(error.finished)
+        raise typer.Exit(FAILED) from error
+    for line in [*answer.lines, *map(str, answer.paths)]:
+        print_text(line)
