@@ -54,7 +54,8 @@ def test_run_prints_the_answer_and_then_what_was_written(
     assert lines[0] == "house_prices"
     assert all(": use " in line for line in lines[1:4])
     written = lines[4:]
-    assert written[0] == "results/house_prices/runs.csv"
+    names = "comparison.csv curves.parquet ranking.csv runs.csv sensitivity.csv summary.csv tuning_budget.csv".split()
+    assert written == [f"results/house_prices/{name}" for name in names]
     assert all((folder / line).exists() for line in written)
     assert "training 30 runs of 20 steps" in done.stderr
     assert not (folder / "results/house_prices/report.html").exists()
