@@ -84,6 +84,29 @@ def test_no_circles() -> None:
         pytest.fail(" needs ".join(error.args[1]))
 
 
+def test_no_two_classes_share_a_name() -> None:
+    """A name says where a thing is: `Memory` of the machine and `Memory` of a schedule would not."""
+    classes: dict[str, list[str]] = {}
+    for module, path in imports.files().items():
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.ClassDef):
+                classes.setdefault(node.name, []).append(module)
+    assert {name: where for name, where in classes.items() if len(where) > 1} == {}
+
+
+def test_files_and_functions_are_short() -> None:
+    """No file has more than 450 lines, and no function more than 90 beside its docstring."""
+    for path in imports.files().values():
+        text = path.read_text()
+        assert text.count("\n") <= 450, path
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef):
+                first = node.body[0]
+                docstring = ast.get_docstring(node, clean=False) is not None
+                begin = first.end_lineno if docstring else node.lineno
+                assert (node.end_lineno or 0) - (begin or 0) <= 90, f"{path}: {node.name}"
+
+
 def test_nothing_private_crosses_folders() -> None:
     """`_name` belongs to its folder: no other one imports it, be it a module or what is in one."""
     assert [str(found) for found in imports.imports() if found.private and found.crosses] == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import io
 from typing import Any
 
 import jax
@@ -10,13 +11,14 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from matplotlib.figure import Figure
 
 from lrbench.engine import lane, seeds
 from lrbench.engine.schedule_table import tabulate
 from lrbench.problems import Problem
 from lrbench.study import catalog, signature
 from tests.golden import entries
-from tests.helpers import examples
+from tests.helpers import examples, frames
 
 ENTRIES = [(kind, name) for kind in catalog.FOLDERS for name in catalog.names(kind)]
 STEPS = 40
@@ -174,6 +176,31 @@ def test_probe(name: str) -> None:
     columns = [value for column, value in found.items() if column.partition("/")[0] == name]
     assert columns
     assert all(value.shape == () and jnp.isfinite(value) for value in columns)
+
+
+@pytest.mark.parametrize("name", catalog.names("metric"))
+def test_metric(name: str) -> None:
+    """A finite number of what is predicted for examples and their labels, whatever their order, and alike in lanes."""
+    metric = catalog.get("metric", name).load()
+    random = np.random.default_rng(0)
+    predictions = jnp.asarray(random.normal(size=(2, 12, 3)), jnp.float32)
+    inputs, labels = jnp.zeros((12, 2)), jnp.asarray(random.integers(0, 3, 12))
+    found = jax.vmap(lambda each: metric(each, (inputs, labels)))(predictions)
+    assert found.shape == (2,)
+    assert found.dtype == predictions.dtype
+    assert jnp.isfinite(found).all()
+    order = random.permutation(12)
+    alone = [metric(each[order], (inputs[order], labels[order])) for each in predictions]
+    np.testing.assert_allclose(found, alone, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", catalog.names("plot"))
+@pytest.mark.parametrize("kind", frames.STUDIES)
+def test_plot(name: str, kind: str) -> None:
+    """It draws every study, one row and runs that all diverged too, without a warning; or it has nothing to show."""
+    figure = catalog.get("plot", name).load()(frames.STUDIES[kind]())
+    assert isinstance(figure, Figure)
+    figure.savefig(io.BytesIO(), dpi=40)
 
 
 def test_schedules_equal_their_formulas() -> None:

@@ -25,7 +25,7 @@ NUMBERS = (
 """The columns of a pair, in the order of the tables."""
 
 
-class _Chosen(NamedTuple):
+class _BestRates(NamedTuple):
     """Lines at the best rate of every resample; NaN where no rate is stable."""
 
     rate: Floats  # [line, resample]
@@ -90,16 +90,16 @@ def _compare(
     return out
 
 
-def _choose(cube: Cube, lines: Ints, seeds: Ints, index: Ints, limits: Thresholds) -> _Chosen:
+def _choose(cube: Cube, lines: Ints, seeds: Ints, index: Ints, limits: Thresholds) -> _BestRates:
     """The lines at their best rates in every resample `index` [resample, seed] of the seeds; a block at a time."""
     size = max(1, _BLOCK // (cube.rate.shape[1] * index.size))
     blocks = [lines[at : at + size] for at in range(0, len(lines), size)]
-    return _Chosen(
+    return _BestRates(
         *map(np.concatenate, zip(*(_best(cube, b, seeds, index, limits) for b in blocks), strict=True))
     )
 
 
-def _best(cube: Cube, lines: Ints, seeds: Ints, index: Ints, limits: Thresholds) -> _Chosen:
+def _best(cube: Cube, lines: Ints, seeds: Ints, index: Ints, limits: Thresholds) -> _BestRates:
     rate, loss, ok = _able(cube.rate[lines], *(values[lines][..., seeds] for values in (cube.loss, cube.ok)))
     whole: npt.NDArray[np.bool_] = np.logical_and.reduce(np.isfinite(ok), axis=-1)
     stable = stable_rates(ok[..., index], limits.stable) & whole[..., None]
@@ -107,7 +107,7 @@ def _best(cube: Cube, lines: Ints, seeds: Ints, index: Ints, limits: Thresholds)
     runs = np.take_along_axis(loss, at[..., None], axis=1)
     runs = np.take_along_axis(runs, np.broadcast_to(index, (len(lines), *index.shape)), axis=2)
     trains = np.isfinite(reached)
-    return _Chosen(
+    return _BestRates(
         np.where(trains, np.take_along_axis(rate, at, axis=1), np.nan),
         np.where(trains, reached, np.nan),
         np.where(trains[..., None], runs, np.nan),

@@ -16,7 +16,7 @@ from lrbench.errors import StoreError
 from lrbench.execution import manifest_contents, output_folder
 from lrbench.execution.listener import Listener
 from lrbench.execution.rebuild import write_all
-from lrbench.execution.work import Trainer, Work
+from lrbench.execution.work import PackWork, Trainer
 from lrbench.launchers import Outcome, this_process
 from lrbench.results import lock
 from lrbench.results.checksums import SURFACES
@@ -136,7 +136,7 @@ def _execute(
     seconds: dict[str, float] = {}
     # What the manifest says of problems and schedules belongs to its grid: another grid is described again.
     if not cached.all() or not manifest_contents.describes(manifest, grid) or store.tables.lacks(SURFACES):
-        engine = _describe(study, grid, store, manifest, options.devices, listener.warn)
+        engine, manifest = _describe(study, grid, store, manifest, options.devices, listener.warn)
         seconds["starting"] = time.perf_counter() - began
     _notify_of_cached(store, cached, options, listener)
     outcomes: list[Outcome] = []
@@ -153,7 +153,8 @@ def _execute(
     for outcome in outcomes:
         expected[outcome.pack.runs] |= not outcome.error
     trained = int(parts.completed().sum() - cached.sum())
-    manifest |= {
+    manifest = {
+        **manifest,
         "study": study.name,
         "grid": grid.asdict(),
         "objective": study.objective,
@@ -190,22 +191,22 @@ def _describe(
     study: Study,
     grid: Grid,
     store: ResultsFolder,
-    manifest: dict[str, Any],
+    manifest: Mapping[str, Any],
     devices: int | None,
     warn: Callable[[str], None],
-) -> Engine:
-    """Start an engine, record its description of the study in the manifest, and return the engine."""
+) -> tuple[Engine, dict[str, Any]]:
+    """Start an engine, write its description of the study into the manifest, and return both."""
     from lrbench.engine.engine import Engine  # the first import of JAX
     from lrbench.tables.surfaces import surfaces
 
     engine = Engine(study, grid, devices, warn)
-    manifest |= manifest_contents.describe(engine, grid, manifest)
-    store.write_manifest(manifest)
+    described = {**manifest, **manifest_contents.describe(engine, grid, manifest)}
+    store.write_manifest(described)
     if landscapes := engine.surfaces():
-        manifest |= store.drop_checksums(manifest, SURFACES)
+        described |= store.drop_checksums(described, SURFACES)
         store.write_table("surfaces", surfaces(grid, landscapes), csv=False)
-        store.write_manifest(manifest)
-    return engine
+        store.write_manifest(described)
+    return engine, described
 
 
 def _train(
@@ -226,7 +227,9 @@ def _train(
     ]
     listener.begin(int(missing.sum()), steps)
     trainer = Trainer(engine, store, lanes_per_pack, listener)
-    work = Work(engine.study, store.folder.resolve(), tuple(lanes_per_pack), engine.count, trainer=trainer)
+    work = PackWork(
+        engine.study, store.folder.resolve(), tuple(lanes_per_pack), engine.count, trainer=trainer
+    )
     packs: list[Pack] = list(engine.grid.packs(lanes_per_pack, missing))
     outcomes = []
     arriving = launch(packs, work, **engine.study.launcher.get(launcher, {}))

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Work:
+class PackWork:
     """Trains a pack and writes its part; the same pack again does nothing.
 
     It pickles as its arguments: the study, with the user's code by name, and numbers. Two are equal if they have the
@@ -95,7 +95,7 @@ class Work:
         for pack in packs:
             trainer.compile(pack)
 
-    def to(self, parts: str) -> Work:
+    def to(self, parts: str) -> PackWork:
         """Return the same work, with another way for its parts.
 
         Raises:
@@ -196,7 +196,7 @@ def _log(text: str) -> None:
 
 
 @functools.lru_cache(maxsize=1)
-def _trainer(work: Work) -> Trainer:
+def _trainer(work: PackWork) -> Trainer:
     """Return the trainer of a work in this process, which is built at its first pack.
 
     A worker process unpickles the work for every pack, and recognises it by its token. One engine is cached: that of

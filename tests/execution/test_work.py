@@ -21,7 +21,7 @@ from lrbench.execution import costs
 from lrbench.execution.costs import CostEstimate
 from lrbench.execution.execute import execute
 from lrbench.execution.listener import Listener
-from lrbench.execution.work import Work
+from lrbench.execution.work import PackWork
 from lrbench.launchers import Outcome
 from lrbench.results.folder import ResultsFolder
 from lrbench.study import grid
@@ -37,11 +37,11 @@ def bowl(curvature: float = 2.0):
 """
 
 
-def _work(asked: Any, folder: Path, lanes: int = 4, **more: Any) -> tuple[Work, list[Any]]:
+def _work(asked: Any, folder: Path, lanes: int = 4, **more: Any) -> tuple[PackWork, list[Any]]:
     study = read(asked, trust=True)
     whole = grid.of_study(study)
     lanes_per_pack = [lanes] * len(whole.programs)
-    return Work(study, folder, tuple(lanes_per_pack), **more), list(whole.packs(lanes_per_pack))
+    return PackWork(study, folder, tuple(lanes_per_pack), **more), list(whole.packs(lanes_per_pack))
 
 
 def test_it_travels_small_and_does_the_same_elsewhere(table: dict[str, Any], tmp_path: Path) -> None:
@@ -50,7 +50,7 @@ def test_it_travels_small_and_does_the_same_elsewhere(table: dict[str, Any], tmp
     assert len(packs) == 2
     assert len(pickle.dumps(work)) < 4000
     assert max(len(pickle.dumps(pack)) for pack in packs) < 1000
-    there: Work = pickle.loads(pickle.dumps(work.to("returned")))
+    there: PackWork = pickle.loads(pickle.dumps(work.to("returned")))
     store = ResultsFolder(tmp_path / "out")
     for pack in packs:
         outcome = there(pack)
@@ -143,7 +143,7 @@ def test_parts_that_come_back_are_written_as_they_come(
     assert execute(table, tmp_path / "out", report=False).trained == 4
 
 
-def elsewhere(packs: list[Any], work: Work) -> Iterator[Outcome]:
+def elsewhere(packs: list[Any], work: PackWork) -> Iterator[Outcome]:
     there = pickle.loads(pickle.dumps(work.to("returned")))
     yield dataclasses.replace(there(packs[0]), process="other:1")
     yield work.failed(packs[1], ValueError("no\nluck"))

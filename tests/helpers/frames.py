@@ -183,3 +183,13 @@ def runs_of(final: list[float], **columns: object) -> pd.DataFrame:
         "late_pace": 0.0,
     }
     return pd.DataFrame(base | columns)
+
+
+STUDIES = {
+    "one row": lambda: study(rates=[0.1], seeds=1, optimizers=(("sgd", float("nan"), 0.1),)),
+    "one row that diverges": lambda: study(rates=[1e3], seeds=1, optimizers=(("sgd", float("nan"), 0.1),)),
+    "all diverge, no validation": lambda: study(rates=[1e2, 1e3], seeds=2, valid=False),
+    "a named rate": lambda: study(rates=[0.01, 0.1, 1.0], output=(0.1, 1.0, 10.0)),
+    "hostile names": lambda: study(rates=[0.01, 0.1], optimizers=(("_$a$", 0.9, 0.1),), problems=("$x^",)),
+}
+"""Small studies that every plot has to take."""

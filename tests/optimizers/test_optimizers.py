@@ -167,10 +167,12 @@ SPECIAL = {
 
 
 def _reference(name: str) -> Reference:
-    """Return optax's optimizer of that name, with the defaults that lrbench gives it."""
+    """Return optax's optimizer of that name, with the defaults that lrbench gives it; without one, its own, a run at a time."""
     if name in SPECIAL:
         return SPECIAL[name]
-    make = getattr(optax, name, None) or getattr(optax.contrib, name)
+    make = getattr(optax, name, None) or getattr(optax.contrib, name, None)
+    if make is None:
+        return Reference(catalog.get("optimizer", name).load())
     takes = inspect.signature(make).parameters
     entry = catalog.get("optimizer", name)
     params = {key: p.default for key, p in entry.parameters.items() if key in takes} | STATIC.get(name, {})

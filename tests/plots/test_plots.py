@@ -30,30 +30,19 @@ def draw(name: str, results: frames.Results) -> Figure:
     return figure
 
 
-STUDIES = {
-    "one row": lambda: frames.study(rates=[0.1], seeds=1, optimizers=ONE),
-    "one row that diverges": lambda: frames.study(rates=[1e3], seeds=1, optimizers=ONE),
-    "all diverge, no validation": lambda: frames.study(rates=[1e2, 1e3], seeds=2, valid=False),
-    "a named rate": lambda: frames.study(rates=[0.01, 0.1, 1.0], output=(0.1, 1.0, 10.0)),
-    "hostile names": lambda: frames.study(
-        rates=[0.01, 0.1], optimizers=(("_$a$", 0.9, 0.1),), problems=("$x^",)
-    ),
-}
-
-
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("kind", STUDIES)
+@pytest.mark.parametrize("kind", frames.STUDIES)
 def test_every_plot_takes_every_study(name: str, kind: str) -> None:
-    assert draw(name, STUDIES[kind]()).axes
+    assert draw(name, frames.STUDIES[kind]()).axes
 
 
 ACROSS = ["critical_difference", "performance_profile", "tuning_budget", "differences"]
 
 
 @pytest.mark.parametrize("name", ACROSS)
-@pytest.mark.parametrize("kind", STUDIES)
+@pytest.mark.parametrize("kind", frames.STUDIES)
 def test_plots_that_compare_take_every_study_and_may_have_nothing_to_show(name: str, kind: str) -> None:
-    axes = draw(name, STUDIES[kind]()).axes
+    axes = draw(name, frames.STUDIES[kind]()).axes
     if kind.startswith("one row") or name == "critical_difference":  # one line, or one problem
         assert not axes
 
