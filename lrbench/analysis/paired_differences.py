@@ -145,7 +145,7 @@ def answer(first: str, other: str, row: Mapping[Any, Any]) -> str:
     Example:
         >>> numbers = {"seeds": 9, "loss": 1.0, "other_loss": 2.0, "difference": -0.01}
         >>> answer("a", "b", numbers | {"difference_low": -0.02, "difference_high": 0.01})
-        'not told apart: −0.02 to 0.01'
+        'cannot be told apart at this confidence: −0.02 to 0.01'
     """
     seeds, low, high = int(row["seeds"]), row["difference_low"], row["difference_high"]
     if seeds == 0:
@@ -156,7 +156,7 @@ def answer(first: str, other: str, row: Mapping[Any, Any]) -> str:
     if seeds == 1:
         return f"one seed: no interval; the difference is {_text(row['difference'])}"
     if low <= 0 <= high:
-        return f"not told apart: {_text(low)} to {_text(high)}"
+        return f"cannot be told apart at this confidence: {_text(low)} to {_text(high)}"
     better, ends = (first, (-high, -low)) if high < 0 else (other, (low, high))
     chance = f"; {seeds} seeds agree by chance 1 time in {2 ** (seeds - 1)}" if seeds <= FEW else ""
     return f"{better} is better: {_text(ends[0])} to {_text(ends[1])} lower{chance}"

@@ -85,7 +85,7 @@ def test_only_seeds_of_both_count_and_rates_that_lack_one_do_not() -> None:
 @pytest.mark.parametrize(
     ("a", "b", "said"),
     [
-        ([[0.1, 0.4]], [[0.2, 0.3]], "not told apart: −0.1 to 0.1"),
+        ([[0.1, 0.4]], [[0.2, 0.3]], "cannot be told apart at this confidence: −0.1 to 0.1"),
         ([[0.1]], [[0.3]], "one seed: no interval; the difference is −0.2"),
         ([[0.1, 0.1]], [[NAN, NAN]], "only a + constant trains"),
         ([[NAN]], [[NAN]], "neither trains"),
@@ -94,7 +94,7 @@ def test_only_seeds_of_both_count_and_rates_that_lack_one_do_not() -> None:
 def test_the_answer_in_words(a: list[list[float]], b: list[list[float]], said: str) -> None:
     row = comparison(two(a, b)).iloc[0]
     assert row["answer"] == said
-    assert np.isnan(row["difference_low"]) == ("not told" not in said)
+    assert np.isnan(row["difference_low"]) == ("told apart" not in said)
 
 
 def test_the_other_may_be_better_and_many_seeds_need_no_warning() -> None:
@@ -325,7 +325,7 @@ def test_results_are_compared_by_what_a_line_is_not_by_what_was_set(folders: lis
     mine, others = (some.sort_values("seed")["final_valid_loss"].to_numpy() for some in best)
     assert row["difference"] == pytest.approx((mine - others).mean())
     assert (row["seeds"], row["same_runs"]) == (2, 0)
-    assert str(folders[1]) in row["answer"] or "not told apart" in row["answer"]
+    assert str(folders[1]) in row["answer"] or "cannot be told apart" in row["answer"]
     pd.testing.assert_frame_equal(table, lb.load(folders[0]).compare(folders[1]))
 
 

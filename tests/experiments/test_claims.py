@@ -247,7 +247,7 @@ def test_event_files_hold_the_curves(families: frames.Results, monkeypatch: pyte
     monkeypatch.setattr(event_files, "_exported", exported)
     without = event_files.compare_with_tables(study)
     assert without.met is None
-    assert "not measured: --to tensorboard needs tensorboardX" in without.what
+    assert "not measured: --to tensorboard requires tensorboardX" in without.what
 
 
 # ---- pictures and page ----

@@ -18,6 +18,9 @@ def test_source_and_function_say_the_same(kind: str) -> None:
     for name in catalog.names(kind):
         entry = catalog.get(kind, name)
         read = signature.of_function(entry.load())
+        if kind == "table":  # it has no settings; its parameters are what it is made from
+            assert read.keys() <= set(entry.takes)
+            continue
         assert {p.name: (p.default, p.doc) for p in read.values()} == {
             p.name: (p.default, p.doc) for p in entry.parameters.values()
         }
