@@ -78,7 +78,10 @@
     const lows = lines.flatMap((line) => line.low).filter((value) => value !== null), starts = lines.map((line) => line.start);
     const low = Math.log10(Math.min(...rates)), high = Math.log10(Math.max(...rates)), room = 0.03 * (high - low) || 0.5;
     const traces = lines.flatMap((line, index) => lossTraces(line, index, by("band").checked && lines.length <= 24));
-    const legend = narrow() || lines.length < 5 ? { orientation: "h", y: -0.2, yanchor: "top" } : { x: 1.01, y: 1 };
+    const below = narrow() || lines.length < 5;
+    const legend = below ? { orientation: "h", y: narrow() ? -0.3 : -0.2, yanchor: "top" } : { x: 1.01, y: 1 };
+    // On a phone each name has a row of its own, which must not be taken from the plot.
+    document.getElementById("loss-plot").style.height = narrow() ? `${320 + 22 * lines.length}px` : "";
     Plotly.react("loss-plot", traces, layout({ legend, hovermode: "closest", shapes: shade(lines), showlegend: true,
       xaxis: axis("learning rate", { ...rateAxis(rates), range: [low - room, high + room] }),
       yaxis: axis(lines[0].loss, log ? { type: "log", ...logTicks(Math.min(...lows) / 1.2, Math.max(...starts) * 1.2) } : {}) }), config);
