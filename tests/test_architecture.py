@@ -76,6 +76,24 @@ def test_a_folder_opens_with_a_page(page: Path) -> None:
     assert len(said.split()) >= 40
 
 
+def test_imports_by_name_keep_to_the_layers() -> None:
+    """import-linter reads no texts: no folder names a module of a folder that is not below it."""
+    height = {name: -row for row, layer in enumerate(imports.layers()) for name in layer}
+    above = [
+        (name, other)
+        for name, used in imports.folders().items()
+        for other in used
+        if height[other] >= height[name]
+    ]
+    assert above == []
+
+
+def test_the_drawing_and_its_table_are_current() -> None:
+    """`python docs/make_architecture.py` makes them."""
+    assert imports.PICTURE.read_text(encoding="utf-8") == imports.drawing()
+    assert imports.PAGE.read_text(encoding="utf-8") == imports.page()
+
+
 def test_no_circles() -> None:
     """Whatever way it is imported, under `TYPE_CHECKING`, inside a function or by its name as a text: no module needs one that needs it."""
     try:

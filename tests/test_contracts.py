@@ -59,6 +59,13 @@ def test_entry_loads_and_defaults_have_their_type(kind: str, name: str) -> None:
             assert parameter.coerce(parameter.default) == parameter.default
 
 
+@pytest.mark.parametrize("kind", sorted(catalog.ONE_PER_FILE))
+def test_every_file_has_its_entry(kind: str) -> None:
+    """Where a file holds one entry, it bears its name; what entries share is in `base`, `bench` or a private file."""
+    files = {path.stem for path in (catalog.PACKAGE / catalog.FOLDERS[kind]).glob("[!_]*.py")}
+    assert files - {"base", "bench"} == set(catalog.names(kind))
+
+
 @pytest.mark.parametrize("name", catalog.names("problem"))
 def test_problem(name: str) -> None:
     """Same key, same parameters; loss and gradient finite; lanes equal a loop; the engine's types are those it gets."""

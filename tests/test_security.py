@@ -15,7 +15,7 @@ import pyarrow.csv
 import pytest
 
 import lrbench as lb
-from lrbench.datasets import tables
+from lrbench.datasets import user_tables
 from lrbench.errors import DataError, StoreError, StudyError
 from lrbench.execution.execute import run
 from lrbench.experiments import bench as _bench
@@ -232,7 +232,7 @@ class Bomb:
 def test_arrays_of_objects_are_refused() -> None:
     bomb = np.array([Bomb()] * 12, dtype=object)
     np.savez("o.npz", images=bomb, labels=bomb, price=bomb)
-    for act in (lambda: tables.prepare("o.npz", "price", "auto"), lambda: tables.images("o.npz")):
+    for act in (lambda: user_tables.prepare("o.npz", "price", "auto"), lambda: user_tables.images("o.npz")):
         with pytest.raises(
             DataError, match=r"^o\.npz: is not a valid NPZ file: Object arrays cannot be loaded"
         ):
@@ -242,7 +242,7 @@ def test_arrays_of_objects_are_refused() -> None:
     Path("q.npz").write_bytes(pickle.dumps(Bomb()))
     for name in ("p.npz", "q.npz"):
         with pytest.raises(DataError, match=rf"^{name}: is not a valid NPZ file"):
-            tables.prepare(name, "price", "auto")
+            user_tables.prepare(name, "price", "auto")
     assert not Path("ran").exists()
 
 

@@ -2,9 +2,10 @@
 
 `measure` reduces the curves of a run to its status and losses; `verdicts` decides whether it is good, slow, stuck, oscillating or diverged, by the
 `thresholds`; `targets` says when it reached the target. `rates` arranges losses by line, rate and seed, and finds the best rate of each
-line; `bootstrap` has the exact intervals. `best` is the answer in words, `paired_differences` and `rank_tests` compare lines, `range_tests` are the
+line; `bootstrap` has the intervals, exact up to six seeds. `best` is the answer in words, `paired_differences` and `rank_tests` compare lines, `range_tests` are the
 rules of learning-rate finders, and `regret` is what following one costs. `loss_by_rate` and `line_curves` are what pictures draw.
-Everything works on a hand-written frame. Tables, plots, the report, results and experiments import it, and it imports none of them.
+`groups`, `labels` and `objective` are what most of these build on.
+Everything works on a hand-written frame. Every folder above imports it, and it imports none of them.
 """
 
 from lrbench.analysis.best import best

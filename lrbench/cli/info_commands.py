@@ -18,7 +18,7 @@ def list_(
 ) -> None:
     """List what can be named in studies and commands.
 
-    The kinds are problem, optimizer, schedule, probe, metric, plot, launcher, exporter, experiment and study.
+    The kinds are problem, optimizer, schedule, probe, metric, table, plot, launcher, exporter, experiment and study.
     """
     from lrbench.cli.listing import listing
 

@@ -1,22 +1,22 @@
 """How runs are trained: the runs of a pack together, as lanes of one compiled program. JAX, and no pandas.
 
-It imports the catalogue (problems, optimizers, schedules, probes), `study` and `results.trained`, the record that it fills;
-`execution` and `cli` import it.
+It imports `problems`, `probes` and `schedules` for their records, `study`, and `results.trained`, the record that it fills; entries of
+the catalogue are loaded by name. `execution` and `cli` import it.
 
 Read it from the bottom of the ladder to the top. Each file uses those before it:
 
-1. One run: `lane` (a run as pure functions), `probing` (probes and their cost, by `flops`), `seeds` (what a seed
-   determines), `schedule_table`.
-2. Many runs in one program: `layout` (which run is in which lane, chunk and device), `devices`, `device_memory`,
-   `decompositions`, `xla_program` (what is traced and compiled), `lane_batch` (the runs on the devices).
+1. The machine: `devices`, `device_memory`, `decompositions`.
+2. One run: `probing` (probes and their cost, by `flops`), `lane` (a run as pure functions), `seeds` (what a seed
+   determines), `schedule_table`, and many in one program: `layout` (which run is in which lane, chunk and device), `xla_program` (what is
+   traced and compiled), `lane_batch` (the runs on the devices).
 3. The programs of a study: `instances` (what the study names, instantiated), `tuning_cache`, `lanes_per_chunk` (how lanes
    per chunk are chosen), `watchdog`, `timing`, `programs` (compiles ahead, in a size that fits into memory).
-4. A pack: `race` (which runs are stopped early), `checkpoint`, `pieces` (the runs that fit into memory at once),
+4. A pack: `race` (which runs are stopped early), `snapshot`, `pieces` (the runs that fit into memory at once),
    `segments` (the training loop), `pack` (from runs to their curves).
-5. `engine`: what all packs of a study share, and the only file that most callers need.
+5. `surface` (the loss of an objective over a plane) and `engine`: what all packs of a study share, and the only file that
+   most callers need.
 
-Beside it: `surface` (the loss of an objective over a plane), `matmul` (the peak of a device) and `plain_jax` (the same
-training without lrbench, to compare with).
+Beside it: `matmul` (the peak of a device) and `plain_jax` (the same training without lrbench, to compare with).
 
 Axis names, in shapes such as `Float[Array, "lane step"]`:
 

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 
 from lrbench.engine import device_memory, devices
-from lrbench.engine.checkpoint import SnapshotStore
 from lrbench.engine.instances import Instances
 from lrbench.engine.lanes_per_chunk import Tuner
 from lrbench.engine.pack import PackTrainer
 from lrbench.engine.programs import Programs
 from lrbench.engine.segments import Progress
+from lrbench.engine.snapshot import SnapshotStore
 from lrbench.engine.surface import Surface, surface
 from lrbench.engine.watchdog import Watchdog
 from lrbench.engine.xla_program import CompiledProgram

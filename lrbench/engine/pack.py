@@ -10,8 +10,7 @@ import jax
 import numpy as np
 from jaxtyping import Float, Int
 
-from lrbench.engine import checkpoint, device_memory
-from lrbench.engine.checkpoint import SnapshotStore
+from lrbench.engine import device_memory, snapshot
 from lrbench.engine.instances import Instances
 from lrbench.engine.lane import PLATEAU_SCALE, Hyper
 from lrbench.engine.lane_batch import LaneBatch
@@ -20,6 +19,7 @@ from lrbench.engine.pieces import Piece
 from lrbench.engine.programs import Programs
 from lrbench.engine.race import Race
 from lrbench.engine.segments import Progress, Training
+from lrbench.engine.snapshot import SnapshotStore
 from lrbench.engine.watchdog import Watchdog
 from lrbench.engine.xla_program import CompiledProgram
 from lrbench.results.trained import Trained, joined
@@ -58,7 +58,7 @@ class PackTrainer:
     ) -> Trained:
         """Train the runs of a pack piece by piece; `Engine.run` explains the arguments."""
         grid = self.instances.grid
-        key = checkpoint.key(self.instances.study, grid, pack) if checkpoints else {}
+        key = snapshot.key(self.instances.study, grid, pack) if checkpoints else {}
         program = grid.programs[pack.program]
         pieces: list[Trained] = []
         done = 0

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lrbench.engine.checkpoint import Snapshot, SnapshotStore
+from lrbench.engine.snapshot import Snapshot, SnapshotStore
 
 WORTH_SAVING = 5.0
 """Seconds of training since the last checkpoint that are worth another one when training is interrupted."""

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 import jax
 import numpy as np
 
-from lrbench.engine.checkpoint import Snapshot
 from lrbench.engine.lane_batch import LaneBatch, PendingEvaluation
 from lrbench.engine.pieces import Piece
 from lrbench.engine.race import Race
+from lrbench.engine.snapshot import Snapshot
 from lrbench.engine.watchdog import Watchdog
 
 Progress = Callable[[int, int], None]

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from lrbench.engine.checkpoint import Snapshot
+from lrbench.engine.snapshot import Snapshot
 from lrbench.results import atomic, safe_files
 from lrbench.results.folder import CHECKPOINTS
 

@@ -1,6 +1,6 @@
 """Launchers: where packs are executed. Each maps the work over packs; none knows what the work is.
 
-A launcher is one file with one public function of its name, `(packs, work, *, its parameters) → outcomes`, one outcome per pack, as
+A launcher is one file, whose function of its name is the launcher: `(packs, work, *, its parameters) → outcomes`, one outcome per pack, as
 they arrive. It calls `work(pack)` in any process: the work can be pickled, a completed pack is not trained again, and an
 exception in training becomes the `error` of the outcome. `Work` and `Outcome` are below; `execution/work.py` holds the work, and
 `execution/execute.py` calls the launcher and collects the parts.

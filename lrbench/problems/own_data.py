@@ -9,7 +9,7 @@ from typing import Literal
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from lrbench.datasets import tables
+from lrbench.datasets import user_tables
 from lrbench.nets.cnn import Network
 from lrbench.problems._models import classifier, convolutional_classifier, regression
 from lrbench.problems._problem import Batch, File, Problem
@@ -41,7 +41,7 @@ def tabular_linear(
 
     Source: Legendre (1805); Berkson, Journal of the American Statistical Association 39 (1944).
     """
-    prepared = tables.prepare(data, target, task, ignore, split_seed)
+    prepared = user_tables.prepare(data, target, task, ignore, split_seed)
     return _tabular("tabular_linear", prepared, (), batch_size)
 
 
@@ -73,7 +73,7 @@ def tabular_mlp(
 
     Source: Gorishniy et al., Revisiting Deep Learning Models for Tabular Data, arXiv:2106.11959.
     """
-    prepared = tables.prepare(data, target, task, ignore, split_seed)
+    prepared = user_tables.prepare(data, target, task, ignore, split_seed)
     return _tabular("tabular_mlp", prepared, hidden, batch_size)
 
 
@@ -91,12 +91,12 @@ def image_cnn(*, data: File, channels: tuple[int, ...] = (16, 32), batch_size: i
 
     Source: LeCun et al., Proc. IEEE 86 (1998).
     """
-    parts, shape, labels = tables.images(data)
+    parts, shape, labels = user_tables.images(data)
     network = Network(shape, channels, labels)
     return convolutional_classifier("image_cnn", parts, network, _within(batch_size, len(parts.train[1])))
 
 
-def _tabular(name: str, prepared: tables.Prepared, hidden: Sequence[int], batch_size: int) -> Problem:
+def _tabular(name: str, prepared: user_tables.Prepared, hidden: Sequence[int], batch_size: int) -> Problem:
     size = _within(batch_size, len(prepared.parts.train[1]))
     if prepared.classes:
         gain = 2.0 if hidden else 1.0

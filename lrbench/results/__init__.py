@@ -1,6 +1,6 @@
 """What came out: a results folder on disk, its parts, its tables, and what is read from them. No JAX, so that results open on any laptop.
 
-`folder` is the results folder: it writes parts, tables, pictures and the manifest. Everything on disk goes through three modules: `safe_files`
+`folder` is the results folder: it writes parts, tables, pictures and the manifest. What is read and written in a results folder goes through three modules: `safe_files`
 opens files and follows no link, `atomic` writes them whole or not at all, `lock` lets one process write at a time. `trained` is the record of what
 training gave, which the engine fills; `part_file` encodes it as one Parquet file, `inventory` finds the parts and which runs of a grid they hold,
 by `run_lookup`, and `remote_parts` are those at a URL. `manifest_schema` is what manifest.json may hold, `checksums` find a table that has changed.

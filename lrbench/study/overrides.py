@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from lrbench.errors import StudyError
-from lrbench.study import toml
-from lrbench.study.toml import DEEPEST
+from lrbench.study import safe_toml
+from lrbench.study.safe_toml import DEEPEST
 
 
 def assign(table: dict[str, Any], text: str) -> None:
@@ -29,7 +29,7 @@ def assign(table: dict[str, Any], text: str) -> None:
     if len(path) > DEEPEST:
         raise StudyError(f"--set {text!r}: tables and lists are nested more than {DEEPEST} deep")
     try:
-        read = toml.parse(f"value = {raw}")
+        read = safe_toml.parse(f"value = {raw}")
         value = read["value"] if len(read) == 1 else raw.strip()
     except ValueError:
         value = raw.strip()

@@ -35,7 +35,7 @@ def run_ids(
         variants: the identities of the variants of problem, optimizer and schedule.
         rates: name → rates; the empty name is that of all parameters without rates of their own.
         seeds: the seeds.
-        common: what all runs have in common.
+        common: what all runs have in common: steps, evaluate_every and precision; see `Grid.run_ids`.
 
     Returns:
         [run] of dtype `RUN_ID`.

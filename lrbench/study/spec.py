@@ -23,11 +23,11 @@ from pydantic import (
 )
 
 from lrbench.errors import LrbenchError, StudyError
-from lrbench.study import catalog, toml
+from lrbench.study import catalog, safe_toml
 from lrbench.study.choice import Choice, choose
 from lrbench.study.learning_rates import LARGEST, LONGEST_AXIS, MOST_RUNS, SMALLEST, LearningRates
 from lrbench.study.overrides import assign, launchers, shorten
-from lrbench.study.toml import DEEPEST
+from lrbench.study.safe_toml import DEEPEST
 
 MOST_EVALUATIONS = 1_000_000
 """The most evaluations of one run; each adds a value to every curve."""
@@ -233,7 +233,7 @@ def load(study: str | os.PathLike[str]) -> tuple[dict[str, Any], Path]:
     """
     path = path_of_study(study)
     try:
-        table = toml.read(path)
+        table = safe_toml.read(path)
     except OSError as error:
         raise StudyError(f"{path}: cannot be read: {error.strerror}") from error
     except ValueError as error:

@@ -12,7 +12,7 @@ import optax
 import pytest
 
 import lrbench as lb
-from lrbench.datasets import tables
+from lrbench.datasets import user_tables
 from lrbench.errors import DataError, ProblemError, StudyError
 from lrbench.study.spec import read
 
@@ -27,9 +27,9 @@ values = [0.1]
 """
 
 
-def prepared(text: str) -> tables.Prepared:
+def prepared(text: str) -> user_tables.Prepared:
     Path("t.csv").write_text(text)
-    return tables.prepare("t.csv", "y", "auto")
+    return user_tables.prepare("t.csv", "y", "auto")
 
 
 def rows(first: str, count: int = 20) -> str:

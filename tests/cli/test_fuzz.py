@@ -19,7 +19,7 @@ import tomli_w
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lrbench.datasets import tables
+from lrbench.datasets import user_tables
 from lrbench.errors import DataError, StudyError
 from lrbench.study.grid import of_study
 from lrbench.study.learning_rates import LONGEST_AXIS, MOST_RUNS
@@ -252,7 +252,7 @@ def prepared(file: Path, target: str = "price", task: str = "auto") -> None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            ready = tables.prepare(str(file), target, task)
+            ready = user_tables.prepare(str(file), target, task)
     except DataError as error:
         one_line(error, f"{file.name}: ")
         return
@@ -312,7 +312,7 @@ def test_a_damaged_file_is_accepted_or_refused(
         prepared(file)
         return
     try:
-        tables.images(str(file))
+        user_tables.images(str(file))
     except DataError as error:
         one_line(error, "i.npz: ")
 

@@ -17,9 +17,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from lrbench import machine
-from lrbench.datasets import files, tables, texts
+from lrbench.datasets import files, texts, user_tables
 from lrbench.errors import DataError, StudyError
-from lrbench.study import toml
+from lrbench.study import safe_toml
 from lrbench.study.spec import read
 from tests.helpers.command import STUDY, TABLE, refused
 
@@ -56,7 +56,7 @@ def test_categories_of_pandas_are_read(tmp_path: Path) -> None:
     plain.to_parquet("plain.parquet")
     plain.astype(dict.fromkeys(columns, "category")).to_parquet("c.parquet")
     for target in ("y", "of"):
-        found, wanted = (tables.prepare(f"{name}.parquet", target, "auto") for name in ("c", "plain"))
+        found, wanted = (user_tables.prepare(f"{name}.parquet", target, "auto") for name in ("c", "plain"))
         assert found.classes == wanted.classes
         for part, other in zip(found.parts, wanted.parts, strict=True):
             np.testing.assert_array_equal(part[0], other[0])
@@ -78,7 +78,7 @@ def test_categories_of_pandas_are_read(tmp_path: Path) -> None:
 def test_images_that_mean_nothing(arrays: dict[str, np.ndarray], message: str) -> None:
     np.savez("i.npz", **({"images": np.ones((12, 4, 4)), "labels": np.arange(12) % 2} | arrays))
     with pytest.raises(DataError) as caught:
-        tables.images("i.npz")
+        user_tables.images("i.npz")
     assert str(caught.value).startswith(f"i.npz: {message}")
 
 
@@ -87,7 +87,7 @@ def test_complex_columns_are_refused() -> None:
     with pytest.raises(
         DataError, match="the array 'x' is of type complex128; real numbers, booleans and texts are"
     ):
-        tables.prepare("t.npz", "y", "auto")
+        user_tables.prepare("t.npz", "y", "auto")
 
 
 @pytest.mark.parametrize("ending", ["csv", "npz", "parquet", "txt"])
@@ -106,7 +106,7 @@ def test_a_link_to_a_device_is_no_data(ending: str, study: Path) -> None:
     assert f"= '{file}': is a device; paths are relative to the folder of the study file" in said
     if ending == "npz":
         with pytest.raises(DataError, match="is a folder or a device"):
-            tables.images(str(file))
+            user_tables.images(str(file))
 
 
 def test_data_that_do_not_fit_into_memory_are_refused_before_they_are_decompressed(
@@ -129,11 +129,11 @@ def test_data_that_do_not_fit_into_memory_are_refused_before_they_are_decompress
     tracemalloc.clear_traces()
     before = pa.total_allocated_bytes()
     for act in (
-        lambda: tables.prepare("texts.parquet", "y", "auto"),
-        lambda: tables.prepare("zeros.parquet", "y", "auto"),
-        lambda: tables.prepare("z.npz", "y", "auto"),
-        lambda: tables.images("z.npz"),
-        lambda: tables.prepare("wide.csv", "y", "auto"),
+        lambda: user_tables.prepare("texts.parquet", "y", "auto"),
+        lambda: user_tables.prepare("zeros.parquet", "y", "auto"),
+        lambda: user_tables.prepare("z.npz", "y", "auto"),
+        lambda: user_tables.images("z.npz"),
+        lambda: user_tables.prepare("wide.csv", "y", "auto"),
         lambda: texts.read("long.txt", 8),
     ):
         with pytest.raises(
@@ -151,14 +151,14 @@ def test_an_array_that_says_it_is_larger_than_its_archive(monkeypatch: pytest.Mo
     with zipfile.ZipFile("z.npz", "w") as archive:
         archive.writestr("y.npy", head.getvalue() + bytes(100))
     with pytest.raises(DataError, match=r"^z\.npz: does not fit into memory; use a part of it$"):
-        tables.prepare("z.npz", "y", "auto")
+        user_tables.prepare("z.npz", "y", "auto")
 
 
 def test_one_long_text_does_not_make_all_texts_long() -> None:
     Path("t.csv").write_text("c,y\n" + "x" * 100_000 + ",1\n" + "a,2\nb,3\n" * 2000)
     tracemalloc.start()
     try:
-        assert tables.prepare("t.csv", "y", "regression").parts.train[0].shape[1] >= 2
+        assert user_tables.prepare("t.csv", "y", "regression").parts.train[0].shape[1] >= 2
         assert tracemalloc.get_traced_memory()[1] < 50e6
     finally:
         tracemalloc.stop()
@@ -185,7 +185,7 @@ HOSTILE = {
 def test_toml_that_is_deep_is_refused_before_it_is_parsed(what: str, peak: Any) -> None:
     began = time.process_time()
     with pytest.raises(ValueError, match="tables and lists are nested more than 20 deep"):
-        toml.parse(HOSTILE[what])
+        safe_toml.parse(HOSTILE[what])
     assert time.process_time() - began < 5
     assert peak() < 20e6
 
@@ -218,7 +218,7 @@ def test_a_deep_study_and_a_deep_key_are_one_line(study: Path) -> None:
 def test_what_is_not_deep_is_read(text: str) -> None:
     import tomllib
 
-    assert toml.parse(text) == tomllib.loads(text)
+    assert safe_toml.parse(text) == tomllib.loads(text)
 
 
 def test_a_study_of_more_than_a_megabyte_is_not_read(study: Path) -> None:

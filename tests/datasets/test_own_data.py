@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from lrbench.datasets import tables
+from lrbench.datasets import user_tables
 from lrbench.errors import DataError, StoreError, StudyError
 from lrbench.execution.execute import run
 from lrbench.problems import own_data
@@ -31,7 +31,7 @@ def write(name: str, text: str | bytes) -> str:
 
 def test_columns_become_inputs() -> None:
     """A number with one missing: itself and an indicator; a text: an input each, and an indicator; a boolean: one."""
-    prepared = tables.prepare(write("houses.csv", HOUSES), "price", "auto")
+    prepared = user_tables.prepare(write("houses.csv", HOUSES), "price", "auto")
     assert prepared.classes == 0
     train, valid = prepared.parts
     assert train[0].shape == (16, 2 + 3 + 1)
@@ -45,13 +45,13 @@ def test_columns_become_inputs() -> None:
 
 def test_a_missing_number_becomes_the_mean_of_the_training_part() -> None:
     column = pa.array([1.0, None, 3.0, 100.0])
-    number, missing = tables._encoded(column, np.array([0, 1, 2]))
+    number, missing = user_tables._encoded(column, np.array([0, 1, 2]))
     assert number[:, 0].tolist() == [1, 2, 3, 100]
     assert missing[:, 0].tolist() == [0, 1, 0, 0]
 
 
 def test_a_text_that_only_validation_has_is_none_of_the_texts() -> None:
-    (encoded,) = tables._encoded(pa.array(["b", "a", "c"]), np.array([0, 1]))
+    (encoded,) = user_tables._encoded(pa.array(["b", "a", "c"]), np.array([0, 1]))
     assert encoded.tolist() == [[False, True], [True, False], [False, False]]
 
 
@@ -171,7 +171,7 @@ def test_what_can_be_left_out_is() -> None:
 def test_images() -> None:
     pixels = np.random.default_rng(0).integers(0, 255, (20, 6, 4, 3), dtype=np.uint8)
     np.savez("im.npz", images=pixels, labels=np.array(["cat", "dog"] * 10))
-    parts, shape, labels = tables.images("im.npz")
+    parts, shape, labels = user_tables.images("im.npz")
     assert (shape, labels) == ((3, 6, 4), 2)
     assert (parts.train[0].mean(), parts.train[0].std()) == pytest.approx((0, 1), abs=1e-5)
     scaled = parts.train[0][0].reshape(shape)

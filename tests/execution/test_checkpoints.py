@@ -12,9 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lrbench.engine import checkpoint
-from lrbench.engine.checkpoint import Snapshot
+from lrbench.engine import snapshot
 from lrbench.engine.engine import Engine
+from lrbench.engine.snapshot import Snapshot
 from lrbench.execution.checkpoints import Checkpoints
 from lrbench.results.trained import Trained
 from lrbench.study.grid import of_study
@@ -152,7 +152,7 @@ def test_a_checkpoint_that_is_damaged_or_foreign_is_told_of(
 
 def _key(engine: Engine) -> dict[str, Any]:
     (pack,) = engine.grid.packs([1000])
-    return checkpoint.key(engine.study, engine.grid, pack)
+    return snapshot.key(engine.study, engine.grid, pack)
 
 
 def _pickled(data: bytes) -> bytes:
