@@ -1,22 +1,16 @@
-"""Results folders that others wrote: nothing outside them is touched, and whatever they hold is answered in one line."""
+"""Results folders that others wrote: no link in them is followed, and a table that has changed is not answered from."""
 
 from __future__ import annotations
 
 import contextlib
-import copy
-import io
 import json
-import math
 import os
-import random
 import shutil
-import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-import tomli_w
 
 import lrbench as lb
 from lrbench.cli import commands
@@ -25,115 +19,9 @@ from lrbench.execution.execute import execute
 from lrbench.execution.rebuild import rebuild
 from lrbench.results import checksums
 from lrbench.results.folder import MANIFEST, ResultsFolder
-from lrbench.results.results import Results
-from lrbench.study import catalog
-
-STUDY = {"name": "foreign", "steps": 4, "seeds": 2, "problem": ["quadratic"], "optimizer": ["sgd", "adam"]}
-STUDY |= {"learning_rate": {"values": [0.1, 1.0]}, "probes": [], "lanes_per_chunk": 2}
-TABLES = ("runs", "curves", "summary", "sensitivity", "comparison", "ranking", "tuning_budget")
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished study."""
-    folder = tmp_path_factory.mktemp("foreign") / "made"
-    execute(STUDY, folder, report=False)
-    return folder
-
-
-def _slurm() -> Iterator[Any]:
-    """Submit a pack to Slurm, or to what passes for it here."""
-    from lrbench.launchers import slurm
-
-    work: Any = type(
-        "Work", (), {"folder": Path("out"), "costs": lambda self, packs: [1.0], "notify": print}
-    )()
-    work.study = type("Study", (), {"name": "foreign"})()
-    pack: Any = type("Pack", (), {"pack_id": "0" * 16})()
-    yield from slurm.slurm([pack], work, detach=True)
-
-
-@pytest.fixture(autouse=True)
-def _sbatch(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A command that takes jobs, and does nothing with them."""
-    Path("bin").mkdir()
-    for name in ("sbatch", "srun"):  # submitit looks for srun too
-        Path("bin", name).write_text("#!/bin/sh\necho Submitted batch job 1\n")
-        Path("bin", name).chmod(0o755)
-    monkeypatch.setenv("PATH", f"{Path('bin').resolve()}{os.pathsep}{os.environ['PATH']}")
-
-
-@pytest.fixture
-def folder(made: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of it, of which reports are quick: one picture, and a page without its script."""
-    names = catalog.names
-    monkeypatch.setattr(catalog, "names", lambda kind: ["schedules"] if kind == "plot" else names(kind))
-    monkeypatch.setattr(Results, "report", lambda self: "page")
-    Path("foreign.toml").write_text(tomli_w.dumps(STUDY))
-    return Path(shutil.copytree(made, "out"))
-
-
-def lrbench(*words: str) -> tuple[int, str, str]:
-    """Run the command line in this process; return exit code, output and errors; a traceback fails the test."""
-    out, err, before = io.StringIO(), io.StringIO(), sys.argv
-    sys.argv = ["lrbench", *words]
-    try:
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            commands.main()
-    except SystemExit as done:
-        return int(done.code or 0), out.getvalue(), err.getvalue()
-    finally:
-        sys.argv = before
-    return 0, out.getvalue(), err.getvalue()
-
-
-COMMANDS = {
-    "best": ["best", "out"],
-    "query": ["query", "out", "SELECT count(*) FROM runs"],
-    "status": ["status", "out"],
-    "compare": ["compare", "out", "out"],
-    "export": ["export", "out", "--to", "csv"],
-    "report": ["report", "out"],
-    "run": ["run", "foreign.toml", "--out", "out", "--quiet", "--no-report"],
-    "fresh": ["run", "foreign.toml", "--out", "out", "--quiet", "--no-report", "--fresh"],
-    "profile": ["run", "foreign.toml", "--out", "out", "--quiet", "--no-report", "--profile"],
-    "plot": ["plot"],
-    "save": ["save"],
-    "slurm": ["slurm"],
-}
-"""What a person can do with a folder; the last three from Python."""
-
-
-def do(command: str) -> tuple[int, str]:
-    """Do something with the folder; return the exit code, and what it said of a mistake."""
-    act: dict[str, Callable[[], Any]] = {
-        "plot": lambda: lb.load("out").plot("curves"),
-        "save": lambda: lb.load("out").save("saved"),
-        "slurm": lambda: list(_slurm()),
-    }
-    if command not in act:
-        code, _, err = lrbench(*COMMANDS[command])
-        return code, err
-    try:
-        act[command]()
-    except lb.LrbenchError as error:
-        return commands.MISTAKE, f"lrbench: {error}\n"
-    return 0, ""
-
-
-def refused(code: int, said: str) -> bool:
-    """Return whether a command was refused, which is one line."""
-    assert code in {commands.DONE, commands.MISTAKE}, said
-    assert "Traceback" not in said
-    if code == commands.MISTAKE:
-        assert said.count("\n") == 1, said
-        assert said.startswith("lrbench: "), said
-    return code == commands.MISTAKE
-
+from tests.helpers.foreign import COMMANDS, PACK, STUDY, TABLES, do, lrbench, refused, whole
 
 # ---- links ----
-
-PACK = "0123456789abcdef"
 
 
 def names_in(folder: Path) -> list[str]:
@@ -165,19 +53,6 @@ def names_in(folder: Path) -> list[str]:
     ]
     rooms += ["profile", "profile/plugins", "csv", "checkpoints/loose"]
     return files + rooms
-
-
-def whole(place: Path) -> dict[str, tuple[Any, ...]]:
-    """Return all that can be seen of a folder: names, kinds, contents, times of change, and when files were last read."""
-    found = {}
-    for path in sorted([place, *place.rglob("*")]):
-        stat = path.lstat()
-        content = str(path.readlink()) if path.is_symlink() else path.read_bytes() if path.is_file() else b""
-        read = stat.st_atime_ns if path.is_file() else 0
-        found[str(path)] = (stat.st_mode, stat.st_mtime_ns, content, read)
-        if path.is_file():
-            os.utime(path, ns=(read, stat.st_mtime_ns))
-    return found
 
 
 def victim(folder: Path, name: str) -> Path:
@@ -275,167 +150,6 @@ def test_a_pipe_or_a_folder_in_place_of_a_file_is_one_line(folder: Path, name: s
             refused(*do(command))
         with contextlib.suppress(OSError):
             (folder / name).rmdir()
-
-
-# ---- manifests ----
-
-STRANGE: list[Any] = [
-    None,
-    True,
-    -1,
-    0,
-    0.5,
-    1e300,
-    math.nan,
-    math.inf,
-    10**30,
-    "",
-    "x",
-    "../x",
-    "/",
-    "\ud800",
-    "a\nb",
-    "a\0",
-]
-STRANGE += [[], [None], [1], ["x", "x"], {}, {"x": 1}, {"": {"": []}}, [[[[]]]], "x" * 200_000]
-RAW = [
-    b"",
-    b"\x00\xff\xfe",
-    b"\xff",
-    b"[]",
-    b"null",
-    b"1",
-    b'"x"',
-    b"{",
-    b"[" * 200_000,
-    b'{"a":' * 200_000,
-    b"9" * 10_000,
-]
-RAW += [
-    b"\xef\xbb\xbf{}",
-    b"{}",
-    b'{"schema_version": NaN}',
-    b'{"schema_version": 1, "schema_version": "x"}',
-    os.urandom(1000),
-]
-
-
-def places(value: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Yield the way to every value of a manifest; of lists, to the first two."""
-    each = (
-        value.items() if isinstance(value, dict) else enumerate(value[:2]) if isinstance(value, list) else ()
-    )
-    for key, inner in each:
-        yield (*at, key)
-        yield from places(inner, (*at, key))
-
-
-def mutated(manifest: dict[str, Any]) -> Iterator[bytes]:
-    """Yield manifests of which one value is gone, another, or there twice."""
-    for way in places(manifest):
-        for change in ("drop", "double", *STRANGE):
-            other = copy.deepcopy(manifest)
-            place = other
-            for key in way[:-1]:
-                place = place[key]
-            if change == "drop":
-                del place[way[-1]]
-            elif change == "double" and isinstance(place, list):
-                place.append(place[way[-1]])
-            elif change == "double" and isinstance(place, dict):
-                place["another"] = place[way[-1]]
-            else:
-                place[way[-1]] = change
-            yield json.dumps(other).encode()
-    for key in ("parts", "another"):
-        for strange in ([PACK], ["../x", "/abs"], *STRANGE):
-            yield json.dumps({**manifest, key: strange}).encode()
-            yield json.dumps({"schema_version": 1, "study": "x", "page": "claims", key: strange}).encode()
-    yield from RAW
-
-
-READ = ("best", "query", "status", "report", "run", "compare", "export", "plot")
-
-
-def answered(folder: Path, text: bytes, commands: Sequence[str]) -> list[bool]:
-    """Give commands to a folder with such a manifest; return which were refused."""
-    found = []
-    for command in commands:
-        (folder / MANIFEST).write_bytes(text)
-        found.append(refused(*do(command)))
-        for place in Path().glob("out.before*"):
-            shutil.rmtree(place)
-    return found
-
-
-def sound(folder: Path, text: bytes) -> bool:
-    """Return whether a manifest fits its schema."""
-    (folder / MANIFEST).write_bytes(text)
-    try:
-        return bool(ResultsFolder(folder).manifest)
-    except StoreError:
-        return False
-
-
-def check(folder: Path, texts: Sequence[bytes]) -> None:
-    """Have manifests answered: by one command where the schema refuses them, by all of them where it does not."""
-    kept = shutil.copytree(folder, "kept")
-    for number, text in enumerate(texts):
-        if not sound(folder, text):
-            assert answered(folder, text, [READ[number % len(READ)]]) == [True], text[:300]
-            continue
-        answered(folder, text, READ)
-        shutil.rmtree(folder)
-        shutil.copytree(kept, folder)
-
-
-def test_a_mutated_manifest_is_one_line(folder: Path) -> None:
-    """Some of the thousands, and all whole files that are none."""
-    every = list(mutated(json.loads((folder / MANIFEST).read_text())))
-    some = random.Random(0).sample(every, 60)
-    fit = [text for text in some if sound(folder, text)]
-    assert 5 < len(fit) < 30
-    check(folder, [*[text for text in some if text not in fit], fit[0], *RAW])
-
-
-def test_parts_that_are_no_folder_are_one_line(folder: Path) -> None:
-    shutil.rmtree(folder / "parts")
-    (folder / "parts").touch()
-    assert all(refused(*do(command)) for command in ("status", "report", "run"))
-
-
-@pytest.mark.parametrize("key", ["grid", "problems", "thresholds", "objectives", "schedules", "study"])
-def test_a_manifest_may_lack_a_key(folder: Path, key: str) -> None:
-    manifest = json.loads((folder / MANIFEST).read_text())
-    del manifest[key]
-    answered(folder, json.dumps(manifest).encode(), [each for each in READ if each not in {"report", "run"}])
-    was = answered(folder, json.dumps(manifest).encode(), ["report"] if key in {"grid", "problems"} else [])
-    assert all(was)
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(1800)
-@pytest.mark.parametrize("share", range(8))
-def test_no_manifest_ends_in_a_traceback(folder: Path, share: int) -> None:
-    """One in forty of the thousands in each share; random.Random(seed) of another seed tries others."""
-    every = list(mutated(json.loads((folder / MANIFEST).read_text())))
-    check(folder, random.Random(share).sample(every, len(every) // 40))
-
-
-def test_a_study_of_several_grids_of_an_older_lrbench_is_one_line(folder: Path) -> None:
-    """Whatever folders its manifest names, every command refuses it, and nothing changes there."""
-    shutil.copytree(folder, "victim")
-    before = whole(Path("victim"))
-    for parts in (["../victim"], [str(Path("victim").resolve())], ["inside"]):
-        text = json.dumps({"schema_version": 1, "study": "x", "page": "claims", "parts": parts}).encode()
-        assert all(answered(folder, text, READ))
-        assert whole(Path("victim")) == before
-    message = (
-        "lrbench: out: holds a study of several grids, of an older lrbench; give one of the results folders in it, "
-        "or measure the claims again with `lrbench experiment claims --out DIR`\n"
-    )
-    assert lrbench("best", "out") == (commands.MISTAKE, "", message)
-    assert lrbench("experiment", "claims", "--out", "out") == (commands.MISTAKE, "", message)
 
 
 # ---- tables ----
