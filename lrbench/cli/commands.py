@@ -79,7 +79,7 @@ def main(interrupt: Interrupt | None = None) -> None:
             error.show()
         else:
             message = one_line(error.format_message())
-            print_text(f"lrbench: {message} `lrbench --help` lists the commands", err=True)
+            print_text(f"lrbench: {message.rstrip('.')}; `lrbench --help` lists the commands", err=True)
         sys.exit(MISTAKE)
     except LrbenchError as error:
         print_text(f"lrbench: {error}", err=True)

@@ -60,9 +60,8 @@ def _summary(kind: str, name: str) -> str:
 
 
 def _entry(entry: Entry) -> str:
-    doc = entry.doc
-    if entry.kind != "table":  # the arguments of a table are not settings; those of others are listed below
-        doc = re.sub(r"\nArgs:\n(?: .*\n|\n(?= ))*", "", doc + "\n").rstrip()
+    # Those that can be set are listed below, with types and defaults.
+    doc = re.sub(r"\nArgs:\n(?: .*\n|\n(?= ))*", "", entry.doc + "\n").rstrip()
     lines = [f"{entry.kind} {entry.name}", "", *doc.split("\n")]
     if entry.parameters:
         lines += ["", f"Parameters{_HINTS.get(entry.kind, '').format(entry.name)}:"]

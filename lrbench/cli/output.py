@@ -36,11 +36,10 @@ def print_failures(done: Finished) -> None:
     """Print why packs failed, and how to go on."""
     for failed in done.failures:
         print_text(f"pack {failed.pack.pack_id} failed: {failed.error}", err=True)
-    missing = done.results.manifest["runs"]["left"]
+    runs = done.results.manifest["runs"]
+    missing, saved = runs["left"], "the others are saved; " if runs["done"] else ""
     are, them = ("is", "it") if missing == 1 else ("are", "them")
-    line = (
-        f"{counted(missing, 'run')} {are} missing; the others are saved; the same command tries {them} again"
-    )
+    line = f"{counted(missing, 'run')} {are} missing; {saved}the same command tries {them} again"
     print_text(line, err=True)
 
 

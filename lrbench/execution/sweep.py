@@ -52,14 +52,16 @@ def sweep(
     """
     named = dict(learning_rates) if isinstance(learning_rates, Mapping) else {"": learning_rates}
     if "" not in named:
-        raise StudyError(f'sweep: learning_rates = {named!r}: requires the rates of the name "" as well')
+        raise StudyError(
+            f'sweep: learning_rates = {named!r}: must also have a key "", for the rates of all other parameters'
+        )
     axes = {
         name: {"values": np.asarray(rates, dtype=float).reshape(-1).tolist()} for name, rates in named.items()
     }
     table = {
         "name": "sweep",
         "steps": steps,
-        "seeds": seeds if isinstance(seeds, int) else [int(seed) for seed in seeds],
+        "seeds": seeds if isinstance(seeds, int | str) else [int(seed) for seed in seeds],
         "problem": problems,
         "optimizer": optimizers,
         "schedule": schedules,

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 from lrbench.errors import StoreError, StudyError, path_of
 from lrbench.execution.execute import Finished, execute
 from lrbench.execution.listener import Listener
-from lrbench.results import safe_files
+from lrbench.results import lock, safe_files
 from lrbench.results.folder import ResultsFolder
 from lrbench.results.results import Results
-from lrbench.study import catalog
+from lrbench.study import catalog, spec
 from lrbench.study.overrides import assign
+from lrbench.study.spec import Study
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,15 +55,25 @@ class Bench:
     devices: int | None = None
     listener: Listener = field(default_factory=Listener)
 
-    def train(self, study: Mapping[str, Any]) -> Results:
+    def check(self, study: Mapping[str, Any]) -> Study:
+        """Return a study that was checked; an experiment of several checks them all before it trains the first.
+
+        Raises:
+            StudyError: if the parameters of the experiment make no study.
+        """
+        return spec.check(dict(study), f"study {study['name']}", trust=True)
+
+    def train(self, study: Mapping[str, Any] | Study) -> Results:
         """Train the missing runs of a study, and return the results of all of its runs.
 
         Raises:
+            StudyError: if it is not a study.
             Unfinished: if some of its packs failed.
         """
-        folder = safe_files.path(self.folder, study["name"])
-        self.listener.notify(f"study {study['name']}")
-        finished = execute(study, folder, devices=self.devices, report=False, listener=self.listener)
+        checked = study if isinstance(study, Study) else self.check(study)
+        folder = safe_files.path(self.folder, checked.name)
+        self.listener.notify(f"study {checked.name}")
+        finished = execute(checked, folder, devices=self.devices, report=False, listener=self.listener)
         if finished.failures:
             raise Unfinished(finished)
         return finished.results
@@ -103,7 +114,7 @@ def perform(
 
     Raises:
         StudyError: if there is no such experiment or parameter, or a value is not allowed.
-        StoreError: if its folder is the results folder of a study.
+        StoreError: if its folder is the results folder of a study, or another process works on it.
         Unfinished: if some runs could not be trained.
     """
     entry = catalog.get("experiment", name)
@@ -111,7 +122,11 @@ def perform(
     folder = path_of(out) if out is not None else Path("results") / name
     if study := ResultsFolder(folder).manifest.get("study"):
         raise StoreError(f"{folder}: is the results folder of the study {study!r}; choose another --out")
-    answer: Answer = entry.load()(Bench(folder, devices, listener or Listener()), **given)
+    with lock.locked(folder):
+        try:
+            answer: Answer = entry.load()(Bench(folder, devices, listener or Listener()), **given)
+        except StudyError as error:
+            raise StudyError(f"{name}: {error}") from error
     return answer
 
 

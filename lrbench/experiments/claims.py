@@ -36,10 +36,8 @@ def claims(
 
     Source: sentences that introductions to the learning rate repeat; docs/claims.md has the rules and when they were set.
     """
-    results = {
-        str(study["name"]): bench.train(study)
-        for study in studies(steps, seeds, family_problems, schedule_problems)
-    }
+    tables = studies(steps, seeds, family_problems, schedule_problems)
+    results = {study.name: bench.train(study) for study in [bench.check(table) for table in tables]}
     judgements = judging.judge(results)
     table = bench.write_table("claims", judging.table(judgements))
     drawn = {

@@ -121,7 +121,7 @@ def _owner(folder: Path) -> str:
     """Say who has the lock, as far as is known: between locking and signing there is a moment."""
     try:
         found = json.loads(safe_files.read(folder, LOCK, _LONGEST))
-        return f"process {found['pid']} on {found['host']} works on it since {found['since']}"
+        return f"process {found['pid']} on {found['host']} has been working on it since {found['since']}"
     except (OSError, StoreError, ValueError, KeyError, TypeError, RecursionError):
         return "another process works on it"
 

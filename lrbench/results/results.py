@@ -53,14 +53,23 @@ class Results:
     def __getattr__(self, name: str) -> pd.DataFrame:
         """Return a table by its name, read when it is first asked for; one that a study may do without is then empty."""
         if name not in catalog.names("table"):
-            raise AttributeError(f"Results has no attribute {name!r}; `lrbench list tables` names its tables")
-        absent = may_be_absent(name) and not safe_files.exists(self.folder, f"{name}.parquet")
+            raise AttributeError(catalog.unknown("attribute or table", name, catalog.names("table")))
+        # One that was written and is gone is not empty.
+        absent = (
+            may_be_absent(name)
+            and not safe_files.exists(self.folder, f"{name}.parquet")
+            and not self.tables.lacks(f"{name}.parquet")
+        )
         table = self.__dict__[name] = pd.DataFrame() if absent else self._table(name)
         return table
 
     def __dir__(self) -> list[str]:
         """List the tables among the attributes."""
-        return [*super().__dir__(), *catalog.names("table")]
+        return sorted({*super().__dir__(), *catalog.names("table")})
+
+    def __reduce__(self) -> tuple[type[Results], tuple[Path]]:
+        """Pickle the folder; what was read of it is read again."""
+        return Results, (self.folder,)
 
     def best(self) -> pd.DataFrame:
         """Return the answer: which rate to use, how wide the good band is, where it breaks, how sure that is."""
@@ -99,12 +108,15 @@ class Results:
             raise StoreError(f"{target}: already exists; remove it, or choose another --out")
         try:
             target.mkdir(parents=True, exist_ok=True)
-            said: str = write(self, target)
+            message: str = write(self, target)
         except OSError as error:
             raise StoreError(
                 f"{target}: cannot be written: {error.strerror or error}; choose another --out"
             ) from error
-        return said
+        finally:
+            with contextlib.suppress(OSError):  # it holds what was written, or could not be made
+                target.rmdir()
+        return message
 
     def compare(self, *others: Results | str | os.PathLike[str]) -> pd.DataFrame:
         """Return the lines that these results and others have, side by side: see `lrbench.compare`."""
@@ -128,7 +140,7 @@ class Results:
             StoreError: if the folder is there already, or cannot be written, or there is a link in what is copied.
         """
         target = path_of(folder)
-        if target.exists() and any(target.iterdir()):
+        if target.exists() and (not target.is_dir() or any(target.iterdir())):
             raise StoreError(f"{target}: already exists; give a new folder")
         safe_files.refuse_links(self.folder, "", but=JOBS_LINKS)
         try:
@@ -167,9 +179,11 @@ def load(folder: str | os.PathLike[str]) -> Results:
     path = path_of(folder)
     results = Results(path)
     if not results.manifest:
-        raise StoreError(
-            f"{path}: is not a results folder (it has no {MANIFEST}); `lrbench run STUDY` creates one"
+        inside = [str(found.parent) for found in sorted(path.glob(f"*/{MANIFEST}"))]
+        remedy = (
+            f"give one that is in it: {', '.join(inside)}" if inside else "`lrbench run STUDY` creates one"
         )
+        raise StoreError(f"{path}: is not a results folder (it has no {MANIFEST}); {remedy}")
     results.tables.check(large=False)
     return results
 

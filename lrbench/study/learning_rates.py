@@ -9,6 +9,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from lrbench.errors import StudyError
+
 MOST_RUNS = 100_000_000
 """The most runs of a study: their tables take 8 GiB of memory, extrapolated from 10⁷ (results/speed/parts.csv)."""
 LONGEST_AXIS = 1_000_000
@@ -35,7 +37,7 @@ class Rates(BaseModel):
         ranged = [key for key in ("min", "max", "num", "per_decade") if getattr(self, key) is not None]
         if self.values is not None:
             if ranged:
-                raise ValueError(f"give either values or {', '.join(ranged)}, not both")
+                raise ValueError(f"values: cannot be given together with {', '.join(ranged)}")
             if not self.values:
                 raise ValueError("values is empty; give at least one rate")
             if len(set(self.values)) < len(self.values):
@@ -109,6 +111,16 @@ def logspace(low: float, high: float, num: int) -> tuple[float, ...]:
 
     >>> logspace(1e-4, 1e-2, 3)
     (0.0001, 0.001, 0.01)
+
+    Raises:
+        StudyError: if the rates are not between 1e-30 and 1e30, or there is none.
     """
+    for name, rate in (("low", low), ("high", high)):
+        if not SMALLEST <= rate <= LARGEST:
+            raise StudyError(
+                f"logspace: {name} = {rate!r}: must be a number from {SMALLEST:g} to {LARGEST:g}"
+            )
+    if num < 1:
+        raise StudyError(f"logspace: num = {num!r}: must be 1 or more")
     start, span = math.log10(low), math.log10(high) - math.log10(low)
     return tuple(float(f"{10 ** (start + span * i / max(1, num - 1)):.9g}") for i in range(num))

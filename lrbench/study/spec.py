@@ -256,8 +256,9 @@ def path_of_study(study: str | os.PathLike[str]) -> Path:
             f"{study}: is a folder; give a study file or one of: {', '.join(catalog.names('study'))}"
         )
     if path.suffix == ".toml" or path.parent != Path():
+        missing = "is not a regular file" if os.path.exists(path) else "no such file"  # noqa: PTH110 -- as above
         raise StudyError(
-            f"{study}: no such file; give a study file or one of: {', '.join(catalog.names('study'))}"
+            f"{study}: {missing}; give a study file or one of: {', '.join(catalog.names('study'))}"
         )
     if str(study) in catalog.names("experiment"):
         raise StudyError(f"{study}: is an experiment, not a study; run it with `lrbench experiment {study}`")
@@ -336,7 +337,8 @@ def _sentence(error: ValidationError) -> str:
     if first["type"] == "missing":
         return f"{key}: missing; a study requires it"
     if first["type"] == "value_error":
-        return f"{key + ' ' if key else ''}{first['msg'].removeprefix('Value error, ')}".strip()
+        said = first["msg"].removeprefix("Value error, ")
+        return f"{key} {said}" if said.startswith("=") else f"{key}: {said}" if key else said
     if first["loc"][0] == "learning_rate" and {"min", "max", "values"} & set(first["loc"]):
         return f"{key} = {given!r}: must be a number from {SMALLEST:g} to {LARGEST:g}"
     wanted = {
@@ -344,5 +346,5 @@ def _sentence(error: ValidationError) -> str:
         "name": "must be 1 to 64 of a-z, 0-9, _ and -",
         "learning_rate": "must be a table with min, max and num, or with values",
     }.get(key)
-    message = wanted or first["msg"].replace("Input should be", "must be")
+    message = wanted or first["msg"].replace("Input should be", "must be").replace("valid tuple", "list")
     return f"{key} = {given!r}: {message}"

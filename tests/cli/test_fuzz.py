@@ -328,7 +328,7 @@ HUGE: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "per_decade": (
         {"learning_rate": {"min": 1e-30, "max": 1e30, "per_decade": 1e6}},
-        f"learning_rate has 60,000,001 rates; at most {LONGEST_AXIS:,} are allowed on one axis",
+        f"learning_rate: has 60,000,001 rates; at most {LONGEST_AXIS:,} are allowed on one axis",
     ),
     "seeds": ({"seeds": 10**9}, f"seeds = 1,000,000,000: at most {LONGEST_AXIS:,} seeds are allowed"),
     "a list of seeds": (

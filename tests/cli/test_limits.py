@@ -139,7 +139,7 @@ def test_all_packs_fail_with_a_report(study: Path) -> None:
     code, said = lrbench(["run", "x.toml", "--trust", "--out", "out"])
     assert code == 3
     assert "Traceback" not in said
-    assert said.endswith("1 run is missing; the others are saved; the same command tries it again\n")
+    assert said.endswith("1 run is missing; the same command tries it again\n")
     assert Path("out/report.html").exists()
 
 

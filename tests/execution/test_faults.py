@@ -195,9 +195,7 @@ def test_a_second_process_is_told_who_holds_the_folder(folder: Path) -> None:
     with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=here) as holder:
         assert holder.stdout
         assert holder.stdout.readline() == b"held\n"
-        who = (
-            rf"out: process {holder.pid} on \S+ works on it since 20\d\d-\S+; wait for it, end it, or choose"
-        )
+        who = rf"out: process {holder.pid} on \S+ has been working on it since 20\d\d-\S+; wait for it, end it, or choose"
         with pytest.raises(StoreError, match=who):
             _run(folder)
         with pytest.raises(StoreError, match=who):

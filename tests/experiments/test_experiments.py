@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import csv
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -15,6 +18,7 @@ from lrbench.cli import commands
 from lrbench.errors import StoreError, StudyError
 from lrbench.experiments import bench as _bench
 from lrbench.experiments.bench import Answer, Bench, Unfinished, perform
+from lrbench.results import lock
 from lrbench.study import catalog, spec
 from tests.helpers import examples
 
@@ -148,4 +152,44 @@ def test_runs_that_fail_are_exit_code_3(monkeypatch: pytest.MonkeyPatch) -> None
         perform("bowl")
     done = CliRunner().invoke(commands.app, ["experiment", "bowl", "-q"])
     assert done.exit_code == commands.FAILED
-    assert "2 runs are missing; the others are saved; the same command tries them again" in done.output
+    assert "2 runs are missing; the same command tries them again" in done.output
+
+
+@pytest.mark.parametrize(
+    ("name", "override", "message"),
+    [
+        ("claims", "steps=0", "claims: study wells: steps = 0: must be greater than or equal to 1"),
+        (
+            "claims",
+            "family_problems=['nope']",
+            "claims: study families: problem.0.name: unknown problem 'nope'",
+        ),
+        ("transfer", "steps=0", "transfer: study transfer_adam: steps = 0: must be greater than or equal to 1"),
+    ],
+)
+def test_nothing_is_trained_where_a_study_is_wrong(
+    name: str, override: str, message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(StudyError, match=f"^{re.escape(message)}"):
+        perform(name, tmp_path / "out", overrides=[override])
+    assert not (tmp_path / "out").exists()
+
+
+def test_one_process_at_a_time_works_on_an_experiment(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    child = "import sys; from lrbench.experiments.bench import perform; perform('transfer', sys.argv[1])"
+    with lock.locked(tmp_path / "out"):
+        done = subprocess.run(
+            [sys.executable, "-c", child, str(tmp_path / "out")], capture_output=True, text=True, check=False
+        )
+    assert "has been working on it since" in done.stderr
+
+
+def test_the_folder_of_an_experiment_names_the_results_in_it(tmp_path: Path) -> None:
+    for name in ("step", "wells"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "manifest.json").write_text("{}")
+    with pytest.raises(
+        StoreError, match=r"has no manifest.json\); give one that is in it: \S+/step, \S+/wells$"
+    ):
+        lb.load(tmp_path)

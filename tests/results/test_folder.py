@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -345,6 +346,49 @@ def _study(tmp_path: Path, **changes: Any) -> dict[str, Any]:
     del tmp_path
     table = {"name": "go_on", "steps": 10, "seeds": 2, "problem": ["quadratic"], "optimizer": ["sgd"]}
     return table | {"learning_rate": {"values": [0.1, 1.0]}} | changes
+
+
+def test_results_are_pickled_as_their_folder(results: lb.Results) -> None:
+    results.runs  # noqa: B018 -- what was read is not pickled
+    again = pickle.loads(pickle.dumps(results))
+    assert again == results
+    assert "runs" not in again.__dict__
+    assert again.runs.equals(results.runs)
+
+
+def test_attributes_of_results(results: lb.Results) -> None:
+    results.runs  # noqa: B018
+    names = dir(results)
+    assert len(names) == len(set(names))
+    assert {"runs", "finders", "best"} <= set(names)
+    with pytest.raises(
+        AttributeError, match=r"unknown attribute or table 'rusn'; allowed: .*; did you mean 'runs'\?$"
+    ):
+        results.rusn  # noqa: B018
+
+
+def test_an_optional_table_that_was_lost_is_not_empty(results: lb.Results, tmp_path: Path) -> None:
+    copy = results.save(tmp_path / "copy")
+    assert copy.failures.empty
+    manifest = copy.manifest
+    manifest["tables"]["finders.parquet"] = manifest["tables"]["runs.parquet"]
+    (copy.folder / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(StoreError, match=r"finders.parquet: is missing; `lrbench report"):
+        lb.load(copy.folder).finders  # noqa: B018
+
+
+def test_a_file_is_no_place_for_results(results: lb.Results, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreError, match="file: already exists; give a new folder"):
+        results.save(tmp_path / "file")
+
+
+def test_an_export_that_fails_leaves_no_folder(results: lb.Results, tmp_path: Path) -> None:
+    copy = results.save(tmp_path / "copy")
+    (copy.folder / "runs.parquet").unlink()
+    with pytest.raises(StoreError, match="runs.parquet"):
+        copy.export("tensorboard", tmp_path / "exported")
+    assert not (tmp_path / "exported").exists()
 
 
 def test_a_study_goes_on_and_grows(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from lrbench.results.lock import LOCK
 def test_a_lock_names_who_has_it_and_is_released(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with lock.locked(tmp_path):
-        said = rf"process {os.getpid()} on \S+ works on it since 20\d\d-\S+; wait for it, end it, or choose another --out"
+        said = rf"process {os.getpid()} on \S+ has been working on it since 20\d\d-\S+; wait for it, end it, or choose another --out"
         with pytest.raises(StoreError, match=said), lock.locked(tmp_path):
             pass
         assert (tmp_path / LOCK).read_bytes()

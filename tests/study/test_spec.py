@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +80,7 @@ def test_named_rates(path: Path) -> None:
         ("evaluate_every=1000", "evaluate_every = 1000: must be from 1 to steps = 100"),
         ("learning_rate.min=-1", "learning_rate.min = -1: must be "),
         ("learning_rate.max=inf", "learning_rate.max = inf: must be"),
-        ("learning_rate.min=2", "learning_rate min = 2 must be below max = 1"),
+        ("learning_rate.min=2", "learning_rate: min = 2 must be below max = 1"),
         (
             "learning_rate.numm=3",
             "unknown key 'numm'; allowed: min, max, num, per_decade, values; did you mean 'num'?"
@@ -87,7 +88,7 @@ def test_named_rates(path: Path) -> None:
         ),
         (
             "learning_rate.output.num=3",
-            "learning_rate.output requires min, max and num; or min, max and per_decade; or values",
+            "learning_rate.output: requires min, max and num; or min, max and per_decade; or values",
         ),
         (
             "learning_rate.output={values=[0]}",
@@ -99,19 +100,19 @@ def test_named_rates(path: Path) -> None:
         ),
         (
             "learning_rate.Out={values=[1]}",
-            "learning_rate Out: the name of a rate must be a letter a-z, then a-z, 0-9 and _",
+            "learning_rate: Out: the name of a rate must be a letter a-z, then a-z, 0-9 and _",
         ),
         (
             "learning_rate.sensitivity={values=[1]}",
-            "learning_rate sensitivity: the name of a rate must not begin with sensitivity, which is reserved for columns",
+            "learning_rate: sensitivity: the name of a rate must not begin with sensitivity, which is reserved for columns",
         ),
         (
             "learning_rate.per_decade=3",
-            "learning_rate requires min, max and num; or min, max and per_decade; or values",
+            "learning_rate: requires min, max and num; or min, max and per_decade; or values",
         ),
         ("learning_rate=3", "learning_rate = 3: must be a table with min, max and num, or with values"),
-        ("learning_rate={values=[]}", "learning_rate values is empty; give at least one rate"),
-        ("learning_rate={values=[0.1,0.1]}", "learning_rate values: a rate is listed twice"),
+        ("learning_rate={values=[]}", "learning_rate: values is empty; give at least one rate"),
+        ("learning_rate={values=[0.1,0.1]}", "learning_rate: values: a rate is listed twice"),
         (
             "optimizer.0.momentun=1",
             "optimizer.0.momentun = 1: unknown parameter of sgd 'momentun'; allowed: momentum",
@@ -121,7 +122,7 @@ def test_named_rates(path: Path) -> None:
         ("optimizer.0.momentum=[0.9, 0.9]", "optimizer.0.momentum = [0.9, 0.9]: a value is listed twice"),
         ("optimizer.0.nesterov=1.5", "optimizer.0.nesterov = 1.5: must be true or false"),
         ("optimizer.0.name=sdg", "optimizer.0.name: unknown optimizer 'sdg'; allowed: "),
-        ("optimizer=[]", "optimizer is empty; give at least one [[optimizer]]"),
+        ("optimizer=[]", "optimizer: is empty; give at least one [[optimizer]]"),
         ("optimizer=[{}]", "optimizer.0.name: missing; allowed: "),
         ("optimizer=['adam', 'adam']", "optimizer.1: adam (b1 = 0.9"),
         ("problem.0.hidden=64", "problem.0.hidden = 64: must be a list of whole numbers"),
@@ -151,10 +152,10 @@ def test_a_mistake_is_one_line(path: Path, override: str, message: str) -> None:
 
 
 def test_named_rates_from_python_need_the_other_rates_too() -> None:
-    message = r"""sweep: learning_rates = {'output': \[1.0\]}: requires the rates of the name "" as well"""
+    message = r"""sweep: learning_rates = {'output': \[1.0\]}: must also have a key "", for the rates of all other parameters"""
     with pytest.raises(StudyError, match=message):
         lb.sweep("quadratic", learning_rates={"output": [1.0]})
-    with pytest.raises(StudyError, match=r"learning_rate.output values is empty; give at least one rate"):
+    with pytest.raises(StudyError, match=r"learning_rate.output: values is empty; give at least one rate"):
         lb.sweep("quadratic", learning_rates={"": [1.0], "output": []})
 
 
@@ -246,3 +247,16 @@ def test_python_objects_and_names_mix() -> None:
         trust=True,
     )
     assert study.runs == 2 * 4 * 2 * 1 * 3
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "num", "message"),
+    [
+        (0, 1, 3, "logspace: low = 0: must be a number from 1e-30 to 1e+30"),
+        (1e-3, float("nan"), 3, "logspace: high = nan: must be a number from 1e-30 to 1e+30"),
+        (1e-3, 1, 0, "logspace: num = 0: must be 1 or more"),
+    ],
+)
+def test_logspace_refuses_what_gives_no_rates(low: float, high: float, num: int, message: str) -> None:
+    with pytest.raises(StudyError, match=re.escape(message)):
+        lb.logspace(low, high, num)
