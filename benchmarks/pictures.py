@@ -9,7 +9,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmarks.scaling import Point
+from benchmarks.process import Point
 from benchmarks.table import Row
 from lrbench.plots import base
 

@@ -19,6 +19,24 @@ from benchmarks.table import ROOT, clean_environment
 TIMEOUT = 300.0
 
 
+class Point(NamedTuple):
+    """A study of a size: seconds and memory of its process."""
+
+    runs: int
+    training: float
+    """Seconds of training, evaluating and writing parts."""
+    judged: float
+    """The same with the tables."""
+    whole: float
+    """Seconds of the process."""
+    peak_mib: float
+
+    @property
+    def cost(self) -> float:
+        """Judged seconds per run."""
+        return self.judged / self.runs
+
+
 class Watch:
     """Seconds that a block took, and the share of all cores that other processes took meanwhile."""
 

@@ -18,34 +18,15 @@ import tempfile
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
 
 from benchmarks import workloads
-from benchmarks.process import Job, Watch, beside, run_study, say
+from benchmarks.process import Job, Point, Watch, beside, run_study, say
 from benchmarks.table import FOLDER, Row, compare, is_quick, publish, show
 
 COST_SIZES = (256, 1_000, 4_096, 16_384, 65_536)
 MEMORY_SIZES = (1_000, 10_000, 100_000)
 QUICK_SIZES = (256, 1_000)
 WITHIN, MEMORY_WITHIN = 1.25, 1.3
-
-
-class Point(NamedTuple):
-    """A study of a size: seconds and memory of its process."""
-
-    runs: int
-    training: float
-    """Seconds of training, evaluating and writing parts."""
-    judged: float
-    """The same with the tables."""
-    whole: float
-    """Seconds of the process."""
-    peak_mib: float
-
-    @property
-    def cost(self) -> float:
-        """Judged seconds per run."""
-        return self.judged / self.runs
 
 
 def measure(study: workloads.Table, cache: Path) -> Point:

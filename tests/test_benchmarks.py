@@ -312,10 +312,10 @@ def test_a_study_is_run_as_a_user_would(tmp_path: Path) -> None:
 
 
 POINTS = [
-    scaling.Point(256, 0.12, 0.5, 6.0, 380.0),
-    scaling.Point(1_000, 0.5, 1.0, 6.5, 400.0),
-    scaling.Point(4_096, 2.048, 2.2384, 8.0, 420.0),
-    scaling.Point(100_000, 58.0, 60.0, 66.0, 500.0),
+    process.Point(256, 0.12, 0.5, 6.0, 380.0),
+    process.Point(1_000, 0.5, 1.0, 6.5, 400.0),
+    process.Point(4_096, 2.048, 2.2384, 8.0, 420.0),
+    process.Point(100_000, 58.0, 60.0, 66.0, 500.0),
 ]
 
 

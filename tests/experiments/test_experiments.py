@@ -164,7 +164,11 @@ def test_runs_that_fail_are_exit_code_3(monkeypatch: pytest.MonkeyPatch) -> None
             "family_problems=['nope']",
             "claims: study families: problem.0.name: unknown problem 'nope'",
         ),
-        ("transfer", "steps=0", "transfer: study transfer_adam: steps = 0: must be greater than or equal to 1"),
+        (
+            "transfer",
+            "steps=0",
+            "transfer: study transfer_adam: steps = 0: must be greater than or equal to 1",
+        ),
     ],
 )
 def test_nothing_is_trained_where_a_study_is_wrong(

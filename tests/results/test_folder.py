@@ -386,7 +386,7 @@ def test_a_file_is_no_place_for_results(results: lb.Results, tmp_path: Path) -> 
 def test_an_export_that_fails_leaves_no_folder(results: lb.Results, tmp_path: Path) -> None:
     copy = results.save(tmp_path / "copy")
     (copy.folder / "runs.parquet").unlink()
-    with pytest.raises(StoreError, match="runs.parquet"):
+    with pytest.raises(StoreError, match=r"runs\.parquet"):
         copy.export("tensorboard", tmp_path / "exported")
     assert not (tmp_path / "exported").exists()
 
