@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from lrbench.errors import StoreError, path_of
 from lrbench.results import safe_files
-from lrbench.results.checksums import CheckedTables
+from lrbench.results.checksums import SURFACES, CheckedTables
 from lrbench.results.folder import JOBS_LINKS, MANIFEST, ResultsFolder
 from lrbench.study import catalog
 from lrbench.tables.base import may_be_absent
@@ -54,11 +54,12 @@ class Results:
         """Return a table by its name, read when it is first asked for; one that a study may do without is then empty."""
         if name not in catalog.names("table"):
             raise AttributeError(catalog.unknown("attribute or table", name, catalog.names("table")))
-        # One that was written and is gone is not empty.
+        file = f"{name}.parquet"
+        # One that was written and is gone is not empty; but only `lrbench run` can write surfaces again.
         absent = (
             may_be_absent(name)
-            and not safe_files.exists(self.folder, f"{name}.parquet")
-            and not self.tables.lacks(f"{name}.parquet")
+            and not safe_files.exists(self.folder, file)
+            and (file == SURFACES or not self.tables.lacks(file))
         )
         table = self.__dict__[name] = pd.DataFrame() if absent else self._table(name)
         return table
