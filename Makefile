@@ -11,8 +11,8 @@ PIP    := $(PY) -m pip --disable-pip-version-check -qq
 NEWEST ?= $(shell .ci/newest-python)
 NEWEST_VENV := .venv-newest
 
-# All of them take half an hour on two cores; gpu does nothing without a GPU. `make bench BENCH=throughput` runs one.
-BENCH  ?= throughput overhead scaling race gpu parts cluster_model
+# All of them take two hours on two cores; gpu does nothing without a GPU. `make bench BENCH=throughput` runs one.
+BENCH  ?= throughput overhead scaling race gpu parts cluster_model coverage answers
 
 MAKEFLAGS += --no-print-directory --no-builtin-rules
 .DEFAULT_GOAL := help

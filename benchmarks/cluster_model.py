@@ -113,7 +113,7 @@ def _pace() -> float:
 
 def _part(pack_id: str, grid: Grid, runs: np.ndarray, trained: Trained) -> Trained:
     empty = np.full(len(runs), np.nan)
-    some = replace(trained, pack_id=pack_id, run_ids=grid.run_ids[runs], step=grid.evaluations)
+    some = replace(trained, pack_id=pack_id, run_ids=grid.run_ids[runs], step=grid.evaluations(0))
     return replace(some, diverged_step=empty, stopped_step=empty)
 
 

@@ -66,8 +66,13 @@ def _entry(entry: Entry) -> Iterator[str]:
         text = " ".join(paragraph.split())
         if text.startswith("Formula:"):
             yield f"`{re.sub('  +', ' ', text.removeprefix('Formula:')).strip()}`\n"
+        elif text.startswith("Metrics:"):
+            each = (f"`{name}` {where}".rstrip() for name, where in entry.measures.items())
+            yield f"Metrics: {', '.join(each)}\n"
         elif not text.startswith(_LEFT_OUT):
             yield f"{text}\n"
+    if entry.kind == "metric":
+        yield f"Direction: {entry.direction}.\n"
     if entry.kind == "table":
         yield f"Its columns are explained in [results](results.md#{entry.name}).\n"
     if entry.parameters:

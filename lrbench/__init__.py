@@ -21,11 +21,13 @@ if TYPE_CHECKING:
     from lrbench.results.results import Results, compare, load
     from lrbench.study.choice import Optimizer, Schedule
     from lrbench.study.learning_rates import logspace
+    from lrbench.study.metric import Metric
     from lrbench.study.requires import asks, evaluated_at
 
 _MODULES = {
     "Data": "problems",
     "LrbenchError": "errors",
+    "Metric": "study.metric",
     "Optimizer": "study.choice",
     "Problem": "problems",
     "Results": "results.results",
@@ -45,6 +47,7 @@ _MODULES = {
 __all__ = [
     "Data",
     "LrbenchError",
+    "Metric",
     "Optimizer",
     "Problem",
     "Results",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import io
 from typing import Any
 
@@ -187,17 +188,20 @@ def test_probe(name: str) -> None:
 
 @pytest.mark.parametrize("name", catalog.names("metric"))
 def test_metric(name: str) -> None:
-    """A finite number of what is predicted for examples and their labels, whatever their order, and alike in lanes."""
+    """A finite number of what is predicted for examples and their targets, whatever their order, and alike in lanes."""
     metric = catalog.get("metric", name).load()
     random = np.random.default_rng(0)
-    predictions = jnp.asarray(random.normal(size=(2, 12, 3)), jnp.float32)
+    shape = getattr(inspect.signature(metric).parameters["predictions"].annotation, "dim_str", "")
+    numbers = shape.strip() == "example"
+    predictions = jnp.asarray(random.normal(size=(2, 12) if numbers else (2, 12, 3)), jnp.float32)
     inputs, labels = jnp.zeros((12, 2)), jnp.asarray(random.integers(0, 3, 12))
-    found = jax.vmap(lambda each: metric(each, (inputs, labels)))(predictions)
+    targets = labels.astype(jnp.float32) if numbers else labels
+    found = jax.vmap(lambda each: metric(each, (inputs, targets)))(predictions)
     assert found.shape == (2,)
     assert found.dtype == predictions.dtype
     assert jnp.isfinite(found).all()
     order = random.permutation(12)
-    alone = [metric(each[order], (inputs[order], labels[order])) for each in predictions]
+    alone = [metric(each[order], (inputs[order], targets[order])) for each in predictions]
     np.testing.assert_allclose(found, alone, rtol=1e-6)
 
 

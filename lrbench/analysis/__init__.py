@@ -1,9 +1,11 @@
 """Frame in, frame out: what the words and numbers in the tables mean, without JAX and without a file.
 
-`measure` reduces the curves of a run to its status and losses; `verdicts` decides whether it is good, slow, stuck, oscillating or diverged, by the
-`thresholds`; `targets` says when it reached the target. `rates` arranges losses by line, rate and seed, and finds the best rate of each
-line; `bootstrap` has the intervals, exact up to six seeds. `best` is the answer in words, `paired_differences` and `rank_tests` compare lines, `range_tests` are the
+Read in this order: `measure` reduces the curves of a run to its status and losses. `rates` arranges losses by line, rate and seed, `mean_loss` is ℓ(η) of each line, and `answers` are the
+rate to use, the bands and the collapse that follow, of all lines in `line_answers`. `stages` chooses from these what is trained next. `verdicts` decides whether a run is good, collapsed, slow, stuck, oscillating or
+diverged, by the `thresholds`; `targets` says when it reached the target. `intervals` has those of means, medians and rates, `measured_coverage` how often they cover, and
+`bootstrap` resamples seeds for claims. `best` is the answer of each line as a table, `answer_words` what is said of it, `paired_differences`, `multiple_comparisons`, `step_equivalents` and `rank_tests` compare lines. `range_tests` are the
 rules of learning-rate finders, and `regret` is what following one costs. `loss_by_rate` and `line_curves` are what pictures draw.
+`fitted_rates` finds best rates between those of a grid, and `interactions` how they move with another hyper-parameter.
 `groups`, `labels` and `objective` are what most of these build on.
 Everything works on a hand-written frame. Every folder above imports it, and it imports none of them.
 """

@@ -1,4 +1,4 @@
-"""Bootstrap over seeds, exact for up to six of them, and its percentile intervals."""
+"""Bootstrap over seeds, exact for up to six of them, and its percentile intervals: of what claims are judged by. Tables have those of `intervals`."""
 
 from __future__ import annotations
 
@@ -41,18 +41,6 @@ def resamples(seeds: int, n: int = 1000) -> tuple[Ints, Floats]:
     return np.sort(drawn, axis=1), np.full(n, 1.0 / n)
 
 
-def quantiles(values: Floats, weight: Floats, shares: tuple[float, float]) -> tuple[Floats, Floats]:
-    """The smallest value of the last axis at which each share of the weight is reached; NaN has no weight."""
-    order = np.argsort(values, axis=-1)  # NaN goes last
-    ordered = np.take_along_axis(values, order, axis=-1)
-    mass = np.where(np.isnan(ordered), 0.0, weight[order]).cumsum(axis=-1)
-    total = mass[..., -1:]
-    # 1e-12: a share that is met exactly must not be missed by rounding
-    positions = [(mass < share * total - 1e-12).sum(axis=-1, keepdims=True) for share in shares]
-    low, high = (np.take_along_axis(ordered, at, axis=-1)[..., 0] for at in positions)
-    return low, high
-
-
 def interval(values: npt.ArrayLike, weight: npt.ArrayLike, confidence: float = 0.95) -> tuple[Floats, Floats]:
     """Percentile bootstrap interval: the weighted (1 ∓ confidence)/2 quantiles over resamples.
 
@@ -76,7 +64,14 @@ def interval(values: npt.ArrayLike, weight: npt.ArrayLike, confidence: float = 0
         nothing = np.full(table.shape[:-1], np.nan)
         return nothing, nothing.copy()
     tail = (1.0 - confidence) / 2
-    return quantiles(table, np.asarray(weight, dtype=np.float64), (tail, 1.0 - tail))
+    order = np.argsort(table, axis=-1)  # NaN goes last
+    ordered = np.take_along_axis(table, order, axis=-1)
+    mass = np.where(np.isnan(ordered), 0.0, np.asarray(weight, dtype=np.float64)[order]).cumsum(axis=-1)
+    # 1e-12: a share that is met exactly must not be missed by rounding
+    wanted = [share * mass[..., -1:] - 1e-12 for share in (tail, 1.0 - tail)]
+    positions = [(mass < share).sum(axis=-1, keepdims=True) for share in wanted]
+    low, high = (np.take_along_axis(ordered, at, axis=-1)[..., 0] for at in positions)
+    return low, high
 
 
 def iqm(values: npt.ArrayLike, axis: int = -1) -> Floats:
@@ -89,10 +84,6 @@ def iqm(values: npt.ArrayLike, axis: int = -1) -> Floats:
     Source: Agarwal et al., arXiv:2108.13264 (rliable); `scipy.stats.trim_mean(values, 0.25)`.
     """
     ordered = np.sort(np.moveaxis(np.asarray(values, dtype=np.float64), axis, -1), axis=-1)
-    mean: Floats = ordered[..., middle(ordered.shape[-1])].mean(axis=-1)
+    count = ordered.shape[-1]
+    mean: Floats = ordered[..., count // 4 : count - count // 4].mean(axis=-1)
     return mean
-
-
-def middle(count: int) -> slice:
-    """Which of `count` ordered values enter the interquartile mean."""
-    return slice(count // 4, count - count // 4)

@@ -10,11 +10,12 @@ import numpy.typing as npt
 import pandas as pd
 
 from lrbench.analysis.groups import Floats, Ints
+from lrbench.analysis.objective import Objective
 from lrbench.analysis.rates import median
 
 
 class LineCurves(NamedTuple):
-    """The objective along the runs of one line, by rate and seed; NaN where it is not finite or a run is missing."""
+    """ℓ, the objective as a number that is better the smaller it is, along the runs of one line, by rate and seed; NaN where it is not finite or a run is missing."""
 
     rate: Floats  # [rate] ascending
     step: Ints  # [evaluation]
@@ -34,10 +35,10 @@ class CurvesByRun:
     Args:
         runs: the runs table.
         curves: the curves table, a row per run and evaluation.
-        objectives: problem -> "valid_loss" or "train_loss".
+        objectives: problem -> what its runs are judged by; the training loss where it is missing.
     """
 
-    def __init__(self, runs: pd.DataFrame, curves: pd.DataFrame, objectives: Mapping[str, str]) -> None:
+    def __init__(self, runs: pd.DataFrame, curves: pd.DataFrame, objectives: Mapping[str, Objective]) -> None:
         self._runs, self._objectives = runs, objectives
         begins = _begins(curves)
         if curves["run_id"].iloc[begins].duplicated().any():  # the rows of a run are not adjacent: sort them
@@ -59,12 +60,12 @@ class CurvesByRun:
         rate, of_rate = np.unique(chosen["learning_rate"].to_numpy(dtype=np.float64), return_inverse=True)
         seed, of_seed = np.unique(chosen["seed"].to_numpy(), return_inverse=True)
         value = np.full((len(rate), len(seed), len(step)), np.nan)
-        name = (
-            self._objectives.get(str(chosen["problem"].iloc[0]), "train_loss")
-            if len(chosen)
-            else "train_loss"
+        objective = Objective("train_loss")
+        if len(chosen):
+            objective = self._objectives.get(str(chosen["problem"].iloc[0]), objective)
+        loss = objective.smaller(
+            self._curves[objective.column].to_numpy(dtype=np.float64, na_value=np.nan)[at]
         )
-        loss = self._curves[name].to_numpy(dtype=np.float64, na_value=np.nan)[at]
         value[of_rate[run], of_seed[run], place] = np.where(np.isfinite(loss), loss, np.nan)
         return LineCurves(rate, step.astype(np.int64), value)
 
@@ -73,3 +74,19 @@ def _begins(curves: pd.DataFrame) -> Ints:
     """The rows at which another run begins."""
     ids = curves["run_id"]
     return np.flatnonzero((ids != ids.shift()).to_numpy(dtype=bool)).astype(np.int64)
+
+
+def decays(shape: Floats) -> bool:
+    """Whether a schedule decays: the mean factor of the last quarter of the run is below 0.9 × that of the whole run.
+
+    A run of such a schedule that is cut short is not a shorter run.
+
+    Args:
+        shape: [step] the factors, at every step or at evenly spaced ones.
+
+    Example:
+        >>> decays(np.ones(100)), decays(np.linspace(1.0, 0.0, 100))
+        (False, True)
+    """
+    quarter = max(1, len(shape) // 4)
+    return bool(shape[-quarter:].mean() < 0.9 * shape.mean())

@@ -7,8 +7,9 @@ import pandas as pd
 
 from lrbench.analysis.groups import KINDS, Floats, group, line_columns
 from lrbench.analysis.labels import labels
+from lrbench.analysis.mean_loss import mean_loss
 from lrbench.analysis.objective import Objectives
-from lrbench.analysis.rates import lines, median
+from lrbench.analysis.rates import lines
 from lrbench.analysis.thresholds import Thresholds
 from lrbench.analysis.verdicts import zones
 
@@ -18,40 +19,42 @@ def loss_by_rate(
 ) -> pd.DataFrame:
     """The loss at every rate of every problem × optimizer × schedule, with its spread over seeds.
 
-    The loss of a run is min(ℓ(T), ℓ₀), and ℓ₀ after a divergence.
+    The loss of a run is min(ℓ(T), ℓ₀), and ℓ₀ after a divergence; that of a rate is the mean over its fresh seeds where it was confirmed, else over the
+    seeds of the grid.
 
     Returns:
         A row per line and rate, rates ascending: `line` (0, 1, … as in the sensitivity table), problem,
             optimizer,
-        schedule (labels), learning_rate, `median`, `low`, `high` (over seeds), `initial` (ℓ₀), `seeds`,
+        schedule (labels), learning_rate, `loss` (the mean), `low`, `high` (the ends, over seeds), `initial` (ℓ₀), `seeds`,
         `diverged` (seeds that are not ok), `zone`.
 
     Example:
         >>> runs = pd.DataFrame({"problem": "a", "optimizer": "sgd", "schedule": "constant",
         ...     "learning_rate": 0.1, "seed": [0, 1], "status": "ok", "verdict": "good",
         ...     "initial_train_loss": 1.0, "final_train_loss": [0.0, 0.5]})
-        >>> loss_by_rate(runs)[["median", "low", "high", "zone"]].values.tolist()
+        >>> loss_by_rate(runs)[["loss", "low", "high", "zone"]].values.tolist()
         [[0.25, 0.0, 0.5, 'good']]
     """
-    columns = line_columns(runs)
+    columns, limits = line_columns(runs), thresholds or Thresholds()
     names = labels(runs).iloc[group(runs, columns)[1]]
     found = []
     for some in lines(runs, objectives):
-        low, high = _ends(some.loss)
-        present = np.isfinite(some.ok)
+        found_here = mean_loss(some, limits)
+        used = found_here.used
+        low, high = _ends(np.where(used, some.loss, np.nan))
         columns_of = {
             "line": np.broadcast_to(some.line[:, None], some.rate.shape),
             "learning_rate": some.rate,
-            "median": median(some.loss),
+            "loss": np.where(np.isfinite(found_here.loss), found_here.loss, found_here.asked),
             "low": low,
             "high": high,
             "initial": np.broadcast_to(some.initial[:, None], some.rate.shape),
-            "seeds": present.sum(axis=2),
-            "diverged": (present & (some.ok < 1)).sum(axis=2),
+            "seeds": used.sum(axis=2),
+            "diverged": (used & (some.ok < 1)).sum(axis=2),
         }
         found.append(pd.DataFrame({name: values.reshape(-1) for name, values in columns_of.items()}))
     if not found:
-        return pd.DataFrame(columns=["line", *KINDS, "learning_rate", "median", "low", "high", "zone"])
+        return pd.DataFrame(columns=["line", *KINDS, "learning_rate", "loss", "low", "high", "zone"])
     out = pd.concat(found).sort_values("line", kind="stable", ignore_index=True)
     out[list(KINDS)] = names.to_numpy()[out["line"].to_numpy()]
     out["zone"] = _zone(runs, out, thresholds, objectives)

@@ -187,7 +187,8 @@ class AcrossProblems(NamedTuple):
     names: pd.DataFrame  # [line] identity columns
     label: list[str]  # [line]
     problems: list[str]  # [problem] labels
-    gap: Floats  # [line, problem] (ℓ(η*) − ℓ*) / (ℓ₀ − ℓ*); 1 where no rate is stable
+    gap: Floats  # [line, problem] (ℓ(use) − ℓ*) / (ℓ₀ − ℓ*); 1 where the line does not train
+    best_gap: Floats  # [line, problem] the same at η*
     steps: Floats  # [line, problem] steps to the target at η*; infinite: never
 
 
@@ -201,19 +202,27 @@ def across_problems(sensitivity: pd.DataFrame) -> AcrossProblems:
     problem, begins = group(sensitivity, columns_of(sensitivity, "problem"))
     names = identity(sensitivity, first, columns)
     shape = len(first), len(begins)
-    best = sensitivity["best_loss"].to_numpy(dtype=np.float64)
-    gap = sensitivity["best_gap"].to_numpy(dtype=np.float64)
-    # Where nothing falls below its start, ℓ₀ − ℓ* is no unit, and all that train are as good.
-    gap = np.where(np.isnan(best), 1.0, np.where(np.isnan(gap), 0.0, gap))
+    # Tables of older versions have no rate to use; their lines are ranked at the best rate.
+    gaps = [
+        _gap(sensitivity, which if f"{which}_gap" in sensitivity else "best") for which in ("use", "best")
+    ]
     steps = sensitivity["steps_to_target"].to_numpy(dtype=np.float64)
     present = np.zeros(shape, dtype=np.bool_)
     present[line, problem] = True
     whole: npt.NDArray[np.bool_] = np.logical_and.reduce(present, axis=0)
     tables = []
-    for values in (gap, np.where(np.isnan(steps), np.inf, steps)):
+    for values in (*gaps, np.where(np.isnan(steps), np.inf, steps)):
         table = np.full(shape, np.nan)
         table[line, problem] = values
         tables.append(table[:, whole])
     titles = label(sensitivity, "problem").iloc[begins[whole]].tolist()
     text = label(names, "optimizer") + " + " + label(names, "schedule")
     return AcrossProblems(names, text.tolist(), titles, *tables)
+
+
+def _gap(sensitivity: pd.DataFrame, which: str) -> Floats:
+    """(ℓ − ℓ*) / (ℓ₀ − ℓ*) of each line at its best rate, or at the rate to use; 1 where the line does not train."""
+    loss, gap = (sensitivity[f"{which}_{name}"].to_numpy(dtype=np.float64) for name in ("loss", "gap"))
+    # Where nothing falls below its start, ℓ₀ − ℓ* is no unit, and all that train are as good.
+    found: Floats = np.where(np.isnan(loss), 1.0, np.where(np.isnan(gap), 0.0, gap))
+    return found

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from lrbench.analysis.groups import Floats, Ints, columns_of, group, line_columns, members
-from lrbench.analysis.objective import Objectives, losses, trained
+from lrbench.analysis.objective import Objectives, losses, objective_of_each, trained
 
 
 class Axes(NamedTuple):
@@ -28,33 +28,39 @@ class Lines(NamedTuple):
     rate: Floats  # [line, rate] ascending
     loss: Floats  # [line, rate, seed] min(ℓ(T), ℓ₀); ℓ₀ where the final loss is not finite
     ok: Floats  # [line, rate, seed] 1 if the run trained, else 0
-    unknown: Floats  # [line, rate, seed] 1 if a race stopped the run before it was seen to train, else 0
+    stopped: Floats  # [line, rate, seed] 1 if a race stopped the run, else 0
     steps: Floats  # [line, rate, seed] steps to the target; infinite if it was never met
-    initial: Floats  # [line] median ℓ₀ over the runs
+    fresh: npt.NDArray[np.bool_]  # [line, seed] whether the seed is a fresh one, of the stage `confirm`
+    asked: npt.NDArray[np.bool_]  # [line, rate] whether the rate is one of the grid
+    initial: Floats  # [line] ℓ₀: the median over the runs, or the loss of the best constant prediction if that is lower
 
     @property
     def size(self) -> Axes:
         """How many lines, rates and seeds there are."""
         return Axes(*self.loss.shape)
 
-    def cut(self, here: slice) -> Lines:
-        """Some of the lines."""
-        loss, ok, unknown, steps = self.loss[here], self.ok[here], self.unknown[here], self.steps[here]
-        return Lines(self.line[here], self.rate[here], loss, ok, unknown, steps, self.initial[here])
+    @property
+    def unknown(self) -> Floats:
+        """[line, rate, seed] 1 if a race stopped the run before it was seen to train, else 0."""
+        return self.stopped * (1 - self.ok)
 
 
 def lines(runs: pd.DataFrame, objectives: Objectives = None) -> Iterator[Lines]:
-    """Every line of the runs, those with as many rates and seeds together."""
+    """Every line of the runs, those with as many rates and seeds together; without the runs that find its range, unless it has no others."""
     initial, final = losses(runs, objectives)
-    clipped = np.fmin(final, initial)
-    fine = trained(runs).astype(np.float64)
-    stopped = (runs["status"] == "stopped").to_numpy(dtype=np.float64) * (1 - fine)
-    reached = _steps(runs)
-    rates = runs["learning_rate"].to_numpy(dtype=np.float64)
     code, first = group(runs, line_columns(runs))
+    start = starts(runs, code, initial, len(first), objectives)
+    clipped = np.fmin(final, start[code])
+    fine = trained(runs).astype(np.float64)
+    stopped = (runs["status"] == "stopped").to_numpy(dtype=np.float64)
+    reached, stage = _steps(runs), stages(runs)
+    ranged = stage == "range"
+    only = np.bincount(code, ~ranged, len(first)) == 0
+    (used,) = (~ranged | only[code]).nonzero()
+    code, stage = code[used], stage[used]
+    rates = runs["learning_rate"].to_numpy(dtype=np.float64)[used]
     at_rate, rate_count = _ranks(code, rates, len(first))
-    at_seed, seed_count = _ranks(code, runs["seed"].to_numpy(dtype=np.int64), len(first))
-    start = medians(code, initial, len(first))
+    at_seed, seed_count = _ranks(code, runs["seed"].to_numpy(dtype=np.int64)[used], len(first))
     shapes, shape_of = np.unique(np.stack([rate_count, seed_count]), axis=1, return_inverse=True)
     shape_of = shape_of.reshape(-1)
     rows = np.split(np.argsort(shape_of[code], kind="stable"), np.cumsum(np.bincount(shape_of[code]))[:-1])
@@ -62,13 +68,56 @@ def lines(runs: pd.DataFrame, objectives: Objectives = None) -> Iterator[Lines]:
         line = np.flatnonzero(shape_of == shape)
         mine = rows[shape]
         at = Axes(np.searchsorted(line, code[mine]), at_rate[mine], at_seed[mine])
+        size = Axes(len(line), rate_size, seed_size)
         rate = np.empty((len(line), rate_size))
         rate[at.line, at.rate] = rates[mine]
-        size = Axes(len(line), rate_size, seed_size)
-        loss, ok, unknown, steps = (
-            _filled(size, at, values[mine]) for values in (clipped, fine, stopped, reached)
+        fresh, asked = np.zeros((len(line), seed_size), dtype=bool), np.zeros(rate.shape, dtype=bool)
+        fresh[at.line, at.seed] = stage[mine] == "confirm"
+        those = (stage[mine] == "grid") | (stage[mine] == "range")
+        asked[at.line[those], at.rate[those]] = True
+        loss, ok, stop, steps = (
+            _filled(size, at, values[used[mine]]) for values in (clipped, fine, stopped, reached)
         )
-        yield Lines(line, rate, loss, ok, unknown, steps, start[line])
+        yield Lines(line, rate, loss, ok, stop, steps, fresh, asked, start[line])
+
+
+def stages(runs: pd.DataFrame) -> npt.NDArray[Any]:
+    """The stage of every run [run]; `grid` where a frame has none."""
+    if "stage" not in runs:
+        return np.full(len(runs), "grid", dtype=object)
+    return runs["stage"].to_numpy(dtype=object)
+
+
+def starts(
+    runs: pd.DataFrame, code: Ints, initial: Floats, lines: int, objectives: Objectives = None
+) -> Floats:
+    """ℓ₀ [line]: the median of the initial losses, or the loss of the best constant prediction where that is lower.
+
+    Args:
+        runs: whose column `constant_loss` has the latter, where it is known.
+        code: [run] the line of each run.
+        initial: [run] its initial objective.
+        lines: how many there are.
+        objectives: what each problem is judged by; a metric has no constant loss.
+    """
+    found = medians(code, initial, lines)
+    found[code] = np.fmin(found[code], of_loss(runs, "constant_loss", objectives))
+    return found
+
+
+def of_loss(runs: pd.DataFrame, column: str, objectives: Objectives = None) -> Floats:
+    """A column [run] that is about the loss; NaN where there is none, or where a problem is judged by a metric."""
+    if column not in runs:
+        return np.full(len(runs), np.nan)
+    by_loss = {
+        name: each.column.endswith("_loss") for name, each in objective_of_each(runs, objectives).items()
+    }
+    found: Floats = np.where(
+        runs["problem"].astype(str).map(by_loss).to_numpy(dtype=bool),
+        runs[column].to_numpy(dtype=np.float64, na_value=np.nan),
+        np.nan,
+    )
+    return found
 
 
 class Cube(NamedTuple):
@@ -78,16 +127,17 @@ class Cube(NamedTuple):
     rate: Floats  # [line, rate] ascending; NaN beyond those that the line has
     loss: Floats  # [line, rate, seed] min(ℓ(T), ℓ₀); ℓ₀ where the final loss is not finite
     ok: Floats  # [line, rate, seed] 1 if the run trained, else 0
-    initial: float  # median ℓ₀ over the runs
+    initial: float  # median ℓ₀ over the lines
 
 
 def cubes(runs: pd.DataFrame, columns: Sequence[str], objectives: Objectives = None) -> Iterator[Cube]:
     """Every problem of the runs; its lines are what `columns` distinguish, so that seeds can be paired across them."""
     initial, final = losses(runs, objectives)
-    clipped = np.fmin(final, initial)
     fine = trained(runs).astype(np.float64)
     rates, seeds = runs["learning_rate"].to_numpy(dtype=np.float64), runs["seed"].to_numpy()
     code, first = group(runs, columns)
+    begin = starts(runs, code, initial, len(first), objectives)
+    clipped = np.fmin(final, begin[code])
     at_rate, _ = _ranks(code, rates, len(first))
     for mine in members(group(runs, columns_of(runs, "problem"))[0]):
         line, at_line = np.unique(code[mine], return_inverse=True)
@@ -97,8 +147,8 @@ def cubes(runs: pd.DataFrame, columns: Sequence[str], objectives: Objectives = N
         loss, ok = (_filled(size, at, values[mine]) for values in (clipped, fine))
         rate = np.full((size.line, size.rate), np.nan)
         rate[at.line, at.rate] = rates[mine]
-        start = medians(np.zeros(len(mine), dtype=np.int64), initial[mine], 1)
-        yield Cube(line.astype(np.int64), rate, loss, ok, float(start[0]))
+        start = float(median(begin[line]))
+        yield Cube(line.astype(np.int64), rate, loss, ok, start)
 
 
 def _filled(size: Axes, at: Axes, values: Floats) -> Floats:
@@ -166,25 +216,6 @@ def stable_rates(ok: Floats, stable: float) -> npt.NDArray[np.bool_]:
     present = np.isfinite(ok)
     enough: npt.NDArray[np.bool_] = np.where(present, ok, 0.0).sum(axis=-1) >= stable * present.sum(axis=-1)
     return enough & present.any(axis=-1)
-
-
-def best_rates(runs: pd.DataFrame, stable: float = 0.5, objectives: Objectives = None) -> pd.DataFrame:
-    """The best rate of every line: least ℓ(η) among the stable rates.
-
-    ℓ(η) is the median over seeds of min(ℓ(T), ℓ₀); of equals the smallest rate is taken.
-
-    Returns:
-        A row per line, in order of appearance: `row` (its first row in the runs),
-        `learning_rate`, `loss` (both NaN where no rate is stable).
-    """
-    first = group(runs, line_columns(runs))[1]
-    best, reached = np.full(len(first), np.nan), np.full(len(first), np.nan)
-    for some in lines(runs, objectives):
-        at, loss = least(median(some.loss), stable_rates(some.ok, stable))
-        found = np.isfinite(loss)
-        best[some.line[found]] = np.take_along_axis(some.rate, at[:, None], axis=1)[found, 0]
-        reached[some.line[found]] = loss[found]
-    return pd.DataFrame({"row": first, "learning_rate": best, "loss": reached})
 
 
 def least(loss: Floats, stable: npt.NDArray[np.bool_]) -> tuple[Ints, Floats]:

@@ -8,8 +8,8 @@ import pandas as pd
 from lrbench.analysis.groups import Floats
 from lrbench.analysis.labels import label
 from lrbench.analysis.loss_by_rate import loss_by_rate
+from lrbench.analysis.mean_loss import best_rates
 from lrbench.analysis.objective import Objectives
-from lrbench.analysis.rates import best_rates
 
 
 def regret(found: pd.DataFrame, runs: pd.DataFrame, objectives: Objectives = None) -> pd.DataFrame:
@@ -61,7 +61,7 @@ def _at(table: pd.DataFrame, grid: pd.DataFrame) -> Floats:
     for key, rows in table.groupby(["problem", "optimizer"], sort=False):
         line = lines[key]
         known = np.log(line["learning_rate"])
-        loss[rows.index] = np.interp(np.log(rows["suggestion"]), known, line["median"])
+        loss[rows.index] = np.interp(np.log(rows["suggestion"]), known, line["loss"])
     loss[table["suggestion"].isna()] = np.nan
     return loss
 

@@ -8,49 +8,42 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from lrbench.analysis.groups import Floats, Ints, columns_of, group
-from lrbench.analysis.objective import Objectives
-from lrbench.analysis.rates import best_rates
+from lrbench.analysis.groups import Floats
+from lrbench.analysis.mean_loss import levels
+from lrbench.analysis.objective import Objectives, losses
+from lrbench.analysis.rates import starts
+from lrbench.analysis.thresholds import Thresholds
 
 
 def targets(
-    runs: pd.DataFrame, objectives: Objectives = None, given: Mapping[str, float] | None = None
+    runs: pd.DataFrame,
+    objectives: Objectives = None,
+    given: Mapping[str, float] | None = None,
+    thresholds: Thresholds | None = None,
 ) -> pd.Series:
-    """The loss that each run has to reach: the given one, or what the median optimizer's best rate reaches.
-
-    Per problem: every optimizer × schedule (with their parameters) has a best rate, and a median loss
-    over seeds at that rate; the target is the median of these. Lines without a stable rate do not count.
+    """The loss that each run has to reach: the given one, or ℓ* + ε(ℓ₀ − ℓ*) of its problem.
 
     Args:
         runs: runs with status, initial and final losses.
         objectives: as in `judge`.
         given: problem -> target, for the problems that have one.
+        thresholds: for ε, `good`.
 
     Returns:
         target [run], with the index of `runs`; NaN where nothing trained.
     """
-    if objectives is None and "objective" in runs:
-        objectives = runs["objective"]
-    reached = best_rates(runs, objectives=objectives)
-    code, first = group(runs, columns_of(runs, "problem"))
-    of_row = code[reached["row"].to_numpy(dtype=np.int64)]
-    target = median_line(of_row, reached["loss"].to_numpy(dtype=np.float64), len(first))
-    for index, name in enumerate(runs["problem"].iloc[first]):
-        if given is not None and name in given:
-            target[index] = given[name]
-    return pd.Series(target[code], index=runs.index, name="target")
+    limits = thresholds or Thresholds()
+    level = levels(runs, limits, objectives)
+    start = starts(runs, level.code, losses(runs, objectives)[0], len(level.least), objectives)
+    target = default_targets(level.least, start, limits)[level.code]
+    name = runs["problem"].map(dict(given or {})).to_numpy(dtype=np.float64, na_value=np.nan)
+    return pd.Series(np.where(np.isnan(name), target, name), index=runs.index, name="target")
 
 
-def median_line(problem: Ints, loss: Floats, problems: int) -> Floats:
-    """The median [problem] of the best losses of its lines; NaN where none trains.
-
-    Args:
-        problem: [line] the number of its problem.
-        loss: [line] the loss at its best rate, NaN where it has none.
-        problems: the number of problems.
-    """
-    median = pd.Series(loss).groupby(problem).median()
-    return np.array(median.reindex(range(problems)), dtype=np.float64)
+def default_targets(least: Floats, start: Floats, limits: Thresholds) -> Floats:
+    """ℓ* + ε(ℓ₀ − ℓ*), each [problem]: what every run that is good reaches."""
+    found: Floats = least + limits.good * np.maximum(start - least, 0.0)
+    return found
 
 
 def steps_to_target(step: npt.ArrayLike, objective_curves: npt.ArrayLike, target: npt.ArrayLike) -> Floats:

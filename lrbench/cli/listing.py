@@ -56,13 +56,17 @@ def _summary(kind: str, name: str) -> str:
         table = tomllib.loads(text)
         first = text.split("\n", 1)[0].removeprefix("# ")
         return first if text.startswith("# ") else str(table["name"])
-    return catalog.get(kind, name).summary
+    entry = catalog.get(kind, name)
+    return f"{entry.summary} ({entry.direction})" if kind == "metric" else entry.summary
 
 
 def _entry(entry: Entry) -> str:
     # Those that can be set are listed below, with types and defaults.
-    doc = re.sub(r"\nArgs:\n(?: .*\n|\n(?= ))*", "", entry.doc + "\n").rstrip()
+    doc = re.sub(r"\nArgs:\n(?: .*\n|\n(?= ))*|\nMetrics: .*\n", "", entry.doc + "\n").rstrip()
     lines = [f"{entry.kind} {entry.name}", "", *doc.split("\n")]
+    if entry.kind == "metric":
+        lines += ["", f"Direction: {entry.direction}"]
+    lines += _metrics(entry)
     if entry.parameters:
         lines += ["", f"Parameters{_HINTS.get(entry.kind, '').format(entry.name)}:"]
         lines += [_parameter(entry.kind, parameter) for parameter in entry.parameters.values()]
@@ -75,6 +79,16 @@ def _entry(entry: Entry) -> str:
             f"Defined in lrbench/{entry.path.relative_to(catalog.PACKAGE).as_posix()}, line {entry.line}.",
         ]
     return "\n".join(lines)
+
+
+def _metrics(entry: Entry) -> list[str]:
+    """Return the metrics of a problem, a line each: where it applies, and which values are better."""
+    known = catalog.names("metric")
+    lines = []
+    for name, where in entry.measures.items():
+        better = catalog.get("metric", name).direction if name in known else "smaller is better"
+        lines.append(f"    {name}{f' {where}' if where else ''}: {better}")
+    return ["", "Metrics (the first is shown beside the loss):", *lines] if lines else []
 
 
 def _parameter(kind: str, parameter: Parameter) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import typer
 
@@ -13,23 +15,45 @@ from lrbench.study import catalog
 if TYPE_CHECKING:
     from lrbench.execution.execute import Finished
 
+PAGE = 110
+Form = Literal["table", "sentences", "json"]
+
 
 def print_text(text: str, *, err: bool = False) -> None:
     """Print lines; a name in them may be anybody's, and no character of it reaches the terminal as a command."""
     typer.echo("\n".join(map(escaped, text.split("\n"))), err=err)
 
 
-def print_answer(folder: Path) -> None:
-    """Print the best rates of a results folder, by problem."""
+def print_answer(
+    folder: Path, *, problem: str | None = None, top: int | None = None, form: Form = "table"
+) -> None:
+    """Print the answer of a results folder.
+
+    Args:
+        folder: the results folder.
+        problem: the name or the label of the only problem to print; None: all of them.
+        top: the most lines of a problem.
+        form: whether a table follows the winner of each problem or sentences, or all of it is JSON.
+    """
+    from lrbench.results.answer import as_text, of_problem
+    from lrbench.results.answer_schema import as_json
     from lrbench.results.results import load
 
-    answers = load(folder).best()
-    if answers.empty:
-        print_text("no run is finished yet, so there is no answer")
-    for problem, rows in answers.groupby("problem", sort=False):
-        print_text(f"{problem}")
-        for answer in rows["answer"]:
-            print_text(f"  {answer}")
+    results = load(folder)
+    answer, lines = results.best(), results.sensitivity
+    if problem is not None:
+        answer = of_problem(answer, lines, problem)
+    moves = results.if_written("interactions")
+    if not moves.empty:
+        moves = moves[moves["problem"].isin(lines["problem"].iloc[answer["line"]])]
+    if form == "json":
+        study = str(results.manifest.get("study", ""))
+        print_text(as_json(answer, lines, moves, study, results.thresholds, top=top))
+        return
+    # What is not read on a terminal is as wide as a page.
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else PAGE
+    sentences = form == "sentences"
+    print_text(as_text(answer, results.thresholds, moves, width=width, top=top, sentences=sentences))
 
 
 def print_failures(done: Finished) -> None:

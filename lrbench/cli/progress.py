@@ -44,11 +44,11 @@ class Plain(Quiet):
         """Write the line."""
         print(escaped(text), file=self._stream, flush=True)
 
-    def begin(self, runs: int, steps: int) -> None:
+    def begin(self, runs: int, steps: int, stage: str) -> None:
         """Write how much there is to train."""
-        self._runs, self._total, self._done = runs, float(runs * steps), 0.0
+        self._runs, self._total, self._done = runs, float(steps), 0.0
         self._began = self._reported = time.monotonic()
-        self.notify(f"training {counted(runs, 'run')} of {counted(steps, 'step')}")
+        self.notify(f"{_prefix(stage)}training {counted(runs, 'run')} of {_steps(runs, steps)}")
 
     def compiling(self, what: str) -> None:
         """Write what is being compiled."""
@@ -99,11 +99,11 @@ class Bar(Quiet):
         """Print the line above the bar."""
         self._console.print(escaped(text), markup=False, highlight=False)
 
-    def begin(self, runs: int, steps: int) -> None:
+    def begin(self, runs: int, steps: int, stage: str) -> None:
         """Draw the bar."""
         self._began = time.monotonic()
         self._task = self._progress.add_task(
-            f"{counted(runs, 'run')} × {counted(steps, 'step')}", total=runs * steps, pace=""
+            f"{_prefix(stage)}{counted(runs, 'run')} × {_steps(runs, steps)}", total=steps, pace=""
         )
         self._progress.start()
 
@@ -120,6 +120,16 @@ class Bar(Quiet):
     def end(self) -> None:
         """Leave the bar as it is."""
         self._progress.stop()
+
+
+def _prefix(stage: str) -> str:
+    return f"{stage}: " if stage else ""
+
+
+def _steps(runs: int, steps: int) -> str:
+    """The steps of a run, of all of which there are so many."""
+    each = counted(round(steps / runs), "step")
+    return f"about {each}" if steps % runs else each
 
 
 def listener(quiet: bool, interrupt: Interrupt) -> Listener:

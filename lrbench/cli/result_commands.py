@@ -13,7 +13,8 @@ import typer
 
 from lrbench.cli.arguments import ResultsPath
 from lrbench.cli.interrupt import Interrupt
-from lrbench.cli.output import print_answer, print_text, print_written
+from lrbench.cli.output import Form, print_answer, print_text, print_written
+from lrbench.errors import LrbenchError
 
 MISTAKE = 2
 """The exit code of a user's mistake."""
@@ -29,12 +30,28 @@ def report(context: typer.Context, folder: ResultsPath) -> None:
     print_written(folder, pictures=True)
 
 
-def best(folder: ResultsPath) -> None:
+def best(
+    folder: ResultsPath,
+    problem: Annotated[
+        str | None, typer.Option("--problem", metavar="NAME", help="The answer of one problem alone.")
+    ] = None,
+    top: Annotated[
+        int | None, typer.Option("--top", metavar="N", min=1, help="The N best lines of each problem.")
+    ] = None,
+    sentences: Annotated[
+        bool, typer.Option("--sentences", help="A sentence for each line, in place of the table.")
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="All of it as JSON.")] = False,
+) -> None:
     """Print the answer of a study.
 
-    That is the best rate, the good band, the cliff and the confidence, per problem, optimizer and schedule.
+    For each problem that is the winner, and for each line the rate to use, its band, where training collapses, what it
+    reaches, how sure that is, and how many times the winner's steps it needs.
     """
-    print_answer(folder)
+    if sentences and json:
+        raise LrbenchError("--sentences: does not go together with --json, which has the sentences too")
+    form: Form = "json" if json else "sentences" if sentences else "table"
+    print_answer(folder, problem=problem, top=top, form=form)
 
 
 def compare(

@@ -60,7 +60,9 @@ def run(
         listener=listener(quiet, context.ensure_object(Interrupt)),
     )
     print_answer(done.results.folder)
-    print_written(done.results.folder, pictures=not no_report)
+    if not quiet:
+        print_text("")
+        print_written(done.results.folder, pictures=not no_report)
     if done.profile:
         print_text(str(done.profile))
     if done.failures:
@@ -96,6 +98,7 @@ def find(
     )
     if not done.results.finders.empty:
         print_text(suggestion_tables(done.results))
+    if not (done.results.finders.empty or quiet):
         print_paths(done.results.folder, ["finders.csv", "finders.parquet", "plots/range_test.png"])
     if done.failures:
         print_failures(done)
@@ -131,5 +134,5 @@ def experiment(
     except Unfinished as error:
         print_failures(error.finished)
         raise typer.Exit(FAILED) from error
-    for line in [*answer.lines, *map(str, answer.paths)]:
+    for line in [*answer.lines, *([] if quiet else map(str, answer.paths))]:
         print_text(line)

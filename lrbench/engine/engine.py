@@ -66,6 +66,10 @@ class Engine:
         self.programs = Programs(self.instances, self.tuner, self.watchdog)
         self._trainer = PackTrainer(self.instances, self.tuner, self.programs, self.watchdog, self.notify)
 
+    def continue_with(self, grid: Grid) -> None:
+        """Go on to the next stage of the study: the same programs, with the runs of this grid."""
+        self.grid = self.instances.grid = grid
+
     @property
     def problems(self) -> list[Problem]:
         """The study's problems."""
@@ -104,10 +108,24 @@ class Engine:
         """Return the description of the devices for the manifest."""
         return [{"platform": d.platform, "kind": d.device_kind, "id": d.id} for d in self.mesh.devices.flat]
 
+    def describe_problems(self) -> list[dict[str, Any]]:
+        """Return what is known of each problem, and which of the values of its metrics are better."""
+        return [
+            {
+                "name": problem.name,
+                "validated": problem.objective == "valid_loss",
+                "optimum": problem.optimum,
+                "constant_loss": problem.constant_loss,
+                "headline": next(iter(problem.measures), None),
+                "metrics": {n: {"larger": m.larger, "bound": m.bound} for n, m in problem.measures.items()},
+            }
+            for problem in self.problems
+        ]
+
     def describe_schedules(self) -> list[dict[str, Any]]:
         """Return the shape of every schedule at up to 201 steps; if it depends on the losses, before any reduction."""
         step = np.unique(np.linspace(0, self.grid.steps - 1, 201).round().astype(int))
-        table = self.instances.schedules
+        table = self.instances.schedules(self.grid.steps)
         adaptive = (
             np.zeros(len(table.shapes), bool) if table.rules is None else np.isfinite(table.rules.patience)
         )

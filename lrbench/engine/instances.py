@@ -14,11 +14,13 @@ from jax.sharding import Mesh
 
 from lrbench.engine import device_memory, devices, lane, probing, schedule_table, seeds
 from lrbench.engine.lane import Recipe
+from lrbench.engine.schedule_table import ScheduleTable
 from lrbench.errors import LrbenchError, ProblemError, StudyError
 from lrbench.problems import Problem
 from lrbench.schedules.plateau import Plateau
 from lrbench.study import catalog, requires
 from lrbench.study.grid import Grid, Program
+from lrbench.study.metric import check_objective
 from lrbench.study.spec import Study
 from lrbench.study.variant import Variant
 
@@ -33,18 +35,52 @@ class Instances:
     def __init__(self, study: Study, grid: Grid, mesh: Mesh) -> None:
         """Instantiate everything, so that mistakes show before any training."""
         self.study, self.grid, self.mesh = study, grid, mesh
+        self._first = grid
         self._probe_gradients: dict[int, dict[str, float]] = {}
         self._errors: dict[int, LrbenchError] = {}
+        self._schedules: dict[int, ScheduleTable] = {}
         with self.precision():
             self.problems = self._instantiate_problems()
             self.initial = [seeds.Initial(problem) for problem in self.problems]
-            found = [self._instantiate_schedule(variant) for variant in grid.schedules]
-            self.schedules = schedule_table.table(*zip(*found, strict=True))
+            for problem in range(len(grid.problems)):
+                self.schedules(grid.steps_of(problem))
             self._check_optimizers()
 
     def precision(self) -> Any:
         """Return the context in which arrays have the study's precision."""
         return jax.enable_x64(self.grid.precision == "float64")
+
+    def schedules(self, steps: int) -> ScheduleTable:
+        """Return the schedules of runs of so many steps."""
+        if steps not in self._schedules:
+            found = [self._instantiate_schedule(variant, steps) for variant in self.grid.schedules]
+            self._schedules[steps] = schedule_table.table(*zip(*found, strict=True))
+        return self._schedules[steps]
+
+    def padded_schedules(self, program: Program) -> ScheduleTable:
+        """Return the schedules of a program's runs, as long as the longest: a program is compiled once for runs of any length.
+
+        Beyond the last step of a run the factor is that of its last step, which evaluations report.
+        """
+        table = self.schedules(self.grid.steps_of(program.problem))
+        missing = self.longest(program) - table.shapes.shape[1]
+        return table._replace(shapes=np.pad(table.shapes, ((0, 0), (0, missing)), mode="edge"))
+
+    def longest(self, program: Program) -> int:
+        """Return the steps of the longest runs of a program: those of the study's grid."""
+        return self._first.steps_of(program.problem)
+
+    def shapes(self, program: Program) -> list[tuple[int, int]]:
+        """Return, for each stage of the study, the most lanes of a seed in a program, and the number of seeds.
+
+        They are known before later stages are chosen, so that a program is compiled once for all of them.
+        """
+        study, grid = self.study, self.grid
+        named = math.prod(len(rates) for rates in grid.named_rates.values())
+        lines = len(program.optimizers) * len(grid.schedules) * named
+        first = study.learning_rate.count, 1 if study.learning_rate.auto else len(study.grid_seeds)
+        stages = [first, *((step.rates, len(step.seeds)) for step in study.stages())]
+        return [(lines * rates, seeds) for rates, seeds in stages]
 
     def problem(self, program: Program) -> Problem:
         """Return a program's problem."""
@@ -137,6 +173,7 @@ class Instances:
                 problems.append(_raising(variant.name, error))
                 continue
             self._check_rates(variant, problems[-1])
+            check_objective(self.study.objective, variant.name, problems[-1].curves)
         return problems
 
     def _instantiate_problem(self, variant: Variant) -> Problem:
@@ -159,12 +196,12 @@ class Instances:
                 f"learning_rate.{unknown[0]}: {variant.name} has no learning rate of that name; it has: {allowed}"
             )
 
-    def _instantiate_schedule(self, variant: Variant) -> tuple[np.ndarray, Plateau | None]:
+    def _instantiate_schedule(self, variant: Variant, steps: int) -> tuple[np.ndarray, Plateau | None]:
         """Return a schedule's row of the table, and its rule if it depends on the losses.
 
         A function that returns a number is itself an optax schedule (step → rate), whose shape is used.
         """
-        choice, steps = self.study.schedule[variant.choice], self.grid.steps
+        choice = self.study.schedule[variant.choice]
 
         def make() -> tuple[np.ndarray, Plateau | None]:
             function = choice.entry.load()

@@ -143,12 +143,12 @@ def evaluate(
     evaluated = state if where is None else state._replace(params=where(state.optimizer, state.params))
     examples = sample(problem.data.train)
 
-    def loss(part: Batch) -> dict[str, Array]:
-        return {"loss": problem.evaluation_loss(evaluated.params, evaluated.model, part, key)}
+    def loss(part: Batch) -> Array:
+        return problem.evaluation_loss(evaluated.params, evaluated.model, part, key)
 
-    found = {"train_loss": _mean(loss, examples)["loss"]}
+    found = {"train_loss": _in_pieces(lambda part: (loss(part), ()), examples)[0]}
     if problem.data.valid_examples:
-        scores = _mean(lambda part: loss(part) | _metrics(problem, evaluated, part), problem.data.valid)
+        scores = _validation(problem, evaluated, loss)
         found |= {f"valid_{name}": score for name, score in scores.items()}
     if hyper.plateau is not None and state.plateau is not None:
         plateau = hyper.plateau.update(state.plateau, found[problem.objective], following.step)
@@ -262,12 +262,22 @@ def _optimizer(recipe: Recipe, hyper: Hyper, factor: Array) -> optax.GradientTra
     return optax.partition(each, recipe.problem.rates)
 
 
-def _metrics(problem: Problem, state: State, part: Batch) -> dict[str, Array]:
-    """Return the metrics of the predictions of a run's model."""
-    if problem.predict is None or not problem.metrics:
-        return {}
-    predictions = problem.predict(problem.join(state.params, state.model), part)
-    return {name: metric(predictions, part) for name, metric in problem.metrics.items()}
+def _validation(problem: Problem, state: State, loss: Callable[[Batch], Array]) -> dict[str, Array]:
+    """Return the loss and the metrics of a run's model on the validation data: means in pieces, all others of the whole set."""
+    data, metrics, predict = problem.data.valid, problem.measures, problem.predict
+    if predict is None or not metrics:
+        return {"loss": _in_pieces(lambda part: (loss(part), ()), data)[0]}
+    model = problem.join(state.params, state.model)
+    whole = {name: metric for name, metric in metrics.items() if not metric.mean}
+
+    def piece(part: Batch) -> tuple[dict[str, Array], Any]:
+        predictions = predict(model, part)
+        means = {name: metric(predictions, part) for name, metric in metrics.items() if metric.mean}
+        return {"loss": loss(part), **means}, predictions if whole else ()
+
+    scores, predictions = _in_pieces(piece, data)
+    scores |= {name: metric(predictions, data) for name, metric in whole.items()}
+    return {"loss": scores["loss"], **{name: scores[name] for name in metrics}}
 
 
 def sample(data: Any) -> Any:
@@ -278,23 +288,34 @@ def sample(data: Any) -> Any:
     return pick(data, np.linspace(0, leaves[0].shape[0] - 1, TRAIN_SAMPLE).round().astype(np.int32))
 
 
-def _mean(scores: Callable[[Batch], dict[str, Array]], data: Any) -> dict[str, Array]:
-    """Return the mean of scores over a whole data set, computed in pieces that fit into cache or memory."""
+def _in_pieces(evaluate: Callable[[Batch], tuple[Any, Any]], data: Any) -> tuple[Any, Any]:
+    """Evaluate a whole data set in pieces that fit into cache or memory.
+
+    Args:
+        evaluate: batch → (what is averaged over examples, what each example has: arrays with a leading axis of examples).
+        data: the set.
+
+    Returns:
+        The means over all examples, and what each of them has.
+    """
     leaves = jax.tree.leaves(data)
     examples = leaves[0].shape[0] if leaves else 0
     if examples <= EVALUATION_BATCH:
-        return scores(data)
+        return evaluate(data)
     whole = examples // EVALUATION_BATCH
 
-    def piece(index: Array) -> dict[str, Array]:
+    def piece(index: Array) -> tuple[Any, Any]:
         start = index * EVALUATION_BATCH
-        return scores(
+        return evaluate(
             jax.tree.map(lambda leaf: lax.dynamic_slice_in_dim(leaf, start, EVALUATION_BATCH), data)
         )
 
-    totals = jax.tree.map(lambda x: x.sum(0) * EVALUATION_BATCH, lax.map(piece, jnp.arange(whole)))
+    means, each = lax.map(piece, jnp.arange(whole))
+    totals = jax.tree.map(lambda x: x.sum(0) * EVALUATION_BATCH, means)
+    each = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), each)
     rest = examples - whole * EVALUATION_BATCH
     if rest:
-        tail = scores(jax.tree.map(lambda leaf: leaf[-rest:], data))
-        totals = jax.tree.map(lambda total, last: total + last * rest, totals, tail)
-    return jax.tree.map(lambda total: total / examples, totals)
+        tail, last = evaluate(jax.tree.map(lambda leaf: leaf[-rest:], data))
+        totals = jax.tree.map(lambda total, mean: total + mean * rest, totals, tail)
+        each = jax.tree.map(lambda *parts: jnp.concatenate(parts), each, last)
+    return jax.tree.map(lambda total: total / examples, totals), each

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -34,15 +34,22 @@ def rule(bytes_per_lane: int, platform: str) -> int:
     return max(1, min(16, 2 ** int(math.log2(max(1, CACHE_BYTES / bytes_per_lane)))))
 
 
-def with_fewest_empty_lanes(most: int, lanes_per_seed: int, seeds: int, devices: int) -> int:
+def with_fewest_empty_lanes(most: int, shapes: Sequence[tuple[int, int]], devices: int) -> int:
     """Return the chunk size, from half of `most` on, that leaves the fewest lanes empty.
 
     Lanes of a chunk share their seed, so that the last chunk of each seed is rarely full.
+
+    Args:
+        most: the most lanes of a chunk.
+        shapes: of each stage the lanes of a seed, and the seeds.
+        devices: how many there are.
+
+    >>> with_fewest_empty_lanes(16, [(16, 3)], 1), with_fewest_empty_lanes(16, [(16, 3), (10, 10)], 1)
+    (16, 10)
     """
 
     def lanes(size: int) -> int:
-        chunks = seeds * -(-lanes_per_seed // size)
-        return -(-chunks // devices) * size
+        return sum(-(-seeds * -(-each // size) // devices) * size for each, seeds in shapes)
 
     return min(range(-(-most // 2), most + 1), key=lambda size: (lanes(size), -size))
 
@@ -97,9 +104,9 @@ class Tuner:
         most = most or tuning.lanes_per_chunk
         if tuning.how == "set":
             return most
-        grid, mesh = self._instances.grid, self._instances.mesh
-        per_seed = min(len(program.runs) // len(grid.seeds), device_memory.most_per_pack(self._platform))
-        return with_fewest_empty_lanes(most, per_seed, len(grid.seeds), mesh.size)
+        longest = device_memory.most_per_pack(self._platform)
+        shapes = [(min(lanes, longest), seeds) for lanes, seeds in self._instances.shapes(program)]
+        return with_fewest_empty_lanes(most, shapes, self._instances.mesh.size)
 
     def pace(self, program: Program) -> float:
         """Return the seconds of one run's step, all devices at work, as timed now or before; 0 if it never was."""
@@ -123,7 +130,8 @@ class Tuner:
         pace = tuning.seconds_per_step
         if math.isnan(pace):
             pace = self._pace[program.number] = seconds_per_step()
-        ahead = len(program.runs) * self._instances.grid.steps * pace
+        runs = sum(lanes * seeds for lanes, seeds in self._instances.shapes(program))
+        ahead = runs * self._instances.grid.steps_of(program.problem) * pace
         return ahead > WORTH_MEASURING * max(compile_seconds, COMPILE_SECONDS)
 
     def measure(self, program: Program, seconds: Callable[[int, str], float], most: int) -> Tuning:

@@ -24,6 +24,7 @@ from lrbench.engine.watchdog import Watchdog
 from lrbench.engine.xla_program import CompiledProgram
 from lrbench.results.trained import Trained, joined
 from lrbench.study.grid import Pack, Program
+from lrbench.study.stages import GRID
 
 
 @dataclass
@@ -70,7 +71,7 @@ class PackTrainer:
             runs = pack.runs[done : done + self.programs.runs_at_once(program, lanes_per_pack)]
             piece.last = done + len(runs) == len(pack.runs)
             try:
-                pieces.append(self._train(pack.pack_id, program, runs, lanes_per_pack, progress, piece))
+                pieces.append(self._train(pack, program, runs, lanes_per_pack, progress, piece))
             except jax.errors.JaxRuntimeError as error:
                 if not device_memory.is_out_of_memory(error):
                     raise
@@ -81,7 +82,7 @@ class PackTrainer:
 
     def _train(
         self,
-        pack_id: str,
+        pack: Pack,
         program: Program,
         runs: Int[np.ndarray, " run"],
         lanes_per_pack: int,
@@ -95,22 +96,24 @@ class PackTrainer:
         seconds = {"compile": time.perf_counter() - began, "train": 0.0, "evaluate": 0.0}
         self._report_loops(compiled)
         with self.instances.precision():
-            training = self._training(program, runs, compiled, progress, piece, seconds)
+            if grid.steps_of(program.problem) < self.instances.longest(program):
+                compiled = compiled.with_schedules(self.instances.padded_schedules(program))
+            training = self._training(pack.stage, program, runs, compiled, progress, piece, seconds)
             if piece.snapshot is not None:
                 training.restore(piece.snapshot)
             rows = training.run()
         lanes = training.lanes
         found = {name: np.stack([row[name] for row in rows], axis=1) for name in rows[0]}
         scale = found.pop(PLATEAU_SCALE, None)
-        curves = {"learning_rate": self._learning_rates(runs, scale), **found}
-        taken = len(runs) * grid.steps - lanes.saved_steps
+        curves = {"learning_rate": self._learning_rates(program, runs, scale), **found}
+        taken = len(runs) * grid.steps_of(program.problem) - lanes.saved_steps
         # Segments of one step are dominated by overhead, and say nothing about longer ones.
-        if taken and grid.evaluate_every > 1:
+        if taken and grid.every_of(program.problem) > 1:
             self.tuner.record_pace(program, seconds["train"] / taken, compiled.compile_seconds)
         return Trained(
-            pack_id,
+            pack.pack_id,
             grid.run_ids[runs],
-            grid.evaluations,
+            grid.evaluations(program.problem),
             curves,
             lanes.diverged_step,
             lanes.stopped_step,
@@ -122,6 +125,7 @@ class PackTrainer:
 
     def _training(
         self,
+        stage: str,
         program: Program,
         runs: Int[np.ndarray, " run"],
         compiled: CompiledProgram,
@@ -132,18 +136,23 @@ class PackTrainer:
         """Put runs on the devices, ready to be trained."""
         study, grid = self.instances.study, self.instances.grid
         return Training(
-            evaluations=tuple(int(step) for step in grid.evaluations),
+            evaluations=tuple(int(step) for step in grid.evaluations(program.problem)),
             lanes=self._lanes(program, runs, compiled),
             piece=piece,
             watchdog=self.watchdog,
             progress=progress,
             seconds=seconds,
             pace=self.tuner.pace(program) * len(runs),
-            objective=self.instances.problem(program).objective,
-            race=self._race(runs) if study.race else None,
+            objective=self._judged_by(program),
+            race=self._race(program, runs) if study.race and stage == GRID else None,
             # Which lanes share a chunk changes the last digits, and when lanes are compacted depends on the devices.
             compact=not study.deterministic,
         )
+
+    def _judged_by(self, program: Program) -> str:
+        """Return the loss by which runs race: the study's, or that of the problem where the study is judged by a metric."""
+        objective = self.instances.study.objective
+        return objective if objective == "train_loss" else self.instances.problem(program).objective
 
     def _lanes(self, program: Program, runs: Int[np.ndarray, " run"], compiled: CompiledProgram) -> LaneBatch:
         grid = self.instances.grid
@@ -157,16 +166,20 @@ class PackTrainer:
         hyper = Hyper(grid.rates(runs), at["schedule"].astype(np.int32), values)  # type: ignore[arg-type]
         return LaneBatch(compiled, hyper, np.array(grid.seeds)[at["seed"]])
 
-    def _race(self, runs: Int[np.ndarray, " run"]) -> Race:
+    def _race(self, program: Program, runs: Int[np.ndarray, " run"]) -> Race:
         """Return a race between runs that have everything but the learning rate in common."""
         grid = self.instances.grid
         at = grid.positions(runs)
         others = [positions for axis, positions in at.items() if axis != "learning_rate"]
         _, group = np.unique(np.stack(others), axis=1, return_inverse=True)
-        return Race(group.reshape(-1), grid.rates(runs)[""], at["schedule"], self.instances.schedules)
+        schedules = self.instances.schedules(grid.steps_of(program.problem))
+        return Race(group.reshape(-1), grid.rates(runs)[""], at["schedule"], schedules)
 
     def _learning_rates(
-        self, runs: Int[np.ndarray, " run"], scale: Float[np.ndarray, "run evaluation"] | None
+        self,
+        program: Program,
+        runs: Int[np.ndarray, " run"],
+        scale: Float[np.ndarray, "run evaluation"] | None,
     ) -> Float[np.ndarray, "run evaluation"]:
         """Return the learning rate of each run at each evaluation; at the last one, that of the last step.
 
@@ -174,10 +187,10 @@ class PackTrainer:
         """
         grid = self.instances.grid
         rows = grid.positions(runs)["schedule"]
-        steps = np.minimum(grid.evaluations, grid.steps - 1)
-        rates: Float[np.ndarray, "run evaluation"] = (
-            grid.rates(runs)[""][:, None] * self.instances.schedules.shapes[rows][:, steps]
-        )
+        last = grid.steps_of(program.problem)
+        steps = np.minimum(grid.evaluations(program.problem), last - 1)
+        shapes = self.instances.schedules(last).shapes
+        rates: Float[np.ndarray, "run evaluation"] = grid.rates(runs)[""][:, None] * shapes[rows][:, steps]
         if scale is None:
             return rates
         # A rate is never raised again, so the last scale of a run is its least.

@@ -144,7 +144,7 @@ class Programs:
                 instances.initial[program.problem],
                 ("", *instances.grid.named_rates),
                 instances.numeric(program),
-                instances.schedules,
+                instances.schedules(instances.longest(program)),
                 self._size(program, build),
                 instances.mesh,
             )
@@ -152,15 +152,17 @@ class Programs:
     def _size(self, program: Program, build: Build) -> Size:
         """Return a size that is enough for any pack of a program, so that all its packs share one compilation."""
         study, grid, mesh = self._instances.study, self._instances.grid, self._instances.mesh
-        seed = grid.positions(program.runs)["seed"]
-        packs = [seed[start : start + build.runs] for start in range(0, len(seed), build.runs)]
+        seeds = [np.repeat(np.arange(count), lanes) for lanes, count in self._instances.shapes(program)]
+        packs = [
+            seed[start : start + build.runs] for seed in seeds for start in range(0, len(seed), build.runs)
+        ]
         # A program for more chunks is another one, which may round differently.
         devices = 1 if study.deterministic else mesh.size
         return Size(
             chunks=max(layout.chunks_per_device(pack, devices, build.lanes) for pack in packs),
             lanes=build.lanes,
             seeds=max(len(np.unique(pack)) for pack in packs),
-            segment=grid.evaluate_every,
+            segment=grid.every_of(program.problem),
         )
 
     def _fits(self, compiled: CompiledProgram) -> bool:

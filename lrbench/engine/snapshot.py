@@ -13,6 +13,7 @@ import optax
 from lrbench import machine
 from lrbench.study.grid import Grid, Pack
 from lrbench.study.spec import Study
+from lrbench.study.stages import GRID
 
 
 class Snapshot(NamedTuple):
@@ -52,7 +53,7 @@ def key(study: Study, grid: Grid, pack: Pack) -> dict[str, Any]:
     return {
         "runs": hashlib.blake2b(ids.tobytes(), digest_size=16).hexdigest(),
         "probes": list(study.probes),
-        "race": study.race,
+        "race": study.race and pack.stage == GRID,
         "deterministic": [study.lanes_per_chunk] if study.deterministic else False,
         "versions": [machine.version("lrbench"), jax.__version__, optax.__version__],
     }

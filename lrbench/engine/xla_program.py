@@ -94,6 +94,11 @@ class CompiledProgram:
     compile_seconds: float
     looped: tuple[str, ...]
 
+    def with_schedules(self, table: ScheduleTable) -> CompiledProgram:
+        """Return the same program with another schedule table, of the same shape."""
+        placed = jax.device_put(devices.cast(table), devices.replicated(self.mesh))
+        return replace(self, schedules=placed)
+
 
 def compile_program(
     recipe: Recipe,

@@ -1,6 +1,6 @@
 """Where studies and results meet: a study is planned, trained by the engine, written as parts, and turned into tables and plots.
 
-Read `execute` first: it takes a study to a results folder. `output_folder` decides whether that folder may be used, and `rebuild` builds
+Read `execute` first: it takes a study to a results folder. `training` trains its stages one after another, and `stages` chooses each from what is trained. `output_folder` decides whether that folder may be used, and `rebuild` builds
 tables, plots and report from its parts; `manifest_contents` composes what the manifest records. A `listener` receives the progress and may stop
 the work; `trace` is one that profiles the first moments. `work` trains one pack, in this process or another, for the launchers, which map it
 over packs; `checkpoints` save unfinished packs. `sweep` is a study in one call, and `find` runs learning-rate finders.

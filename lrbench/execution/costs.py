@@ -54,7 +54,7 @@ def of_programs(engine: Engine) -> list[CostEstimate]:
             step = (engine.instances.flops(program) / pace + STEP_SECONDS) / engine.mesh.size
         unknown = math.isnan(found.compile_seconds)
         compiling = lanes_per_chunk.COMPILE_SECONDS if unknown else found.compile_seconds
-        estimates.append(CostEstimate(compiling, step * engine.grid.steps, measured))
+        estimates.append(CostEstimate(compiling, step * engine.grid.steps_of(program.problem), measured))
     return estimates
 
 

@@ -91,7 +91,7 @@ def range_tests_of(study: Study) -> Study:
     table = {
         "name": f"{study.name[: LONGEST_NAME - len('_find')]}_find",
         "steps": study.steps,
-        "seeds": list(study.seeds),
+        "seeds": list(study.grid_seeds),
         "problem": study.problem,
         "optimizer": study.optimizer,
         "precision": study.precision,

@@ -19,8 +19,8 @@ class Listener:
         """Receive one line that a person should not miss."""
         logging.getLogger("lrbench").warning(text)
 
-    def begin(self, runs: int, steps: int) -> None:
-        """Training of so many runs, of so many steps each, begins."""
+    def begin(self, runs: int, steps: int, stage: str) -> None:
+        """Training of so many runs, of so many steps in all, begins; `stage` is empty in a study of a single one."""
 
     def compiling(self, what: str) -> None:
         """A program is being compiled."""

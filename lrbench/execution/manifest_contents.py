@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lrbench import machine
+from lrbench.analysis.objective import Objective
+from lrbench.errors import StudyError
 from lrbench.results.part_file import PartSummary
-from lrbench.study import catalog
+from lrbench.study import catalog, metric
 from lrbench.study.grid import Grid, Pack
+from lrbench.study.spec import Study
 
 if TYPE_CHECKING:
     from lrbench.engine.engine import Engine
@@ -38,29 +42,58 @@ def describe(engine: Engine, grid: Grid, before: Mapping[str, Any]) -> dict[str,
         "devices": engine.describe_devices(),
         "commit": _commit(),
         "grid": grid.asdict(),
+        "stages": [{"stage": step.stage, "record": step.record} for step in engine.study.stages()],
         "lanes_per_pack": lanes_per_pack,
-        "problems": [
-            {"name": problem.name, "validated": problem.objective == "valid_loss", "optimum": problem.optimum}
-            for problem in engine.problems
-        ],
+        "problems": engine.describe_problems(),
         "programs": [engine.describe(program) for program in grid.programs],
         "schedules": engine.describe_schedules(),
     }
 
 
 def describes(manifest: Mapping[str, Any], grid: Grid) -> bool:
-    """Return whether a manifest was written for exactly this grid."""
-    return "problems" in manifest and json.dumps(manifest.get("grid")) == json.dumps(grid.asdict())
+    """Return whether a manifest was written for exactly these problems, optimizers, schedules and rates, whatever later stages chose.
+
+    It must also say of its problems all that is said today.
+    """
+    problems = manifest.get("problems") or [{}]
+    if not all("metrics" in problem for problem in problems):
+        return False
+    return _asked(Grid.from_dict(manifest["grid"])) == _asked(grid)
 
 
-def objectives(manifest: Mapping[str, Any]) -> dict[str, str]:
-    """Return the loss that each problem's runs are judged by."""
-    objective = manifest.get("objective", "auto")
+def _asked(grid: Grid) -> str:
+    """Return a grid as a study asks for it, before later stages, as text."""
+    first = grid.stages[:1]
+    rates, seeds = (first[0].rates[0], first[0].seeds) if first else (grid.learning_rates, grid.seeds)
+    return json.dumps(replace(grid, learning_rates=rates, seeds=seeds, stages=()).asdict())
+
+
+def objectives(manifest: Mapping[str, Any]) -> dict[str, Objective]:
+    """Return what each problem's runs are judged by."""
     names = [variant["name"] for variant in manifest["grid"]["problems"]]
     return {
-        name: "valid_loss" if problem["validated"] and objective != "train_loss" else "train_loss"
-        for name, problem in zip(names, manifest["problems"], strict=True)
+        name: _objective(manifest, problem) for name, problem in zip(names, manifest["problems"], strict=True)
     }
+
+
+def _objective(manifest: Mapping[str, Any], problem: Mapping[str, Any]) -> Objective:
+    """Return the study's objective for one problem; the problem's own loss where it has no such metric."""
+    asked, at = manifest.get("objective", "auto"), manifest.get("at", "end")
+    metrics = {f"valid_{name}": each for name, each in problem.get("metrics", {}).items()}
+    if asked in metrics:
+        return Objective(asked, metrics[asked]["larger"], metrics[asked]["bound"], at)
+    return Objective("valid_loss" if problem["validated"] and asked != "train_loss" else "train_loss", at=at)
+
+
+def check_objective(manifest: Mapping[str, Any], study: Study) -> None:
+    """Refuse a study whose objective a problem of the manifest lacks, with a `StudyError` that says what it has."""
+    for problem in manifest["problems"]:
+        valid = ["loss", *problem["metrics"]] if problem["validated"] else []
+        curves = ["train_loss", *(f"valid_{name}" for name in valid)]
+        try:
+            metric.check_objective(study.objective, problem["name"], curves)
+        except StudyError as error:
+            raise StudyError(f"{study.where}: {error}") from error
 
 
 def account(parts: Sequence[PartSummary], grid: Grid) -> dict[str, Any]:
@@ -71,7 +104,7 @@ def account(parts: Sequence[PartSummary], grid: Grid) -> dict[str, Any]:
     for part in parts:
         runs = len(part.numbers)
         packs.append({"pack_id": part.pack_id, "runs": runs, "seconds": dict(part.seconds)})
-        steps += runs * grid.steps
+        steps += runs * grid.steps_of(int(grid.positions(part.numbers[:1])["problem"][0]))
         saved += part.saved_lane_steps
         stopped += part.stopped_lane_steps
         totals = {name: total + part.seconds.get(name, 0.0) for name, total in totals.items()}
@@ -79,7 +112,7 @@ def account(parts: Sequence[PartSummary], grid: Grid) -> dict[str, Any]:
     if len(packs) > PACKS_LISTED:
         packs = []
     return {
-        "runs": {"total": len(grid), "done": done, "left": len(grid) - done},
+        "runs": {"total": grid.runs, "done": done, "left": grid.runs - done},
         "packs": packs,
         "seconds": {name: round(total, 3) for name, total in totals.items()},
         "lane_steps": {"total": steps, "saved": saved, "stopped": stopped},

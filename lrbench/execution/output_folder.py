@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from lrbench.errors import StoreError
 from lrbench.execution.listener import Listener
 from lrbench.results import lock
 from lrbench.results.folder import MANIFEST, ResultsFolder
+from lrbench.results.part_file import PartSummary
 from lrbench.study.grid import Grid
 
 
@@ -53,6 +54,17 @@ def checked_manifest(store: ResultsFolder, grid: Grid) -> dict[str, Any]:
             "choose another --out, or --fresh"
         )
     return manifest
+
+
+def check_curves(store: ResultsFolder, grid: Grid, parts: Sequence[PartSummary], objective: str) -> None:
+    """Refuse an objective that completed runs lack, because they were trained before their problem had it."""
+    for part in parts:
+        if objective != "auto" and objective not in part.curves:
+            name = grid.problems[int(grid.positions(part.numbers[:1])["problem"][0])].name
+            raise StoreError(
+                f"{store.folder}: has runs of {name} that were trained when it had no {objective}; choose another objective, or "
+                "train them again with --fresh"
+            )
 
 
 def _trained_sources(store: ResultsFolder, manifest: Mapping[str, Any]) -> dict[str, str]:

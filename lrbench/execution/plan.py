@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lrbench.analysis.line_curves import decays
 from lrbench.errors import StudyError, counted
 from lrbench.execution import costs
 from lrbench.execution.costs import CostEstimate
@@ -49,13 +50,15 @@ def plan_text(
     engine = Engine(study, grid, devices)
     each = costs.of_programs(engine)
     rows = [_row(engine, program, cost) for program, cost in zip(grid.programs, each, strict=True)]
+    evaluations = -(-grid.steps // grid.evaluate_every) + 1
     head = (
-        f"{study.name}: {counted(len(grid), 'run')} of {counted(grid.steps, 'step')} "
-        f"({_shape(grid)}), evaluated {counted(len(grid.evaluations), 'time')}"
+        f"{study.name}: {counted(grid.runs, 'run')} of {_steps(grid)} ({_shape(grid)}), evaluated "
+        f"{counted(evaluations, 'time')}"
     )
     kinds = sorted({str(d["kind"]) for d in engine.describe_devices()})
     lines = [
         head,
+        *_stages(study, engine),
         f"devices: {engine.mesh.size} × {', '.join(kinds)}",
         "",
         _table(rows),
@@ -66,6 +69,37 @@ def plan_text(
         *([] if is_local else ["", *_distribution(engine, each, launcher, nodes or _jobs(study, launcher))]),
     ]
     return "\n".join(lines)
+
+
+def _steps(grid: Grid) -> str:
+    """Return how many steps runs have, which may depend on their problem."""
+    lengths = sorted({grid.steps_of(number) for number in range(len(grid.problems))})
+    return counted(lengths[0], "step") if len(lengths) == 1 else f"{lengths[0]:,} to {lengths[-1]:,} steps"
+
+
+def _stages(study: Study, engine: Engine) -> list[str]:
+    """Return the most runs of the stages that are chosen later."""
+    found = [
+        f"{step.record} {study.lines * step.rates * len(step.seeds):,} ({study.lines:,} × {counted(step.rates, 'rate')} × "
+        f"{counted(len(step.seeds), 'seed')})"
+        for step in study.stages()
+    ]
+    few = _shorter(study, engine)
+    further = f", and {counted(few, 'shorter run')}, as a schedule decays" if few else ""
+    return (
+        [f"then at most: {', '.join(found)}; up to {study.runs:,} runs in all, as below{further}"]
+        if found
+        else []
+    )
+
+
+def _shorter(study: Study, engine: Engine) -> int:
+    """Return the most runs of fewer steps: of each line whose schedule decays, and of the winner of each problem."""
+    decaying = sum(decays(np.array(each["shape"])) for each in engine.describe_schedules())
+    first, *others = [len(step.seeds) for _, step in study.shorter()] or [0]
+    lines = study.lines * decaying // len(engine.grid.schedules)
+    winners = min(lines, len(engine.grid.problems))
+    return 2 * lines * first + winners * sum(others)
 
 
 def _jobs(study: Study, launcher: str) -> int:
@@ -79,12 +113,13 @@ def _probes(engine: Engine, grid: Grid) -> list[str]:
     for program in grid.programs:
         found = engine.instances.probe_gradients(program)
         costs = {name: cost for name, cost in found.items() if cost >= 0.1}
-        share = sum(costs.values()) * len(grid.evaluations) / grid.steps
+        evaluations, steps = len(grid.evaluations(program.problem)), grid.steps_of(program.problem)
+        share = sum(costs.values()) * evaluations / steps
         if sum(costs.values()) >= 1:
             each = ", ".join(f"{name} {cost:.1f}" for name, cost in costs.items())
             lines[program.problem] = (
                 f"probes on {grid.problems[program.problem].label}: {each} gradients of a minibatch at each of "
-                f"{counted(len(grid.evaluations), 'evaluation')}: {share:.0%} of the cost of training, on top of it"
+                f"{counted(evaluations, 'evaluation')}: {share:.0%} of the cost of training, on top of it"
             )
     return list(lines.values())
 
@@ -130,19 +165,20 @@ def _range(counts: list[int]) -> str:
 def _row(engine: Engine, program: Program, cost: CostEstimate) -> dict[str, Any]:
     about = engine.describe(program)
     per_pack = engine.lanes_per_pack(program)
+    stages = [lanes * seeds for lanes, seeds in engine.instances.shapes(program)]
     return {
         "program": about["program"],
         "problem": about["problem"],
         "optimizer": about["optimizer"],
-        "runs": about["runs"],
-        "packs": -(-about["runs"] // per_pack),
+        "runs": sum(stages),
+        "packs": sum(-(-runs // per_pack) for runs in stages),
         "parameters": about["parameters"],
         "KiB/lane": round(about["bytes_per_lane"] / 1024, 1),
         "lanes/chunk": about["lanes_per_chunk"],
         "chosen": about["chunk_chosen"],
         **({"form": about["form"]} if any(problem.forms for problem in engine.problems) else {}),
         "compile s": cost.compile_seconds,
-        "train s": about["runs"] * cost.seconds_per_run,
+        "train s": sum(stages) * cost.seconds_per_run,
         "times": "measured" if cost.measured else "guessed",
     }
 

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
+
 from lrbench.errors import StoreError
 from lrbench.execution import manifest_contents
 from lrbench.execution.listener import Listener
@@ -18,6 +20,7 @@ from lrbench.results.inventory import Inventory
 from lrbench.results.part_file import DamagedPart
 from lrbench.results.results import MOST_ROWS, MOST_RUNS, Results, remove_pictures, too_many, write_pictures
 from lrbench.study.grid import Grid
+from lrbench.study.stages import Shorter
 
 
 def rebuild(store: ResultsFolder, *, report: bool = True, listener: Listener | None = None) -> Results:
@@ -89,15 +92,26 @@ def _write_all(
     listener: Listener,
 ) -> Results:
     from lrbench.analysis import Thresholds
+    from lrbench.analysis.line_curves import decays
+    from lrbench.analysis.measured_coverage import interval_methods
     from lrbench.results.building import build
 
     thresholds, seconds = Thresholds(), dict(seconds)
     objectives = manifest_contents.objectives(manifest)
-    manifest = {**manifest, "thresholds": thresholds.asdict(), "objectives": objectives}
+    plain = {name: objective.asdict() for name, objective in objectives.items()}
+    described = {"thresholds": thresholds.asdict(), "objectives": plain, "intervals": interval_methods()}
+    manifest = {**manifest, **described}
     manifest = store.drop_checksums(manifest)
     began = time.perf_counter()
     found = parts.parts()
-    build.build(store, grid, found, thresholds, objectives, manifest.get("target"), listener.check)
+    shorter = [
+        (few, store.inventory(few.run_ids, stopped=False).parts()) for few in _shorter_grids(manifest, grid)
+    ]
+    decaying = [decays(np.array(schedule["shape"])) for schedule in manifest["schedules"]]
+    target, problems = manifest.get("target"), manifest["problems"]
+    build.build(
+        store, grid, found, thresholds, objectives, problems, target, listener.check, decaying, shorter
+    )
     seconds["tables"] = time.perf_counter() - began
     if failures is not None:
         manifest["failures"] = [
@@ -123,3 +137,9 @@ def _write_all(
     manifest["finished"] = manifest_contents.now()
     store.write_manifest(manifest)
     return Results(store.folder)
+
+
+def _shorter_grids(manifest: Mapping[str, Any], grid: Grid) -> list[Grid]:
+    """Return the runs of fewer steps that a manifest names."""
+    found = map(Shorter.from_dict, manifest.get("shorter", ()))
+    return [grid.shorter(each.factor, each.stage) for each in found]

@@ -14,10 +14,12 @@ import numpy as np
 
 from lrbench.errors import StoreError, counted
 from lrbench.execution.plan import duration
+from lrbench.execution.stages import is_chosen
 from lrbench.launchers import slurm
 from lrbench.results import safe_files
 from lrbench.results.folder import ResultsFolder
 from lrbench.study.grid import Grid
+from lrbench.study.stages import GRID
 
 LATELY = 3600.0
 """The pace is that of the parts written in this many seconds before the last one."""
@@ -40,10 +42,11 @@ def status_text(folder: Path) -> str:
     runs = np.array([len(part.numbers) for part in parts])
     written = np.array([_changed(part.path) for part in parts])
     done = int(runs.sum())
-    left = len(grid) - done
+    left = grid.runs - done
     lines = [
-        f"{folder}: {manifest.get('study', grid.name)}: {done:,} of {counted(len(grid), 'run')} completed, {left:,} missing"
+        f"{folder}: {manifest.get('study', grid.name)}: {done:,} of {counted(grid.runs, 'run')} completed, {left:,} missing"
     ]
+    lines += _stages(store, manifest, grid)
     lines += _jobs(folder)
     if len(runs) and left:
         trained = np.array([part.seconds.get("train", 0.0) for part in parts])
@@ -53,6 +56,20 @@ def status_text(folder: Path) -> str:
             )
         lines.append(f"the last part was written {duration(time.time() - written.max())} ago")
     return "\n".join(lines)
+
+
+def _stages(store: ResultsFolder, manifest: Mapping[str, Any], grid: Grid) -> list[str]:
+    """Return the runs of each stage that is chosen, and the stage that comes next, if the study has any but its grid."""
+    steps = manifest.get("stages", [])
+    if not steps:
+        return []
+    sizes = Counter(grid.stage(np.flatnonzero(grid.is_run)).tolist())
+    order = dict.fromkeys(stage.name for stage in grid.stages) or [GRID]
+    line = "stages: " + ", ".join(f"{name} {counted(sizes[name], 'run')}" for name in order)
+    waiting = [step["record"] for step in steps if not is_chosen(store, step["record"])]
+    if waiting:
+        line += f"; not chosen yet: {', '.join(waiting)}: give the same command again when the stages before are completed"
+    return [line]
 
 
 def _pace(written: np.ndarray, runs: np.ndarray, trained: np.ndarray) -> float:

@@ -21,7 +21,7 @@ def sweep(
     problems: Any,
     *,
     optimizers: Any = "adam",
-    learning_rates: Any,
+    learning_rates: Any = "auto",
     schedules: Any = "constant",
     seeds: Any = 3,
     steps: int = 1000,
@@ -34,14 +34,14 @@ def sweep(
     Args:
         problems: names, `Problem` objects, or tables such as `{"name": "digits_mlp", "hidden": [[64], [128]]}`.
         optimizers: names, `Optimizer(...)`, or functions learning rate → optax transformation.
-        learning_rates: the rates, such as `logspace(1e-5, 10, 100)`; or a dict of rates by name, such as
+        learning_rates: "auto", which finds the range of each line; or the rates, such as `logspace(1e-5, 10, 100)`; or a dict of rates by name, such as
             `{"": [0.1, 1], "output": [0.01, 0.1]}`, where `""` are those of all parameters without a rate of their own.
         schedules: names, `Schedule(...)`, or functions steps → optax schedule of peak 1, or optax schedules.
-        seeds: a count, or a list.
+        seeds: a count, a list, or "enough", which adds fresh seeds until the lines are told apart.
         steps: optimizer steps of every run.
         out: results folder; by default a temporary one, which is removed with the results.
         report: whether plots and the report are written too.
-        **more: any other key of a study: name, evaluate_every, precision, objective, target, probes.
+        **more: any other key of a study: name, evaluate_every, confirm, refine, budget, precision, objective, target, probes.
 
     Raises:
         StudyError: naming the key that is wrong.
@@ -56,7 +56,10 @@ def sweep(
             f'sweep: learning_rates = {named!r}: must also have a key "", for the rates of all other parameters'
         )
     axes = {
-        name: {"values": np.asarray(rates, dtype=float).reshape(-1).tolist()} for name, rates in named.items()
+        name: {}
+        if isinstance(rates, str) and rates == "auto" and not name
+        else {"values": np.asarray(rates, dtype=float).reshape(-1).tolist()}
+        for name, rates in named.items()
     }
     table = {
         "name": "sweep",

@@ -39,9 +39,9 @@ class TracingListener(Listener):
         """Pass it on."""
         self._inner.warn(text)
 
-    def begin(self, runs: int, steps: int) -> None:
+    def begin(self, runs: int, steps: int, stage: str) -> None:
         """Pass it on."""
-        self._inner.begin(runs, steps)
+        self._inner.begin(runs, steps, stage)
 
     def compiling(self, what: str) -> None:
         """Pass it on."""

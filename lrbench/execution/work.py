@@ -24,7 +24,7 @@ from lrbench.results.folder import ResultsFolder
 from lrbench.results.remote_parts import RemoteParts
 from lrbench.results.trained import Trained
 from lrbench.study import grid, run_id
-from lrbench.study.grid import Pack
+from lrbench.study.grid import Chosen, Pack
 from lrbench.study.spec import Study
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ class PackWork:
         folder: the results folder.
         lanes_per_pack: the most runs of a pack, of each program.
         devices: how many devices a process uses; left out, all.
+        chosen: what the stages so far have made of the study's grid; `None` if there is none but the grid.
         parts: `shared` writes parts into the folder; `returned` sends them back with the outcomes; a URL is where they are
             written for whoever fetches them.
         trainer: the engine of this process, where there already is one; it is not pickled.
@@ -53,6 +54,7 @@ class PackWork:
     folder: Path = field(compare=False)
     lanes_per_pack: tuple[int, ...] = field(compare=False)
     devices: int | None = field(default=None, compare=False)
+    chosen: Chosen | None = field(default=None, compare=False, repr=False)
     parts: str = field(default="shared", compare=False)
     trainer: Trainer | None = field(default=None, compare=False, repr=False)
     token: str = field(default_factory=lambda: uuid.uuid4().hex, repr=False)
@@ -204,5 +206,8 @@ def _trainer(work: PackWork) -> Trainer:
     """
     from lrbench.engine.engine import Engine  # the first import of JAX
 
-    engine = Engine(work.study, grid.of_study(work.study), work.devices, _log)
+    first = grid.of_study(work.study)
+    engine = Engine(work.study, first, work.devices, _log)
+    if work.chosen is not None:
+        engine.continue_with(dataclasses.replace(first, **work.chosen._asdict()))
     return Trainer(engine, ResultsFolder(work.folder), work.lanes_per_pack)

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from lrbench.analysis import Thresholds, regret, regret_summary
+from lrbench.analysis.objective import objectives_of
 from lrbench.execution.find import range_test_keys
 from lrbench.experiments.bench import Answer, Bench
 from lrbench.plots import base
@@ -55,7 +56,7 @@ def finder_truth(
     axis = {"values": list(logspace(low, high, rates))}
     dense = bench.train({"name": "grid", "steps": steps, "learning_rate": axis, "probes": [], **common})
     swept = bench.train({"name": "sweep", "steps": sweep_steps, **common, **range_test_keys(low, high)})
-    table = regret(swept.finders, dense.runs, dense.manifest["objectives"])
+    table = regret(swept.finders, dense.runs, objectives_of(dense.manifest))
     rules = regret_summary(table, Thresholds().good)
     paths = [
         *bench.write_table("finder_truth", table),

@@ -1,9 +1,12 @@
-"""Metrics of classifiers: each takes a model's predictions for a batch `(inputs, targets)`, and the batch."""
+"""The share of correct predictions."""
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from lrbench.study.metric import metric
 
+
+@metric(larger=True, bound=1.0, mean=True)
 def accuracy(predictions: Float[Array, "example label"], batch: tuple[Array, Array]) -> Float[Array, ""]:
     """Return the share of examples whose highest score is that of the target: mean(argmax(ŷ) = y).
 

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from lrbench.analysis.labels import label
+from lrbench.analysis.objective import Objective, objectives_of
 from lrbench.tables.base import StudyTables
 
 INK, MUTED, GRID, SHADE = "#22262b", "#6a737d", "#e6e8eb", "#f0e4e1"
@@ -167,6 +168,11 @@ def left_out(names: Sequence[str], shown: int, kind: str) -> str:
 
 
 def objective_label(results: StudyTables, problem: str) -> str:
-    """The label of the y axis of a problem: "validation loss" or "training loss"."""
-    name = results.manifest.get("objectives", {}).get(problem, "train_loss")
-    return {"valid_loss": "validation loss", "train_loss": "training loss"}.get(name, str(name))
+    """The label of the y axis of a problem's curves: "validation loss", "training loss" or "1 − validation accuracy"."""
+    return objectives_of(results.manifest).get(problem, Objective("train_loss")).label
+
+
+def outcome_label(results: StudyTables, problem: str) -> str:
+    """The label of the y axis of how a problem's runs come out: that of its curves, or the best of them."""
+    objective = objectives_of(results.manifest).get(problem, Objective("train_loss"))
+    return f"best {objective.label}" if objective.at == "best" else objective.label

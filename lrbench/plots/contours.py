@@ -12,6 +12,7 @@ from matplotlib.lines import Line2D
 
 from lrbench.analysis.labels import label, rate_text
 from lrbench.analysis.loss_by_rate import loss_by_rate
+from lrbench.analysis.objective import objectives_of
 from lrbench.plots import base
 from lrbench.plots.curves import Panel, first_schedule, three_rates
 from lrbench.tables.base import StudyTables
@@ -36,7 +37,7 @@ def contours(results: StudyTables) -> Figure:
     title = base.title_of(results, "trajectories at a rate too small, the best, and one too large")
     figure, grid = base.panels(3 * len(shown), title, width=3.2, height=2.7, foot=0.3)
     table = (
-        loss_by_rate(results.runs, objectives=results.manifest.get("objectives")) if shown else pd.DataFrame()
+        loss_by_rate(results.runs, objectives=objectives_of(results.manifest)) if shown else pd.DataFrame()
     )
     optimizers = list(dict.fromkeys(_optimizer(results, panel) for name in shown for panel in every[name]))
     colours = base.colour_of(optimizers)

@@ -14,6 +14,7 @@ from lrbench.analysis.groups import Floats, Ints, group, line_columns, members
 from lrbench.analysis.labels import labels, rate_text
 from lrbench.analysis.line_curves import CurvesByRun, LineCurves
 from lrbench.analysis.loss_by_rate import loss_by_rate
+from lrbench.analysis.objective import objectives_of
 from lrbench.plots import base
 from lrbench.tables.base import StudyTables
 
@@ -58,8 +59,9 @@ def curves(results: StudyTables) -> Figure:
     title = base.title_of(results, "training at a rate too small, the best, and one too large")
     size = (6.8, 3.6) if len(shown) == 1 else (3.6, 2.4)
     figure, grid = base.panels(len(shown), title, width=size[0], height=size[1])
-    table = loss_by_rate(results.runs, objectives=results.manifest.get("objectives"))
-    paths = CurvesByRun(results.runs, results.curves, results.manifest.get("objectives", {}))
+    objectives = objectives_of(results.manifest)
+    table = loss_by_rate(results.runs, objectives=objectives)
+    paths = CurvesByRun(results.runs, results.curves, objectives)
     for axes, panel in zip(grid, shown, strict=True):
         rates = three_rates(table[table["line"] == panel.line], results.sensitivity.iloc[panel.line])
         chosen = np.isin(results.runs["learning_rate"].to_numpy()[panel.rows], list(rates.values()))
@@ -73,9 +75,9 @@ def curves(results: StudyTables) -> Figure:
 
 
 def three_rates(line: pd.DataFrame, sensitivity: pd.Series) -> dict[str, float]:
-    """Three typical rates: about 30 times below the best, the best, and the first above the cliff.
+    """Three typical rates: about 30 times below the best, the best, and the first at which training has collapsed.
 
-    The one that is too small is the nearest in that zone; if nothing diverges, the one that is too large is the largest in
+    The one that is too small is the nearest in that zone; if no collapse is known, the one that is too large is the largest in
     that zone.
     """
     found = {}
@@ -86,7 +88,7 @@ def three_rates(line: pd.DataFrame, sensitivity: pd.Series) -> dict[str, float]:
     if np.isfinite(best):
         found["best"] = best
     large = rate[(line["zone"] == "too_large") & ~(rate <= best)]
-    beyond = large[large > sensitivity["max_stable_learning_rate"]]
+    beyond = large[large >= sensitivity.get("collapse_high", np.nan)]
     if len(large):
         found["too large"] = float(beyond.min() if len(beyond) else large.max())
     return found or {"too large": float(rate.min())}

@@ -20,14 +20,14 @@ APART, ALIKE = "#d55e00", "#4d4d4d"
 def differences(results: StudyTables) -> Figure:
     """How much higher each line's loss ends than that of the best one of its problem, paired by seed: a panel per problem.
 
-    Point: interquartile mean of the differences; line: 95 % bootstrap interval; grey where it includes 0, so that the
-    two cannot be told apart. Nothing is drawn where no two lines train.
+    Point: mean of the differences; line: 95 % t interval; grey where the two cannot be told apart, as the winner is compared with
+    several. Nothing is drawn where no two lines train.
     """
     table = _against_the_best(results.comparison)
     problems = list(dict.fromkeys(table["problem"]))
     shown = problems[:MAX_PANELS]
     rows = max((min(len(some), MAX_LINES) for _, some in table.groupby("problem")), default=0)
-    title = base.title_of(results, "loss above that of the best line, each at its best rate")
+    title = base.title_of(results, "loss above that of the best line, each at its rate to use")
     columns = 1 if len(shown) == 1 else 2
     figure, grid = base.panels(
         len(shown), title, columns=columns, width=3.6, height=0.5 + 0.24 * rows, foot=0.2, names=2.0
@@ -57,7 +57,7 @@ def _panel(axes: Axes, mine: pd.DataFrame) -> None:
     shown = mine.iloc[:MAX_LINES]
     for at, row in enumerate(shown.to_dict("records")):
         low, high = -row["difference_high"], -row["difference_low"]
-        colour = APART if low > 0 or high < 0 else ALIKE
+        colour = APART if row["decided"] else ALIKE
         axes.plot([low, high], [at, at], color=colour, lw=2, solid_capstyle="round")
         axes.plot(-row["difference"], at, "o", color=colour, ms=6, mec="white", mew=1)
     axes.axvline(0, color=base.MUTED, lw=1)

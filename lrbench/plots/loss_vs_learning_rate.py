@@ -1,4 +1,4 @@
-"""The main plot: loss against learning rate, with the best rate and the cliff."""
+"""The main plot: loss against learning rate, with the rate to use and the collapse."""
 
 from __future__ import annotations
 
@@ -11,26 +11,30 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from lrbench.analysis.labels import label, rate_text
 from lrbench.analysis.loss_by_rate import loss_by_rate
+from lrbench.analysis.objective import objectives_of
 from lrbench.plots import base
 from lrbench.tables.base import StudyTables
 
 MAX_PANELS, MAX_LINES = 6, 8
+_MARKED = ["use_learning_rate", "use_loss", "best_loss", "collapse_low", "collapse_high"]
+"""What the plot takes of the sensitivity table; missing in one of an older version."""
 
 
 def loss_vs_learning_rate(results: StudyTables) -> Figure:
     """Final loss against learning rate: a panel per problem, a line per optimizer and schedule.
 
-    Line: median over seeds of min(ℓ(T), ℓ₀), a diverged run counting as ℓ₀; band: lowest to highest seed;
-    disc: best rate; cross: the largest rate at which at least half the seeds train; shaded: no line trains
-    at these rates.
+    Line: mean over seeds of min(ℓ(T), ℓ₀), a diverged run counting as ℓ₀; band: lowest to highest seed;
+    disc: rate to use; cross: the last useful rate before training collapses; shaded: no line is useful
+    at these rates. In the corner: the metric of the problem's headline that the line of least loss reaches at the rate to use.
 
     Source: Wortsman et al., arXiv:2309.14322, figure 1.
     """
-    objectives = results.manifest.get("objectives")
+    objectives = objectives_of(results.manifest)
     table = loss_by_rate(results.runs, objectives=objectives)
     table = table.merge(
-        results.sensitivity[["best_learning_rate", "best_loss", "max_stable_learning_rate"]],
+        results.sensitivity.reindex(columns=_MARKED),
         left_on="line",
         right_index=True,
         how="left",
@@ -53,9 +57,10 @@ def loss_vs_learning_rate(results: StudyTables) -> Figure:
     for axes, name in zip(grid, shown, strict=True):
         mine = table[table["problem"] == name]
         lines |= _panel(axes, mine, kept[name], colours, styles)
+        _corner(axes, results.sensitivity.iloc[mine["line"].unique()], len(kept[name]))
         base.name_panel(axes, name)
         problem = str(results.sensitivity["problem"].iloc[int(mine["line"].iloc[0])])
-        axes.set_ylabel(base.objective_label(results, problem), fontsize=9, color=base.INK)
+        axes.set_ylabel(base.outcome_label(results, problem), fontsize=9, color=base.INK)
     _legend(figure, lines, across)
     base.note(figure, base.left_out(names, len(shown), "problems"))
     return figure
@@ -71,17 +76,35 @@ def _panel(
         optimizer, schedule = str(rows["optimizer"].iloc[0]), str(rows["schedule"].iloc[0])
         colour = colours[optimizer]
         look = {"linestyle": styles[schedule], "marker": "o" if len(rows) == 1 else ""}
-        (drawn,) = axes.plot(rows["learning_rate"], rows["median"], color=colour, lw=1.8, **look)
+        (drawn,) = axes.plot(rows["learning_rate"], rows["loss"], color=colour, lw=1.8, **look)
         axes.fill_between(rows["learning_rate"], rows["low"], rows["high"], color=colour, alpha=0.16, lw=0)
         _marks(axes, rows, colour)
         handles[f"{optimizer}, {schedule}" if len(styles) > 1 else optimizer] = drawn
     base.log_rates(axes, mine["learning_rate"])
     _limits(axes, mine, top)
     _shade(axes, mine)
-    if len(kept) < mine["line"].nunique():
-        text = f"the {len(kept)} best of {mine['line'].nunique()} lines"
-        axes.text(0.02, 0.02, text, transform=axes.transAxes, fontsize=8, color=base.MUTED)
     return handles
+
+
+def _corner(axes: Axes, lines: pd.DataFrame, shown: int) -> None:
+    """Write where there is room in most panels what the winner reaches, and how many lines are not shown."""
+    notes = [_reached(lines), f"the {shown} best of {len(lines)} lines" if shown < len(lines) else ""]
+    text = base.plain("\n".join(filter(None, notes)))
+    axes.text(0.02, 0.02, text, transform=axes.transAxes, fontsize=8, color=base.MUTED, linespacing=1.4)
+
+
+def _reached(lines: pd.DataFrame) -> str:
+    """What the line of least loss reaches at the rate to use, in the metric that is shown beside the loss."""
+    if not {"use_learning_rate", "use_loss", "use_value", "headline"} <= set(lines.columns):
+        return ""
+    known = lines[lines["use_value"].notna() & lines["use_loss"].notna()]
+    if known.empty:
+        return ""
+    at = int(known["use_loss"].to_numpy().argmin())
+    best, who = known.iloc[at], str(label(known, "optimizer").iloc[at])
+    name, value = str(best["headline"]).removeprefix("valid_").replace("_", " "), float(best["use_value"])
+    reached = f"{100 * value:.1f} %" if name.endswith("accuracy") else f"{value:.3g}"
+    return f"{who} at {rate_text(best['use_learning_rate'])}: {name} {reached}"
 
 
 def _kept(mine: pd.DataFrame) -> list[int]:
@@ -91,12 +114,10 @@ def _kept(mine: pd.DataFrame) -> list[int]:
 
 
 def _marks(axes: Axes, rows: pd.DataFrame, colour: str) -> None:
-    best = rows[rows["learning_rate"] == rows["best_learning_rate"]]
-    axes.plot(best["learning_rate"], best["median"], "o", color=colour, ms=8, mec="white", mew=1.4, zorder=5)
-    cliff = rows[rows["learning_rate"] == rows["max_stable_learning_rate"]]
-    if len(cliff) and cliff["learning_rate"].iloc[0] < rows["learning_rate"].max():
+    for name, marker, edge in (("use_learning_rate", "o", 1.4), ("collapse_low", "X", 1.0)):
+        at = rows[rows["learning_rate"] == rows[name]]
         axes.plot(
-            cliff["learning_rate"], cliff["median"], "X", color=colour, ms=8, mec="white", mew=1, zorder=5
+            at["learning_rate"], at["loss"], marker, color=colour, ms=8, mec="white", mew=edge, zorder=5
         )
 
 
@@ -114,21 +135,21 @@ def _limits(axes: Axes, mine: pd.DataFrame, top: float) -> None:
 
 
 def _shade(axes: Axes, mine: pd.DataFrame) -> None:
-    cliff = mine["max_stable_learning_rate"].max()
-    right = mine["learning_rate"].max()
-    if pd.isna(cliff):
+    trains = mine[mine["use_learning_rate"].notna()]
+    if trains.empty:
         axes.axvspan(*axes.get_xlim(), color=base.SHADE, zorder=0)
         axes.text(0.5, 0.75, "no rate trains", transform=axes.transAxes, ha="center", color=base.MUTED)
-    elif cliff < right:
-        following = mine.loc[mine["learning_rate"] > cliff, "learning_rate"].min()
-        axes.axvspan((cliff * following) ** 0.5, axes.get_xlim()[1], color=base.SHADE, zorder=0)
+    elif trains["collapse_low"].notna().all():
+        last = trains.iloc[int(trains["collapse_low"].to_numpy().argmax())]
+        middle = (last["collapse_low"] * last["collapse_high"]) ** 0.5
+        axes.axvspan(middle, axes.get_xlim()[1], color=base.SHADE, zorder=0)
 
 
 def _legend(figure: Figure, lines: dict[str, Artist], columns: int) -> None:
     marks: dict[str, Artist] = {
-        "best rate": Line2D([], [], color=base.MUTED, marker="o", ls="", ms=7),
-        "largest rate that trains": Line2D([], [], color=base.MUTED, marker="X", ls="", ms=7),
+        "rate to use": Line2D([], [], color=base.MUTED, marker="o", ls="", ms=7),
+        "last useful rate": Line2D([], [], color=base.MUTED, marker="X", ls="", ms=7),
         "lowest to highest seed": Patch(color=base.MUTED, alpha=0.2, lw=0),
-        "all diverge": Patch(color=base.SHADE, lw=0),
+        "no line is useful": Patch(color=base.SHADE, lw=0),
     }
     base.legend(figure, lines | marks, columns)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -12,12 +12,19 @@ from jaxtyping import Array
 from lrbench.datasets.data import Split
 from lrbench.errors import ProblemError
 from lrbench.metrics.accuracy import accuracy
+from lrbench.metrics.classification import auc, f1
+from lrbench.metrics.regression import r2
 from lrbench.nets import convolutions
 from lrbench.nets.cnn import Network
 from lrbench.nets.convolutions import Convolution
 from lrbench.nets.layers import Params, cross_entropy, dense_stack, positive
 from lrbench.nets.mup import Parametrisation, scaled
-from lrbench.problems._problem import Batch, Form, Problem
+from lrbench.problems._constants import of_labels, of_numbers
+from lrbench.problems._problem import Batch, Form, Problem, Score
+
+MANY_LABELS: Mapping[str, Score] = {"accuracy": accuracy}
+TWO_LABELS: Mapping[str, Score] = {"accuracy": accuracy, "f1": f1, "auc": auc}
+"""The metrics of a classifier whose labels are the absence and the presence of something."""
 
 
 def classifier(
@@ -28,6 +35,7 @@ def classifier(
     batch_size: int | None,
     gain: float = 2.0,
     parametrisation: Parametrisation = "standard",
+    metrics: Mapping[str, Score] = MANY_LABELS,
 ) -> Problem:
     """Return a fully connected softmax classifier of flat inputs as a problem."""
     positive(hidden=hidden)
@@ -48,9 +56,10 @@ def classifier(
         loss,
         parts.data,
         predict,
-        {"accuracy": accuracy},
+        metrics,
         batch_size,
         gradient_factors=factors,
+        constant_loss=of_labels(parts),
     )
 
 
@@ -71,7 +80,8 @@ def regression(name: str, parts: Split, hidden: Sequence[int], batch_size: int |
         del key
         return jnp.mean(jnp.square(predict(params, batch) - batch[1]))
 
-    return Problem(name, init, loss, parts.data, predict, batch_size=batch_size)
+    constant = of_numbers(parts)
+    return Problem(name, init, loss, parts.data, predict, {"r2": r2}, batch_size, constant_loss=constant)
 
 
 def convolutional_classifier(name: str, parts: Split, network: Network, batch_size: int | None) -> Problem:
@@ -82,8 +92,17 @@ def convolutional_classifier(name: str, parts: Split, network: Network, batch_si
     _ = network.features
     forms = {form: _form(network, convolve) for form, convolve in convolutions.FORMS.items()}
     own = next(iter(forms.values()))
-    metrics = {"accuracy": accuracy}
-    return Problem(name, network.init, own.loss, parts.data, own.predict, metrics, batch_size, forms=forms)
+    return Problem(
+        name,
+        network.init,
+        own.loss,
+        parts.data,
+        own.predict,
+        MANY_LABELS,
+        batch_size,
+        forms=forms,
+        constant_loss=of_labels(parts),
+    )
 
 
 def _form(network: Network, convolve: Convolution) -> Form:

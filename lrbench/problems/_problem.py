@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, TypeAlias
@@ -12,6 +13,8 @@ from jaxtyping import Array, Float, PyTree
 from lrbench.datasets.data import Data
 from lrbench.errors import ProblemError
 from lrbench.nets.layers import Params
+from lrbench.study import catalog
+from lrbench.study.metric import Metric, declared
 
 Batch: TypeAlias = Any
 Model: TypeAlias = Any
@@ -19,7 +22,7 @@ Model: TypeAlias = Any
 Init: TypeAlias = Callable[[Array], Model]
 Loss: TypeAlias = Callable[[Model, Batch, Array], Any]
 Predict: TypeAlias = Callable[[Model, Batch], Array]
-Metric: TypeAlias = Callable[[Array, Batch], Float[Array, ""]]
+Score: TypeAlias = Metric | Callable[[Array, Batch], Float[Array, ""]]
 File: TypeAlias = str
 """A parameter that is the path of a file, relative to the study file; its content is part of a run's identity."""
 Box: TypeAlias = tuple[tuple[float, float], tuple[float, float]]
@@ -45,7 +48,8 @@ class Problem:
             ((parameters, state), batch, key) → (scalar, the next state).
         data: training and validation data; without data, the batch is `None` and the objective deterministic.
         predict: (parameters, batch) → predictions; required by `metrics`.
-        metrics: name → (predictions, batch) → scalar, evaluated on the validation data as `valid_<name>`.
+        metrics: name → (predictions, batch) → scalar, evaluated on the whole validation data as `valid_<name>`; a `Metric` says
+            which values are better, of a plain function the name does (see `study.metric`).
         batch_size: examples in a minibatch, drawn without replacement within an epoch; `None` means all of them.
         optimum: the minimum of the loss, where it is known.
         rates: which learning rate applies to which parameters: a pytree of names, with the structure of the parameters or
@@ -61,6 +65,9 @@ class Problem:
         gradient_factors: factors by which the gradient is multiplied before the optimizer sees it, a pytree with the structure
             of the parameters; `None` means 1. Probes see the gradient itself.
         version: identifies the code of the functions where that cannot be hashed; change it whenever they change.
+        headline: the metric that is shown beside the loss; left out, the first of `metrics`.
+        constant_loss: the loss of the best constant prediction, where it is known: that of a model that has learnt nothing of its
+            inputs. A run that ends above it counts as if it had ended there.
     """
 
     name: str
@@ -68,7 +75,7 @@ class Problem:
     loss: Loss
     data: Data = field(default_factory=Data)
     predict: Predict | None = None
-    metrics: Mapping[str, Metric] = field(default_factory=dict)
+    metrics: Mapping[str, Score] = field(default_factory=dict)
     batch_size: int | None = None
     optimum: float | None = None
     rates: Any = None
@@ -78,9 +85,11 @@ class Problem:
     box: Box | None = None
     gradient_factors: PyTree[float] | None = None
     version: str = ""
+    headline: str | None = None
+    constant_loss: float | None = None
 
     def __post_init__(self) -> None:
-        """Check the batch size, and that metrics have predictions."""
+        """Check the batch size, that metrics have predictions, and that the headline is one."""
         if self.batch_size is not None and not 1 <= self.batch_size <= max(1, self.data.examples):
             raise ProblemError(
                 f"batch_size = {self.batch_size}: must be from 1 to the "
@@ -88,11 +97,31 @@ class Problem:
             )
         if self.metrics and self.predict is None:
             raise ProblemError("metrics require `predict`, a function (parameters, batch) -> predictions")
+        if self.headline is not None and self.headline not in self.metrics:
+            raise ProblemError(f"headline: {catalog.unknown('metric', self.headline, list(self.metrics))}")
+        if self.constant_loss is not None and not math.isfinite(self.constant_loss):
+            raise ProblemError(
+                f"constant_loss = {self.constant_loss}: must be finite; leave it out where it is not known"
+            )
 
     @property
     def objective(self) -> str:
         """The name of the loss by which runs are compared: the validation loss where there is one."""
         return "valid_loss" if self.data.valid_examples else "train_loss"
+
+    @property
+    def measures(self) -> dict[str, Metric]:
+        """The metrics that are evaluated, with what they declare, the one shown beside the loss first; none without validation data."""
+        if not self.data.valid_examples:
+            return {}
+        names = sorted(self.metrics, key=lambda name: name != self.headline)
+        return {name: declared(name, self.metrics[name]) for name in names}
+
+    @property
+    def curves(self) -> tuple[str, ...]:
+        """The losses and metrics that evaluations report, any of which a study can judge its runs by."""
+        valid = [f"valid_{name}" for name in ("loss", *self.measures)] if self.data.valid_examples else []
+        return "train_loss", *valid
 
     @property
     def rate_names(self) -> tuple[str, ...]:
@@ -145,7 +174,7 @@ def problem(
     train: Any = None,
     valid: Any = None,
     predict: Predict | None = None,
-    metrics: Mapping[str, Metric] | None = None,
+    metrics: Mapping[str, Score] | None = None,
     batch_size: int | None = None,
     optimum: float | None = None,
     rates: Any = None,
@@ -153,6 +182,8 @@ def problem(
     stateful: bool = False,
     box: Box | None = None,
     version: str = "",
+    headline: str | None = None,
+    constant_loss: float | None = None,
 ) -> Problem:
     """Return a problem from any functions and arrays.
 
@@ -163,7 +194,7 @@ def problem(
         train: training data, a pytree of arrays with a shared leading axis, or `None`.
         valid: validation data, likewise.
         predict: (parameters, batch) → predictions.
-        metrics: name → (predictions, batch) → scalar.
+        metrics: name → (predictions, batch) → scalar, or a `Metric` of such a function.
         batch_size: examples in a minibatch; `None` means all of them.
         optimum: the known minimum of the loss.
         rates: names of learning rates, a pytree with the structure of the parameters or a prefix of it.
@@ -171,6 +202,8 @@ def problem(
         stateful: whether there is a state, such as running averages; (parameters, state) then replaces the parameters.
         box: ranges of the two coordinates of an objective of two coordinates, for starts and plots.
         version: identifies the code of the functions where that cannot be hashed.
+        headline: the metric that is shown beside the loss; left out, the first.
+        constant_loss: the loss of the best constant prediction.
 
     Raises:
         ProblemError: if the arguments are inconsistent.
@@ -194,4 +227,6 @@ def problem(
         stateful=stateful,
         box=box,
         version=version,
+        headline=headline,
+        constant_loss=constant_loss,
     )

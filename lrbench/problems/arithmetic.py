@@ -7,9 +7,10 @@ from jaxtyping import Array
 
 from lrbench.datasets.data import Split
 from lrbench.errors import ProblemError
-from lrbench.metrics.accuracy import accuracy
 from lrbench.nets.attention import Transformer
 from lrbench.nets.layers import Params, cross_entropy, dense
+from lrbench.problems._constants import of_labels
+from lrbench.problems._models import MANY_LABELS
 from lrbench.problems._problem import Batch, Problem
 
 
@@ -36,6 +37,8 @@ def modular_addition_transformer(
         heads: attention heads; `width` must be a multiple of it.
         layers: number of blocks, each of attention and a hidden layer.
         batch_size: sums in a minibatch; 0 means all of them.
+
+    Metrics: accuracy
 
     Source: Power et al., arXiv:2201.02177; Nanda et al., arXiv:2301.05217.
     """
@@ -65,8 +68,9 @@ def modular_addition_transformer(
         loss,
         parts.data,
         predict,
-        {"accuracy": accuracy},
+        MANY_LABELS,
         batch_size or None,
+        constant_loss=of_labels(parts),
     )
 
 

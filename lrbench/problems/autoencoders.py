@@ -9,6 +9,7 @@ from jaxtyping import Array
 from lrbench.datasets import bundled
 from lrbench.datasets.data import Data, Split, split
 from lrbench.nets.layers import Params, dense_stack, positive
+from lrbench.problems._constants import constant_shares, constant_square
 from lrbench.problems._problem import Batch, Problem
 
 _PIXELS = 64
@@ -42,7 +43,16 @@ def digits_autoencoder(*, hidden: tuple[int, ...] = (32,), code: int = 8, batch_
         del key
         return jnp.sum(jnp.square(predict(params, batch) - batch)) / batch.shape[0]
 
-    return Problem("digits_autoencoder", init, loss, _images(), predict, batch_size=batch_size or None)
+    images = _images()
+    return Problem(
+        "digits_autoencoder",
+        init,
+        loss,
+        images,
+        predict,
+        batch_size=batch_size or None,
+        constant_loss=_PIXELS * constant_square(images.train, images.valid),
+    )
 
 
 def digits_vae(
@@ -81,7 +91,10 @@ def digits_vae(
         divergence = 0.5 * jnp.sum(jnp.square(mean) + jnp.exp(log_variance) - 1 - log_variance)
         return (reconstruction + beta * divergence) / batch.shape[0]
 
-    return Problem("digits_vae", init, loss, _images(), batch_size=batch_size or None)
+    images = _images()
+    # The image of mean pixels, whatever the code, which is then the prior's.
+    constant = constant_shares(images.train, images.valid)
+    return Problem("digits_vae", init, loss, images, batch_size=batch_size or None, constant_loss=constant)
 
 
 def _images() -> Data:

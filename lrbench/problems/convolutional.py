@@ -20,6 +20,8 @@ def mnist_cnn(*, channels: tuple[int, ...] = (16, 32), batch_size: int = 64) -> 
         channels: output channels of the two convolutions.
         batch_size: images in a minibatch; 0 means all of them.
 
+    Metrics: accuracy
+
     Source: LeCun et al., Proc. IEEE 86 (1998); images: 5,000 of MNIST, 500 of each digit.
     """
     if len(channels) != 2 or min(channels) < 1:
@@ -37,6 +39,8 @@ def digits_cnn(*, channels: tuple[int, ...] = (8, 16), batch_size: int = 64) -> 
     Args:
         channels: output channels of the convolutions; at most three.
         batch_size: images in a minibatch; 0 means all of them.
+
+    Metrics: accuracy
 
     Source: LeCun et al., Proc. IEEE 86 (1998); images: UCI optical recognition of handwritten digits.
     """

@@ -7,8 +7,10 @@ from jaxtyping import Array
 
 from lrbench.datasets import bundled
 from lrbench.datasets.data import split, standardise, standardise_targets
+from lrbench.metrics.regression import r2
 from lrbench.nets.layers import Params
-from lrbench.problems._models import classifier, regression
+from lrbench.problems._constants import of_numbers
+from lrbench.problems._models import TWO_LABELS, classifier, regression
 from lrbench.problems._problem import Batch, Problem
 
 
@@ -22,6 +24,8 @@ def house_prices(*, standardised: bool = True, batch_size: int = 32) -> Problem:
             and only rates near 1e-7 converge, because the best rate depends on the scale.
         batch_size: sales in a minibatch; 0 means all of them.
 
+    Metrics: r2
+
     Source: Kiel & McClain, Journal of Environmental Economics and Management 28 (1995); `hprice3` of
         Wooldridge, Introductory Econometrics.
     """
@@ -34,12 +38,24 @@ def house_prices(*, standardised: bool = True, batch_size: int = 32) -> Problem:
         del key
         return {"w": jnp.zeros(1), "b": jnp.zeros(())}
 
+    def predict(params: Params, batch: Batch) -> Array:
+        found: Array = batch[0] @ params["w"] + params["b"]
+        return found
+
     def loss(params: Params, batch: Batch, key: Array) -> Array:
         del key
-        x, y = batch
-        return jnp.mean(jnp.square(x @ params["w"] + params["b"] - y))
+        return jnp.mean(jnp.square(predict(params, batch) - batch[1]))
 
-    return Problem("house_prices", init, loss, parts.data, batch_size=batch_size or None)
+    return Problem(
+        "house_prices",
+        init,
+        loss,
+        parts.data,
+        predict,
+        {"r2": r2},
+        batch_size or None,
+        constant_loss=of_numbers(parts),
+    )
 
 
 def one_sale(*, area: float = 100.0, price: float = 500.0, linear: bool = False) -> Problem:
@@ -78,6 +94,8 @@ def diabetes_linear(*, batch_size: int = 32) -> Problem:
     Args:
         batch_size: patients in a minibatch; 0 means all of them.
 
+    Metrics: r2
+
     Source: Efron, Hastie, Johnstone & Tibshirani, Annals of Statistics 32 (2004).
     """
     parts = standardise(standardise_targets(split(*bundled.diabetes())))
@@ -92,10 +110,13 @@ def breast_cancer_logistic(*, batch_size: int = 32) -> Problem:
     Args:
         batch_size: patients in a minibatch; 0 means all of them.
 
+    Metrics: accuracy, f1, auc
+
     Source: Wisconsin diagnostic breast cancer (1995).
     """
     parts = standardise(split(*bundled.breast_cancer()))
-    return classifier("breast_cancer_logistic", parts, (), 2, batch_size or None, gain=1.0)
+    size = batch_size or None
+    return classifier("breast_cancer_logistic", parts, (), 2, size, gain=1.0, metrics=TWO_LABELS)
 
 
 def digits_softmax(*, batch_size: int = 64) -> Problem:
@@ -105,6 +126,8 @@ def digits_softmax(*, batch_size: int = 64) -> Problem:
 
     Args:
         batch_size: images in a minibatch; 0 means all of them.
+
+    Metrics: accuracy
 
     Source: UCI optical recognition of handwritten digits.
     """

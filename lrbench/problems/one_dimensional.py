@@ -7,11 +7,11 @@ from jaxtyping import Array
 
 from lrbench.datasets import mnist1d
 from lrbench.datasets.data import split
-from lrbench.metrics.accuracy import accuracy
 from lrbench.nets import recurrent
 from lrbench.nets.cnn import Network
 from lrbench.nets.layers import Params, cross_entropy, dense, positive, weights
-from lrbench.problems._models import classifier, convolutional_classifier
+from lrbench.problems._constants import of_labels
+from lrbench.problems._models import MANY_LABELS, classifier, convolutional_classifier
 from lrbench.problems._problem import Batch, Problem
 
 _LABELS = 10
@@ -28,6 +28,8 @@ def mnist1d_mlp(
         hidden: widths of the hidden layers.
         samples: number of curves generated, a fifth of which are for validation.
         batch_size: curves in a minibatch; 0 means all of them.
+
+    Metrics: accuracy
 
     Source: Greydanus & Kobak, Scaling Down Deep Learning with MNIST-1D, arXiv:2011.14439.
     """
@@ -48,6 +50,8 @@ def mnist1d_cnn(
         samples: number of curves generated, a fifth of which are for validation.
         batch_size: curves in a minibatch; 0 means all of them.
 
+    Metrics: accuracy
+
     Source: Greydanus & Kobak, Scaling Down Deep Learning with MNIST-1D, arXiv:2011.14439.
     """
     network = Network((1, 1, mnist1d.LENGTH), channels, _LABELS, kernel=(1, 5), curves=True)
@@ -66,6 +70,8 @@ def mnist1d_gru(*, width: int = 32, samples: int = 5000, batch_size: int = 100) 
         width: size of the hidden state.
         samples: number of curves generated, a fifth of which are for validation.
         batch_size: curves in a minibatch; 0 means all of them.
+
+    Metrics: accuracy
 
     Source: Greydanus & Kobak, arXiv:2011.14439; Cho et al., arXiv:1406.1078.
     """
@@ -86,5 +92,6 @@ def mnist1d_gru(*, width: int = 32, samples: int = 5000, batch_size: int = 100) 
         return cross_entropy(scores(params, batch), batch[1])
 
     parts = split(*mnist1d.generate(samples))
-    metrics = {"accuracy": accuracy}
-    return Problem("mnist1d_gru", init, loss, parts.data, predict, metrics, batch_size or None)
+    constant = of_labels(parts)
+    size = batch_size or None
+    return Problem("mnist1d_gru", init, loss, parts.data, predict, MANY_LABELS, size, constant_loss=constant)

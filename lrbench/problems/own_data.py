@@ -11,8 +11,9 @@ from jaxtyping import Array, Float
 
 from lrbench.datasets import user_tables
 from lrbench.nets.cnn import Network
-from lrbench.problems._models import classifier, convolutional_classifier, regression
+from lrbench.problems._models import MANY_LABELS, TWO_LABELS, classifier, convolutional_classifier, regression
 from lrbench.problems._problem import Batch, File, Problem
+from lrbench.study.metric import Metric
 
 
 def tabular_linear(
@@ -38,6 +39,8 @@ def tabular_linear(
         ignore: columns that are not used.
         split_seed: determines which rows are for validation.
         batch_size: rows in a minibatch; 0 means all of them.
+
+    Metrics: accuracy (classification), f1 (two labels), auc (two labels), absolute_error (regression), r2 (regression)
 
     Source: Legendre (1805); Berkson, Journal of the American Statistical Association 39 (1944).
     """
@@ -71,6 +74,8 @@ def tabular_mlp(
         split_seed: determines which rows are for validation.
         batch_size: rows in a minibatch; 0 means all of them.
 
+    Metrics: accuracy (classification), f1 (two labels), auc (two labels), absolute_error (regression), r2 (regression)
+
     Source: Gorishniy et al., Revisiting Deep Learning Models for Tabular Data, arXiv:2106.11959.
     """
     prepared = user_tables.prepare(data, target, task, ignore, split_seed)
@@ -89,6 +94,8 @@ def image_cnn(*, data: File, channels: tuple[int, ...] = (16, 32), batch_size: i
         channels: output channels of the convolutions.
         batch_size: images in a minibatch; 0 means all of them.
 
+    Metrics: accuracy
+
     Source: LeCun et al., Proc. IEEE 86 (1998).
     """
     parts, shape, labels = user_tables.images(data)
@@ -100,14 +107,15 @@ def _tabular(name: str, prepared: user_tables.Prepared, hidden: Sequence[int], b
     size = _within(batch_size, len(prepared.parts.train[1]))
     if prepared.classes:
         gain = 2.0 if hidden else 1.0
-        return classifier(name, prepared.parts, hidden, prepared.classes, size, gain)
+        metrics = TWO_LABELS if prepared.classes == 2 else MANY_LABELS
+        return classifier(name, prepared.parts, hidden, prepared.classes, size, gain, metrics=metrics)
 
     def absolute_error(predictions: Array, batch: Batch) -> Float[Array, ""]:
         # In the units of the target.
         return prepared.deviation * jnp.mean(jnp.abs(predictions - batch[1]))
 
     problem = regression(name, prepared.parts, hidden, size)
-    return replace(problem, metrics={"absolute_error": absolute_error})
+    return replace(problem, metrics={"absolute_error": Metric(absolute_error, mean=True), **problem.metrics})
 
 
 def _within(batch_size: int, examples: int) -> int | None:

@@ -12,6 +12,7 @@ from lrbench.datasets import bundled
 from lrbench.datasets.data import Data, split
 from lrbench.errors import ProblemError
 from lrbench.nets.layers import Params, dense_stack, positive
+from lrbench.problems._constants import constant_square
 from lrbench.problems._models import classifier
 from lrbench.problems._problem import Batch, Problem
 from lrbench.study.catalog import history
@@ -36,6 +37,8 @@ def digits_mlp(
             with or without momentum, `mup_adam` for Adam and others whose step does not scale with the gradient
             (arXiv:2203.03466).
 
+    Metrics: accuracy
+
     Source: UCI optical recognition of handwritten digits.
     """
     return classifier(
@@ -56,6 +59,8 @@ def mnist_mlp(*, hidden: tuple[int, ...] = (128,), batch_size: int = 64) -> Prob
     Args:
         hidden: widths of the hidden layers.
         batch_size: images in a minibatch; 0 means all of them.
+
+    Metrics: accuracy
 
     Source: LeCun, Cortes & Burges; 5,000 images, 500 of each digit.
     """
@@ -81,6 +86,8 @@ def spirals_mlp(
         turns: number of turns of a spiral.
         noise: standard deviation of the points from their spiral.
         batch_size: points in a minibatch; 0 means all of them.
+
+    Metrics: accuracy
 
     Source: Lang & Witbrock, Learning to tell two spirals apart (1988).
     """
@@ -118,4 +125,5 @@ def chebyshev_mlp(*, degree: int = 5, points: int = 20, hidden: tuple[int, ...] 
         del key
         return jnp.mean(jnp.square(apply(params, batch[0])[0] - batch[1]))
 
-    return Problem("chebyshev_mlp", init, loss, Data((positions, targets)))
+    constant = constant_square(targets, targets)
+    return Problem("chebyshev_mlp", init, loss, Data((positions, targets)), constant_loss=constant)

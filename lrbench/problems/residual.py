@@ -11,11 +11,12 @@ from jaxtyping import Array, Float
 from lrbench.datasets import bundled
 from lrbench.datasets.data import split
 from lrbench.errors import ProblemError
-from lrbench.metrics.accuracy import accuracy
 from lrbench.nets import convolutions
 from lrbench.nets.convolutions import Convolution
 from lrbench.nets.layers import Params, cross_entropy, dense, positive, weights
 from lrbench.nets.normalisation import batch_norm, group_norm, norm_init, running_init
+from lrbench.problems._constants import of_labels
+from lrbench.problems._models import MANY_LABELS
 from lrbench.problems._problem import Batch, Form, Problem
 
 _KERNEL, _LABELS, _SIDE = (3, 3), 10, 8
@@ -43,6 +44,8 @@ def digits_resnet(
         normalisation: N: over a minibatch, over groups of channels, over all channels, or none.
         batch_size: images in a minibatch; 0 means all of them.
 
+    Metrics: accuracy
+
     Source: He et al., arXiv:1512.03385; Ioffe & Szegedy, arXiv:1502.03167; Wu & He, arXiv:1803.08494; Ba et al.,
         arXiv:1607.06450; images: UCI.
     """
@@ -68,17 +71,19 @@ def digits_resnet(
         for name, convolve in convolutions.FORMS.items()
     }
     own = next(iter(forms.values()))
+    parts = split(*bundled.digits())
     return Problem(
         "digits_resnet",
         init,
         own.loss,
-        split(*bundled.digits()).data,
+        parts.data,
         own.predict,
-        {"accuracy": accuracy},
+        MANY_LABELS,
         batch_size or None,
         forms=forms,
         evaluate=own.evaluate,
         stateful=stateful,
+        constant_loss=of_labels(parts),
     )
 
 

@@ -14,7 +14,9 @@ from lrbench.datasets.texts import Corpus
 from lrbench.nets import recurrent
 from lrbench.nets.attention import Transformer, embed
 from lrbench.nets.layers import Params, dense, next_token_entropy, positive, weights
+from lrbench.problems._constants import constant_entropy
 from lrbench.problems._problem import Batch, File, Init, Problem
+from lrbench.study.metric import Metric
 
 
 def char_transformer(
@@ -38,6 +40,8 @@ def char_transformer(
         heads: attention heads; `width` must be a multiple of it.
         layers: number of blocks, each of attention and a hidden layer.
         batch_size: pieces of `context` characters in a minibatch; 0 means all of them.
+
+    Metrics: accuracy
 
     Source: Vaswani et al., arXiv:1706.03762; Radford et al., GPT-2 (2019).
     """
@@ -65,6 +69,8 @@ def char_lstm(
         width: size of a hidden state.
         layers: number of stacked LSTM layers.
         batch_size: pieces of `context` characters in a minibatch; 0 means all of them.
+
+    Metrics: accuracy
 
     Source: Hochreiter & Schmidhuber, Neural Computation 9 (1997); Karpathy, char-rnn (2015).
     """
@@ -104,4 +110,14 @@ def _next_character(
         del key
         return next_token_entropy(scores(params, batch[:, :-1]), batch[:, 1:])
 
-    return Problem(name, init, loss, text.data, predict, {"accuracy": correct}, batch_size or None)
+    following = text.data.train[:, 1:], text.data.valid[:, 1:]
+    return Problem(
+        name,
+        init,
+        loss,
+        text.data,
+        predict,
+        {"accuracy": Metric(correct, larger=True, bound=1.0, mean=True)},
+        batch_size or None,
+        constant_loss=constant_entropy(*following),
+    )

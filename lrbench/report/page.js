@@ -38,34 +38,34 @@
   function lossTraces(line, index, band) {
     const group = { legendgroup: "g" + index, x: line.rate };
     const many = line.rate.length > 1, colour = lit(line.colour);
-    const note = line.rate.map((rate, at) => [rateText(rate), digits(line.median[at]), digits(line.low[at]), digits(line.high[at]),
+    const note = line.rate.map((rate, at) => [rateText(rate), digits(line.loss[at]), digits(line.low[at]), digits(line.high[at]),
       line.zone[at], line.seeds[at] - line.diverged[at], line.seeds[at]]);
     const edge = { ...group, mode: "lines", line: { width: 0 }, hoverinfo: "skip", showlegend: false };
     const traces = band && many ? [
       { ...edge, y: line.low },
       { ...edge, y: line.high, fill: "tonexty", fillcolor: translucent(colour, 0.16) }] : [];
-    traces.push({ ...group, y: line.median, customdata: note, mode: many ? "lines" : "markers", name: brief(line.title),
+    traces.push({ ...group, y: line.loss, customdata: note, mode: many ? "lines" : "markers", name: brief(line.title),
       line: { color: colour, width: 2.2, dash: line.dash }, marker: { color: colour, size: 9 },
-      hovertemplate: `<b>${brief(line.title)}</b><br>rate %{customdata[0]}: %{customdata[4]}<br>median %{customdata[1]}, seeds ` +
+      hovertemplate: `<b>${brief(line.title)}</b><br>rate %{customdata[0]}: %{customdata[4]}<br>mean %{customdata[1]}, seeds ` +
         "%{customdata[2]} to %{customdata[3]}<br>%{customdata[5]} of %{customdata[6]} seeds train<extra></extra>" });
     const mark = (rate, symbol, what) => {
       const at = line.rate.indexOf(rate);
-      if (at >= 0) traces.push({ ...group, x: [rate], y: [line.median[at]], mode: "markers", showlegend: false,
+      if (at >= 0) traces.push({ ...group, x: [rate], y: [line.loss[at]], mode: "markers", showlegend: false,
         marker: { color: colour, size: 11, symbol, line: { color: css("--card"), width: 1.5 } },
         hovertemplate: `${brief(line.title)}<br>${what} ${rateText(rate)}<extra></extra>` });
     };
-    if (line.cliff !== null && line.cliff < line.rate[line.rate.length - 1]) mark(line.cliff, "x", "last rate that trains");
-    if (line.best !== null) mark(line.best, "circle", "best rate");
+    if (line.collapse !== null) mark(line.collapse, "x", "training has collapsed at");
+    if (line.use !== null) mark(line.use, "circle", "the rate to use:");
     return traces;
   }
 
   function shade(lines) {
-    const rates = lines.flatMap((line) => line.rate);
-    const cliff = Math.max(...lines.map((line) => (line.cliff === null ? 0 : line.cliff)));
-    const top = Math.max(...rates);
-    if (cliff >= top) return [];
-    const beyond = Math.min(...rates.filter((rate) => rate > cliff));
-    const from = cliff > 0 ? Math.sqrt(cliff * beyond) : Math.min(...rates) / 1.5;
+    const useful = lines.filter((line) => line.use !== null);
+    if (useful.some((line) => line.collapse === null)) return [];
+    const rates = lines.flatMap((line) => line.rate), top = Math.max(...rates);
+    const collapse = Math.max(0, ...useful.map((line) => line.collapse));
+    const before = Math.max(0, ...rates.filter((rate) => rate < collapse));
+    const from = before ? Math.sqrt(before * collapse) : Math.min(...rates) / 1.5;
     return [{ type: "rect", xref: "x", yref: "paper", x0: from, x1: top * 1.5, y0: 0, y1: 1, line: { width: 0 },
               fillcolor: css("--shade"), layer: "below" }];
   }
@@ -84,15 +84,15 @@
     document.getElementById("loss-plot").style.height = narrow() ? `${320 + 22 * lines.length}px` : "";
     Plotly.react("loss-plot", traces, layout({ legend, hovermode: "closest", shapes: shade(lines), showlegend: true,
       xaxis: axis("learning rate", { ...rateAxis(rates), range: [low - room, high + room] }),
-      yaxis: axis(lines[0].loss, log ? { type: "log", ...logTicks(Math.min(...lows) / 1.2, Math.max(...starts) * 1.2) } : {}) }), config);
+      yaxis: axis(lines[0].objective, log ? { type: "log", ...logTicks(Math.min(...lows) / 1.2, Math.max(...starts) * 1.2) } : {}) }), config);
   }
 
   const line = () => page.lines[Number(by("line").value) || 0];
 
   function chooseLine() {
-    const rates = line().path.rate, best = rates.indexOf(line().best);
+    const rates = line().path.rate, use = rates.indexOf(line().use);
     by("rate").max = Math.max(0, rates.length - 1);
-    by("rate").value = best >= 0 ? best : 0;
+    by("rate").value = use >= 0 ? use : 0;
     drawHeat();
     drawCurves();
   }
@@ -108,7 +108,7 @@
   }
 
   function drawCurves() {
-    const { path, loss, start, best } = line();
+    const { path, objective, start, use } = line();
     const at = Math.min(Number(by("rate").value), path.rate.length - 1), rate = path.rate[at];
     if (rate === undefined) return;
     by("rate-value").textContent = rateText(rate);
@@ -116,8 +116,8 @@
     const curve = (row, name, colour, width) => ({ x: path.step, y: path.value[row], mode: single, name,
       line: { color: colour, width }, marker: { color: colour, size: path.step.length > 60 ? 0.1 : 4 },
       hovertemplate: "step %{x}: %{y:.4g}<extra>" + name + "</extra>" });
-    const traces = [faint(path, css("--muted"))], place = path.rate.indexOf(best);
-    if (place >= 0) traces.push(curve(place, "best: " + rateText(best), css("--best"), 2));
+    const traces = [faint(path, css("--muted"))], place = path.rate.indexOf(use);
+    if (place >= 0) traces.push(curve(place, "to use: " + rateText(use), css("--best"), 2));
     if (place !== at) traces.push(curve(at, "chosen: " + rateText(rate), css("--warn"), 2.6));
     const finite = path.value.flat().filter((value) => value !== null);
     const least = Math.min(...finite, start === null ? Infinity : start), top = start === null ? Math.max(...finite) : start;
@@ -125,7 +125,7 @@
     const range = log ? [Math.log10(least) - 0.05, Math.log10(top * 2)] : [least - 0.05 * (top - least || 1), top + 0.5 * (top - least || 1)];
     const legend = { x: 0.99, xanchor: "right", y: 0.99, bgcolor: "rgba(0,0,0,0)" };
     Plotly.react("curve-plot", traces, layout({ legend, showlegend: true, xaxis: axis("step", {}),
-      yaxis: axis(loss, log ? { type: "log", range, ...logTicks(least / 1.2, top * 2) } : { range }) }), config);
+      yaxis: axis(objective, log ? { type: "log", range, ...logTicks(least / 1.2, top * 2) } : { range }) }), config);
     const mark = { type: "line", xref: "x", yref: "paper", x0: rate, x1: rate, y0: 0, y1: 1,
                    line: { color: css("--ink"), width: 1.5, dash: "dot" } };
     if (by("heat-plot").data) Plotly.relayout("heat-plot", { shapes: [mark] });
@@ -142,7 +142,7 @@
   }
 
   function drawHeat() {
-    const { path, loss, start } = line();
+    const { path, objective, start } = line();
     const finite = path.value.flat().filter((value) => value !== null);
     if (!finite.length) { Plotly.react("heat-plot", [], layout({ xaxis: axis("learning rate", {}), yaxis: axis("step", {}) }), config); return; }
     const low = Math.min(...finite), top = start !== null && start > low ? start : Math.max(...finite);
@@ -150,7 +150,7 @@
     const z = path.step.map((_, at) => path.value.map((row) => scale(row[at])));
     const text = path.step.map((_, at) => path.value.map((row, place) => [rateText(path.rate[place]), digits(row[at])]));
     const ticks = logTicks(low, top);
-    const bar = { title: { text: loss, side: "right" }, thickness: 12, outlinewidth: 0, ...(log ? { ...ticks, tickvals: ticks.tickvals.map(Math.log10) } : {}) };
+    const bar = { title: { text: objective, side: "right" }, thickness: 12, outlinewidth: 0, ...(log ? { ...ticks, tickvals: ticks.tickvals.map(Math.log10) } : {}) };
     Plotly.react("heat-plot", [{ type: "heatmap", x: path.rate, y: path.step, z, customdata: text, colorscale: "Viridis",
       colorbar: bar, hovertemplate: "rate %{customdata[0]}, step %{y}<br>loss %{customdata[1]}<extra></extra>" }],
       layout({ xaxis: axis("learning rate", { ...rateAxis(path.rate), showgrid: false }), yaxis: axis("step", { showgrid: false }) }), config);

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from importlib import resources
 from typing import Any
@@ -11,13 +12,16 @@ import markupsafe
 import numpy as np
 import pandas as pd
 
+from lrbench.analysis.answer_words import moves
 from lrbench.analysis.labels import rate_text
 from lrbench.analysis.objective import trained
+from lrbench.analysis.rates import stages
 from lrbench.analysis.thresholds import Thresholds
 from lrbench.report.glossary import glossary
-from lrbench.report.page_plots import as_json, page_data
+from lrbench.report.page_plots import as_json, page_data, without_range
 from lrbench.report.page_tables import (
     COMPARISON,
+    MAX_ROWS,
     RANKING,
     SENSITIVITY,
     answers,
@@ -43,14 +47,22 @@ def report(results: StudyTables) -> str:
     """
     room = resources.files(__package__)
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"rate": _rate, "loss": _loss, "decades": _decades, "share": _share, "raw": _raw}
+    environment.filters |= {
+        "rate": _rate,
+        "loss": _loss,
+        "decades": _decades,
+        "share": _share,
+        "raw": _raw,
+        "kept": _kept,
+    }
     template = environment.from_string(room.joinpath("template.html.jinja").read_text("utf-8"))
     thresholds = Thresholds.of(results.manifest.get("thresholds", {}))
     data = page_data(results)
     return template.render(
         title=_title(results),
         facts=_facts(results),
-        answers=answers(results.sensitivity, thresholds),
+        answers=answers(results, thresholds),
+        moves=moves(results.interactions)[:MAX_ROWS],
         data=data,
         columns=SENSITIVITY,
         rows=sensitivity_rows(results.sensitivity),
@@ -84,20 +96,27 @@ def _title(results: StudyTables) -> str:
 
 
 def _facts(results: StudyTables) -> list[tuple[str, str]]:
-    """The study in six numbers."""
-    runs = results.runs
+    """The study in seven numbers."""
+    runs = without_range(results.runs)
     rates = runs["learning_rate"]
     steps = " or ".join(f"{value:,}" for value in sorted(runs["steps"].unique())) if "steps" in runs else "–"
     diverged = float((~trained(runs)).mean()) if len(runs) else np.nan
     return [
-        ("runs", f"{len(runs):,}"),
+        ("runs", f"{len(results.runs):,}"),
         ("problems", f"{runs['problem'].nunique():,}"),
         ("optimizers × schedules", f"{len(results.sensitivity):,}"),
         ("learning rates", f"{rates.nunique():,} from {_rate(rates.min())} to {_rate(rates.max())}"),
-        ("seeds", f"{runs['seed'].nunique():,}"),
+        ("seeds", _seeds(runs)),
         ("steps", steps),
         ("diverged", _share(diverged)),
     ]
+
+
+def _seeds(runs: pd.DataFrame) -> str:
+    """How many seeds the grid has, and how many fresh ones confirm what it found."""
+    seeds = runs["seed"].groupby(stages(runs) == "confirm").nunique()
+    fresh = f" + {seeds[True]:,} fresh" if True in seeds.index else ""
+    return f"{seeds.get(False, 0):,}{fresh}"
 
 
 def _files(results: StudyTables) -> list[tuple[str, str]]:
@@ -144,6 +163,11 @@ def _decades(value: float) -> str:
 
 def _share(value: float) -> str:
     return f"{100 * value:.3g} %" if np.isfinite(value) else "–"
+
+
+def _kept(text: str) -> str:
+    """A text in which a number stays with its sign and its unit."""
+    return re.sub(r" ([±×%]) ?", lambda found: found[0].replace(" ", "\u00a0"), text)
 
 
 def _raw(value: object) -> str:

@@ -13,6 +13,8 @@ from lrbench.analysis.groups import Ints, columns_of, group, line_columns, membe
 from lrbench.analysis.labels import labels
 from lrbench.analysis.line_curves import CurvesByRun
 from lrbench.analysis.loss_by_rate import loss_by_rate
+from lrbench.analysis.objective import Objective, objectives_of
+from lrbench.analysis.rates import stages
 from lrbench.plots.base import colour_of, log_is_better
 from lrbench.tables.base import StudyTables
 
@@ -30,13 +32,14 @@ def page_data(results: StudyTables) -> dict[str, Any]:
             order;
         `problems`: their names; `left_out`: how many lines are not drawn.
     """
-    objectives = dict(results.manifest.get("objectives", {}))
-    table = loss_by_rate(results.runs, objectives=objectives or None)
+    objectives = objectives_of(results.manifest)
+    runs = without_range(results.runs)
+    table = loss_by_rate(runs, objectives=objectives)
     kept = _kept(results.sensitivity)
-    rows = members(group(results.runs, line_columns(results.runs))[0])
+    rows = members(group(runs, line_columns(runs))[0])
     names = labels(results.sensitivity)
     colours, dashes = colour_of(list(names["optimizer"])), list(dict.fromkeys(names["schedule"]))
-    paths = CurvesByRun(results.runs, results.curves, objectives)
+    paths = CurvesByRun(runs, results.curves, objectives)
     lines = []
     for index in kept:
         problem, optimizer, schedule = (str(text) for text in names.iloc[index])
@@ -46,15 +49,20 @@ def page_data(results: StudyTables) -> dict[str, Any]:
         line: dict[str, Any] = {
             "problem": problem,
             "title": title,
-            "loss": _loss_name(objectives.get(own)),
+            "objective": objectives.get(own, Objective("train_loss")).label,
             **look,
         }
-        best = results.sensitivity.iloc[index]
-        line |= _rates(table[table["line"] == index], best, min(1500, max(12, _POINTS // len(kept))))
-        line["path"] = _path(paths, rows[index], float(best["best_learning_rate"]), _CELLS // len(kept))
+        row = results.sensitivity.iloc[index]
+        line |= _rates(table[table["line"] == index], row, min(1500, max(12, _POINTS // len(kept))))
+        line["path"] = _path(paths, rows[index], _rate_to_use(row), _CELLS // len(kept))
         lines.append(line)
     problems = list(dict.fromkeys(line["problem"] for line in lines))
     return {"lines": lines, "problems": problems, "left_out": len(results.sensitivity) - len(kept)}
+
+
+def without_range(runs: pd.DataFrame) -> pd.DataFrame:
+    """The runs without those that only looked for a range of rates."""
+    return runs[stages(runs) != "range"].reset_index(drop=True)
 
 
 def as_json(data: object) -> str:
@@ -87,29 +95,30 @@ def _kept(sensitivity: pd.DataFrame) -> list[int]:
     return sorted(np.argsort(rank.to_numpy(), kind="stable")[:MAX_LINES].tolist())
 
 
-def _loss_name(objective: str | None) -> str:
-    return "validation loss" if objective == "valid_loss" else "training loss"
-
-
-def _rates(table: pd.DataFrame, best: pd.Series, room: int) -> dict[str, Any]:
+def _rates(table: pd.DataFrame, line: pd.Series, room: int) -> dict[str, Any]:
     rate = table["learning_rate"].to_numpy(dtype=np.float64)
-    marks = [float(best["best_learning_rate"]), float(best["max_stable_learning_rate"])]
-    some = table.iloc[_thin(len(rate), room, np.flatnonzero(np.isin(rate, marks)))]
-    columns = {"rate": "learning_rate", "median": "median", "low": "low", "high": "high"}
+    marks = {"use": _rate_to_use(line), "collapse": float(line.get("collapse_high", np.nan))}
+    some = table.iloc[_thin(len(rate), room, np.flatnonzero(np.isin(rate, list(marks.values()))))]
+    columns = {"rate": "learning_rate", "loss": "loss", "low": "low", "high": "high"}
     out: dict[str, Any] = {key: _numbers(some[name]) for key, name in columns.items()}
     out |= {"zone": [str(zone).replace("_", " ") for zone in some["zone"]]}
     out |= {key: some[key].astype(int).tolist() for key in ("diverged", "seeds")}
     start = float(table["initial"].iloc[0])
-    out |= {"start": _number(start), "best": _number(marks[0]), "cliff": _number(marks[1])}
+    out |= {"start": _number(start), **{name: _number(mark) for name, mark in marks.items()}}
     return out | {"log": log_is_better([float(table["low"].min()), start])}
 
 
-def _path(paths: CurvesByRun, rows: Ints, best: float, room: int) -> dict[str, Any]:
-    """Median curves [rate][evaluation] of a line, thinned evenly to `room` losses, including the best rate."""
+def _rate_to_use(line: pd.Series) -> float:
+    """The rate to use; in a table of an older lrbench, the best one."""
+    return float(line["use_learning_rate" if "use_learning_rate" in line else "best_learning_rate"])
+
+
+def _path(paths: CurvesByRun, rows: Ints, use: float, room: int) -> dict[str, Any]:
+    """Median curves [rate][evaluation] of a line, thinned evenly to `room` losses, including the rate to use."""
     path = paths.of(rows)
     columns = _thin(len(path.step), int(min(120, max(8, room**0.5))))
     rates = min(400, max(6, room // max(1, len(columns))))
-    chosen = _thin(len(path.rate), rates, np.flatnonzero(path.rate == best))
+    chosen = _thin(len(path.rate), rates, np.flatnonzero(path.rate == use))
     middle = path.middle()[np.ix_(chosen, columns)]
     finite = middle[np.isfinite(middle)]
     return {

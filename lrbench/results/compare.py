@@ -11,12 +11,21 @@ import numpy as np
 import pandas as pd
 
 from lrbench.analysis import Thresholds
-from lrbench.analysis.groups import group, line_columns
+from lrbench.analysis.groups import group, line_columns, members
 from lrbench.analysis.labels import labels, rate_text
-from lrbench.analysis.objective import best_final, losses
-from lrbench.analysis.paired_differences import answer, differences, numbers_table
-from lrbench.analysis.rates import cubes
+from lrbench.analysis.mean_loss import levels
+from lrbench.analysis.objective import Objective, losses, objectives_of
+from lrbench.analysis.paired_differences import (
+    adjusted,
+    answer,
+    at_rates,
+    differences,
+    numbers_table,
+    rates_to_use,
+)
+from lrbench.analysis.rates import medians
 from lrbench.errors import StoreError
+from lrbench.results.run_lookup import RunLookup
 from lrbench.results.text_table import aligned
 from lrbench.study.grid import Grid
 from lrbench.study.variant import Variant
@@ -37,6 +46,10 @@ class Side(Protocol):
     @property
     def runs(self) -> pd.DataFrame:
         """A row per run."""
+
+    @property
+    def sensitivity(self) -> pd.DataFrame:
+        """A row per line, in the order in which lines appear in the runs."""
 
     @property
     def manifest(self) -> Mapping[str, Any]:
@@ -91,15 +104,20 @@ def _compare(first: Side, other: Side) -> pd.DataFrame:
         raise StoreError(
             f"{first.folder} and {other.folder}: no problem, optimizer and schedule in common; nothing to compare"
         )
-    partner = dict(zip(pairs["place"], pairs["place_other"], strict=True))
-    problem, star = best_final(both, *losses(both, objectives), limits.stable)
+    mine, others = (pairs[name].to_numpy(dtype=np.int64) for name in ("place", "place_other"))
+    rate = both["use"].to_numpy(dtype=np.float64)[begins]
+    initial, _ = losses(both, objectives)
+    level = levels(both, limits, objectives)
+    problem = level.code
+    unit = medians(problem, initial, len(level.least)) - level.least
     found = []
-    for cube in cubes(both, [*_KEYS, "folder"], objectives):
-        mine = [line for line in cube.line.tolist() if line in partner]
-        others = [partner[line] for line in mine]
-        places = np.searchsorted(cube.line, mine), np.searchsorted(cube.line, others)
-        unit = cube.initial - star[problem[begins[cube.line[0]]]]
-        found.append(numbers_table(differences(cube, *places, limits), unit).assign(place=mine))
+    for number, rows in enumerate(members(problem)):
+        some, here = np.unique(code[rows]), problem[begins[mine]] == number
+        at = at_rates(both.iloc[rows], [*_KEYS, "folder"], rate[some], limits, objectives)
+        places = np.searchsorted(some, mine[here]), np.searchsorted(some, others[here])
+        apart = differences(at, *places, limits)
+        numbers = numbers_table(at, *places, apart, adjusted(apart), unit[number], limits)
+        found.append(numbers.assign(place=mine[here]))
     numbers = pd.concat(found).sort_values("place", ignore_index=True)
     rows = begins[numbers.pop("place").to_numpy(dtype=np.int64)]
     names = first.runs[line_columns(first.runs)].iloc[rows].reset_index(drop=True)
@@ -118,7 +136,7 @@ def _answer(first: str, other: str, row: Mapping[Any, Any]) -> str:
     return answer(first, other, row)
 
 
-def _same(both: pd.DataFrame, objectives: dict[str, str]) -> pd.DataFrame:
+def _same(both: pd.DataFrame, objectives: Mapping[str, Objective]) -> pd.DataFrame:
     """By line of the first results: how many of its runs the others have, and how many of those end elsewhere."""
     code, _ = group(both, [*_KEYS, "folder"])
     _, final = losses(both, objectives)
@@ -129,10 +147,14 @@ def _same(both: pd.DataFrame, objectives: dict[str, str]) -> pd.DataFrame:
     return counted[["same_runs", "changed_runs"]].sum()
 
 
-def _objectives(first: Side, other: Side) -> dict[str, str]:
-    """The loss that each problem is judged by in both; the training loss, which all have, where they disagree."""
-    mine, others = (each.manifest.get("objectives", {}) for each in (first, other))
-    return {name: mine[name] if mine[name] == others.get(name, mine[name]) else "train_loss" for name in mine}
+def _objectives(first: Side, other: Side) -> dict[str, Objective]:
+    """What each problem is judged by in both; the training loss, which all have, where they disagree."""
+    mine, others = (objectives_of(each.manifest) for each in (first, other))
+    training = Objective("train_loss")
+    return {
+        name: objective if others.get(name, objective) == objective else training
+        for name, objective in mine.items()
+    }
 
 
 def _keyed(results: Side, folder: int) -> pd.DataFrame:
@@ -143,8 +165,8 @@ def _keyed(results: Side, folder: int) -> pd.DataFrame:
             f"{results.folder}: its manifest.json has no grid; `lrbench run` with its study writes it again"
         )
     grid = Grid.from_dict(results.manifest["grid"])
-    number = pd.Index(grid.run_ids.astype(str)).get_indexer(pd.Index(runs["run_id"]))
-    if (number < 0).any():
+    number = RunLookup(grid.run_ids).numbers(runs["run_id"].to_numpy().astype(grid.run_ids.dtype))
+    if (number == len(grid)).any():
         raise StoreError(
             f"{results.folder}: the runs of its tables are not those of its manifest.json; `lrbench run` with its study makes "
             "both again"
@@ -154,11 +176,18 @@ def _keyed(results: Side, folder: int) -> pd.DataFrame:
         kind: np.array([_key(variant) for variant in variants], dtype=object)[at[kind]]
         for kind, variants in grid.variants.items()
     }
-    kept = runs[["run_id", "problem", "learning_rate", "seed", "status", *_LOSSES]]
+    measured = [
+        f"{when}_{objective.column}"
+        for objective in objectives_of(results.manifest).values()
+        for when in ("initial", "final", "best")
+    ]
+    columns = ["run_id", "problem", "learning_rate", "seed", "stage", "status", *_LOSSES, *measured]
+    kept = runs[[name for name in dict.fromkeys(columns) if name in runs]]
     line = pd.Series(keys["optimizer"] + keys["schedule"], index=runs.index)
     for name in grid.named_rates:
         line = line + f" {name}=" + runs[f"learning_rate_{name}"].map(repr)
-    return kept.assign(problem_key=keys["problem"], line=line, folder=folder)
+    use = rates_to_use(results.sensitivity)[group(runs, line_columns(runs))[0]]
+    return kept.assign(problem_key=keys["problem"], line=line, folder=folder, use=use)
 
 
 def _key(variant: Variant) -> str:

@@ -65,9 +65,8 @@ class ResultsFolder:
     def write_manifest(self, manifest: Mapping[str, Any]) -> None:
         """Write the manifest with the checksums of the tables that were written before."""
         tables = {name: found for name, found in self._all_sums(manifest).items() if found is not None}
-        text = json.dumps(
-            {"schema_version": manifest_schema.SCHEMA_VERSION, **manifest, "tables": tables}, indent=1
-        )
+        written = {"schema_version": manifest_schema.SCHEMA_VERSION}  # of an older folder, too, from now on
+        text = json.dumps(written | dict(manifest) | written | {"tables": tables}, indent=1)
         self.write_text(MANIFEST, text + "\n")
 
     def drop_checksums(self, manifest: Mapping[str, Any], *names: str) -> dict[str, Any]:
@@ -145,7 +144,7 @@ class ResultsFolder:
             for name in safe_files.names(self.folder, above)
             if not name.startswith(".")
         ]
-        atomic.remove_abandoned(self.folder, ["", "plots", "jobs", "parts", *folders])
+        atomic.remove_abandoned(self.folder, ["", "plots", "jobs", "stages", "parts", *folders])
         lines = [self.set_part_aside(damaged) for damaged in (parts.damaged() if parts else ())]
         for name in safe_files.names(self.folder, CHECKPOINTS):
             if inventory.PACK_ID.fullmatch(name) and self.has_part(name):

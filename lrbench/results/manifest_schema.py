@@ -17,9 +17,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from lrbench.errors import StoreError
 from lrbench.study.learning_rates import LARGEST as LARGEST_RATE
 from lrbench.study.learning_rates import LONGEST_AXIS, MOST_RUNS, SMALLEST
-from lrbench.study.spec import MOST_EVALUATIONS, MOST_VARIANTS
+from lrbench.study.spec import MOST_EVALUATIONS, MOST_STEPS, MOST_VARIANTS
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 LARGEST = 2**28
 """The most bytes of a manifest: with axes of a million rates and a million seeds it has 50 million."""
 DEEPEST = 100
@@ -49,7 +49,7 @@ Count = Annotated[int, Field(ge=0, le=_LARGEST_NUMBER)]
 Rate = Annotated[float, Field(ge=SMALLEST, le=LARGEST_RATE, allow_inf_nan=False)]
 Rates = Annotated[list[Rate], Field(min_length=1, max_length=LONGEST_AXIS), AfterValidator(_distinct)]
 Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]
-Loss = Literal["train_loss", "valid_loss"]
+Curve = Annotated[str, Field(pattern=r"^(train_loss|valid_.+)$", max_length=1000), AfterValidator(_one_line)]
 
 
 class _Schema(BaseModel):
@@ -84,6 +84,14 @@ class VariantSchema(_Schema):
 Variants = Annotated[list[VariantSchema], Field(min_length=1, max_length=MOST_VARIANTS)]
 
 
+class StageSchema(_Schema):
+    """The runs of one stage: of each line some rates, or the same rates of all lines."""
+
+    name: Literal["grid", "refine", "confirm", "range", "shorter"]
+    rates: Annotated[list[list[Rate]], Field(min_length=1, max_length=MOST_RUNS)]
+    seeds: Annotated[list[Seed], Field(min_length=1, max_length=LONGEST_AXIS), AfterValidator(_distinct)]
+
+
 class GridSchema(_Schema):
     """Every run of a study."""
 
@@ -98,6 +106,10 @@ class GridSchema(_Schema):
     precision: Literal["float32", "float64"]
     named_rates: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=100)], Rates] = {}
     race: bool = False
+    stages: Annotated[list[StageSchema], Field(max_length=100)] = []
+    lengths: list[
+        Annotated[list[Annotated[int, Field(ge=1, le=MOST_STEPS)]], Field(min_length=2, max_length=2)]
+    ] = []
 
     @model_validator(mode="after")
     def _consistent(self) -> GridSchema:
@@ -109,7 +121,31 @@ class GridSchema(_Schema):
             raise ValueError(f"has {runs:,} runs; at most {MOST_RUNS:,} are allowed")
         for variants in kinds:
             _columns(variants)
+        if self.lengths and len(self.lengths) != len(self.problems):
+            raise ValueError(
+                f"lengths: has {len(self.lengths)} of them, and the grid {len(self.problems)} problems"
+            )
+        for steps, every in self.lengths:
+            if every > steps or steps > every * MOST_EVALUATIONS:
+                raise ValueError(f"lengths: evaluations every {every} steps do not fit {steps} steps")
+        self._check_stages()
         return self
+
+    @property
+    def lines(self) -> int:
+        """How many combinations of everything but rate and seed there are."""
+        kinds: list[Sized] = [self.problems, self.optimizers, self.schedules, *self.named_rates.values()]
+        return math.prod(len(each) for each in kinds)
+
+    def _check_stages(self) -> None:
+        """Refuse stages whose lines, rates or seeds are not those of the grid."""
+        lines = self.lines
+        rates, seeds = set(self.learning_rates), set(self.seeds)
+        for stage in self.stages:
+            if len(stage.rates) not in {1, lines}:
+                raise ValueError(f"stages: has rates of {len(stage.rates)} lines, and the grid {lines}")
+            if not seeds.issuperset(stage.seeds) or not all(rates.issuperset(each) for each in stage.rates):
+                raise ValueError(f"stages: {stage.name} has rates or seeds that the grid lacks")
 
 
 def _columns(variants: Sequence[VariantSchema]) -> None:
@@ -135,12 +171,33 @@ def _kind(value: Any) -> str:
     return "number" if isinstance(value, int | float) else "text"
 
 
+class MetricSchema(_Schema):
+    """What a metric declares."""
+
+    larger: bool
+    bound: Finite | None = None
+
+
 class ProblemSchema(_Schema):
     """A problem as the engine described it."""
 
     name: Name
     validated: bool
-    optimum: float | None = None
+    optimum: Finite | None = None
+    constant_loss: Finite | None = None
+    headline: Name | None = None
+    metrics: dict[Name, MetricSchema] = {}
+
+
+class ObjectiveSchema(_Schema):
+    """What the runs of a problem are judged by: the fields of `analysis.objective.Objective`."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    column: Curve
+    larger: bool = False
+    bound: Finite | None = None
+    at: Literal["end", "best"] = "end"
 
 
 class ScheduleSchema(_Schema):
@@ -180,10 +237,28 @@ class ThresholdsSchema(_Schema):
     good: Annotated[float, Field(gt=0, le=1e6)] = 0.05
     oscillating: Annotated[float, Field(ge=0, le=1e6)] = 0.25
     slow: Annotated[float, Field(ge=0, le=1e6)] = 0.5
+    useful: Annotated[float, Field(ge=0, le=1e6)] = 0.5
+    close: Annotated[float, Field(ge=0, le=1e6)] = 0.01
+    trains: Annotated[float, Field(ge=0, le=1e6)] = 0.05
+    faster: Annotated[float, Field(ge=1, le=1e6)] = 1.2
     stable: Annotated[float, Field(ge=0, le=1)] = 0.5
     confidence: Annotated[float, Field(gt=0, lt=1)] = 0.95
     profile_ratio: Annotated[float, Field(gt=1, le=1e6)] = 4.0
     resamples: Annotated[int, Field(ge=1, le=10**7)] = 1000
+
+
+class ShorterSchema(_Schema):
+    """Runs of fewer steps."""
+
+    factor: Annotated[float, Field(ge=1, le=1e6)]
+    stage: StageSchema
+
+
+class StepSchema(_Schema):
+    """A stage that the study chooses, and the name of the record of it."""
+
+    stage: Name
+    record: Name
 
 
 class RunsSchema(_Schema):
@@ -220,13 +295,16 @@ class ManifestSchema(_Schema):
     devices: list[Any] = []
     commit: Text | None = None
     grid: GridSchema | None = None
+    stages: list[StepSchema] = []
+    shorter: Annotated[list[ShorterSchema], Field(max_length=100)] = []
     lanes_per_pack: list[Annotated[int, Field(ge=0, le=2**31)]] = []
     problems: list[ProblemSchema] | None = None
     programs: list[Any] = []
     schedules: list[ScheduleSchema] = []
-    objective: Literal["auto", "train_loss", "valid_loss"] = "auto"
+    objective: Literal["auto"] | Curve = "auto"
+    at: Literal["end", "best"] = "end"
     target: Finite | None = None
-    objectives: dict[Name, Loss] = {}
+    objectives: dict[Name, Literal["train_loss", "valid_loss"] | ObjectiveSchema] = {}
     thresholds: ThresholdsSchema | None = None
     runs: RunsSchema | None = None
     packs: list[PackSchema] = []
@@ -250,6 +328,11 @@ class ManifestSchema(_Schema):
         if self.grid is not None and self.problems is not None and described != len(self.grid.problems):
             raise ValueError(f"problems: has {described} of them, and the grid {len(self.grid.problems)}")
         shown = {name for variant in (self.grid.schedules if self.grid else ()) for name in variant.shown}
+        for shorter in self.shorter if self.grid else ():
+            if self.grid and len(shorter.stage.rates) not in {1, self.grid.lines}:
+                raise ValueError(
+                    f"shorter: has rates of {len(shorter.stage.rates)} lines, and the grid {self.grid.lines}"
+                )
         for schedule in self.schedules if self.grid else ():
             if strange := set(schedule.params) - shown:
                 raise ValueError(f"schedules: {sorted(strange)} are no parameters that the grid shows")

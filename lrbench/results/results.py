@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import pyarrow.parquet as pq
 
+from lrbench.analysis.objective import objectives_of
+from lrbench.analysis.thresholds import Thresholds
 from lrbench.errors import StoreError, path_of
 from lrbench.results import safe_files
 from lrbench.results.checksums import SURFACES, CheckedTables
@@ -72,11 +74,27 @@ class Results:
         """Pickle the folder; what was read of it is read again."""
         return Results, (self.folder,)
 
-    def best(self) -> pd.DataFrame:
-        """Return the answer: which rate to use, how wide the good band is, where it breaks, how sure that is."""
-        from lrbench.analysis import Thresholds, best
+    @property
+    def thresholds(self) -> Thresholds:
+        """The limits that words such as good depend on."""
+        return Thresholds.of(self.manifest.get("thresholds", {}))
 
-        return best(self.sensitivity, Thresholds.of(self.manifest.get("thresholds", {})))
+    def best(self) -> pd.DataFrame:
+        """Return the answer: which rate to use, in which band, where training collapses, how far lines are behind, how sure that is."""
+        from lrbench.analysis import best
+
+        pairs = self.if_written("comparison")
+        return best(self.sensitivity, self.thresholds, pairs, objectives_of(self.manifest))
+
+    def if_written(self, name: str) -> pd.DataFrame:
+        """Return a table; an empty one where the folder is of an older lrbench, which did not have it.
+
+        Raises:
+            StoreError: if it was written, and is gone or has changed.
+        """
+        file = f"{name}.parquet"
+        there = safe_files.exists(self.folder, file) or self.tables.lacks(file)
+        return getattr(self, name) if there else pd.DataFrame()
 
     def query(self, sql: str, timeout: float = 60.0) -> pd.DataFrame:
         """Return what a statement of SQL selects from the tables, by DuckDB: `SELECT * FROM runs LIMIT 5`.

@@ -4,6 +4,6 @@ Nothing here imports JAX or pandas, and every other folder may import it. Read i
 key; `safe_toml` parses its file, `overrides` change it, `learning_rates` are its rates, and a `choice` is one of its problems, optimizers or
 schedules with the values of its parameters. `catalog` finds every name in source text, `signature` reads the parameters of a
 function, and `own_code` imports the user's own. `grid` turns a study into `variant`s, runs, programs and packs, `run_id` hashes their
-identities, and `fingerprint` hashes the user's own code.
-`requires` is what an optimizer may require of its run, and `built_in` holds the studies that come with lrbench.
+identities, and `fingerprint` hashes the user's own code. `stages` are the parts of a grid that are chosen from what earlier parts found.
+`requires` is what an optimizer may require of its run, `metric` what a metric declares, and `built_in` holds the studies that come with lrbench.
 """

@@ -11,6 +11,7 @@ import difflib
 import functools
 import importlib
 import inspect
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
@@ -61,6 +62,10 @@ class Entry:
     added: tuple[str, ...] = ()
     takes: tuple[str, ...] = ()
     """Of a table: the names of what it is made from, which no study sets."""
+    larger: bool = False
+    """Of a metric: whether larger values are better."""
+    bound: float | None = None
+    """Of a metric: the greatest value that it can have."""
 
     @cached_property
     def options(self) -> Mapping[str, Parameter]:
@@ -71,6 +76,20 @@ class Entry:
     def settings(self) -> Mapping[str, Parameter]:
         """Everything a study can set: its parameters, and the options of its kind."""
         return {**self.parameters, **self.options}
+
+    @property
+    def direction(self) -> str:
+        """Of a metric: which values are better, and how far they go."""
+        if not self.larger:
+            return "smaller is better"
+        return "larger is better" + ("" if self.bound is None else f", up to {self.bound:g}")
+
+    @property
+    def measures(self) -> dict[str, str]:
+        """Of a problem: its metrics as the line `Metrics:` of its docstring names them, with where they apply; the first is its headline."""
+        line = re.search(r"^Metrics: (.+)$", self.doc, re.MULTILINE)
+        named = (each.partition(" ") for each in line[1].split(", ")) if line else ()
+        return {name: where for name, _, where in named}
 
     @property
     def summary(self) -> str:
@@ -213,9 +232,12 @@ def _entries_of(kind: str, file: Path) -> Iterator[Entry]:
             doc = ast.get_docstring(node) or ""
             takes = tuple(argument.arg for argument in node.args.args) if kind == "table" else ()
             parameters = {} if kind == "table" else signature.of_source(node)
-            yield Entry(
-                kind, node.name, module, parameters, doc, file, node.lineno, takes=takes, **_history(node)
-            )
+            declared = _declared(node, "history") | {
+                name: value
+                for name, value in _declared(node, "metric").items()
+                if name in ("larger", "bound")
+            }
+            yield Entry(kind, node.name, module, parameters, doc, file, node.lineno, takes=takes, **declared)
 
 
 def _functions(file: Path) -> Iterator[ast.FunctionDef]:
@@ -225,10 +247,10 @@ def _functions(file: Path) -> Iterator[ast.FunctionDef]:
     return (node for node in functions if not node.name.startswith("_"))
 
 
-def _history(node: ast.FunctionDef) -> dict[str, Any]:
-    """Return the arguments of an entry's `@history(...)`."""
+def _declared(node: ast.FunctionDef, decorator: str) -> dict[str, Any]:
+    """Return the arguments of an entry's `@decorator(...)`."""
     calls = (each for each in node.decorator_list if isinstance(each, ast.Call))
-    declared = next((call for call in calls if ast.unparse(call.func).endswith("history")), None)
+    declared = next((call for call in calls if ast.unparse(call.func).endswith(decorator)), None)
     return {key.arg or "": ast.literal_eval(key.value) for key in declared.keywords} if declared else {}
 
 

@@ -1,7 +1,8 @@
 """A study as runs, programs and packs, in plain data.
 
 The axes of a grid are, in this order: problem, optimizer, schedule, learning_rate, learning_rate_<name> for each named rate, and
-seed. A run's number is its position in that order.
+seed. A run's number is its position in that order. Where later stages chose rates for some lines, the axes have the rates and seeds of
+all stages, and only the numbers that some stage has are runs.
 There is no object per run: a million runs are a few arrays.
 """
 
@@ -10,16 +11,17 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from lrbench.errors import StoreError, StudyError
 from lrbench.study import run_id
-from lrbench.study.spec import Study
+from lrbench.study.spec import MOST_STEPS, Study
+from lrbench.study.stages import GRID, RANGE, Stage, stage_of
 from lrbench.study.variant import Variant, variants_of
 
 
@@ -47,11 +49,22 @@ class Pack:
         pack_id: a hash of its runs' identities.
         program: number of the program.
         runs: run numbers.
+        stage: the stage that they belong to.
     """
 
     pack_id: str
     program: int
     runs: Int[np.ndarray, " lane"] = field(repr=False)
+    stage: str = GRID
+
+
+class Chosen(NamedTuple):
+    """What stages have made of the grid that a study begins with: all that another process needs to have the same runs."""
+
+    learning_rates: tuple[float, ...]
+    seeds: tuple[int, ...]
+    stages: tuple[Stage, ...]
+    lengths: tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True)
@@ -61,11 +74,13 @@ class Grid:
     Args:
         name: of the study.
         problems, optimizers, schedules: every variant of each.
-        learning_rates: the rates of all parameters without rates of their own.
-        seeds: the seeds.
+        learning_rates: the rates of all parameters without rates of their own, of all stages.
+        seeds: the seeds of all stages.
         steps, evaluate_every, precision: what all runs have in common.
         named_rates: name → rates of the parameters that have a rate of that name, in the order of the study.
-        race: whether runs that cannot become good any more are stopped; not part of a run's identity.
+        race: whether runs of the stage `grid` that cannot become good any more are stopped; not part of a run's identity.
+        stages: which of the combinations are runs, stage by stage; empty if all of them are, in the stage `grid`.
+        lengths: steps and evaluate_every of the runs of each problem; empty if they are `steps` and `evaluate_every` for all.
     """
 
     name: str
@@ -79,6 +94,10 @@ class Grid:
     precision: str
     named_rates: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     race: bool = False
+    stages: tuple[Stage, ...] = ()
+    lengths: tuple[tuple[int, int], ...] = ()
+
+    # ---- axes ----
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -97,6 +116,7 @@ class Grid:
         return {"learning_rate": self.learning_rates, **named}
 
     def __len__(self) -> int:
+        """The number of combinations; without stages all of them are runs."""
         return math.prod(self.sizes.values())
 
     def stride(self, axis: str) -> int:
@@ -104,24 +124,118 @@ class Grid:
         sizes = self.sizes
         return math.prod(list(sizes.values())[list(sizes).index(axis) + 1 :])
 
-    @cached_property
-    def evaluations(self) -> Int[np.ndarray, " evaluation"]:
-        """The steps at which runs are evaluated: 0, every `evaluate_every`, and the last."""
-        every = np.arange(0, self.steps, self.evaluate_every)
-        return np.append(every, self.steps)
+    def steps_of(self, problem: int) -> int:
+        """Return the steps of the runs of a problem."""
+        return self.lengths[problem][0] if self.lengths else self.steps
+
+    def every_of(self, problem: int) -> int:
+        """Return the steps between two evaluations of the runs of a problem."""
+        return self.lengths[problem][1] if self.lengths else self.evaluate_every
+
+    def evaluations(self, problem: int) -> Int[np.ndarray, " evaluation"]:
+        """Return the steps at which the runs of a problem are evaluated: 0, every `evaluate_every`, and the last."""
+        steps = self.steps_of(problem)
+        return np.append(np.arange(0, steps, self.every_of(problem)), steps)
+
+    # ---- runs ----
 
     @cached_property
     def run_ids(self) -> np.ndarray:
-        """The identity of every run: bytes [run], hashes that are the same on every machine."""
-        return run_id.run_ids(
-            [
-                [variant.identity for variant in kind]
-                for kind in (self.problems, self.optimizers, self.schedules)
-            ],
-            {"": self.learning_rates, **self.named_rates},
-            self.seeds,
-            json.dumps([self.steps, self.evaluate_every, self.precision]),
+        """The identity of every run: bytes [run], hashes that are the same on every machine; empty where no stage has a run."""
+        variants = [
+            [variant.identity for variant in kind]
+            for kind in (self.problems, self.optimizers, self.schedules)
+        ]
+        rates = {"": self.learning_rates, **self.named_rates}
+        lengths = self.lengths or ((self.steps, self.evaluate_every),)
+        found = [
+            run_id.run_ids(
+                [variants[0][number : number + 1] if self.lengths else variants[0], *variants[1:]],
+                rates,
+                self.seeds,
+                json.dumps([*length, self.precision]),
+            )
+            for number, length in enumerate(lengths)
+        ]
+        ids = np.concatenate(found)
+        if self.stages:
+            ids[~self.is_run] = b""
+        return ids
+
+    @cached_property
+    def is_run(self) -> Bool[np.ndarray, " run"]:
+        """Which combinations some stage has as a run."""
+        return self._stage_number >= 0
+
+    @property
+    def runs(self) -> int:
+        """The number of runs of all stages."""
+        return int(self.is_run.sum())
+
+    @cached_property
+    def _stage_number(self) -> Int[np.ndarray, " run"]:
+        """The position in `stages` of the stage that each run belongs to, −1 for none; a run of the range that others have, too, is theirs."""
+        found = np.full(len(self), -1 if self.stages else 0, dtype=np.int8)
+        numbers = range(len(self.stages))
+        for number in sorted(numbers, key=lambda each: (self.stages[each].name != RANGE, -each)):
+            found[self.in_stage(self.stages[number])] = number
+        return found
+
+    def in_stage(self, stage: Stage) -> Bool[np.ndarray, " run"]:
+        """Return which combinations are runs of a stage, whether or not other stages have them, too."""
+        sizes = self.sizes
+        seeds = np.isin(self.seeds, stage.seeds)
+        rates = np.zeros((self.lines, len(self.learning_rates)), dtype=bool)
+        axis = np.array(self.learning_rates)
+        order = np.argsort(axis)
+        if len(stage.rates) == 1:
+            rates[:, np.isin(axis, stage.rates[0])] = True
+        else:
+            line = np.repeat(np.arange(self.lines), [len(each) for each in stage.rates])
+            wanted = np.array([rate for each in stage.rates for rate in each])
+            rates[line, order[np.searchsorted(axis, wanted, sorter=order)]] = True
+        shape = [size for name, size in sizes.items() if name not in {"learning_rate", "seed"}]
+        cube = np.moveaxis(rates.reshape(*shape, -1), -1, list(sizes).index("learning_rate"))
+        found: Bool[np.ndarray, " run"] = (cube[..., None] & seeds).reshape(-1)
+        return found
+
+    def stage(self, runs: Int[np.ndarray, " run"]) -> np.ndarray:
+        """Return the name of each run's stage."""
+        names = np.array([stage.name for stage in self.stages] or [GRID], dtype=object)
+        return names[self._stage_number[runs]]
+
+    @property
+    def lines(self) -> int:
+        """The number of combinations of everything but rate and seed."""
+        return len(self) // (len(self.learning_rates) * len(self.seeds))
+
+    def line(self, runs: Int[np.ndarray, " run"]) -> Int[np.ndarray, " run"]:
+        """Return the number of each run's line: its position among the combinations of everything but rate and seed."""
+        at = self.positions(runs)
+        sizes = {name: size for name, size in self.sizes.items() if name not in {"learning_rate", "seed"}}
+        return np.ravel_multi_index([at[name] for name in sizes], tuple(sizes.values()))
+
+    def with_stages(self, more: Sequence[Stage]) -> Grid:
+        """Return the grid with further stages, whose rates and seeds are added to its axes."""
+        base = self.stages or (Stage(GRID, (self.learning_rates,), self.seeds),)
+        stages = (*base, *more)
+        rates = sorted({rate for stage in stages for each in stage.rates for rate in each})
+        seeds = tuple(dict.fromkeys(seed for stage in stages for seed in stage.seeds))
+        return replace(self, learning_rates=tuple(rates), seeds=seeds, stages=stages)
+
+    @property
+    def chosen(self) -> Chosen:
+        """What stages have made of it."""
+        return Chosen(self.learning_rates, self.seeds, self.stages, self.lengths)
+
+    def shorter(self, factor: float, stage: Stage) -> Grid:
+        """Return the runs of a stage whose steps are so many times fewer, evaluated at the same steps and at their end."""
+        problems = range(len(self.problems))
+        lengths = tuple(
+            (max(1, round(self.steps_of(each) / factor)), self.every_of(each)) for each in problems
         )
+        rates = sorted({rate for each in stage.rates for rate in each})
+        return replace(self, learning_rates=tuple(rates), seeds=stage.seeds, stages=(stage,), lengths=lengths)
 
     def positions(self, runs: Int[np.ndarray, " run"]) -> dict[str, Int[np.ndarray, " run"]]:
         """Return each run's position on every axis, by the axis's name."""
@@ -148,11 +262,15 @@ class Grid:
             columns[kind] = np.array([variant.name for variant in variants], dtype=object)[at[kind]]
         for axis, values in {**self._rate_axes, "seed": self.seeds}.items():
             columns[axis] = np.array(values)[at[axis]]
-        columns["steps"] = np.full(len(runs), self.steps)
+        steps = np.array([self.steps_of(number) for number in range(len(self.problems))])
+        columns["steps"] = steps[at["problem"]]
+        columns["stage"] = self.stage(runs)
         for kind, variants in self.variants.items():
             for name in dict.fromkeys(name for variant in variants for name in variant.shown):
                 columns[f"{kind}_{name}"] = _values([v.text(name) for v in variants])[at[kind]]
         return columns
+
+    # ---- programs and packs ----
 
     @cached_property
     def programs(self) -> tuple[Program, ...]:
@@ -165,23 +283,31 @@ class Grid:
         for problem in range(len(self.problems)):
             for members in structures.values():
                 lanes = np.moveaxis(numbers[problem, members], -1, 0).reshape(-1)
+                if self.stages:
+                    lanes = lanes[self.is_run[lanes]]
                 programs.append(Program(len(programs), problem, tuple(members), lanes))
         return tuple(programs)
 
     def packs(
         self, lanes_per_pack: Sequence[int], missing: Bool[np.ndarray, " run"] | None = None
     ) -> Iterator[Pack]:
-        """Yield the packs that have runs in `missing` (by default all runs), each with those runs alone.
+        """Yield the packs that have runs in `missing` (by default all runs), each with those runs alone, stage by stage.
 
         The cuts depend on the whole grid and on `lanes_per_pack` of each program, not on which runs are missing, so that a
         resumed study has the same packs.
         """
-        for program, capacity in zip(self.programs, lanes_per_pack, strict=True):
-            for start in range(0, len(program.runs), capacity):
-                runs = program.runs[start : start + capacity]
-                runs = runs if missing is None else runs[missing[runs]]
-                if len(runs):
-                    yield Pack(run_id.pack_id(self.run_ids[runs]), program.number, runs)
+        for stage in self.stages or (None,):
+            member = None if stage is None else self.in_stage(stage)
+            for program, capacity in zip(self.programs, lanes_per_pack, strict=True):
+                mine = program.runs if member is None else program.runs[member[program.runs]]
+                for start in range(0, len(mine), capacity):
+                    runs = mine[start : start + capacity]
+                    runs = runs if missing is None else runs[missing[runs]]
+                    if len(runs):
+                        pack_id = run_id.pack_id(self.run_ids[runs])
+                        yield Pack(pack_id, program.number, runs, stage.name if stage else GRID)
+
+    # ---- plain data ----
 
     def asdict(self) -> dict[str, Any]:
         """Return the grid as plain data, from which `from_dict` restores it without the study's code."""
@@ -207,30 +333,65 @@ class Grid:
             kinds[kind] = tuple(Variant(**row) for row in rows)
         axes = {key: tuple(data[key]) for key in ("learning_rates", "seeds")}
         named = {name: tuple(rates) for name, rates in data.get("named_rates", {}).items()}
-        return cls(**{**data, **kinds, **axes, "named_rates": named})
+        stages = tuple(map(stage_of, data.get("stages", ())))
+        lengths = tuple((steps, every) for steps, every in data.get("lengths", ()))
+        later = {"named_rates": named, "stages": stages, "lengths": lengths}
+        return cls(**{**data, **kinds, **axes, **later})
 
 
 def of_study(study: Study) -> Grid:
-    """Return the grid of a study; a point that is listed twice raises `StudyError`."""
+    """Return the runs that a study begins with, before anything is chosen; a point that is listed twice raises `StudyError`."""
     try:
         kinds = {
             kind: variants_of(kind, getattr(study, kind)) for kind in ("problem", "optimizer", "schedule")
         }
     except StudyError as error:
         raise StudyError(f"{study.where}: {error}") from error
+    rates = study.learning_rate.rates()
+    # A range is found with the first seed alone.
+    seeds = study.grid_seeds[:1] if study.learning_rate.auto else study.grid_seeds
     return Grid(
         study.name,
         kinds["problem"],
         kinds["optimizer"],
         kinds["schedule"],
-        study.learning_rate.rates(),
-        study.seeds,
+        rates,
+        seeds,
         study.steps,
         study.evaluate_every,
         study.precision,
         {name: axis.rates() for name, axis in study.learning_rate.named.items()},
         study.race,
+        (Stage(RANGE, (rates,), seeds),) if study.learning_rate.auto else (),
+        _lengths(study, kinds["problem"]) if study.budget == "epochs" else (),
     )
+
+
+def _lengths(study: Study, problems: Sequence[Variant]) -> tuple[tuple[int, int], ...]:
+    """Return steps and evaluate_every of each problem, so that all see as many examples as the first batch size of its `[[problem]]`."""
+    first: dict[int, int] = {}
+    evaluations = -(-study.steps // study.evaluate_every)
+    found = []
+    for variant in problems:
+        size = variant.params.get("batch_size")
+        if not isinstance(size, int) or size < 1:
+            has = (
+                "has no batch_size"
+                if size is None
+                else f"has batch_size = {size}, which is no number of examples"
+            )
+            raise StudyError(
+                f'{study.where}: budget = "epochs": problem.{variant.choice}: {variant.name} {has}; leave budget out, or '
+                'set it to "steps"'
+            )
+        steps = -(-study.steps * first.setdefault(variant.choice, size) // size)
+        if steps > MOST_STEPS:
+            raise StudyError(
+                f'{study.where}: budget = "epochs": problem.{variant.choice}: {variant.name} with batch_size = {size} '
+                f"has {steps:,} steps; at most {MOST_STEPS:,} are allowed"
+            )
+        found.append((steps, -(-steps // evaluations)))
+    return tuple(found)
 
 
 def _values(values: list[Any]) -> np.ndarray:

@@ -10,7 +10,10 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from lrbench.errors import StudyError
+from lrbench.study import stages
 
+PER_DECADE = 3.0
+"""Rates in each decade of a range that is found, unless the study says how many."""
 MOST_RUNS = 100_000_000
 """The most runs of a study: their tables take 8 GiB of memory, extrapolated from 10⁷ (results/speed/parts.csv)."""
 LONGEST_AXIS = 1_000_000
@@ -42,6 +45,8 @@ class Rates(BaseModel):
                 raise ValueError("values is empty; give at least one rate")
             if len(set(self.values)) < len(self.values):
                 raise ValueError("values: a rate is listed twice")
+        elif self.auto:
+            pass
         elif self.min is None or self.max is None or (self.num is None) == (self.per_decade is None):
             raise ValueError("requires min, max and num; or min, max and per_decade; or values")
         elif self.min > self.max or (self.min == self.max and (self.num or 2) > 1):
@@ -51,10 +56,17 @@ class Rates(BaseModel):
         return self
 
     @property
+    def auto(self) -> bool:
+        """Whether the range is to be found."""
+        return False
+
+    @property
     def count(self) -> int:
         """The number of rates."""
         if self.values is not None:
             return len(self.values)
+        if self.auto:
+            return len(stages.range_rates())
         assert self.min is not None and self.max is not None
         return self.num or round(math.log10(self.max / self.min) * (self.per_decade or 1)) + 1
 
@@ -68,12 +80,16 @@ class Rates(BaseModel):
         """
         if self.values is not None:
             return tuple(sorted(self.values))
+        if self.auto:
+            return stages.range_rates()
         assert self.min is not None and self.max is not None
         return logspace(self.min, self.max, self.count)
 
 
 class LearningRates(Rates):
     """The rates of all parameters without rates of their own; each table in it is the axis of a named rate.
+
+    Without `min`, `max`, `num` and `values` the range of each line is found, with `per_decade` rates in each decade.
 
     >>> rates = LearningRates(values=[0.1], output={"values": [0.2, 0.4]})
     >>> rates.rates(), rates.named["output"].rates()
@@ -84,9 +100,21 @@ class LearningRates(Rates):
 
     __pydantic_extra__: dict[str, Rates] = Field(init=False)
 
+    @property
+    def auto(self) -> bool:
+        """Whether the range is to be found."""
+        return self.values is None and self.min is None and self.max is None and self.num is None
+
+    @property
+    def density(self) -> float:
+        """The rates in each decade of a range that is found."""
+        return self.per_decade or PER_DECADE
+
     @model_validator(mode="before")
     @classmethod
     def _names(cls, values: Any) -> Any:
+        if values == "auto":
+            return {}
         if not isinstance(values, Mapping):
             return values
         for name, value in values.items():

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -28,12 +29,21 @@ from lrbench.study.choice import Choice, choose
 from lrbench.study.learning_rates import LARGEST, LONGEST_AXIS, MOST_RUNS, SMALLEST, LearningRates
 from lrbench.study.overrides import assign, launchers, shorten
 from lrbench.study.safe_toml import DEEPEST
+from lrbench.study.stages import FRESH, ROUNDS, Step, shorter, steps
 
 MOST_EVALUATIONS = 1_000_000
 """The most evaluations of one run; each adds a value to every curve."""
+MOST_STEPS = 100_000_000
+"""The most steps of a run."""
+MOST_SEEDS = 40
+"""The most fresh seeds with `seeds = "enough"`, unless the study says how many."""
+ENOUGH = 3
+"""The seeds of the grid with `seeds = "enough"`."""
 MOST_VARIANTS = 100_000
 """The most variants of problems, of optimizers or of schedules, not counting rates and seeds."""
 
+LOSSES = ("auto", "valid_loss", "train_loss")
+"""The objectives that are losses; `auto` is the validation loss of a problem that has one, and the training loss of any other."""
 _LEAST, _LARGEST = -(2**63), 2**63 - 1
 _NOT_TEXT = re.compile("[\0\ud800-\udfff]")
 _KEYWORD = re.compile("[a-z]*")
@@ -98,6 +108,14 @@ def _checked_count(seeds: int) -> int:
     return seeds
 
 
+def _objective(value: str) -> str:
+    if value in LOSSES or (value.startswith("valid_") and value.isprintable() and len(value) <= 100):
+        return value
+    raise ValueError(
+        f"= {value!r}: must be {', '.join(LOSSES)}, or the metric of a problem as its column is called, such as valid_accuracy"
+    )
+
+
 class Study(BaseModel):
     """Everything a study requests; the descriptions of the fields explain the keys of a study file."""
 
@@ -106,18 +124,47 @@ class Study(BaseModel):
     name: str = Field(
         pattern=r"^[a-z0-9_-]{1,64}$", description="letters, digits, _ and -; also the results folder"
     )
-    steps: int = Field(ge=1, le=100_000_000, strict=True, description="optimizer steps of every run")
+    steps: int = Field(ge=1, le=MOST_STEPS, strict=True, description="optimizer steps of every run")
     evaluate_every: int = Field(0, ge=0, strict=True, description="steps between two evaluations")
     seeds: Annotated[
-        tuple[Annotated[int, Field(ge=0, le=2**31 - 1, strict=True)], ...], BeforeValidator(_seeds)
-    ] = Field((0, 1, 2), validate_default=True, description="a count, or a list")
+        Literal["enough"] | tuple[Annotated[int, Field(ge=0, lt=FRESH, strict=True)], ...],
+        BeforeValidator(_seeds),
+    ] = Field((0, 1, 2), validate_default=True, description="a count, a list, or enough")
+    most_seeds: int = Field(
+        MOST_SEEDS,
+        ge=ROUNDS[0],
+        le=LONGEST_AXIS,
+        strict=True,
+        description='the most fresh seeds with seeds = "enough"',
+    )
+    confirm: int = Field(
+        0,
+        ge=0,
+        le=LONGEST_AXIS,
+        strict=True,
+        description="fresh seeds on which the best rates of each line are confirmed",
+    )
+    refine: int = Field(
+        0,
+        ge=0,
+        le=20,
+        strict=True,
+        description="how often the steps of the grid are halved near the best rate and the collapse",
+    )
+    budget: Literal["steps", "epochs"] = Field(
+        "steps", description="what runs of different batch sizes have in common"
+    )
     problem: Choices
     optimizer: Choices
     schedule: Choices = Field(default="constant", validate_default=True)
-    learning_rate: LearningRates
+    learning_rate: LearningRates = Field(default="auto", validate_default=True)
     precision: Literal["float32", "float64"] = "float32"
-    objective: Literal["auto", "valid_loss", "train_loss"] = Field(
-        "auto", description="the loss that runs are judged by; auto is the validation loss where there is one"
+    objective: Annotated[str, AfterValidator(_objective)] = Field(
+        "auto",
+        description="the loss or metric that runs are judged by; auto is the validation loss where there is one",
+    )
+    at: Literal["end", "best"] = Field(
+        "end", description="whether runs are judged at their end or at their best evaluation"
     )
     target: float | None = Field(
         None, allow_inf_nan=False, description="the loss at which steps_to_target stops counting"
@@ -161,10 +208,14 @@ class Study(BaseModel):
                 f"evaluate_every = {self.evaluate_every}: must be {-(-self.steps // MOST_EVALUATIONS)} or more, because a run "
                 f"of {self.steps:,} steps has at most {MOST_EVALUATIONS:,} evaluations"
             )
-        if not self.seeds:
+        if self.race and self.objective not in LOSSES:
+            raise ValueError(
+                f"race = true: stops runs by their loss, and objective = {self.objective!r} is none; set race = false"
+            )
+        if not self.grid_seeds:
             raise ValueError("seeds = []: give a count, or a list of at least one seed")
-        if len(set(self.seeds)) < len(self.seeds):
-            raise ValueError(f"seeds = {list(self.seeds)}: a seed is listed twice")
+        if len(set(self.grid_seeds)) < len(self.grid_seeds):
+            raise ValueError(f"seeds = {list(self.grid_seeds)}: a seed is listed twice")
         for probe in self.probes:
             if probe not in catalog.names("probe"):
                 raise ValueError(f"probes: {catalog.unknown('probe', probe, catalog.names('probe'))}")
@@ -174,10 +225,36 @@ class Study(BaseModel):
             if (variants := sum(choice.size for choice in getattr(self, kind))) > MOST_VARIANTS:
                 raise ValueError(f"{kind}: has {variants:,} variants; at most {MOST_VARIANTS:,} are allowed")
         if self.runs > MOST_RUNS:
-            raise ValueError(
-                f"the grid has {self.runs:,} runs; at most {MOST_RUNS:,} are allowed in one study"
-            )
+            has = "study has up to" if self.stages() else "grid has"
+            raise ValueError(f"the {has} {self.runs:,} runs; at most {MOST_RUNS:,} are allowed in one study")
         return self
+
+    @property
+    def grid_seeds(self) -> tuple[int, ...]:
+        """The seeds of the grid."""
+        return tuple(range(ENOUGH)) if self.seeds == "enough" else self.seeds
+
+    def stages(self) -> list[Step]:
+        """Return what the study chooses from what is trained, in that order."""
+        enough = self.seeds == "enough"
+        return list(
+            steps(
+                seeds=self.grid_seeds,
+                refine=self.refine,
+                confirm=self._fresh,
+                most_seeds=self.most_seeds if enough else None,
+                per_decade=self.learning_rate.density if self.learning_rate.auto else None,
+            )
+        )
+
+    def shorter(self) -> list[tuple[float, Step]]:
+        """Return by how much runs are shorter that are trained at last, of lines whose schedule decays, and the choice of them."""
+        return shorter(self._fresh)
+
+    @property
+    def _fresh(self) -> int:
+        """The fresh seeds of every line that trains."""
+        return max(self.confirm, ROUNDS[0]) if self.seeds == "enough" else self.confirm
 
     @property
     def where(self) -> str:
@@ -185,12 +262,18 @@ class Study(BaseModel):
         return self._where or self.name
 
     @property
-    def runs(self) -> int:
-        """The number of runs of the grid."""
+    def lines(self) -> int:
+        """The number of combinations of everything but rate and seed."""
         parts = (self.problem, self.optimizer, self.schedule)
         variants = math.prod(sum(choice.size for choice in choices) for choices in parts)
-        axes = (self.learning_rate, *self.learning_rate.named.values())
-        return variants * math.prod(axis.count for axis in axes) * len(self.seeds)
+        return variants * math.prod(axis.count for axis in self.learning_rate.named.values())
+
+    @property
+    def runs(self) -> int:
+        """The most runs of all stages."""
+        seeds = 1 if self.learning_rate.auto else len(self.grid_seeds)
+        chosen = sum(step.rates * len(step.seeds) for step in self.stages())
+        return self.lines * (self.learning_rate.count * seeds + chosen)
 
     def table(self, folder: Path) -> dict[str, Any]:
         """Return the study as plain data, as a study file in that folder would write it."""
@@ -198,6 +281,7 @@ class Study(BaseModel):
         plain = self.model_dump(exclude=omitted, exclude_none=True)
         for kind in ("problem", "optimizer", "schedule"):
             plain[kind] = [choice.table(folder) for choice in getattr(self, kind)]
+        plain["learning_rate"] = plain["learning_rate"] or "auto"
         return plain
 
 
@@ -326,7 +410,9 @@ def _check_plain(table: Mapping[str, Any]) -> None:
 def _sentence(error: ValidationError) -> str:
     """Return the first error of pydantic as one line: key, value, what is allowed, nearest name."""
     first = error.errors()[0]
-    key = ".".join(str(part) for part in first["loc"])
+    # Of what is a text or a list, pydantic names which it was taken for, too.
+    place = first["loc"][:1] if first["loc"][:1] == ("seeds",) else first["loc"]
+    key = ".".join(str(part) for part in place)
     given = first.get("input")
     if first["type"] == "extra_forbidden":
         model: type[BaseModel] = LearningRates if first["loc"][0] == "learning_rate" else Study
@@ -342,9 +428,9 @@ def _sentence(error: ValidationError) -> str:
     if first["loc"][0] == "learning_rate" and {"min", "max", "values"} & set(first["loc"]):
         return f"{key} = {given!r}: must be a number from {SMALLEST:g} to {LARGEST:g}"
     wanted = {
-        "seeds": "must be a count, or a list of whole numbers",
+        "seeds": 'must be a count, a list of whole numbers below 2**30, or "enough"',
         "name": "must be 1 to 64 of a-z, 0-9, _ and -",
-        "learning_rate": "must be a table with min, max and num, or with values",
+        "learning_rate": "must be auto, or a table with min, max and num, or with values",
     }.get(key)
     message = wanted or first["msg"].replace("Input should be", "must be").replace("valid tuple", "list")
     return f"{key} = {given!r}: {message}"

@@ -38,7 +38,8 @@ def curves(evaluations: Evaluations, names: Sequence[str]) -> pa.Table:
         learning_rate: the rate of the next step; at the end, that of the last one. With a schedule that depends on the losses, the rate
             that the run had; once it is stopped or no longer finite, the last one before
         train_loss, valid_loss: of the parameters at that step
-        valid_accuracy: missing where the problem has none; each further metric is a column `valid_<metric>`
+        valid_accuracy: missing where the problem has none
+        valid_<metric>: likewise for each further metric of a problem
         gradient_norm: norm of the gradient on the next minibatch
         update_norm: norm of the update that would come next
         parameter_norm: norm of all parameters

@@ -27,9 +27,9 @@ TESTED = 60
 
 
 def ranking(sensitivity: pd.DataFrame, thresholds: Thresholds | None = None) -> pd.DataFrame:
-    """A row per optimizer and schedule: how it ranks over all problems, at its best rate on each; the best average rank first.
+    """A row per optimizer and schedule: how it ranks over all problems, at its rate to use on each; the best average rank first.
 
-    average_rank: mean over problems of the rank by best_gap, ties sharing theirs; Friedman's test, Nemenyi's critical
+    average_rank: mean over problems of the rank by use_gap, ties sharing theirs; Friedman's test, Nemenyi's critical
     difference and Wilcoxon's tests with Holm's adjustment are over problems, never over seeds. profile_score:
     1/(τ_max − 1) ∫₁^τ_max ρ(τ) dτ, ρ(τ) the share of problems on which the steps to the target are at most τ times
     those of the fastest. speedup: geometric mean of t_reference / t, the reference being the first line.
@@ -41,8 +41,9 @@ def ranking(sensitivity: pd.DataFrame, thresholds: Thresholds | None = None) -> 
     Columns:
         optimizer, schedule: their names; `optimizer_<parameter>` and so on are their parameters
         problems: over how many problems
-        average_rank: mean over problems of the rank by the loss at the best rate; 1 is best
-        mean_best_gap: mean over problems of `best_gap` in the sensitivity table
+        average_rank: mean over problems of the rank by the loss at the rate to use; 1 is best
+        mean_use_gap: mean over problems of `use_gap` in the sensitivity table
+        mean_best_gap: the same of `best_gap`
         targets_reached: on how many problems it reaches the target
         profile_score: how fast it reaches the target beside the fastest; 1 is fastest on every problem
         speedup: steps to the target of the reference over its own, geometric mean over problems
@@ -73,7 +74,7 @@ def ranking(sensitivity: pd.DataFrame, thresholds: Thresholds | None = None) -> 
 
 
 _MEASURED = (
-    "average_rank mean_best_gap targets_reached profile_score speedup speedup_problems friedman_statistic "
+    "average_rank mean_use_gap mean_best_gap targets_reached profile_score speedup speedup_problems friedman_statistic "
     "friedman_p critical_difference"
 ).split()
 
@@ -84,6 +85,7 @@ def _measured(every: AcrossProblems, limits: Thresholds) -> dict[str, Any]:
     values = (
         average_ranks(every.gap),
         every.gap.mean(axis=1),
+        every.best_gap.mean(axis=1),
         np.isfinite(every.steps).sum(axis=1),
         profile_score(ratios(every.steps), limits.profile_ratio),
         speedup,

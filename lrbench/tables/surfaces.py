@@ -24,7 +24,7 @@ def surfaces(grid: Grid, landscapes: Mapping[int, tuple[np.ndarray, np.ndarray, 
         first_coordinate, second_coordinate: the point
         loss: the loss there
     """
-    runs_per_problem = len(grid) // len(grid.problems)
+    runs_per_problem = grid.stride("problem")
     pieces = []
     for number, (first, second, loss) in landscapes.items():
         identity = grid.columns(np.array([number * runs_per_problem]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import subprocess
@@ -13,6 +14,7 @@ import pytest
 import typer
 
 from lrbench.cli import commands, output
+from lrbench.results.answer_schema import WholeAnswer
 from lrbench.study import catalog
 
 SMALL = [
@@ -24,6 +26,13 @@ SMALL = [
     "learning_rate.num=5",
     "--set",
     "seeds=2",
+]
+
+WRITTEN = [
+    f"results/house_prices/{name}"
+    for name in (
+        "comparison.csv curves.parquet interactions.csv ranking.csv runs.csv sensitivity.csv summary.csv tuning_budget.csv winners.csv"
+    ).split()
 ]
 
 
@@ -51,11 +60,12 @@ def test_run_prints_the_answer_and_then_what_was_written(
     folder, done = ran
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
-    assert lines[0] == "house_prices"
-    assert all(": use " in line for line in lines[1:4])
-    written = lines[4:]
-    names = "comparison.csv curves.parquet ranking.csv runs.csv sensitivity.csv summary.csv tuning_budget.csv".split()
-    assert written == [f"results/house_prices/{name}" for name in names]
+    answer, blank, written = lines[: -len(WRITTEN) - 1], lines[-len(WRITTEN) - 1], lines[-len(WRITTEN) :]
+    assert blank == ""
+    assert answer[0].startswith("house_prices: ")
+    assert any(line.split()[:3] == ["optimizer", "schedule", "use"] for line in answer)
+    assert all(sum(line.startswith(name) for line in answer) == 1 for name in ("adam ", "sgd(momentum=0.9) "))
+    assert written == WRITTEN
     assert all((folder / line).exists() for line in written)
     assert "training 30 runs of 20 steps" in done.stderr
     assert not (folder / "results/house_prices/report.html").exists()
@@ -65,14 +75,16 @@ def test_running_again_trains_nothing(ran: tuple[Path, subprocess.CompletedProce
     folder, done = ran
     again = lrbench("run", "house_prices", *SMALL, "--no-report", folder=folder)
     assert again.returncode == 0
-    assert "all 30 runs are cached; nothing to train" in again.stderr
-    assert again.stdout.splitlines()[:4] == done.stdout.splitlines()[:4]
+    assert "runs are cached; nothing to train" in again.stderr
+    assert again.stdout == done.stdout
+    quiet = lrbench("run", "house_prices", *SMALL, "--no-report", "--quiet", folder=folder)
+    assert ([*quiet.stdout.splitlines(), "", *WRITTEN], quiet.stderr) == (done.stdout.splitlines(), "")
 
 
 def test_best_and_report(ran: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
     folder, done = ran
     best = lrbench("best", "results/house_prices", folder=folder)
-    assert best.stdout.splitlines() == done.stdout.splitlines()[:4]
+    assert [*best.stdout.splitlines(), "", *WRITTEN] == done.stdout.splitlines()
     (folder / "results/house_prices/runs.csv").unlink()
     report = lrbench("report", "results/house_prices", folder=folder)
     assert report.returncode == 0
@@ -82,6 +94,42 @@ def test_best_and_report(ran: tuple[Path, subprocess.CompletedProcess[str]]) -> 
     # Of other studies; and one problem ranks nobody.
     drawn = set(catalog.names("plot")) - {"contours", "range_test", "critical_difference"}
     assert names == {f"{plot}.{kind}" for plot in drawn for kind in ("png", "svg")}
+
+
+def test_best_in_sentences_and_as_json(ran: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
+    folder, done = ran
+    table = done.stdout.splitlines()
+    found = lrbench("best", "results/house_prices", "--sentences", "--top", "2", folder=folder)
+    head = table[: table.index("")]
+    lines = found.stdout.splitlines()
+    assert lines[: len(head)] == head
+    said = lines[len(head) : lines.index("")]
+    assert len(said) == 2
+    assert all(" + constant: use " in line for line in said)
+    found = lrbench("best", "results/house_prices", "--json", "--problem", "house_prices", folder=folder)
+    answer = WholeAnswer.model_validate_json(found.stdout)
+    assert (answer.study, [len(problem.lines) for problem in answer.problems]) == ("house_prices", [3])
+    assert f"  {answer.problems[0].lines[0].answer}" == said[0]
+
+
+def test_the_answer_is_as_wide_as_the_terminal(
+    ran: tuple[Path, subprocess.CompletedProcess[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, _ = ran
+    for columns in (80, 200):
+        monkeypatch.setattr("sys.stdout", Terminal())
+        monkeypatch.setenv("COLUMNS", str(columns))
+        output.print_answer(folder / "results/house_prices")
+        seen = sys.stdout.getvalue()  # type: ignore[attr-defined]
+        assert max(map(len, seen.splitlines())) <= columns
+        assert ("\noptimizer " in seen) == (columns == 200)
+
+
+class Terminal(io.StringIO):
+    """What is written to it is seen by a person."""
+
+    def isatty(self) -> bool:
+        return True
 
 
 def test_plan_trains_nothing(tmp_path: Path) -> None:
@@ -107,6 +155,8 @@ def test_plan_trains_nothing(tmp_path: Path) -> None:
             "warmup = 2.0: must be a share",
         ),
         (["best", "nowhere"], "nowhere: is not a results folder"),
+        (["best", "nowhere", "--json", "--sentences"], "--sentences: does not go together with --json"),
+        (["best", "nowhere", "--top", "0"], "Invalid value for '--top'"),
         (["report", "nowhere"], "nowhere: is not a results folder"),
         (["run", "quickstart", "--oout", "x"], "No such option: --oout"),
         (["run"], "Missing argument 'STUDY'"),

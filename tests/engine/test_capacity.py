@@ -40,10 +40,10 @@ def test_a_size_that_is_hardly_faster_is_not_worth_a_change() -> None:
 
 @given(most=st.integers(1, 64), lanes=st.integers(1, 300), seeds=st.integers(1, 6), devices=st.integers(1, 8))
 def test_chunks_fit_the_grid(most: int, lanes: int, seeds: int, devices: int) -> None:
-    size = lanes_per_chunk.with_fewest_empty_lanes(most, lanes, seeds, devices)
+    size = lanes_per_chunk.with_fewest_empty_lanes(most, [(lanes, seeds)], devices)
     assert most / 2 <= size <= most or size == 1
-    assert lanes_per_chunk.with_fewest_empty_lanes(16, 48, 1, 1) == 16
-    assert lanes_per_chunk.with_fewest_empty_lanes(16, 28, 1, 2) == 14
+    assert lanes_per_chunk.with_fewest_empty_lanes(16, [(48, 1)], 1) == 16
+    assert lanes_per_chunk.with_fewest_empty_lanes(16, [(28, 1)], 2) == 14
 
 
 def test_what_was_measured_is_cached(tmp_path: Path) -> None:

@@ -85,10 +85,12 @@ def test_experiment(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("only_bowl")
 def test_the_command_prints_the_answer_and_what_was_written() -> None:
-    done = CliRunner().invoke(commands.app, ["experiment", "bowl", "--set", "rates=[0.1, 0.2, 0.3]", "-q"])
+    done = CliRunner().invoke(commands.app, ["experiment", "bowl", "--set", "rates=[0.1, 0.2, 0.3]"])
     assert done.exit_code == 0, done.output
     files = [f"results/bowl/bowl.{kind}" for kind in ("csv", "parquet", "png", "svg")]
-    assert done.output.splitlines() == ["3 runs", *files]
+    assert done.stdout.splitlines() == ["3 runs", *files]
+    quiet = CliRunner().invoke(commands.app, ["experiment", "bowl", "--set", "rates=[0.1, 0.2, 0.3]", "-q"])
+    assert quiet.output.splitlines() == ["3 runs"]
     more = perform("bowl", overrides=["rates=[0.1, 0.2, 0.3, 0.4]"])
     assert more.lines == ("4 runs",)
     assert lb.load("results/bowl/bowl").manifest["runs"]["done"] == 4

@@ -1,7 +1,7 @@
-"""Writes results_v1: a results folder as schema 1 has it, without what is made from its parts.
+"""Writes results_v2: a results folder as schema 2 has it, without what is made from its parts.
 
-`python tests/golden/make_results.py FOLDER`, run on the commit whose folders are to be kept. Do not make results_v1 again:
-it stands for the folders that people have.
+`python tests/golden/make_results.py FOLDER`, run on the commit whose folders are to be kept. Do not make results_v1 or results_v2 again:
+they stand for the folders that people have.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ STUDY = {
     "seeds": 2,
     "problem": ["quadratic", "house_prices"],
     "optimizer": [{"name": "sgd", "momentum": [0.0, 0.9]}],
-    "schedule": ["constant"],
+    "schedule": ["constant", "cosine"],
+    "confirm": 2,
+    "refine": 1,
     "learning_rate": {"values": [0.01, 0.1, 1000.0]},
 }
 
@@ -31,7 +33,8 @@ def main(target: Path) -> None:
         target.mkdir(parents=True)
         for name in ("study.toml", "manifest.json"):
             shutil.copy(Path(folder, name), target)
-        shutil.copytree(Path(folder, "parts"), target / "parts")
+        for name in ("parts", "stages"):
+            shutil.copytree(Path(folder, name), target / name)
 
 
 if __name__ == "__main__":

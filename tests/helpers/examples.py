@@ -62,6 +62,7 @@ def problem(name: str) -> Problem:
 
 
 EXPERIMENTS: dict[str, list[str]] = {
+    "batch_size": ["sizes=[64, 128]", "optimizers=['adam']", "steps=3", "first_steps=4", "seeds=2"],
     "claims": [
         "steps=10",
         "seeds=2",

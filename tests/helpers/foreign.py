@@ -16,7 +16,17 @@ from lrbench.cli import commands
 STUDY = {"name": "foreign", "steps": 4, "seeds": 2, "problem": ["quadratic"], "optimizer": ["sgd", "adam"]}
 STUDY |= {"learning_rate": {"values": [0.1, 1.0]}, "probes": [], "lanes_per_chunk": 2}
 PACK = "0123456789abcdef"
-TABLES = ("runs", "curves", "summary", "sensitivity", "comparison", "ranking", "tuning_budget")
+TABLES = (
+    "runs",
+    "curves",
+    "summary",
+    "sensitivity",
+    "comparison",
+    "ranking",
+    "tuning_budget",
+    "interactions",
+    "winners",
+)
 
 
 def _slurm() -> Iterator[Any]:

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from lrbench import analysis
-from lrbench.analysis.groups import Ints, group, identity, line_columns, members
-from lrbench.analysis.objective import Objectives, best_final, losses, uses_validation
-from lrbench.analysis.rates import best_rates, medians
+from lrbench.analysis.groups import Floats, Ints, group, identity, line_columns, members
+from lrbench.analysis.line_answers import line_answers
+from lrbench.analysis.mean_loss import levels
+from lrbench.analysis.objective import Objective, Objectives, losses, objective_of_each
+from lrbench.analysis.rates import starts
+from lrbench.analysis.step_equivalents import SeedCurves
+from lrbench.study.grid import Grid
 from lrbench.tables.comparison import LineRuns
 from lrbench.tables.comparison import comparison as table_of_pairs
+from lrbench.tables.comparison import undecided as lines_undecided
+from lrbench.tables.interactions import interactions
 from lrbench.tables.ranking import ranking
 from lrbench.tables.sensitivity import sensitivity
 from lrbench.tables.summary import summary
 from lrbench.tables.tuning_budget import tuning_budget
+from lrbench.tables.winners import winners
 
 STEPS, EVERY = 100, 10
 OPTIMIZERS = (("sgd", 0.9, 0.1), ("sgd", 0.0, 0.3), ("adam", float("nan"), 0.01))  # name, momentum, best rate
@@ -34,6 +42,8 @@ class Results:
     comparison: pd.DataFrame
     ranking: pd.DataFrame
     tuning_budget: pd.DataFrame
+    interactions: pd.DataFrame
+    winners: pd.DataFrame
     manifest: dict[str, Any]
     surfaces: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)
 
@@ -95,12 +105,12 @@ def results(runs: pd.DataFrame, train: np.ndarray, *, valid: bool = True) -> Res
         "valid_loss": train + 0.05 if valid else np.full_like(train, np.nan),
         "valid_accuracy": 1 / (1 + train) if valid else np.full_like(train, np.nan),
     }
-    objective = "valid_loss" if valid else "train_loss"
+    objective = Objective("valid_loss" if valid else "train_loss")
     objectives = {str(name): objective for name in runs["problem"].unique()}
     measured = analysis.measure(step, curves, np.full(len(runs), np.nan), objective)
     judged = analysis.judge(pd.concat([runs, measured], axis=1), analysis.Thresholds(), objectives)
     target = analysis.targets(judged, objectives)
-    judged["steps_to_target"] = analysis.steps_to_target(step, curves[objective], target)
+    judged["steps_to_target"] = analysis.steps_to_target(step, curves[objective.column], target)
     long = {name: table.ravel() for name, table in curves.items()}
     long_form = pd.DataFrame(
         {
@@ -112,7 +122,7 @@ def results(runs: pd.DataFrame, train: np.ndarray, *, valid: bool = True) -> Res
     )
     manifest = {
         "study": "synthetic",
-        "objectives": objectives,
+        "objectives": {name: each.asdict() for name, each in objectives.items()},
         "thresholds": analysis.Thresholds().asdict(),
         "versions": {"lrbench": "0.1", "jax": "0.10"},
         "devices": ["cpu"],
@@ -131,38 +141,80 @@ def results(runs: pd.DataFrame, train: np.ndarray, *, valid: bool = True) -> Res
         ],
     }
     lines = sensitivity(judged, objectives=objectives)
+    pairs = comparison(judged, objectives=objectives)
+    shifts = interactions(lines, line_runs(judged), objectives=objectives)
     tables = (
         summary(judged),
         lines,
-        comparison(judged, objectives=objectives),
+        pairs,
         ranking(lines),
         tuning_budget(judged, objectives=objectives),
+        shifts,
+        winners(lines, pairs, shifts),
     )
     return Results(judged, long_form, *tables, manifest)
 
 
 def comparison(
-    runs: pd.DataFrame, thresholds: analysis.Thresholds | None = None, objectives: Objectives = None
+    runs: pd.DataFrame,
+    thresholds: analysis.Thresholds | None = None,
+    objectives: Objectives = None,
+    use: Sequence[float] | None = None,
+    curves: Callable[[Ints], Mapping[int, SeedCurves]] | None = None,
 ) -> pd.DataFrame:
-    """The comparison table of runs that are all in memory; its losses are found without the sensitivity table."""
-    limits = thresholds or analysis.Thresholds()
+    """The comparison table of runs that are all in memory, each line at its best rate, or at those given."""
+    lines, line_runs, judged_by = _lines(runs, objectives, use)
+    return table_of_pairs(lines, line_runs._replace(curves=curves), thresholds, judged_by)
+
+
+def comparison_of(lines: pd.DataFrame, runs: pd.DataFrame, objectives: Objectives = None) -> pd.DataFrame:
+    """The comparison table of a sensitivity table, of runs that are all in memory."""
+    _, line_runs, judged_by = _lines(runs, objectives, None)
+    return table_of_pairs(lines, line_runs, None, judged_by)
+
+
+def undecided(runs: pd.DataFrame, alpha: float = 0.0125) -> Ints:
+    """The lines not told apart from the winner of their problem, of runs that are all in memory."""
+    lines, line_runs, judged_by = _lines(runs, None, None)
+    return lines_undecided(lines, line_runs, None, judged_by, alpha)
+
+
+def _lines(
+    runs: pd.DataFrame, objectives: Objectives, use: Sequence[float] | None
+) -> tuple[pd.DataFrame, LineRuns, pd.Series]:
+    """The lines with their best rates and losses, found without the sensitivity table; their runs; and the objective of each run."""
     runs = runs.reset_index(drop=True)
-    judged_by = pd.Series(np.where(uses_validation(runs, objectives), "valid_loss", "train_loss"))
+    judged_by = objective_of_each(runs, objectives)
     columns = line_columns(runs)
-    code, first = group(runs, columns)
-    initial, final = losses(runs, judged_by)
-    problem, star = best_final(runs, initial, final, limits.stable)
-    unit = medians(problem, initial, len(star)) - star
+    first = group(runs, columns)[1]
+    limits = analysis.Thresholds()
+    level = levels(runs, limits, judged_by)
+    start = starts(runs, level.code, losses(runs, judged_by)[0], len(level.least), judged_by)
+    best = line_answers(runs, limits, judged_by)
+    lines = identity(runs, first, columns).assign(
+        best_loss=best["least"], best_learning_rate=best["best_rate"]
+    )
+    if use is not None:
+        lines = lines.assign(use_learning_rate=use, use_loss=best["least"])
+    return lines, line_runs(runs, (start - level.least)[level.code[first]]), judged_by
+
+
+def line_runs(runs: pd.DataFrame, unit: Floats | None = None) -> LineRuns:
+    """The runs of each line, all in memory; `unit` [line] is ℓ₀ − ℓ* of its problem."""
+    code, first = group(runs, line_columns(runs))
     rows = members(code)
 
     def fetch(some: Ints) -> pd.DataFrame:
         return runs.iloc[np.concatenate([rows[line] for line in some])]
 
-    lines = identity(runs, first, columns).assign(
-        best_loss=best_rates(runs, limits.stable, judged_by)["loss"]
+    return LineRuns(
+        np.ones(len(first)) if unit is None else unit, np.zeros(len(first), dtype=np.int64), fetch
     )
-    line_runs = LineRuns(unit[problem[first]], np.zeros(len(lines), dtype=np.int64), fetch)
-    return table_of_pairs(lines, line_runs, limits, judged_by)
+
+
+def problems_of(grid: Grid) -> list[dict[str, Any]]:
+    """What the manifest of an old folder says of the problems of a grid."""
+    return [{"name": variant.name, "validated": variant.name != "quadratic"} for variant in grid.problems]
 
 
 NAN = float("nan")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import io
 from pathlib import Path
@@ -58,23 +59,24 @@ def results() -> frames.Results:
     return frames.study(problems=("a", "b"))
 
 
-def test_loss_vs_learning_rate_draws_the_medians_and_marks(results: frames.Results) -> None:
+def test_loss_vs_learning_rate_draws_the_means_and_marks(results: frames.Results) -> None:
     figure = draw("loss_vs_learning_rate", results)
     assert [axes.get_title("left") for axes in figure.axes] == ["a", "b"]
     axes = figure.axes[0]
     assert axes.get_xscale() == "log"
     runs = results.runs[(results.runs["problem"] == "a") & (results.runs["optimizer"] == "adam")]
     best = results.sensitivity.query("problem == 'a' and optimizer == 'adam'").iloc[0]
-    medians = runs.groupby("learning_rate")["final_valid_loss"].median()
-    adam = next(line for line in axes.lines if line.get_color() == base.COLOURS[2])
-    assert np.allclose(adam.get_xdata(), medians.index)
     start = runs["initial_valid_loss"].median()
-    assert np.allclose(adam.get_ydata(), np.minimum(medians, start).fillna(start))
+    losses = np.fmin(runs["final_valid_loss"], start)
+    means = losses.groupby(runs["learning_rate"]).mean()
+    adam = next(line for line in axes.lines if line.get_color() == base.COLOURS[2])
+    assert np.allclose(adam.get_xdata(), means.index)
+    assert np.allclose(adam.get_ydata(), means)
     marks = {
         line.get_marker(): line.get_xdata() for line in axes.lines if line.get_color() == adam.get_color()
     }
-    assert marks["o"].tolist() == [best["best_learning_rate"]]
-    assert marks["X"].tolist() == [best["max_stable_learning_rate"]]
+    assert marks["o"].tolist() == [best["use_learning_rate"]]
+    assert marks["X"].tolist() == [best["collapse_low"]]
     assert axes.get_ylim()[1] < 1.3 * start
 
 
@@ -216,9 +218,10 @@ def test_a_text_is_no_mathematics_and_has_an_end() -> None:
 
 def test_a_lacking_run_and_shuffled_curves_change_nothing_but_themselves(results: frames.Results) -> None:
     from lrbench.analysis.line_curves import CurvesByRun
+    from lrbench.analysis.objective import objectives_of
 
     rows = np.arange(6)
-    objectives = results.manifest["objectives"]
+    objectives = objectives_of(results.manifest)
     whole = CurvesByRun(results.runs, results.curves, objectives).of(rows)
     shuffled = CurvesByRun(results.runs, results.curves.sample(frac=1, random_state=0), objectives).of(rows)
     np.testing.assert_array_equal(whole.value, shuffled.value)
@@ -226,3 +229,35 @@ def test_a_lacking_run_and_shuffled_curves_change_nothing_but_themselves(results
     partly = CurvesByRun(results.runs, lacking, objectives).of(rows)
     assert np.isnan(partly.value[0, 1]).all()
     np.testing.assert_array_equal(whole.value[1], partly.value[1])
+
+
+def test_the_metric_of_the_winner_stands_in_the_corner() -> None:
+    """Of the line of least loss at its rate to use, as the sensitivity table has them; nothing where it has none."""
+    results = frames.study()
+    results.sensitivity = results.sensitivity.drop(columns="use_value", errors="ignore")
+    assert not _corner(draw("loss_vs_learning_rate", results))
+    lines = results.sensitivity.assign(
+        use_learning_rate=[0.1, 0.32, 0.0464], use_loss=[0.3, np.nan, 0.2], use_value=[0.8, 0.99, 0.9874]
+    )
+    told = dataclasses.replace(results, sensitivity=lines.assign(headline="valid_accuracy"))
+    assert _corner(draw("loss_vs_learning_rate", told)) == ["adam at 0.046: accuracy 98.7 %"]
+    told = dataclasses.replace(results, sensitivity=lines.assign(headline="valid_absolute_error"))
+    assert _corner(draw("loss_vs_learning_rate", told)) == ["adam at 0.046: absolute error 0.987"]
+    none = dataclasses.replace(results, sensitivity=lines.assign(headline=None, use_value=np.nan))
+    assert not _corner(draw("loss_vs_learning_rate", none))
+
+
+def _corner(figure: Figure) -> list[str]:
+    return [text.get_text() for text in figure.axes[0].texts if text.get_text()]
+
+
+def test_axes_say_what_runs_are_judged_by() -> None:
+    """A metric to raise is drawn as what is missing to its bound, so that lower is better in every plot."""
+    results = frames.study()
+    judged = {"column": "valid_accuracy", "larger": True, "bound": 1.0, "at": "best"}
+    told = dataclasses.replace(results, manifest={**results.manifest, "objectives": {"digits_mlp": judged}})
+    assert draw("loss_vs_learning_rate", told).axes[0].get_ylabel() == "best 1 − validation accuracy"
+    assert draw("curves", told).axes[0].get_ylabel() == "1 − validation accuracy"
+    drawn = draw("curves", told).axes[0].lines[0].get_ydata()
+    accuracy = told.curves["valid_accuracy"]
+    assert np.nanmax(np.asarray(drawn, dtype=float)) <= 1 - accuracy.min()

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from lrbench import analysis
+from lrbench.analysis import Thresholds, answer_words
 from lrbench.report.page_plots import MAX_LINES, as_json, page_data
 from tests.helpers import frames
 from tests.helpers.page import Page, page_of
@@ -52,8 +55,18 @@ def test_the_page_loads_nothing(page: Page) -> None:
 
 def test_the_page_says_the_answer(page: Page, results: frames.Results) -> None:
     text = " ".join(page.text.split())
-    for sentence in analysis.best(results.sensitivity)["answer"]:
+    answer = analysis.best(results.sensitivity, comparison=results.comparison)
+    for sentence in answer["answer"]:
         assert sentence in text
+    for problem, rows in answer.groupby("problem", sort=False):
+        records = answer_words.rows_of(rows)
+        said = answer_words.headline(records, Thresholds())
+        assert said.removeprefix(f"{problem}: ") in text
+        cells = answer_words.cells(records)
+        assert all(
+            "".join(row.values()) in text for row in [dict(zip(cells[0], cells[0], strict=True)), *cells]
+        )
+        assert all(meaning in text for meaning in answer_words.legend(records, Thresholds()))
     assert "within 5 % of (ℓ₀ − ℓ*) of ℓ*" in text
     assert "jax 0.10" in text
 
@@ -87,18 +100,51 @@ def test_json_cannot_leave_its_element() -> None:
     assert json.loads(text) == {"a": "</script><!--", "b": [None, None, 1.5], "c": ["&", "\u2028"]}
 
 
-def test_the_data_are_the_medians(results: frames.Results) -> None:
+def test_a_page_of_older_tables(results: frames.Results) -> None:
+    """What an older lrbench did not write is missing in the page, and nothing else is."""
+    old = ("use_", "own_", "pace_", "collapse", "trains", "headline", "confirmed", "degrades")
+    sensitivity = results.sensitivity
+    lacks = [name for name in sensitivity if name.startswith(old)]
+    new = ["decided", "p", "headline", "more_seeds", "step_equivalent", "steps_factor", "steps_factor_low"]
+    pairs = results.comparison.drop(columns=new)
+    aged = dataclasses.replace(results, sensitivity=sensitivity.drop(columns=lacks), comparison=pairs)
+    text = page_of(aged).text
+    assert "Which learning rate to use" in text
+    assert "collapses between" not in text
+    assert "Which differences are real" in text
+
+
+def test_the_data_are_the_means(results: frames.Results) -> None:
     line = page_data(results)["lines"][0]
     runs = results.runs[
         (results.runs["problem"] == "digits_mlp") & (results.runs["optimizer_momentum"] == 0.9)
     ]
     assert line["rate"] == [1e-3, 1e-2, 0.1, 1.0, 10.0]
-    expected = runs[runs["learning_rate"] == 0.1]["final_valid_loss"].median()
-    assert line["median"][2] == pytest.approx(expected, rel=1e-3)
-    assert (line["best"], line["diverged"][2], line["seeds"][2], line["zone"][2]) == (0.1, 0, 3, "good")
+    expected = runs[runs["learning_rate"] == 0.1]["final_valid_loss"].mean()
+    assert line["loss"][2] == pytest.approx(expected, rel=1e-3)
+    assert (line["use"], line["diverged"][2], line["seeds"][2], line["zone"][2]) == (0.1, 0, 3, "good")
+    (row,) = results.sensitivity[
+        (results.sensitivity["problem"] == "digits_mlp") & (results.sensitivity["optimizer_momentum"] == 0.9)
+    ].to_dict("records")
+    assert (line["use"], line["collapse"]) == (row["use_learning_rate"], row["collapse_high"])
+    assert line["objective"] == "validation loss"
     assert line["path"]["step"] == list(range(0, 101, 10))
-    assert line["path"]["value"][2][-1] == line["median"][2]
+    middle = runs[runs["learning_rate"] == 0.1]["final_valid_loss"].median()
+    assert line["path"]["value"][2][-1] == pytest.approx(middle, rel=1e-3)
     assert line["path"]["value"][4][-1] is None or line["zone"][4] == "too large"
+
+
+def test_runs_that_looked_for_a_range_are_not_drawn(results: frames.Results) -> None:
+    """They are runs all the same, and counted among them; fresh seeds are told apart from those of the grid."""
+    runs = results.runs.assign(stage="grid")
+    ranged = runs.head(1).assign(stage="range", learning_rate=1e3, run_id="f" * 12)
+    confirmed = runs[runs["seed"] == 0].assign(stage="confirm", seed=2**30)
+    confirmed["run_id"] = "c" + confirmed["run_id"].str[1:]
+    more = dataclasses.replace(results, runs=pd.concat([ranged, runs, confirmed], ignore_index=True))
+    assert all(1e3 not in line["rate"] + line["path"]["rate"] for line in page_data(more)["lines"])
+    text = " ".join(page_of(more).text.split())
+    assert f"runs{len(more.runs)} problems2" in text
+    assert "seeds3 + 1 fresh steps" in text
 
 
 @pytest.mark.parametrize(
@@ -117,6 +163,6 @@ def test_a_large_study_has_a_small_page() -> None:
     results = frames.study(rates=list(np.logspace(-4, 1, 24)), seeds=1, optimizers=optimizers)
     data = page_data(results)
     assert (len(data["lines"]), data["left_out"]) == (MAX_LINES, 5)
-    assert all(line["best"] in line["rate"] for line in data["lines"])
-    assert all(line["best"] in line["path"]["rate"] for line in data["lines"])
+    assert all(line["use"] in line["rate"] for line in data["lines"])
+    assert all(line["use"] in line["path"]["rate"] for line in data["lines"])
     assert len(as_json(data)) < 3_000_000

@@ -14,6 +14,7 @@ import pytest
 
 import lrbench as lb
 from lrbench.analysis import Thresholds
+from lrbench.analysis.objective import Objective, objectives_of
 from lrbench.errors import StoreError
 from lrbench.execution.execute import execute, run
 from lrbench.execution.rebuild import rebuild
@@ -24,6 +25,7 @@ from lrbench.results.inventory import Inventory
 from lrbench.results.trained import Trained
 from lrbench.study.grid import of_study
 from lrbench.study.spec import read
+from tests.helpers.frames import problems_of
 from tests.helpers.paths import GOLDEN
 
 
@@ -167,18 +169,17 @@ def test_small_parts_are_taken_together_and_the_tables_are_the_same(
     )
     random = np.random.default_rng(0)
     for pack in whole.packs([1, 1]):
-        curves = {"train_loss": random.uniform(size=(1, len(whole.evaluations)))}
+        curves = {"train_loss": random.uniform(size=(1, len(whole.evaluations(0))))}
         if whole.programs[pack.program].problem:
             curves["valid_loss"] = curves["train_loss"] + 1
         part = _part(pack.pack_id, ["x"], 1.0)
         ids = whole.run_ids[pack.runs]
-        store.write_part(replace(part, run_ids=ids, step=whole.evaluations, curves=curves))
-    objectives = {"quadratic": "train_loss", "house_prices": "valid_loss"}
+        store.write_part(replace(part, run_ids=ids, step=whole.evaluations(0), curves=curves))
+    objectives = {"quadratic": Objective("train_loss"), "house_prices": Objective("valid_loss")}
 
     def built() -> list[pd.DataFrame]:
-        build.build(
-            store, whole, store.inventory(whole.run_ids, stopped=whole.race).parts(), Thresholds(), objectives
-        )
+        parts = store.inventory(whole.run_ids, stopped=whole.race).parts()
+        build.build(store, whole, parts, Thresholds(), objectives, problems_of(whole))
         return [pd.read_parquet(tmp_path / f"{name}.parquet") for name in ("runs", "curves", "sensitivity")]
 
     together = built()
@@ -244,9 +245,10 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> lb.Results:
 
 
 COLUMNS = (
-    "run_id study problem optimizer schedule learning_rate seed steps optimizer_momentum status verdict diverged_step "
+    "run_id study problem optimizer schedule learning_rate seed steps stage optimizer_momentum status verdict diverged_step "
     "initial_train_loss final_train_loss best_train_loss initial_valid_loss final_valid_loss best_valid_loss best_step "
-    "final_valid_accuracy best_valid_accuracy steps_to_target oscillation parameters pack_id"
+    "initial_valid_accuracy final_valid_accuracy best_valid_accuracy steps_to_target oscillation "
+    "initial_valid_r2 final_valid_r2 best_valid_r2 constant_loss optimum headline parameters pack_id"
 ).split()
 
 
@@ -255,7 +257,7 @@ def test_columns_are_those_of_the_contract(results: lb.Results) -> None:
     assert (
         list(results.curves)
         == (
-            "run_id step learning_rate train_loss valid_loss valid_accuracy gradient_norm update_norm parameter_norm"
+            "run_id step learning_rate train_loss valid_loss valid_accuracy gradient_norm update_norm parameter_norm valid_r2"
         ).split()
     )
     named = [
@@ -315,10 +317,13 @@ def test_rebuilding_gives_the_same_tables(results: lb.Results) -> None:
 
 def test_manifest_says_how(results: lb.Results) -> None:
     manifest = results.manifest
-    assert manifest["schema_version"] == 1
+    assert manifest["schema_version"] == 2
     assert manifest["runs"] == {"total": 32, "done": 32, "left": 0}
     assert manifest["thresholds"] == Thresholds().asdict()
-    assert manifest["objectives"] == {"quadratic": "train_loss", "house_prices": "valid_loss"}
+    assert objectives_of(manifest) == {
+        "quadratic": Objective("train_loss"),
+        "house_prices": Objective("valid_loss"),
+    }
     assert manifest["model_steps_per_second"] > 0
     assert {"compile", "train", "evaluate", "tables"} <= set(manifest["seconds"])
     assert manifest["versions"]["jax"]
@@ -420,7 +425,7 @@ def test_a_study_of_fewer_problems_and_schedules_needs_no_training(tmp_path: Pat
     fewer = execute(_study(tmp_path, problem=["house_prices"]), tmp_path / "out", report=False)
     assert fewer.trained == 0
     assert len(fewer.results.runs) == 4
-    assert fewer.results.manifest["objectives"] == {"house_prices": "valid_loss"}
+    assert objectives_of(fewer.results.manifest) == {"house_prices": Objective("valid_loss")}
     assert [each["name"] for each in fewer.results.manifest["schedules"]] == ["constant"]
 
 
@@ -478,5 +483,5 @@ def test_curves_too_long_for_csv_leave_no_older_csv(tmp_path: Path, monkeypatch:
 
 def test_tables_of_no_parts(tmp_path: Path) -> None:
     grid = of_study(read(_study(tmp_path)))
-    build.build(ResultsFolder(tmp_path), grid, [], Thresholds(), {"quadratic": "train_loss"})
+    build.build(ResultsFolder(tmp_path), grid, [], Thresholds(), {}, problems_of(grid))
     assert len(pd.read_csv(tmp_path / "runs.csv")) == 0

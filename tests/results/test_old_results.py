@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import lrbench as lb
@@ -46,6 +47,21 @@ def test_a_folder_of_schema_1_is_read(folder: Path) -> None:
     assert set(best["quadratic"]) == {0.1}
     assert np.isfinite(results.curves["train_loss"]).sum() >= 2 * len(results.curves) / 3
     assert "house_prices" in results.report()
+
+
+def test_a_folder_of_schema_2_is_read_and_goes_on(tmp_path: Path) -> None:
+    """With its stages, which are read and not chosen again."""
+    folder = Path(shutil.copytree(GOLDEN / "results_v2", tmp_path / "golden"))
+    held = {path: path.read_bytes() for name in ("parts", "stages") for path in (folder / name).rglob("*.*")}
+    results = rebuild(ResultsFolder(folder), report=False)
+    assert set(results.runs["stage"]) == {"grid", "refine", "confirm"}
+    assert set(results.shorter_runs["schedule"]) == {"cosine"}
+    before = results.sensitivity
+    assert set(before["confirmed_seeds"]) == {2}
+    done = execute(folder / "study.toml", folder, report=False)
+    assert done.trained == 0
+    assert {path: path.read_bytes() for path in held} == held
+    pd.testing.assert_frame_equal(lb.load(folder).sensitivity, before)
 
 
 def test_a_folder_of_schema_1_goes_on(folder: Path) -> None:

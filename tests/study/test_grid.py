@@ -125,6 +125,7 @@ def test_columns() -> None:
         "learning_rate",
         "seed",
         "steps",
+        "stage",
         "problem_hidden",
         "optimizer_momentum",
         "optimizer_nesterov",

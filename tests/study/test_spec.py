@@ -52,6 +52,15 @@ def test_a_study_file(path: Path) -> None:
     assert [choice.size for choice in study.schedule] == [1, 2]
 
 
+def test_a_race_is_judged_by_a_loss(path: Path) -> None:
+    assert read(path, ["race=true", "objective=train_loss"]).objective == "train_loss"
+    with pytest.raises(StudyError) as caught:
+        read(path, ["race=true", "objective=valid_accuracy"])
+    assert str(caught.value) == (
+        f"{path}: race = true: stops runs by their loss, and objective = 'valid_accuracy' is none; set race = false"
+    )
+
+
 def test_overrides(path: Path) -> None:
     study = read(path, ["steps=60", "learning_rate.num=3", "optimizer.0.momentum=0.5", "schedule=cosine"])
     assert (study.steps, study.learning_rate.count, study.runs) == (60, 3, 2 * 1 * 1 * 3 * 2)
@@ -75,6 +84,12 @@ def test_named_rates(path: Path) -> None:
     [
         ("stepz=3", "stepz = 3: unknown key 'stepz'; allowed: name, steps, "),
         ("steps=abc", "steps = 'abc': must be a valid integer"),
+        (
+            "objective=accuracy",
+            "objective = 'accuracy': must be auto, valid_loss, train_loss, or the metric of a problem as its column is called, "
+            "such as valid_accuracy",
+        ),
+        ("at=start", "at = 'start': must be 'end' or 'best'"),
         ("steps=0", "steps = 0: must be greater than or equal to 1"),
         ("steps=true", "steps = True: must be a valid integer"),
         ("evaluate_every=1000", "evaluate_every = 1000: must be from 1 to steps = 100"),
@@ -110,7 +125,10 @@ def test_named_rates(path: Path) -> None:
             "learning_rate.per_decade=3",
             "learning_rate: requires min, max and num; or min, max and per_decade; or values",
         ),
-        ("learning_rate=3", "learning_rate = 3: must be a table with min, max and num, or with values"),
+        (
+            "learning_rate=3",
+            "learning_rate = 3: must be auto, or a table with min, max and num, or with values",
+        ),
         ("learning_rate={values=[]}", "learning_rate: values is empty; give at least one rate"),
         ("learning_rate={values=[0.1,0.1]}", "learning_rate: values: a rate is listed twice"),
         (

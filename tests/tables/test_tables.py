@@ -47,7 +47,9 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> lb.Results:
     return lb.run(study, folder, report=False)
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name not in ("failures", "finders")])
+@pytest.mark.parametrize(
+    "name", [name for name in NAMES if name not in ("failures", "finders", "shorter_runs")]
+)
 def test_every_column_is_explained_where_its_table_is_made(name: str, results: lb.Results) -> None:
     explained = _explained(name)
     found = set(pq.read_schema(results.folder / f"{name}.parquet").names)
@@ -67,7 +69,12 @@ def test_failures_have_the_columns_of_the_manifest() -> None:
 
 
 def test_tables_that_a_study_does_not_have_are_empty_and_older_ones_are_removed(results: lb.Results) -> None:
-    assert {name for name in NAMES if base.may_be_absent(name)} == {"failures", "finders", "surfaces"}
+    assert {name for name in NAMES if base.may_be_absent(name)} == {
+        "failures",
+        "finders",
+        "shorter_runs",
+        "surfaces",
+    }
     older = [results.folder / f"finders.{kind}" for kind in ("csv", "parquet")]
     assert results.finders.empty
     for path in older:
@@ -138,7 +145,7 @@ def test_adding_a_table_is_adding_a_file(tmp_path: Path) -> None:
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
-    printed = python("-m", "lrbench", "run", "tiny.toml", "--no-report", "-q").splitlines()
+    printed = python("-m", "lrbench", "run", "tiny.toml", "--no-report").splitlines()
     folder = Path("results", "tiny")
     for name in ("verdict_counts", "from_others"):
         assert str(folder / f"{name}.csv") in printed

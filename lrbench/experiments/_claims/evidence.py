@@ -13,7 +13,8 @@ import pandas as pd
 from lrbench.analysis.bootstrap import interval, resamples
 from lrbench.analysis.groups import Floats, Ints, group, line_columns
 from lrbench.analysis.labels import labels
-from lrbench.analysis.objective import best_final, losses
+from lrbench.analysis.mean_loss import levels
+from lrbench.analysis.objective import objectives_of
 from lrbench.analysis.rates import least, lines, median, stable_rates
 from lrbench.analysis.thresholds import Thresholds
 from lrbench.tables.base import StudyTables
@@ -58,7 +59,7 @@ class StudyArrays:
 
     def __init__(self, name: str, tables: StudyTables) -> None:
         self.name, self.tables, self.runs = name, tables, tables.runs
-        self.objectives: Mapping[str, str] = tables.manifest.get("objectives", {})
+        self.objectives = objectives_of(tables.manifest)
         self.limits = Thresholds()
         found = list(lines(self.runs, self.objectives))
         if len(found) != 1 or np.isnan(found[0].ok).any():
@@ -68,8 +69,7 @@ class StudyArrays:
         self.ok: Floats = found[0].ok
         self.initial: Floats = found[0].initial
         code, first = group(self.runs, line_columns(self.runs))
-        problem, star = best_final(self.runs, *losses(self.runs, self.objectives), self.limits.stable)
-        self.star: Floats = star[problem[first]]
+        self.star: Floats = levels(self.runs, self.limits, self.objectives).of_lines(first).least
         self.span: Floats = np.where(self.initial > self.star, self.initial - self.star, np.nan)
         self.names = labels(self.runs).iloc[first].reset_index(drop=True)
         self.settings = self.runs.iloc[first].reset_index(drop=True)

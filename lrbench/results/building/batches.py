@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, groupby
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ import pyarrow.parquet as pq
 from jaxtyping import Float, Int
 
 from lrbench.analysis.measure import measure
+from lrbench.analysis.objective import Objective, metrics_of
 from lrbench.analysis.targets import steps_to_target
 from lrbench.results import safe_files
 from lrbench.results.building import table_writer
@@ -37,11 +39,13 @@ class Batch:
 
     Args:
         parts: their summaries.
-        objective: the loss that their runs are judged by.
+        objective: what their runs are judged by.
+        problem: what the manifest says of their problem.
     """
 
     parts: tuple[PartSummary, ...]
-    objective: str
+    objective: Objective
+    problem: Mapping[str, Any]
 
     @property
     def numbers(self) -> Int[np.ndarray, " run"]:
@@ -63,20 +67,26 @@ class Batch:
         return pa.array([part.pack_id for part in self.parts], pa.string()).take(pa.array(each))
 
 
-def batches_of(grid: Grid, parts: Sequence[PartSummary], objectives: Mapping[str, str]) -> Iterator[Batch]:
+def batches_of(
+    grid: Grid,
+    parts: Sequence[PartSummary],
+    objectives: Mapping[str, Objective],
+    problems: Sequence[Mapping[str, Any]],
+) -> Iterator[Batch]:
     """Yield neighbouring parts in batches, in the order of the grid."""
     starts = np.array([part.numbers[0] for part in parts], dtype=np.int64)
-    problems = grid.positions(starts)["problem"]
+    numbers = grid.positions(starts)["problem"]
     rows = np.cumsum([len(part.numbers) * part.evaluations for part in parts]) // BATCH_ROWS
     kinds = [
-        (int(problem), int(turn), part.curves, part.evaluations)
-        for part, problem, turn in zip(parts, problems, rows, strict=True)
+        (int(number), int(turn), part.curves, part.evaluations)
+        for part, number, turn in zip(parts, numbers, rows, strict=True)
     ]
     for kind, alike in groupby(zip(kinds, parts, strict=True), key=lambda each: each[0]):
-        problem, _, measured, _ = kind
-        name = objectives.get(grid.problems[problem].name, "valid_loss")
-        objective = name if name in measured else "train_loss"
-        yield Batch(tuple(part for _, part in alike), objective)
+        number, _, measured, _ = kind
+        objective = objectives.get(grid.problems[number].name, Objective("valid_loss"))
+        if objective.column not in measured:
+            objective = Objective("train_loss")
+        yield Batch(tuple(part for _, part in alike), objective, problems[number])
 
 
 def read(store: ResultsFolder, grid: Grid, batches: Sequence[Batch], path: Path) -> RunBlocks:
@@ -84,24 +94,43 @@ def read(store: ResultsFolder, grid: Grid, batches: Sequence[Batch], path: Path)
 
     Only one batch of parts is in memory at a time; the curves are written in the order of the batches.
     """
-    measured = [batch.parts[0].curves for batch in batches]
-    names = names_of(chain.from_iterable(measured))
-    metrics = [name for name in dict.fromkeys(chain.from_iterable(measured)) if _is_metric(name)]
+    names = names_of(_curves(batches))
     csv = sum(batch.rows for batch in batches) <= table_writer.CSV_ROWS  # else it would be written in vain
-    with (
-        store.table("curves", csv=csv, dictionaries=_REPEATED, gather=False) as table,
-        BlockWriter(grid, path) as blocks,
-    ):
+    with store.table("curves", csv=csv, dictionaries=_REPEATED, gather=False) as table:
         table.add(schema(names).empty_table())
+
+        def write(part: Trained) -> None:
+            table.add(curves(Evaluations(part.run_ids, part.step, part.curves), names))
+
+        return blocks_of(store, grid, batches, path, write)
+
+
+def blocks_of(
+    store: ResultsFolder,
+    grid: Grid,
+    batches: Sequence[Batch],
+    path: Path,
+    each: Callable[[Trained], None] = lambda part: None,
+) -> RunBlocks:
+    """Read every part once, and put what it shows of each run into blocks, which are in a file; `each` is called with every batch."""
+    metrics = [name for name in _curves(batches) if _is_metric(name)]
+    with BlockWriter(grid, path) as blocks:
         for batch in batches:
             part = batch.read(store)
-            table.add(curves(Evaluations(part.run_ids, part.step, part.curves), names))
-            found = _measured(part, batch.objective).assign(pack_id=batch.pack_ids().to_pandas().array)
+            each(part)
+            found = _measured(part, batch.objective, batch.problem).assign(
+                pack_id=batch.pack_ids().to_pandas().array
+            )
             columns = dict.fromkeys(
-                [*found, *(f"{of}_{name}" for name in metrics for of in ("final", "best"))]
+                [*found, *(f"{of}_{name}" for name in metrics for of in ("initial", "final", "best"))]
             )
             blocks.add(found.reindex(columns=list(columns)).set_index(batch.numbers))
     return RunBlocks(blocks, _no_runs())
+
+
+def _curves(batches: Sequence[Batch]) -> list[str]:
+    """The names of the curves of any of the parts."""
+    return list(dict.fromkeys(chain.from_iterable(batch.parts[0].curves for batch in batches)))
 
 
 def steps_at_target(
@@ -113,11 +142,13 @@ def steps_at_target(
         first = 0
         for batch in batches:
             groups = range(first, first := first + -(-batch.rows // table_writer.ROW_GROUP))
-            column = written.read_row_groups(groups, [batch.objective])[batch.objective]
+            name = batch.objective.column
+            column = written.read_row_groups(groups, [name])[name]
             numbers = batch.numbers
-            values = column.to_numpy().reshape(len(numbers), -1)
+            values = batch.objective.smaller(column.to_numpy().reshape(len(numbers), -1))
             aims = targets[grid.positions(numbers)["problem"]]
-            found = steps_to_target(grid.evaluations, values, aims)
+            problem = int(grid.positions(numbers[:1])["problem"][0])
+            found = steps_to_target(grid.evaluations(problem), values, aims)
             reached[numbers] = np.where(np.isfinite(found), found, -1)
     return reached
 
@@ -126,16 +157,31 @@ def _is_metric(curve: str) -> bool:
     return curve.startswith("valid_") and curve != "valid_loss"
 
 
-def _measured(part: Trained, objective: str) -> pd.DataFrame:
+def _measured(part: Trained, objective: Objective, problem: Mapping[str, Any]) -> pd.DataFrame:
     found = {"valid_loss": np.full((len(part.run_ids), len(part.step)), np.nan), **part.curves}
-    losses = {name: values for name, values in found.items() if name.startswith(("train_", "valid_"))}
-    table = measure(part.step, losses, part.diverged_step, objective, part.stopped_step)
-    return table.assign(parameters=part.parameters)
+    judged = ("train_", "valid_")
+    losses = {n: values for n, values in found.items() if n.startswith(judged) or n == "learning_rate"}
+    larger = metrics_of({"problems": [problem]})[problem["name"]]
+    table = measure(part.step, losses, part.diverged_step, objective, part.stopped_step, larger)
+    return table.assign(parameters=part.parameters, **_of_problem(problem, objective, len(table)))
+
+
+def _of_problem(problem: Mapping[str, Any], objective: Objective, runs: int) -> dict[str, Any]:
+    """Return what is known of the problem of runs as columns; losses, where they are those that the runs are judged by."""
+    own = Objective("valid_loss" if problem["validated"] else "train_loss").column == objective.column
+    known = [problem.get(name) if own else None for name in ("constant_loss", "optimum")]
+    constant, optimum = (
+        np.full(runs, np.nan if value is None else value, dtype=np.float64) for value in known
+    )
+    headline = f"valid_{problem['headline']}" if problem.get("headline") else None
+    text = pd.array(np.full(runs, headline, dtype=object), dtype="str")
+    return {"constant_loss": constant, "optimum": optimum, "headline": text}
 
 
 def _no_runs() -> pd.DataFrame:
     """Return what was measured of no run: every column, and no row."""
     nothing: Float[np.ndarray, "0 1"] = np.empty((0, 1))
     losses = dict.fromkeys(("train_loss", "valid_loss", "valid_accuracy"), nothing)
-    table = measure([0], losses, np.empty(0), "train_loss")
-    return pd.DataFrame(columns=[*table, "parameters", "pack_id"], dtype=float)
+    table = measure([0], losses, np.empty(0), Objective("train_loss"))
+    last = ["parameters", "constant_loss", "optimum", "headline", "pack_id"]
+    return pd.DataFrame(columns=[*table, *last], dtype=float)

@@ -168,6 +168,7 @@ class IdentityColumns:
         ranks = {axis: rank[positions[axis]] for axis, rank in self._ranks.items()}
         columns = {name: values.take(ranks[axis]) for name, (axis, values) in self._columns.items()}
         columns["run_id"] = pa.array(self._grid.run_ids[numbers], pa.string()).to_pandas().array
+        columns["stage"] = self._grid.stage(numbers)
         return pd.DataFrame({name: columns[name] for name in self.names}, index=numbers)
 
     def table(self, frame: pd.DataFrame) -> pa.Table:

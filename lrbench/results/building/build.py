@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from graphlib import TopologicalSorter
 from typing import Any
@@ -12,13 +12,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from jaxtyping import Int
+from jaxtyping import Float, Int
 
+from lrbench.analysis.objective import Metrics, Objective, metrics_of
 from lrbench.analysis.range_tests import LOSS, RANGE_TEST
+from lrbench.analysis.step_equivalents import SeedCurves
 from lrbench.analysis.thresholds import Thresholds
 from lrbench.results.building.batches import batches_of, read, steps_at_target
 from lrbench.results.building.blocks import RunBlocks
-from lrbench.results.building.totals import Totals, totals
+from lrbench.results.building.lines import frame_of
+from lrbench.results.building.pace import CurvesOfLines
+from lrbench.results.building.totals import OF_PROBLEM, Totals, totals
 from lrbench.results.folder import ResultsFolder
 from lrbench.results.part_file import PartSummary
 from lrbench.study import catalog
@@ -30,6 +34,8 @@ from lrbench.tables.runs import runs as runs_table
 
 _BY_BLOCK = {"runs", "measured"}
 """A table made from one of these is written block by block."""
+_INTERNAL = [*OF_PROBLEM, "pace_loss"]
+"""Columns of the runs that tables are made from, and that the table of runs does not have."""
 _ELSEWHERE = {"evaluations", "failed", "landscapes"}
 """A table made from one of these is written as the parts are read, or by whoever knows it."""
 
@@ -39,9 +45,12 @@ def build(
     grid: Grid,
     parts: Sequence[PartSummary],
     thresholds: Thresholds,
-    objectives: Mapping[str, str],
+    objectives: Mapping[str, Objective],
+    problems: Sequence[Mapping[str, Any]],
     target: float | None = None,
     check: Callable[[], None] = lambda: None,
+    decaying: Sequence[bool] = (),
+    shorter: Sequence[tuple[Grid, Sequence[PartSummary]]] = (),
 ) -> None:
     """Make every table of a results folder that its parts give.
 
@@ -50,11 +59,14 @@ def build(
         grid: the runs that belong in the tables; others stay in the parts.
         parts: those of the folder that have runs of the grid, in its order.
         thresholds: of the verdicts.
-        objectives: problem name → `valid_loss` or `train_loss`.
-        target: the loss of `steps_to_target`; left out, what the median optimizer's best rate reaches.
+        objectives: problem name → what its runs are judged by.
+        problems: what the manifest says of each problem of the grid: its metrics, `headline`, `constant_loss` and `optimum`.
+        target: the value of the objective of `steps_to_target`, as people read it; left out, what the median optimizer's best rate reaches.
         check: called between the tables; an exception that it raises ends the work.
+        decaying: whether each schedule of the grid decays; left out, none does.
+        shorter: the runs of fewer steps, and the parts that have them.
     """
-    batches = list(batches_of(grid, parts, objectives))
+    batches = list(batches_of(grid, parts, objectives, problems))
     with store.scratch("runs.arrow") as path:
         blocks = read(store, grid, batches, path)
         check()
@@ -62,8 +74,44 @@ def build(
         check()
         reached = steps_at_target(store, grid, batches, whole.target)
         check()
-        sources = _Sources(store, grid, parts, blocks, whole, reached, thresholds, objectives)
+        metrics = metrics_of({"problems": problems})
+        few = _shorter(store, shorter, objectives, problems)
+        flags = np.array(decaying) if len(decaying) else np.zeros(len(grid.schedules), dtype=bool)
+        curves_of_lines = CurvesOfLines(store, grid, batches, flags, few, objectives)
+        best = np.full(grid.lines, np.nan)
+        best[grid.line(whole.lines)] = whole.best
+        pace = curves_of_lines.reached(best, thresholds)
+        check()
+        sources = _Sources(
+            store,
+            grid,
+            parts,
+            blocks,
+            whole,
+            reached,
+            thresholds,
+            objectives,
+            metrics,
+            few,
+            curves_of_lines,
+            pace,
+        )
         _write_all(store, sources, check)
+
+
+def _shorter(
+    store: ResultsFolder,
+    shorter: Sequence[tuple[Grid, Sequence[PartSummary]]],
+    objectives: Mapping[str, Objective],
+    problems: Sequence[Mapping[str, Any]],
+) -> pd.DataFrame | None:
+    """Return what was measured of the runs of fewer steps, with the number of their line in the grid; `None` if there are none."""
+    frames = []
+    for grid, parts in shorter:
+        frame = frame_of(store, grid, parts, objectives, problems)
+        frames.append(frame.assign(line=grid.line(frame.index.to_numpy(dtype=np.int64))))
+    few = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+    return few if len(few) else None
 
 
 def write_failures(store: ResultsFolder, failed: Sequence[Mapping[str, Any]]) -> None:
@@ -81,6 +129,11 @@ class _Sources:
         blocks: its runs.
         whole: what depends on all blocks.
         reached: [run] the first evaluated step at the target, -1 for none.
+        metrics: problem name → curve → whether larger values of that metric are better.
+        shorter: what was measured of the runs of fewer steps.
+        curves: of the objective, for lines.
+        pace: [line of the grid] the loss that T/1.2 steps reach at the best rate.
+        made: the tables so far that others are made from.
     """
 
     store: ResultsFolder
@@ -90,7 +143,12 @@ class _Sources:
     whole: Totals
     reached: Int[np.ndarray, " run"]
     thresholds: Thresholds
-    objectives: Mapping[str, str]
+    objectives: Mapping[str, Objective]
+    metrics: Metrics
+    shorter: pd.DataFrame | None
+    curves: CurvesOfLines
+    pace: Float[np.ndarray, " line"]
+    made: dict[str, pd.DataFrame] = field(default_factory=dict)
 
     def runs(self, block: int) -> pd.DataFrame:
         """Return a block of the table of runs, with `least_loss`: ℓ* of their problem, of which it may not have all runs."""
@@ -98,16 +156,27 @@ class _Sources:
         numbers = measured.index.to_numpy(dtype=np.int64)
         steps = self.reached[numbers].astype(np.float64)
         found = pd.Series(np.where(steps < 0, np.nan, steps), measured.index).astype("Int64")
-        least = self.whole.least[self.grid.positions(numbers)["problem"]]
-        measured = measured.assign(least_loss=least, steps_to_target=found)
-        return runs_table(measured, self.thresholds, self.objectives).assign(least_loss=least)
+        measured = measured.assign(steps_to_target=found, pace_loss=self.pace[self.grid.line(numbers)])
+        measured = self.whole.of_problems(measured, self.grid.positions(numbers)["problem"])
+        table = runs_table(measured, self.thresholds, self.objectives)
+        return table.assign(**{name: measured[name] for name in _INTERNAL})
 
     @property
     def line_runs(self) -> LineRuns:
         """The runs of each line."""
         lines = self.whole.lines
         unit = (self.whole.initial - self.whole.least)[self.grid.positions(lines)["problem"]]
-        return LineRuns(unit, self.blocks.of(lines), lambda some: self.blocks.lines(lines[some]))
+        return LineRuns(
+            unit, self.blocks.of(lines), lambda some: self.blocks.lines(lines[some]), self._at_use
+        )
+
+    def _at_use(self, some: Int[np.ndarray, " some"]) -> dict[int, SeedCurves]:
+        """Return the curves of some lines of the sensitivity table at their rates to use."""
+        numbers = self.grid.line(self.whole.lines)
+        rate = np.full(self.grid.lines, np.nan)
+        rate[numbers] = self.made["sensitivity"]["use_learning_rate"].to_numpy(dtype=np.float64)
+        found = self.curves.at(rate, numbers[some])
+        return {int(line): found[numbers[line]] for line in some if numbers[line] in found}
 
     @cached_property
     def range_test_curves(self) -> pd.DataFrame | None:
@@ -139,7 +208,7 @@ def _write_all(store: ResultsFolder, sources: _Sources, check: Callable[[], None
     mine = {name: entry for name, entry in entries.items() if not _ELSEWHERE.intersection(entry.takes)}
     requires = {name: mine.keys() & set(entry.takes) - {"runs"} for name, entry in mine.items()}
     needed = set().union(*requires.values())
-    made: dict[str, pd.DataFrame] = {}
+    made = sources.made
     order = TopologicalSorter(requires)
     order.prepare()
     while order.is_active():
@@ -184,7 +253,7 @@ def _write_by_blocks(
             for entry, table in zip(entries, tables, strict=True):
                 known = {"runs": runs, **made}
                 frame = (
-                    runs.drop(columns="least_loss")
+                    runs.drop(columns=_INTERNAL)
                     if entry.name == "runs"
                     else entry.load()(*(known[e] if e in known else getattr(sources, e) for e in entry.takes))
                 )

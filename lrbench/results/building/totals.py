@@ -1,4 +1,4 @@
-"""What depends on all blocks of runs: ℓ*, ℓ₀ and the target of each problem."""
+"""What depends on all blocks of runs: ℓ*, ℓ₀ and the target of each problem, and the best rate of each line."""
 
 from __future__ import annotations
 
@@ -6,14 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Float, Int
 
-from lrbench.analysis.objective import best_final, losses
-from lrbench.analysis.rates import best_rates
-from lrbench.analysis.targets import median_line
+from lrbench.analysis.mean_loss import best_rates, levels
+from lrbench.analysis.objective import Objective, losses
+from lrbench.analysis.rates import of_loss
+from lrbench.analysis.targets import default_targets
 from lrbench.analysis.thresholds import Thresholds
 from lrbench.results.building.blocks import RunBlocks
 from lrbench.study.grid import Grid
+from lrbench.study.stages import GRID
 
 
 @dataclass(frozen=True)
@@ -22,47 +25,80 @@ class Totals:
 
     Args:
         lines: the lines that have runs, as `RunBlocks.line_of` numbers them, in order of appearance.
+        best: [line] the best rate of each of them; NaN where there is none.
         least: [problem] ℓ*, NaN where nothing trains.
-        initial: [problem] the median ℓ₀ of its runs.
-        target: [problem] the loss of `steps_to_target`.
+        lowest: [problem] the lowest loss of any run.
+        rates: [problem] how many rates the lines of the grid have together.
+        initial: [problem] ℓ₀: the median over its runs, or the loss of the best constant prediction if that is lower.
+        target: [problem] ℓ at which `steps_to_target` stops counting.
     """
 
     lines: Int[np.ndarray, " line"]
+    best: Float[np.ndarray, " line"]
     least: Float[np.ndarray, " problem"]
+    lowest: Float[np.ndarray, " problem"]
+    rates: Int[np.ndarray, " problem"]
     initial: Float[np.ndarray, " problem"]
     target: Float[np.ndarray, " problem"]
+
+    def of_problems(self, runs: pd.DataFrame, problem: Int[np.ndarray, " run"]) -> pd.DataFrame:
+        """Return runs with what `analysis` has to know of the problem of each, of which they may not be all runs."""
+        return runs.assign(
+            least_loss=self.least[problem],
+            lowest_loss=self.lowest[problem],
+            rates_of_problem=self.rates[problem],
+        )
+
+
+OF_PROBLEM = ["least_loss", "lowest_loss", "rates_of_problem"]
+"""The columns that `of_problems` adds."""
 
 
 def totals(
     grid: Grid,
     blocks: RunBlocks,
     thresholds: Thresholds,
-    objectives: Mapping[str, str],
+    objectives: Mapping[str, Objective],
     target: float | None,
 ) -> Totals:
     """Go through the blocks once; a given target applies to every problem."""
     problems = len(grid.problems)
-    least = np.full(problems, np.nan)
+    least, lowest, constant = (np.full(problems, np.nan) for _ in range(3))
     starts: list[list[np.ndarray]] = [[np.empty((2, 0))] for _ in range(problems)]
-    lines, reached = [], []
+    lines, best = [], []
     for block in blocks.numbers:
         runs = blocks.read(block)
         numbers = runs.index.to_numpy(dtype=np.int64)
         problem = grid.positions(numbers)["problem"]
-        initial, final = losses(runs, objectives)
-        code, here = best_final(runs, initial, final, thresholds.stable)
-        mine = problem[np.unique(code, return_index=True)[1]]
-        least[mine] = np.fmin(least[mine], here)
+        initial, _ = losses(runs, objectives)
+        level = levels(runs, thresholds, objectives)
+        mine = problem[np.unique(level.code, return_index=True)[1]]
+        least[mine] = np.fmin(least[mine], level.least)
+        lowest[mine] = np.fmin(lowest[mine], level.lowest)
+        constant[problem] = of_loss(runs, "constant_loss", objectives)
         for each in mine:
             starts[each].append(np.stack(np.unique(initial[problem == each], return_counts=True)))
-        best = best_rates(runs, objectives=objectives)
-        lines.append(blocks.line_of(numbers[best["row"].to_numpy()]))
-        reached.append(best["loss"].to_numpy())
+        found = best_rates(runs, thresholds, objectives)
+        lines.append(blocks.line_of(numbers[found["row"].to_numpy()]))
+        best.append(found["learning_rate"].to_numpy())
         del runs  # before the next ones are read
-    every = np.concatenate(lines)
-    aims = median_line(grid.positions(every)["problem"], np.concatenate(reached), problems)
-    middle = np.array([_median(*np.concatenate(each, axis=1)) for each in starts])
-    return Totals(every, least, middle, aims if target is None else np.full(problems, target))
+    middle = np.fmin(np.array([_median(*np.concatenate(each, axis=1)) for each in starts]), constant)
+    aims = default_targets(least, middle, thresholds)
+    if target is not None:
+        each = [objectives.get(problem.name, Objective("train_loss")) for problem in grid.problems]
+        aims = np.array([objective.smaller(target) for objective in each])
+    return Totals(np.concatenate(lines), np.concatenate(best), least, lowest, _rates(grid), middle, aims)
+
+
+def _rates(grid: Grid) -> Int[np.ndarray, " problem"]:
+    """How many rates the lines of each problem have together in the stage `grid`; a study that only looks for ranges has none there."""
+    problems = len(grid.problems)
+    whole = [set(grid.learning_rates) if not grid.stages else set() for _ in range(problems)]
+    for stage in grid.stages:
+        for line, rates in enumerate(stage.rates) if stage.name == GRID else ():
+            for problem in range(problems) if len(stage.rates) == 1 else (line * problems // grid.lines,):
+                whole[problem] |= set(rates)
+    return np.array([len(each) for each in whole], dtype=np.int64)
 
 
 def _median(values: Float[np.ndarray, " value"], counts: Float[np.ndarray, " value"]) -> float:

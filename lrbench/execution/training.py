@@ -1,0 +1,279 @@
+"""The training of a study: what is missing of each stage, then what the next stage is."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lrbench.analysis.line_curves import decays
+from lrbench.analysis.thresholds import Thresholds
+from lrbench.execution import manifest_contents, output_folder
+from lrbench.execution.listener import Listener
+from lrbench.execution.stages import Chooser
+from lrbench.execution.work import PackWork, Trainer
+from lrbench.launchers import Outcome, this_process
+from lrbench.results.checksums import SURFACES
+from lrbench.results.folder import ResultsFolder
+from lrbench.results.inventory import Inventory
+from lrbench.results.remote_parts import RemoteParts
+from lrbench.results.run_lookup import RunLookup
+from lrbench.study import catalog
+from lrbench.study.grid import Grid, Pack
+from lrbench.study.spec import Study
+from lrbench.study.stages import Shorter, Stage
+
+if TYPE_CHECKING:
+    from lrbench.engine.engine import Engine
+
+
+@dataclass(frozen=True)
+class Options:
+    """The arguments of `execute` of these names."""
+
+    launcher: str
+    devices: int | None
+    report: bool
+    profile: bool
+
+
+class StagedTraining:
+    """The stages of a study, trained one after another: what is missing of each, then what the next one is.
+
+    Args:
+        study: what is trained.
+        grid: the runs that it begins with; then those of all stages so far.
+        store: the results folder, locked.
+        options: how it is trained.
+        listener: receives the progress.
+    """
+
+    def __init__(
+        self, study: Study, grid: Grid, store: ResultsFolder, options: Options, listener: Listener
+    ) -> None:
+        """Read what the folder has."""
+        self.study, self.grid, self._store, self._options = study, grid, store, options
+        self._listener: Listener = listener
+        self.manifest = output_folder.checked_manifest(store, grid)
+        self.shorter: list[Shorter] = []
+        self.failures: list[Outcome] = []
+        self.trained = 0
+        self.profile: Path | None = None
+        self._seconds: dict[str, float] = {}
+        self._began = time.perf_counter()
+        self._engine: Engine | None = None
+        self._expected: list[np.ndarray] = []
+        """The run_ids of what was found or trained."""
+        self.parts = self._inventory(grid)
+
+    def _inventory(self, grid: Grid) -> Inventory:
+        """Look for runs among the parts; those that are damaged are set aside."""
+        parts = self._store.inventory(grid.run_ids, stopped=grid.race)
+        for line in self._store.repair(parts):
+            self._listener.warn(line)
+        self._expected.append(grid.run_ids[parts.completed()])
+        return parts
+
+    def run(self) -> None:
+        """Train what is missing of each stage; the next one is chosen from it."""
+        self._start_if_needed()
+        output_folder.check_curves(self._store, self.grid, self.parts.parts(), self.study.objective)
+        objectives = manifest_contents.objectives(
+            {**self.manifest, "objective": self.study.objective, "at": self.study.at}
+        )
+        chooser = Chooser(self._store, self.study, objectives, self.manifest["problems"], Thresholds())
+        complete = self._train(self.grid, self.parts, self.grid.stages[0] if self.grid.stages else None)
+        for step in self.study.stages():
+            stage = chooser.stage(step, self.grid, self.parts) if complete else None
+            self._listener.check()
+            if stage is not None:
+                self.grid = self.grid.with_stages([stage])
+                self.parts = self._inventory(self.grid)
+                self._record()
+                complete = self._train(self.grid, self.parts, stage)
+        if complete:
+            self._train_shorter(chooser)
+        if not self.trained:
+            self._notify_of_all()
+
+    def _train_shorter(self, chooser: Chooser) -> None:
+        """Train what is missing of the runs that are shorter, of lines whose schedule decays."""
+        decaying = [decays(np.array(each["shape"])) for each in self.manifest["schedules"]]
+        steps = self.study.shorter() if any(decaying) else []
+        for factor, stage in chooser.shorter(steps, self.grid, self.parts, decaying):
+            self._listener.check()
+            self.shorter.append(Shorter(factor, stage))
+            self._record()
+            grid = self.grid.shorter(factor, stage)
+            if not self._train(grid, self._inventory(grid), stage):
+                break
+
+    def _record(self) -> None:
+        """Write the stages so far into the manifest, before they are trained."""
+        self.manifest |= {"grid": self.grid.asdict(), "shorter": [each.asdict() for each in self.shorter]}
+        self._store.write_manifest(self.manifest)
+
+    def _start_if_needed(self) -> None:
+        """Describe the study in the manifest, unless that was done for all that is completed."""
+        missing = self.grid.is_run & ~self.parts.completed()
+        described = manifest_contents.describes(self.manifest, self.grid)
+        # What the manifest says of problems and schedules belongs to its grid: another grid is described again.
+        if missing.any() or not described or self._store.tables.lacks(SURFACES):
+            self._start(self.grid)
+        else:
+            manifest_contents.check_objective(self.manifest, self.study)
+
+    def _start(self, grid: Grid) -> Engine:
+        """Return the engine, ready for the runs of a grid; the first time, it describes the study in the manifest."""
+        if self._engine is None:
+            began = time.perf_counter()
+            self._engine, self.manifest = _describe(
+                self.study, self.grid, self._store, self.manifest, self._options.devices, self._listener.warn
+            )
+            self._seconds["starting"] = time.perf_counter() - began
+        self._engine.continue_with(grid)
+        return self._engine
+
+    def _train(self, grid: Grid, parts: Inventory, stage: Stage | None) -> bool:
+        """Train the missing runs of a stage, by default of a whole grid; return whether each of them was tried."""
+        completed = parts.completed()
+        mine = grid.is_run if stage is None else grid.in_stage(stage)
+        missing = mine & ~completed
+        if not missing.any():
+            return True
+        name = stage.name if stage is not None and self.study.stages() else ""
+        if cached := int((mine & completed).sum()):
+            of_stage = f" of stage {name}" if name else ""
+            self._listener.notify(
+                f"{self._store.folder}: {cached:,} of {int(mine.sum()):,} runs{of_stage} are cached"
+            )
+        engine, listener = self._start(grid), self._listener
+        if self._options.profile and self.profile is None:
+            from lrbench.execution.trace import TracingListener
+
+            listener = tracing = TracingListener(listener, self._store.folder)
+        lanes_per_pack = self.manifest["lanes_per_pack"]
+        outcomes = _train(
+            engine, self._store, self._options.launcher, lanes_per_pack, missing, name, listener
+        )
+        if listener is not self._listener:
+            self.profile = tracing.path
+        writing = sum(outcome.seconds.get("write", 0.0) for outcome in outcomes)
+        self._seconds["writing"] = self._seconds.get("writing", 0.0) + writing
+        self.failures += [outcome for outcome in outcomes if outcome.error]
+        self._expected += [grid.run_ids[outcome.pack.runs] for outcome in outcomes if not outcome.error]
+        self.trained += int(parts.completed().sum() - completed.sum())
+        return sum(len(outcome.pack.runs) for outcome in outcomes) == int(missing.sum())
+
+    def _notify_of_all(self) -> None:
+        """Report that nothing was left to train."""
+        if (self.grid.is_run & ~self.parts.completed()).any():
+            return
+        count = self.grid.runs
+        runs = f"all {count:,} runs are" if count > 1 else "the run is"
+        profile = " or to profile" if self._options.profile else ""
+        self._listener.notify(f"{self._store.folder}: {runs} cached; nothing to train{profile}")
+
+    def close(self) -> None:
+        """Compile nothing further."""
+        if self._engine is not None:
+            self._engine.close()
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Wall time so far, by activity; empty if nothing was trained."""
+        return {"training": time.perf_counter() - self._began, **self._seconds} if self.trained else {}
+
+    def final_manifest(self) -> dict[str, Any]:
+        """Return the manifest with all stages."""
+        return {
+            **self.manifest,
+            "study": self.study.name,
+            "grid": self.grid.asdict(),
+            "shorter": [each.asdict() for each in self.shorter],
+            "objective": self.study.objective,
+            "at": self.study.at,
+            "target": self.study.target,
+        }
+
+    def lost(self) -> int:
+        """Return how many runs of the grid were completed, and are no longer since tables were built."""
+        expected = np.unique(np.concatenate(self._expected))
+        numbers = RunLookup(self.grid.run_ids).numbers(expected)
+        numbers = numbers[numbers < len(self.grid)]
+        return int((~self.parts.completed()[numbers]).sum())
+
+
+def _describe(
+    study: Study,
+    grid: Grid,
+    store: ResultsFolder,
+    manifest: Mapping[str, Any],
+    devices: int | None,
+    warn: Callable[[str], None],
+) -> tuple[Engine, dict[str, Any]]:
+    """Start an engine, write its description of the study into the manifest, and return both."""
+    from lrbench.engine.engine import Engine  # the first import of JAX
+    from lrbench.tables.surfaces import surfaces
+
+    engine = Engine(study, grid, devices, warn)
+    described = {**manifest, **manifest_contents.describe(engine, grid, manifest)}
+    store.write_manifest(described)
+    if landscapes := engine.surfaces():
+        described |= store.drop_checksums(described, SURFACES)
+        store.write_table("surfaces", surfaces(grid, landscapes), csv=False)
+        store.write_manifest(described)
+    return engine, described
+
+
+def _train(
+    engine: Engine,
+    store: ResultsFolder,
+    launcher: str,
+    lanes_per_pack: Sequence[int],
+    missing: np.ndarray,
+    stage: str,
+    listener: Listener,
+) -> list[Outcome]:
+    """Execute every pack that has missing runs; return the outcome of each."""
+    grid = engine.grid
+    steps = np.array([grid.steps_of(number) for number in range(len(grid.problems))])
+    launch: Callable[..., Generator[Outcome, None, None]] = catalog.get("launcher", launcher).load()
+    # A program that could not be compiled has 0 lanes: it is one pack, which fails.
+    lanes_per_pack = [
+        lanes or len(program.runs) for lanes, program in zip(lanes_per_pack, grid.programs, strict=True)
+    ]
+    problem = grid.positions(np.flatnonzero(missing))["problem"]
+    listener.begin(len(problem), int(steps[problem].sum()), stage)
+    trainer = Trainer(engine, store, lanes_per_pack, listener)
+    work = PackWork(
+        engine.study,
+        store.folder.resolve(),
+        tuple(lanes_per_pack),
+        engine.count,
+        chosen=grid.chosen if grid.stages else None,
+        trainer=trainer,
+    )
+    packs: list[Pack] = list(grid.packs(lanes_per_pack, missing))
+    outcomes = []
+    arriving = launch(packs, work, **engine.study.launcher.get(launcher, {}))
+    try:
+        for outcome in arriving:
+            if outcome.part or outcome.url:
+                pack_id = outcome.pack.pack_id
+                store.write_part_file(pack_id, outcome.part or RemoteParts(outcome.url).read(pack_id))
+            # What is trained in this process has reported its progress, segment by segment.
+            if outcome.process != this_process() and not outcome.error:
+                program = grid.programs[outcome.pack.program]
+                listener.advance(len(outcome.pack.runs), int(steps[program.problem]))
+            outcomes.append(dataclasses.replace(outcome, part=b""))
+            listener.check()
+    finally:
+        arriving.close()  # a cluster that it started ends with it
+        listener.end()
+    return outcomes

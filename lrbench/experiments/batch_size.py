@@ -1,0 +1,227 @@
+"""How does the best learning rate depend on the batch size?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from lrbench.analysis.fitted_rates import fitted_rates, half_width
+from lrbench.analysis.interactions import Fits, Slice, shift
+from lrbench.analysis.labels import label
+from lrbench.analysis.objective import objectives_of
+from lrbench.errors import StudyError
+from lrbench.experiments.bench import Answer, Bench
+from lrbench.study import catalog
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from lrbench.results.results import Results
+
+_OPTIMIZERS: dict[str, tuple[dict[str, Any], float]] = {
+    "sgd": ({"name": "sgd"}, 1e-2),
+    "momentum": ({"name": "sgd", "momentum": 0.9}, 10**-2.5),
+    "adam": ({"name": "adam"}, 1e-3),
+}
+"""Each optimizer, and the smallest of its rates, which span three decades."""
+_BUDGETS = ("steps", "epochs")
+_SMALL = 4
+"""The exponent is fitted to all batch sizes, and to so many of the smallest, where noise dominates longest."""
+
+
+def batch_size(
+    bench: Bench,
+    *,
+    sizes: tuple[int, ...] = (8, 16, 32, 64, 128, 256, 512),
+    optimizers: tuple[str, ...] = ("sgd", "momentum", "adam"),
+    steps: int = 300,
+    first_steps: int = 1800,
+    seeds: int = 8,
+) -> Answer:
+    """The exponent of the best learning rate against the batch size, at equal steps and at equal epochs, on the digits.
+
+    Formula: η(B) ∝ B^exponent, a straight line through log η of each batch size, which is the lowest point of a parabola in log rate through
+    the log of the mean training loss at the end, half a decade around the best of four rates a decade.
+
+    Where the noise of the gradient dominates, theory expects 1 for gradient descent and ½ for Adam; where curvature does, a rate that
+    does not depend on the batch size.
+
+    Args:
+        sizes: of the minibatches.
+        optimizers: of sgd, momentum (sgd with momentum 0.9) and adam.
+        steps: of every run, at equal steps.
+        first_steps: of the first batch size, at equal epochs; another size takes as many as see the same number of examples.
+        seeds: a count.
+
+    Source: McCandlish et al., An empirical model of large-batch training, arXiv:1812.06162; Malladi et al., On the SDEs and
+        scaling rules for adaptive gradient algorithms, arXiv:2205.10287.
+    """
+    for name in optimizers:
+        if name not in _OPTIMIZERS:
+            raise StudyError(
+                f"batch_size: optimizers: {catalog.unknown('optimizer', name, list(_OPTIMIZERS))}"
+            )
+    lengths = dict(zip(_BUDGETS, (steps, first_steps), strict=True))
+    checked = [
+        (budget, bench.check(_study(name, budget, sizes, lengths[budget], seeds)))
+        for budget in _BUDGETS
+        for name in optimizers
+    ]
+    found = [_measured(bench.train(study), budget) for budget, study in checked]
+    losses, best, exponents = (pd.concat(tables, ignore_index=True) for tables in zip(*found, strict=True))
+    return Answer(
+        tuple(_lines(exponents)),
+        (
+            *bench.write_table("batch_size", losses),
+            *bench.write_table("best", best),
+            *bench.write_table("exponents", exponents),
+            *bench.write_picture("batch_size", _picture(best, exponents)),
+        ),
+    )
+
+
+def _study(name: str, budget: str, sizes: tuple[int, ...], steps: int, seeds: int) -> dict[str, Any]:
+    optimizer, low = _OPTIMIZERS[name]
+    return {
+        "name": f"{name}_equal_{budget}",
+        "steps": steps,
+        "evaluate_every": steps,
+        "budget": budget,
+        "seeds": seeds,
+        "objective": "train_loss",
+        "probes": [],
+        "optimizer": optimizer,
+        "learning_rate": {"min": low, "max": 1e3 * low, "per_decade": 4},
+        "problem": {"name": "digits_mlp", "batch_size": list(sizes)},
+    }
+
+
+def _measured(results: Results, budget: str) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """The losses by rate, the fitted best rate of each batch size, and the exponents, of one optimizer and budget."""
+    runs = results.runs
+    known = {"budget": budget, "optimizer": label(results.sensitivity.iloc[0], "optimizer")}
+    mean = runs.assign(loss=np.fmin(runs["final_train_loss"], runs["initial_train_loss"]))
+    keys = ["problem_batch_size", "steps", "learning_rate"]
+    losses = mean.groupby(keys, sort=False)["loss"].mean().reset_index(name="train_loss")
+    fits = Fits.of(fitted_rates(runs, objectives=objectives_of(results.manifest)))
+    values = results.sensitivity["problem_batch_size"].to_numpy(dtype=np.float64)
+    best = _best(fits).assign(problem_batch_size=results.sensitivity["problem_batch_size"])
+    exponents = [
+        shift(Slice("problem_batch_size", np.arange(count), values[:count]), fits)
+        for count in sorted({min(_SMALL, len(values)), len(values)})
+    ]
+    names = ["from_value", "to_value", "exponent", "exponent_low", "exponent_high", "seeds"]
+    table = pd.DataFrame(exponents).reindex(columns=names)
+    table = table.rename(columns={"from_value": "from_batch_size", "to_value": "to_batch_size"})
+    columns = [
+        "problem_batch_size",
+        "best_learning_rate",
+        "best_learning_rate_low",
+        "best_learning_rate_high",
+    ]
+    renamed = {"problem_batch_size": "batch_size"}
+    tables = (losses.rename(columns=renamed), best[columns].rename(columns=renamed), table)
+    first, second, third = (each.assign(**known)[[*known, *each.columns]] for each in tables)
+    return first, second, third
+
+
+def _best(fits: Fits) -> pd.DataFrame:
+    """The fitted best rate of each line, and its 95 % t interval over seeds."""
+    half = half_width(fits.rate, fits.left_out, fits.fresh)
+    ends = {"": fits.rate, "_low": fits.rate - half, "_high": fits.rate + half}
+    return pd.DataFrame({f"best_learning_rate{end}": 10.0**value for end, value in ends.items()})
+
+
+def _lines(exponents: pd.DataFrame) -> Iterator[str]:
+    """The answer for each optimizer and budget."""
+    for (budget, optimizer), rows in exponents.groupby(["budget", "optimizer"], sort=False):
+        parts = [
+            f"{row['exponent']:.2f} ({row['exponent_low']:.2f} to {row['exponent_high']:.2f}) from batch size "
+            f"{row['from_batch_size']:g} to {row['to_batch_size']:g}"
+            if np.isfinite(row["exponent"])
+            else f"not known from batch size {row['from_batch_size']:g} to {row['to_batch_size']:g}"
+            for row in rows.to_dict("records")
+        ]
+        yield f"{optimizer} at equal {budget}: exponent {', '.join(parts)}"
+
+
+def _picture(best: pd.DataFrame, exponents: pd.DataFrame) -> Figure:
+    """The best rate against the batch size, a line per optimizer, a panel per budget; grey: slopes of 1 and ½."""
+    from lrbench.plots import base
+
+    budgets = list(best["budget"].unique())
+    title = "batch_size: how the best rate grows with the batch"
+    figure, grid = base.panels(len(budgets), title, columns=2, width=4.4, height=3.2, foot=0.2)
+    colours = base.colour_of(list(best["optimizer"]))
+    known = best.dropna(subset=["best_learning_rate"])
+    handles: dict[str, Any] = {}
+    for axes, budget in zip(grid, budgets, strict=True):
+        for optimizer, rows in known[known["budget"] == budget].groupby("optimizer", sort=False):
+            slope = exponents[(exponents["budget"] == budget) & (exponents["optimizer"] == optimizer)]
+            handles[str(optimizer)] = _line(axes, rows, slope.iloc[0], colours[str(optimizer)])
+        base.name_panel(axes, f"equal {budget}")
+        _axes(axes, best)
+        _guides(axes)
+    base.legend(figure, handles, 3)
+    base.note(figure, "dashed: fitted to the smallest batch sizes; bars: 95 % over seeds")
+    return figure
+
+
+def _line(axes: Axes, rows: pd.DataFrame, slope: pd.Series, colour: str) -> Any:
+    """The best rates of an optimizer with their intervals, and the straight line through the smallest batch sizes."""
+    from lrbench.plots import base
+
+    rate, size = rows["best_learning_rate"], rows["batch_size"]
+    ends = [rate - rows["best_learning_rate_low"], rows["best_learning_rate_high"] - rate]
+    drawn = axes.errorbar(
+        size, rate, yerr=np.nan_to_num(ends), color=colour, fmt="o-", ms=5, lw=1.4, capsize=2
+    )
+    small = rows[rows["batch_size"].between(slope["from_batch_size"], slope["to_batch_size"])]
+    if np.isfinite(slope["exponent"]):
+        log = np.log(small["batch_size"])
+        middle = float(np.exp(np.log(small["best_learning_rate"]).mean()))
+        fitted = middle * np.exp(slope["exponent"] * (log - log.mean()))
+        axes.plot(small["batch_size"], fitted, color=colour, lw=1.4, ls=base.DASHES[1])
+        at = float(np.exp(log.mean())), 0.62 * middle
+        axes.text(*at, f"{slope['exponent']:.2f}", color=colour, fontsize=9, ha="center", va="center")
+    return drawn
+
+
+def _axes(axes: Axes, best: pd.DataFrame) -> None:
+    from matplotlib.ticker import NullLocator
+
+    from lrbench.plots import base
+
+    axes.set_xscale("log", base=2)
+    axes.set_yscale("log")
+    sizes = sorted(best["batch_size"].unique())
+    axes.set_xticks(sizes, [f"{size:g}" for size in sizes])
+    axes.xaxis.set_minor_locator(NullLocator())
+    rates = best["best_learning_rate"]
+    if rates.notna().any():
+        axes.set_ylim(rates.min() / 3, rates.max() * 3)
+    base.decades(axes.yaxis)
+    axes.set_xlabel("batch size", fontsize=9, color=base.INK)
+    axes.set_ylabel("best learning rate", fontsize=9, color=base.INK)
+
+
+def _guides(axes: Axes) -> None:
+    """Grey lines of slope 1 and ½ from the lower left corner of the panel."""
+    from lrbench.plots import base
+
+    low, high = axes.get_xlim()
+    bottom, top = axes.get_ylim()
+    size = np.geomspace(low, high, 50)
+    for exponent, name in ((1.0, "∝ B"), (0.5, "∝ √B")):
+        rate = 1.3 * bottom * (size / low) ** exponent
+        inside = rate < top
+        axes.plot(size[inside], rate[inside], color=base.MUTED, lw=0.8, ls=base.DASHES[2], zorder=1)
+        axes.text(
+            size[inside][-1], rate[inside][-1], name, fontsize=8, color=base.MUTED, ha="right", va="bottom"
+        )
+    axes.set_xlim(low, high)
+    axes.set_ylim(bottom, top)

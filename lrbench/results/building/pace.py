@@ -1,0 +1,173 @@
+"""How losses fall along runs, for lines: the loss that fewer steps reach, and the curves at the rate to use."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+from jaxtyping import Bool, Float, Int
+
+from lrbench.analysis.objective import Objectives, losses
+from lrbench.analysis.step_equivalents import SeedCurves
+from lrbench.analysis.thresholds import Thresholds
+from lrbench.results import safe_files
+from lrbench.results.building import table_writer
+from lrbench.results.building.batches import Batch
+from lrbench.results.folder import ResultsFolder
+from lrbench.study.grid import Grid
+from lrbench.study.stages import CONFIRM, RANGE
+
+Numbers = Int[np.ndarray, " run"]
+
+
+@dataclass(frozen=True)
+class CurvesOfLines:
+    """The objective of chosen runs along training, as a number that is better the smaller it is.
+
+    Where a schedule decays, a run that is cut short is not a shorter run; its points are then the ends of runs of several lengths.
+
+    Args:
+        store: the results folder, whose curves are written.
+        grid: its runs.
+        batches: in whose order they are.
+        decaying: whether each schedule of the grid decays.
+        shorter: the runs of fewer steps, with `line`, the number of their line in the grid; `None` if there are none.
+        objectives: what the runs of each problem are judged by.
+    """
+
+    store: ResultsFolder
+    grid: Grid
+    batches: Sequence[Batch]
+    decaying: Bool[np.ndarray, " schedule"]
+    shorter: pd.DataFrame | None
+    objectives: Objectives
+
+    def reached(self, rate: Float[np.ndarray, " line"], thresholds: Thresholds) -> Float[np.ndarray, " line"]:
+        """Return the loss that T/1.2 steps reach at a rate of each line of the grid: the least of the mean curve so far; NaN where it is not known.
+
+        Args:
+            rate: NaN for a line without one.
+            thresholds: for `faster`, 1.2.
+        """
+        found = np.full(self.grid.lines, np.nan)
+        runs = self._runs_at(rate)
+        line = self.grid.line(runs)
+        schedule = self.grid.positions(runs)["schedule"]
+        constant = ~self.decaying[schedule]
+        curves = self._read(runs[constant])
+        for number, mine in _groups(line[constant], runs[constant]):
+            if all(run in curves for run in mine):
+                step = self.grid.evaluations(int(self.grid.positions(mine[:1])["problem"][0]))
+                least = np.minimum.accumulate(np.mean([curves[run] for run in mine], axis=0))
+                found[number] = np.interp(step[-1] / thresholds.faster, step, least)
+        if self.shorter is not None:
+            few = self.shorter
+            steps = self._full_steps(few)
+            about = np.abs(few["steps"] * thresholds.faster - steps) <= 0.5 * thresholds.faster + 1e-9
+            at = about & (few["learning_rate"].to_numpy() == rate[few["line"]])
+            for number, rows in few[at].groupby("line"):
+                found[int(number)] = _ends(rows, self.objectives).mean()
+        return found
+
+    def at(self, rate: Float[np.ndarray, " line"], lines: Int[np.ndarray, " some"]) -> dict[int, SeedCurves]:
+        """Return the curves of some lines of the grid, each at its rate, by the number of the line; lines whose curves are not known are left out."""
+        wanted = np.full(self.grid.lines, np.nan)
+        wanted[lines] = rate[lines]
+        runs = self._runs_at(wanted)
+        line = self.grid.line(runs)
+        curves = self._read(runs)
+        found = {}
+        for number, mine in _groups(line, runs):
+            if not all(run in curves for run in mine):
+                continue
+            at = self.grid.positions(mine)
+            step, value = (
+                self.grid.evaluations(int(at["problem"][0])),
+                np.stack([curves[run] for run in mine]),
+            )
+            seed = np.array(self.grid.seeds)[at["seed"]]
+            if self.decaying[at["schedule"][0]]:
+                points = self._points(number, float(wanted[number]), seed, int(step[-1]), value[:, -1])
+                if points is None:
+                    continue
+                step, value = points
+            found[number] = SeedCurves(seed.astype(np.int64), step.astype(np.int64), value)
+        return found
+
+    def _points(
+        self,
+        line: int,
+        rate: float,
+        seed: Int[np.ndarray, " seed"],
+        steps: int,
+        end: Float[np.ndarray, " seed"],
+    ) -> tuple[np.ndarray, np.ndarray] | None:
+        """Return the lengths of the runs of a line, and where they end [seed, length]; `None` without shorter runs of all seeds."""
+        if self.shorter is None:
+            return None
+        few = self.shorter[(self.shorter["line"] == line) & (self.shorter["learning_rate"] == rate)]
+        few = few.assign(end=_ends(few, self.objectives))
+        table = few.pivot_table(index="seed", columns="steps", values="end").reindex(seed)
+        if not len(table.columns) or table.isna().any(axis=None):
+            return None
+        return np.append(table.columns.to_numpy(), steps), np.column_stack([table.to_numpy(), end])
+
+    def _full_steps(self, few: pd.DataFrame) -> Int[np.ndarray, " row"]:
+        """Return the steps that the runs of the grid have where these have fewer."""
+        per_problem = self.grid.lines // len(self.grid.problems)
+        steps = np.array([self.grid.steps_of(number) for number in range(len(self.grid.problems))])
+        found: Int[np.ndarray, " row"] = steps[few["line"].to_numpy() // per_problem]
+        return found
+
+    def _runs_at(self, rate: Float[np.ndarray, " line"]) -> Numbers:
+        """Return the runs of each line at its rate: of the stage `confirm`, where it was confirmed there, else of the grid's seeds."""
+        wanted = np.unique(rate[np.isfinite(rate)])
+        here = np.isin(np.array(self.grid.learning_rates), wanted)
+        stride = self.grid.stride("learning_rate")
+        size = len(self.grid.learning_rates)
+        runs = np.flatnonzero(self.grid.is_run)
+        runs = runs[here[runs // stride % size]]
+        runs = runs[self.grid.rates(runs)[""] == rate[self.grid.line(runs)]]
+        stage, line = self.grid.stage(runs), self.grid.line(runs)
+        confirmed = np.bincount(line, stage == CONFIRM, self.grid.lines) > 0
+        kept = np.where(confirmed[line], stage == CONFIRM, stage != RANGE)
+        return runs[kept]
+
+    def _read(self, numbers: Numbers) -> dict[int, Float[np.ndarray, " evaluation"]]:
+        """Return the curves of chosen runs, by the number of the run; a value that is not finite, or is above the first one, counts as that."""
+        found: dict[int, Float[np.ndarray, " evaluation"]] = {}
+        if not len(numbers):
+            return found
+        with (
+            safe_files.open_file(self.store.folder, "curves.parquet") as file,
+            pq.ParquetFile(file) as written,
+        ):
+            first = 0
+            for batch in self.batches:
+                groups = range(first, first := first + -(-batch.rows // table_writer.ROW_GROUP))
+                mine = np.flatnonzero(np.isin(batch.numbers, numbers))
+                if not len(mine):
+                    continue
+                name = batch.objective.column
+                column = written.read_row_groups(groups, [name])[name]
+                values = batch.objective.smaller(column.to_numpy().reshape(len(batch.numbers), -1)[mine])
+                found |= dict(zip(batch.numbers[mine].tolist(), np.fmin(values, values[:, :1]), strict=True))
+        return found
+
+
+def _ends(few: pd.DataFrame, objectives: Objectives) -> pd.Series:
+    """min(ℓ, ℓ₀) of each run."""
+    initial, final = losses(few, objectives)
+    return pd.Series(np.fmin(final, initial), few.index)
+
+
+def _groups(line: Int[np.ndarray, " run"], runs: Numbers) -> list[tuple[int, Numbers]]:
+    """Return the runs of each line."""
+    if not len(line):
+        return []
+    order = np.argsort(line, kind="stable")
+    numbers, begins = np.unique(line[order], return_index=True)
+    return list(zip(numbers.tolist(), np.split(runs[order], begins[1:]), strict=True))

@@ -1,0 +1,101 @@
+"""The map of two numbers, looked at through its artists."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from matplotlib.collections import LineCollection, QuadMesh
+from matplotlib.figure import Figure
+
+from lrbench.plots.rate_map import _outline, rate_map
+from tests.helpers import frames
+
+
+def draw(results: frames.Results) -> Figure:
+    figure = rate_map(results)
+    figure.savefig(io.BytesIO(), dpi=40)
+    return figure
+
+
+@pytest.fixture(scope="module")
+def momenta() -> frames.Results:
+    return frames.study(optimizers=tuple(("sgd", momentum, 1 - momentum) for momentum in (0.9, 0.0, 0.5)))
+
+
+def test_a_row_per_value_with_its_best_rate(momenta: frames.Results) -> None:
+    axes = draw(momenta).axes[0]
+    assert axes.get_title("left") == "digits_mlp, sgd"
+    assert axes.get_ylabel() == "momentum"
+    assert [text.get_text() for text in axes.get_yticklabels()] == ["0", "0.5", "0.9"]
+    cells = [mesh for mesh in axes.collections if isinstance(mesh, QuadMesh)]
+    assert [mesh.get_array().shape for mesh in cells] == [(1, 25)] * 3
+    table = momenta.sensitivity.sort_values("optimizer_momentum")
+    discs = [line.get_xdata()[0] for line in axes.lines if line.get_markersize() == 5]
+    assert discs == table["best_learning_rate"].tolist()
+    lowest = [mesh.get_array()[0].min() for mesh in cells]
+    np.testing.assert_allclose(lowest, table["best_loss"])
+
+
+def test_nothing_is_drawn_where_no_number_varies() -> None:
+    assert not draw(frames.study(optimizers=(("sgd", 0.9, 0.1), ("adam", float("nan"), 0.01)))).axes
+
+
+@pytest.mark.parametrize("count", [2, 12, 40])
+def test_two_values_and_many(count: int) -> None:
+    values = np.linspace(0, 0.95, count)
+    figure = draw(frames.study(seeds=1, optimizers=tuple(("sgd", value, 1 - value) for value in values)))
+    ticks = [text.get_text() for text in figure.axes[0].get_yticklabels()]
+    assert len(ticks) == min(count, 24)
+    assert [ticks[0], ticks[-1]] == ["0", "0.95"]
+    assert (count == 40) == any("24 of 40 values" in text.get_text() for text in figure.axes[0].texts)
+
+
+def test_only_slices_of_the_best_schedule_are_drawn_and_what_has_no_room_is_named() -> None:
+    momenta = (("sgd", 0.9, 0.1), ("sgd", 0.0, 0.3))
+    results = frames.study(optimizers=momenta, schedules=("constant", "cosine"), problems=tuple("abcdefgh"))
+    figure = draw(results)
+    titles = [axes.get_title("left") for axes in figure.axes if axes.get_title("left")]
+    assert titles == [f"{name}, sgd, constant" for name in "abcdef"]
+    assert any("2 more panels (g, sgd, constant, h" in text.get_text() for text in figure.texts)
+
+
+def test_the_outline_goes_around_useful_cells_and_no_others() -> None:
+    """Two rows of two cells, of which both of the lower and the right one of the upper are useful."""
+    edges = np.array([1.0, 10.0, 100.0])
+    found = _outline([(edges, np.array([True, True])), (edges, np.array([False, True]))])
+    wanted = {
+        ((1.0, -0.5), (1.0, 0.5)),
+        ((100.0, -0.5), (100.0, 0.5)),
+        ((10.0, 0.5), (10.0, 1.5)),
+        ((100.0, 0.5), (100.0, 1.5)),
+        ((1.0, -0.5), (10.0, -0.5)),
+        ((10.0, -0.5), (100.0, -0.5)),
+        ((1.0, 0.5), (10.0, 0.5)),
+        ((10.0, 1.5), (100.0, 1.5)),
+    }
+    assert {tuple(map(tuple, piece)) for piece in found} == wanted
+    assert len(found) == len(wanted)
+
+
+def test_lines_with_rates_of_their_own_share_an_outline() -> None:
+    low, high = np.array([1.0, 10.0]), np.array([3.0, 30.0])
+    found = _outline([(low, np.array([True])), (high, np.array([True]))])
+    assert ((3.0, 0.5), (10.0, 0.5)) not in found  # the two touch there
+    assert ((1.0, 0.5), (3.0, 0.5)) in found
+    assert ((10.0, 0.5), (30.0, 0.5)) in found
+
+
+def test_useful_rates_are_those_with_half_of_the_best_progress(momenta: frames.Results) -> None:
+    axes = draw(momenta).axes[0]
+    outline = [each for each in axes.collections if isinstance(each, LineCollection)][-1]
+    upright = [piece for piece in outline.get_segments() if piece[0][0] == piece[1][0]]
+    assert {float(piece[0][1]) for piece in upright} == {-0.5, 0.5, 1.5}
+    lower = sorted(float(piece[0][0]) for piece in upright if piece[0][1] == -0.5)
+    runs = momenta.runs[momenta.runs["optimizer_momentum"] == 0]
+    start = runs["initial_valid_loss"].median()
+    loss = np.fmin(runs["final_valid_loss"], start).fillna(start).groupby(runs["learning_rate"]).mean()
+    useful = loss.index[loss - loss.min() <= (start - loss.min()) / 2]
+    assert lower[0] < useful.min() < lower[0] * 10**0.25
+    assert lower[-1] / 10**0.25 < useful.max() < lower[-1]
