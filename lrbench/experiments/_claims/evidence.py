@@ -145,8 +145,8 @@ class StudyArrays:
         return self._ordered["verdict"].to_numpy(dtype=str).reshape(self.loss.shape)
 
     def broken(self) -> npt.NDArray[np.bool_]:
-        """Whether a run oscillates or diverges: [line, rate, seed]."""
-        return np.isin(self.verdicts(), ["diverged", "oscillating"])
+        """Whether a run oscillates, collapses or diverges: [line, rate, seed]."""
+        return np.isin(self.verdicts(), ["collapsed", "diverged", "oscillating"])
 
     def curve(self, name: str) -> tuple[Ints, Floats]:
         """The steps of the evaluations, and a curve as [line, rate, seed, evaluation]."""

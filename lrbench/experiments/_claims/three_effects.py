@@ -47,7 +47,7 @@ def _stability(study: StudyArrays) -> Finding:
     above, below = rate > study.best[0][:, None], rate < study.best[0][:, None]
     difference = broken[above].mean(axis=0) - broken[below].mean(axis=0)
     value = study.mean(difference)
-    what = "share of runs that oscillate or diverge, above the best rate minus below it"
+    what = "share of runs that oscillate, collapse or diverge, above the best rate minus below it"
     return Finding(what, *value, rule="interval above 0", met=value[1] > 0)
 
 
@@ -103,7 +103,7 @@ def picture(evidence: Evidence) -> Figure:
         grid[2].plot(study.rate, medians(train[line].T), color=colours[name], lw=1.2, ls=(0, (2, 2)))
     titles = (
         f"steps to {100 * LIMITS.way:g} % of the way",
-        "share that oscillate or diverge",
+        "share that oscillate, collapse or diverge",
         "final loss (dotted: training)",
     )
     for axes, title in zip(grid, titles, strict=True):

@@ -70,11 +70,11 @@ def _smooth(study: StudyArrays) -> Finding:
 
 
 def _unstable_above(study: StudyArrays) -> Finding:
-    """How many of the runs above the good rates oscillate or diverge."""
+    """How many of the runs above the good rates oscillate, collapse or diverge."""
     last = np.where(study.good[0], np.arange(len(study.rate)), -1).max(axis=1)
     above = (np.arange(len(study.rate)) > last[:, None]) & (last >= 0)[:, None]
     value = study.mean(study.broken()[above].mean(axis=0))
-    what = "above the good rates: share of runs that oscillate or diverge (the others end at a poor loss)"
+    what = "above the good rates: share of runs that oscillate, collapse or diverge (the others end at a poor loss)"
     return Finding(what, *value, rule=f"more than {LIMITS.most:g}", met=value[0] > LIMITS.most)
 
 
