@@ -17,7 +17,7 @@ BENCH  ?= throughput overhead scaling race gpu parts cluster_model coverage answ
 MAKEFLAGS += --no-print-directory --no-builtin-rules
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run dev test test-slow test-newest check check-lint check-format check-types check-imports format bench lock clean
+.PHONY: help setup run dev test test-slow test-newest check check-lint check-format check-types check-imports format bench mutants lock clean
 
 help:  ## print this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
@@ -72,6 +72,13 @@ format: dev  ## format, sort imports and fix what ruff can fix
 bench: $(VENV)/.bench  ## measure speed, alone and against peers (BENCH=name for one script)
 	@for name in $(BENCH); do echo "benchmarks.$$name"; $(PY) -m benchmarks.$$name $(ARGS) || exit 1; done
 
+# A random share of the mutants: all of them take days. SHARE above 1 is a number of them.
+FOLDER ?= analysis study results lane
+SHARE  ?= 0.02
+
+mutants: $(VENV)/.mutants  ## change the source at random and count what the tests notice (FOLDER=study SHARE=0.05)
+	@for name in $(FOLDER); do $(PY) -m tests.mutants $$name --share $(SHARE) $(ARGS) || exit 1; done
+
 # A pin that works on the oldest supported Python works on newer ones; the converse does not hold.
 lock: dev  ## resolve pyproject.toml again (ARGS=--upgrade for the newest of everything)
 	@$(PY) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
@@ -83,7 +90,7 @@ lock: dev  ## resolve pyproject.toml again (ARGS=--upgrade for the newest of eve
 COMPILE := CUSTOM_COMPILE_COMMAND="make lock" $(PY) -m piptools compile --quiet
 
 clean:  ## remove .venv, .venv-newest, caches and build leftovers, but not results
-	@rm -rf $(VENV) $(NEWEST_VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist
+	@rm -rf $(VENV) $(NEWEST_VENV) .mutants .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # ---- stamps ----
@@ -128,4 +135,10 @@ $(VENV)/.bench: pyproject.toml $(VENV)/.package | $(VENV)/.dev
 	@echo "Installing PyTorch 2.13.0, Optuna and Ray Tune into $(VENV) (once, one to several minutes) ..."
 	@$(PIP) install torch==2.13.0
 	@$(PIP) install --no-build-isolation --editable '.[bench]'
+	@touch $@
+
+# mutmut is exact: it names mutants by number, and another version numbers them differently.
+$(VENV)/.mutants: pyproject.toml $(VENV)/.package | $(VENV)/.dev
+	@echo "Installing mutmut into $(VENV) (once) ..."
+	@$(PIP) install --no-build-isolation --editable '.[mutants]'
 	@touch $@

@@ -101,6 +101,24 @@ def test_fresh_seeds_alone_count_where_both_have_them() -> None:
     assert (row["seeds"], abs(row["difference"])) == (2, pytest.approx(0.4))
 
 
+def test_lines_fetched_apart_stand_together_over_the_seeds_of_all() -> None:
+    one = paired_differences.AtRate(
+        np.array([0.1, 0.2]), np.array([0, 2]), np.array([False, True]),
+        np.array([[1.0, 2.0], [3.0, 4.0]]), np.full((2, 2 * paired_differences.REACH, 2), 5.0),
+    )  # fmt: skip
+    two = paired_differences.AtRate(
+        np.array([0.3]), np.array([1, 2]), np.array([False, True]),
+        np.array([[6.0, 7.0]]), np.full((1, 2 * paired_differences.REACH, 2), 8.0),
+    )  # fmt: skip
+    found = paired_differences.together([one, two])
+    assert (found.rate.tolist(), found.seed.tolist()) == ([0.1, 0.2, 0.3], [0, 1, 2])
+    assert found.fresh.tolist() == [False, False, True]
+    np.testing.assert_array_equal(found.loss, [[1, NAN, 2], [3, NAN, 4], [NAN, 6, 7]])
+    assert found.near.dtype == np.float64
+    for near in range(2 * paired_differences.REACH):
+        np.testing.assert_array_equal(found.near[:, near], [[5, NAN, 5], [5, NAN, 5], [NAN, 8, 8]])
+
+
 @pytest.mark.parametrize(
     ("a", "b", "said"),
     [

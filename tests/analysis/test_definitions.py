@@ -235,6 +235,12 @@ def test_iqm_is_the_trimmed_mean_of_scipy(values: list[float]) -> None:
     assert analysis.iqm(values) == pytest.approx(stats.trim_mean(values, 0.25), rel=1e-9, abs=1e-6)
 
 
+def test_iqm_computes_in_double_precision() -> None:
+    values = np.float32([1.0, 1e8, 1.0, 1e8, 4.0, 4.0, 4.0, 4.0])
+    assert analysis.iqm(values).dtype == np.float64
+    assert analysis.iqm(np.array([1, 2, 3, 5])) == 2.5
+
+
 # --- summary --------------------------------------------------------------------------------------
 
 

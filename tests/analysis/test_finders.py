@@ -346,6 +346,10 @@ def test_regret_is_read_off_the_grid() -> None:
     assert table["regret_normalised"].tolist() == pytest.approx([1 / 3, np.nan, 1.0], nan_ok=True)
     assert table["excess_normalised"].tolist() == pytest.approx([2 / 9, np.nan, 1.0], nan_ok=True)
     assert table["decades"].tolist() == pytest.approx([-0.5, np.nan, 3.0], nan_ok=True)
+    assert list(table) == [
+        "problem", "optimizer", "seed", "rule", "suggestion", "reason", "loss", "best_learning_rate", "best_loss",
+        "regret", "regret_normalised", "excess_normalised", "decades",
+    ]  # fmt: skip
     rules = regret_summary(table).set_index("rule")
     assert rules.loc["slide", "none"] == 1
     assert rules.loc["valley", ["none", "good", "decades"]].tolist() == pytest.approx([0, 0, 1.25])

@@ -112,6 +112,13 @@ def test_losses_below_zero_are_fitted_by_their_gap() -> None:
     assert np.log10(known) == pytest.approx(-1.3)
 
 
+def test_no_runs_have_no_fitted_rates() -> None:
+    some = runs_at({8.0: -1.1}, "problem_batch_size")
+    none = fitted_rates(some.iloc[:0])
+    assert len(none) == 0
+    assert list(none) == list(fitted_rates(some))
+
+
 def test_a_row_per_line_and_seed_that_is_left_out() -> None:
     fits = fitted_rates(runs_at({8.0: -1.1, 16.0: -1.4}, "problem_batch_size", seeds=3))
     assert fits["line"].tolist() == [0] * 4 + [1] * 4

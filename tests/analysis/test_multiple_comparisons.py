@@ -99,6 +99,20 @@ def test_pairs_of_unequal_seeds_are_on_one_scale() -> None:
     assert found[larger] == pytest.approx(max(alone, both))
 
 
+def test_two_seeds_are_enough_for_a_p() -> None:
+    # Of the two flips, both give |1 + 1| or |1 − 1|: the one seen is the larger, of two equally likely ones.
+    assert step_down(np.array([[1.0, 1.0], [1.0, NAN]])).tolist() == pytest.approx([0.5, NAN], nan_ok=True)
+    two = np.array([[0.0, 0.0, NAN], [1.0, 1.0, NAN], [2.0, NAN, NAN]])
+    found = step_down_from(0, np.array([1, 2]), lambda first, other: two[first] - two[other])
+    assert found.tolist() == pytest.approx([0.5, NAN], nan_ok=True)
+
+
+def test_tied_pairs_have_one_p() -> None:
+    """Forty pairs of one |t|: each is as significant as all of them together, whichever is taken first."""
+    signed = np.where(np.arange(40) % 2, 1.0, -1.0)[:, None] * np.array([1.0, 2.0, 3.0, 4.0])
+    assert step_down(signed).tolist() == [1 / 8] * 40
+
+
 def test_no_difference_has_p_one() -> None:
     zeros = np.zeros((2, 9))
     assert step_down(zeros).tolist() == [1, 1]

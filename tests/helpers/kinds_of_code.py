@@ -115,6 +115,11 @@ KINDS: dict[str, Kind] = {
     "enumeration": Kind(
         "import enum\nclass A(enum.Enum):\n    ONE = 2.0\ndef thing(w): return A.ONE.value * w", "2.0", "3.0"
     ),
+    "what is no member of an enumeration": Kind(
+        "import enum\nclass A(enum.Enum):\n    ONE = 1\n    SCALE = enum.nonmember(2.0)\ndef thing(w): return A.SCALE * w",
+        "2.0",
+        "3.0",
+    ),
     "set": Kind(
         "def thing(w): return w if 'a' in {'a', 'b', 'c', 'd'} else 2 * w", "'d'", "'e'", every_python=True
     ),

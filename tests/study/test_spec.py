@@ -184,7 +184,7 @@ def test_missing_keys_files_and_names(path: Path, tmp_path: Path) -> None:
         read(tmp_path / "none.toml")
     with pytest.raises(StudyError, match=r"unknown study 'quickstat'.* did you mean 'quickstart'\?"):
         read("quickstat")
-    with pytest.raises(StudyError, match="is a folder"):
+    with pytest.raises(StudyError, match=r"is a folder; give a study file or one of: .*quickstart"):
         read(tmp_path)
     path.write_text("steps = = 3")
     with pytest.raises(StudyError, match=r"not valid TOML: .*line 1"):
@@ -192,6 +192,24 @@ def test_missing_keys_files_and_names(path: Path, tmp_path: Path) -> None:
     path.write_bytes(b"\xff\xfe")
     with pytest.raises(StudyError, match="not valid TOML"):
         read(path)
+
+
+def test_seeds_that_are_none() -> None:
+    plain = {"name": "x", "problem": "quadratic", "optimizer": "sgd", "learning_rate": [0.1], "steps": 3}
+    with pytest.raises(StudyError) as raised:
+        read(plain | {"seeds": "many"})
+    wanted = 'must be a count, a list of whole numbers below 2**30, or "enough"'
+    assert str(raised.value).endswith(f"seeds = 'many': {wanted}")
+
+
+def test_whole_numbers_have_at_most_64_bits() -> None:
+    plain = {"name": "x", "problem": "quadratic", "optimizer": "sgd", "learning_rate": [0.1], "steps": 3}
+    for value in (-(2**63), 2**63 - 1):  # is read, and then refused for what it means
+        with pytest.raises(StudyError, match=r"^(?!.*64 are allowed)"):
+            read(plain | {"seeds": [value]})
+    for value in (-(2**63) - 1, 2**63):
+        with pytest.raises(StudyError, match="seeds: a whole number has 64 bits; at most 64 are allowed"):
+            read(plain | {"seeds": [value]})
 
 
 @pytest.mark.parametrize("name", catalog.names("study"))
