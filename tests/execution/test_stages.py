@@ -371,3 +371,9 @@ def test_enough_seeds_are_added_until_lines_are_told_apart(tmp_path: Path) -> No
     before = _tables(tmp_path)
     assert execute(study, tmp_path, report=False).trained == 0
     assert _tables(tmp_path) == before
+
+
+def test_the_tables_are_the_same_on_one_device(done: Path, tmp_path: Path) -> None:
+    """A study that is `deterministic` chooses the same on any number of devices."""
+    execute(STUDY, tmp_path / "alone", devices=1, report=False)
+    assert _tables(tmp_path / "alone") == _tables(done)
