@@ -24,7 +24,11 @@ _WITH_INTERVAL = (
     "use_value",
     "learning_rate_sensitivity",
     "steps_to_target",
+    "tolerance_decades",
+    "max_stable_learning_rate",
 )
+_WITHOUT_METHOD = ("tolerance_decades", "max_stable_learning_rate")
+"""Their intervals covered far less than they said; the columns stay, for scripts that read them, and are missing."""
 _COLUMNS = (
     "trains",
     "use_learning_rate",
@@ -115,7 +119,8 @@ def sensitivity(
         best_at_edge: whether the best rate is the first or the last one
         oscillating_fraction, collapsed_fraction, diverged_fraction: the share of the runs of the grid with that verdict
         <column>_low, <column>_high: 95 % intervals of `use_loss`, `use_value`, `best_loss`, `best_learning_rate`, `learning_rate_sensitivity` and
-            `steps_to_target`; missing with one seed, and those of rates and steps below six
+            `steps_to_target`; missing with one seed, and those of rates and steps below six. Those of `tolerance_decades` and
+            `max_stable_learning_rate` are always missing, as no interval of them was found to cover
 
     Example:
         >>> runs = pd.DataFrame({"problem": "a", "optimizer": "sgd", "schedule": "constant", "seed": 0,
@@ -231,6 +236,7 @@ def _describe(
     out["best_at_edge"] = (answer.best_rate == out["rate_low"]) | (answer.best_rate == out["rate_high"])
     out["tolerance_decades"] = _tolerance(mean, answer, star, limits)
     out |= _stability(some, answer, limits) | _dependence(some, mean, star, union, limits)
+    out |= {end: np.full(len(star), np.nan) for name in _WITHOUT_METHOD for end in _ends(name)}
     out["learning_rate_sensitivity_normalised"] = out["learning_rate_sensitivity"] / unit
     for name, position in (("best_loss", mean.best), ("use_loss", answer.use)):
         ends = t_interval(
