@@ -67,6 +67,7 @@ class StagedTraining:
         self._seconds: dict[str, float] = {}
         self._began = time.perf_counter()
         self._engine: Engine | None = None
+        self._told = False
         self._expected: list[np.ndarray] = []
         """The run_ids of what was found or trained."""
         self.parts = self._inventory(grid)
@@ -147,11 +148,7 @@ class StagedTraining:
         if not missing.any():
             return True
         name = stage.name if stage is not None and self.study.stages() else ""
-        if cached := int((mine & completed).sum()):
-            of_stage = f" of stage {name}" if name else ""
-            self._listener.notify(
-                f"{self._store.folder}: {cached:,} of {int(mine.sum()):,} runs{of_stage} are cached"
-            )
+        self._notify_of_cached()
         engine, listener = self._start(grid), self._listener
         if self._options.profile and self.profile is None:
             from lrbench.execution.trace import TracingListener
@@ -169,6 +166,13 @@ class StagedTraining:
         self._expected += [grid.run_ids[outcome.pack.runs] for outcome in outcomes if not outcome.error]
         self.trained += int(parts.completed().sum() - completed.sum())
         return sum(len(outcome.pack.runs) for outcome in outcomes) == int(missing.sum())
+
+    def _notify_of_cached(self) -> None:
+        """Report, before anything is trained, how many runs of the stages so far are completed already, if any."""
+        cached = int((self.grid.is_run & self.parts.completed()).sum())
+        if cached and not self._told:
+            self._listener.notify(f"{self._store.folder}: {cached:,} of {self.grid.runs:,} runs are cached")
+        self._told = True
 
     def _notify_of_all(self) -> None:
         """Report that nothing was left to train."""
