@@ -16,9 +16,8 @@ from lrbench.analysis.line_answers import each_shape
 from lrbench.analysis.mean_loss import Bools, MeanLoss
 from lrbench.analysis.objective import Objectives
 from lrbench.analysis.thresholds import Thresholds
+from lrbench.study.stages import HIGHEST, LOWEST
 
-LOWEST, HIGHEST = 1e-7, 1e3
-"""The ends of every range that is found."""
 AROUND = 10.0
 """By which factor a range goes beyond the useful rates, on both sides."""
 NEIGHBOURS = 2
@@ -80,14 +79,14 @@ def ranged_rates(
     A line that trains nowhere has none.
     """
     limits = thresholds or Thresholds()
-    last = int(np.floor(np.log10(HIGHEST) * per_decade + 1e-9))
-    first_number = int(np.ceil(np.log10(LOWEST) * per_decade - 1e-9))
+    last = int(np.floor(HIGHEST * per_decade + 1e-9))
+    first_number = int(np.ceil(LOWEST * per_decade - 1e-9))
     lattice = _rounded(10 ** (np.arange(first_number, last + 1) / per_decade))
     found = []
     for first, mean, answer in _each(runs, thresholds, objectives):
         useful: Bools = mean.gap <= limits.useful
         low = np.where(useful, mean.rate, np.inf).min(axis=1) / AROUND
-        high = np.where(np.isfinite(answer.collapse.high), answer.collapse.high * AROUND, HIGHEST)
+        high = np.where(np.isfinite(answer.collapse.high), answer.collapse.high * AROUND, 10.0**HIGHEST)
         slack = 1 + 1e-9
         inside = (lattice * slack >= low[:, None]) & (lattice <= high[:, None] * slack)
         rates = np.broadcast_to(lattice, inside.shape)

@@ -20,7 +20,7 @@ from lrbench.analysis.step_equivalents import SeedCurves
 from lrbench.analysis.thresholds import Thresholds
 from lrbench.results.building.batches import batches_of, read, steps_at_target
 from lrbench.results.building.blocks import RunBlocks
-from lrbench.results.building.lines import frame_of
+from lrbench.results.building.lines import LinesSoFar, frame_of
 from lrbench.results.building.pace import CurvesOfLines
 from lrbench.results.building.totals import OF_PROBLEM, Totals, totals
 from lrbench.results.folder import ResultsFolder
@@ -164,11 +164,7 @@ class _Sources:
     @property
     def line_runs(self) -> LineRuns:
         """The runs of each line."""
-        lines = self.whole.lines
-        unit = (self.whole.initial - self.whole.least)[self.grid.positions(lines)["problem"]]
-        return LineRuns(
-            unit, self.blocks.of(lines), lambda some: self.blocks.lines(lines[some]), self._at_use
-        )
+        return LinesSoFar(self.grid, self.blocks, self.whole).line_runs._replace(curves=self._at_use)
 
     def _at_use(self, some: Int[np.ndarray, " some"]) -> dict[int, SeedCurves]:
         """Return the curves of some lines of the sensitivity table at their rates to use."""
