@@ -251,6 +251,8 @@ def run_block(
 def test_every_block_runs(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A page is one session, in one folder, from its first block to its last."""
     monkeypatch.syspath_prepend(tmp_path)
+    # A reader's programs find lrbench, since they have activated the environment; make test does not.
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)
     # Drawing takes seconds for each study, and other tests draw every plot and page.
     monkeypatch.setattr("lrbench.execution.rebuild.write_pictures", lambda results, check: [])
     names: dict[str, object] = {"__name__": "__docs__"}
