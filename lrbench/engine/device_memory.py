@@ -55,6 +55,12 @@ def needed_bytes(compiled: Any) -> int:
     return int(sum(parts) - found.alias_size_in_bytes)
 
 
+def added_bytes(compiled: Any) -> int:
+    """Return the memory that a compiled program takes on each device beyond its arguments, as XLA counts it."""
+    found = compiled.memory_analysis()
+    return 0 if found is None else int(found.output_size_in_bytes + found.temp_size_in_bytes)
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Return whether an error of XLA means that memory ran out."""
     return isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" in str(error)

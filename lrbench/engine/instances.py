@@ -16,7 +16,7 @@ from lrbench.engine import device_memory, devices, lane, probing, schedule_table
 from lrbench.engine.lane import Recipe
 from lrbench.engine.schedule_table import ScheduleTable
 from lrbench.errors import LrbenchError, ProblemError, StudyError
-from lrbench.problems import Problem
+from lrbench.problems import Data, Problem
 from lrbench.schedules.plateau import Plateau
 from lrbench.study import catalog, requires
 from lrbench.study.grid import Grid, Program
@@ -37,6 +37,8 @@ class Instances:
         self.study, self.grid, self.mesh = study, grid, mesh
         self._first = grid
         self._probe_gradients: dict[int, dict[str, float]] = {}
+        self._probe_split: dict[int, tuple[probing.Probes, probing.Probes] | None] = {}
+        self._data: dict[int, Data] = {}
         self._errors: dict[int, LrbenchError] = {}
         self._schedules: dict[int, ScheduleTable] = {}
         with self.precision():
@@ -153,6 +155,29 @@ class Instances:
                     found = {}
             self._probe_gradients[program.problem] = found
         return self._probe_gradients[program.problem]
+
+    def probe_split(self, program: Program) -> tuple[probing.Probes, probing.Probes] | None:
+        """Return a program's probes that do not depend on the step that would follow, and those that do; `None` if they cannot be told apart."""
+        number = program.problem
+        if number not in self._probe_split:
+            problem, names = self.problem(program), tuple(self.grid.named_rates)
+            with self.precision():
+                examples = self._minibatch(problem), devices.cast(lane.sample(problem.data.train))
+                try:
+                    shapes, probes = self.initial[number].shapes, self.recipe(program).probes
+                    found = probing.split(problem, probes, shapes, names, examples)
+                except Exception:  # an invalid problem or probe of the user's: its packs fail with the error
+                    found = None
+            self._probe_split[number] = found
+        return self._probe_split[number]
+
+    def data(self, program: Program) -> Data:
+        """Return the data of a program's problem, a copy on each device."""
+        if program.problem not in self._data:
+            with self.precision():
+                data = devices.cast(self.problem(program).data)
+                self._data[program.problem] = jax.device_put(data, devices.replicated(self.mesh))
+        return self._data[program.problem]
 
     def _minibatch(self, problem: Problem) -> Any:
         """Return the first examples of a problem, as many as a minibatch has."""

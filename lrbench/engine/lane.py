@@ -15,6 +15,7 @@ from jaxtyping import Array, Float, Int, PyTree
 
 from lrbench.engine import probing
 from lrbench.engine.probing import Examples
+from lrbench.probes import View
 from lrbench.problems import Batch, Params, Problem
 from lrbench.schedules.plateau import Plateau, PlateauState
 from lrbench.study import requires
@@ -92,14 +93,19 @@ class StepContext(NamedTuple):
     key: Array
 
 
-class Proposal(NamedTuple):
-    """A step that was computed and not yet taken: loss and gradient where the run is, the update, and the states after it."""
+class Graded(NamedTuple):
+    """What a step follows: the loss and its gradient where the run is, and the state of the model after it."""
 
     loss: Float[Array, ""]
     gradient: Params
+    model: PyTree[Array] = ()
+
+
+class Proposal(NamedTuple):
+    """A step that was computed and not yet taken: the update, and the optimizer's state after it."""
+
     update: Params
     optimizer: PyTree[Array]
-    model: PyTree[Array]
 
 
 def init(recipe: Recipe, hyper: Hyper, initial: Any) -> State:
@@ -115,12 +121,23 @@ def step(recipe: Recipe, hyper: Hyper, state: State, context: StepContext) -> St
 
     A run whose loss was not finite is frozen: its parameters stay as they were before the update of that loss.
     """
-    proposal = _propose(recipe, hyper, state, context)
-    bad = jnp.where((state.bad_step < 0) & ~jnp.isfinite(proposal.loss), context.step, state.bad_step)
-    after = optax.apply_updates(state.params, proposal.update), proposal.model
+    graded = _graded(recipe.problem, state, context)
+    proposal = _propose(recipe, hyper, state, context, graded)
+    bad = jnp.where((state.bad_step < 0) & ~jnp.isfinite(graded.loss), context.step, state.bad_step)
+    after = optax.apply_updates(state.params, proposal.update), graded.model
     before = state.params, state.model
     params, model = jax.tree.map(lambda new, old: jnp.where(bad < 0, new, old), after, before)
     return State(params, proposal.optimizer, bad, model, state.plateau)
+
+
+def evaluation_needs_optimizer(recipe: Recipe, *, plateau: bool) -> bool:
+    """Return whether losses and metrics depend on more than the parameters and the state of the model.
+
+    Args:
+        recipe: what is static.
+        plateau: whether the study has a schedule that depends on the losses.
+    """
+    return plateau or requires.evaluation(recipe.optimizer) is not None
 
 
 def evaluate(
@@ -138,27 +155,45 @@ def evaluate(
         following: the step that would follow.
         key: the random key of the loss at evaluations; the same at each of them, so that curves are comparable.
     """
-    problem = recipe.problem
     where = requires.evaluation(recipe.optimizer)
     evaluated = state if where is None else state._replace(params=where(state.optimizer, state.params))
-    examples = sample(problem.data.train)
-
-    def loss(part: Batch) -> Array:
-        return problem.evaluation_loss(evaluated.params, evaluated.model, part, key)
-
-    found = {"train_loss": _in_pieces(lambda part: (loss(part), ()), examples)[0]}
-    if problem.data.valid_examples:
-        scores = _validation(problem, evaluated, loss)
-        found |= {f"valid_{name}": score for name, score in scores.items()}
+    found = _losses(recipe.problem, evaluated, key)
     if hyper.plateau is not None and state.plateau is not None:
-        plateau = hyper.plateau.update(state.plateau, found[problem.objective], following.step)
+        plateau = hyper.plateau.update(state.plateau, found[recipe.problem.objective], following.step)
         state = state._replace(plateau=plateau)
         found[PLATEAU_SCALE] = plateau.scale
-    found |= _probes(recipe, hyper, state, following, key)
-    finite = jnp.isfinite(found["train_loss"]) & jnp.isfinite(optax.tree.norm(state.params))
-    bad = jnp.where((state.bad_step < 0) & ~finite, following.step, state.bad_step)
-    found = {name: jnp.where(bad < 0, value, jnp.nan) for name, value in found.items()}
-    return state._replace(bad_step=bad), found
+    if recipe.probes:
+        graded = _graded(recipe.problem, state, following)
+        found |= _probes(recipe, hyper, state, following, key, graded)
+    state = _checked(state, found["train_loss"], following.step)
+    return state, _of_finite(state, found)
+
+
+def evaluate_model(
+    problem: Problem, probes: probing.Probes, state: State, following: StepContext, key: Array
+) -> tuple[State, dict[str, Float[Array, ""]], Graded]:
+    """Return what `evaluate` does of that which does not depend on the optimizer, and the loss and gradient that the step would follow.
+
+    Args:
+        problem: the model, its data and its loss.
+        probes: those that do not depend on the step.
+        state: the run; the optimizer's state may be left out.
+        following: the step that would follow; its factor may be left out.
+        key: as of `evaluate`.
+    """
+    found = _losses(problem, state, key)
+    graded = _graded(problem, state, following)
+    no_step = optax.tree.zeros_like(state.params), {"": jnp.zeros(())}
+    found |= probing.measure(probes, _view(problem, state, graded, no_step, following, key))
+    state = _checked(state, found["train_loss"], following.step)
+    return state, _of_finite(state, found), graded
+
+
+def step_probes(
+    recipe: Recipe, hyper: Hyper, state: State, following: StepContext, key: Array, graded: Graded
+) -> dict[str, Float[Array, ""]]:
+    """Return the probes of the step that would follow, from the loss and the gradient that `evaluate_model` found."""
+    return _of_finite(state, _probes(recipe, hyper, state, following, key, graded))
 
 
 def pick(data: Any, examples: Int[Array | np.ndarray, " example"]) -> Batch:
@@ -166,35 +201,74 @@ def pick(data: Any, examples: Int[Array | np.ndarray, " example"]) -> Batch:
     return jax.tree.map(lambda leaf: leaf[examples], data)
 
 
+def _losses(problem: Problem, state: State, key: Array) -> dict[str, Array]:
+    """Return the losses and the metrics of a run's model."""
+    examples = sample(problem.data.train)
+
+    def loss(part: Batch) -> Array:
+        return problem.evaluation_loss(state.params, state.model, part, key)
+
+    found = {"train_loss": _in_pieces(lambda part: (loss(part), ()), examples)[0]}
+    if problem.data.valid_examples:
+        scores = _validation(problem, state, loss)
+        found |= {f"valid_{name}": score for name, score in scores.items()}
+    return found
+
+
+def _checked(state: State, loss: Array, step: Array) -> State:
+    """Return a run after an evaluation at `step`, with that as its first bad step if it is not finite any more."""
+    finite = jnp.isfinite(loss) & jnp.isfinite(optax.tree.norm(state.params))
+    return state._replace(bad_step=jnp.where((state.bad_step < 0) & ~finite, step, state.bad_step))
+
+
+def _of_finite(state: State, found: Mapping[str, Array]) -> dict[str, Array]:
+    """Return values of a run, NaN if it is not finite."""
+    return {name: jnp.where(state.bad_step < 0, value, jnp.nan) for name, value in found.items()}
+
+
 def _probes(
-    recipe: Recipe, hyper: Hyper, state: State, following: StepContext, key: Array
+    recipe: Recipe, hyper: Hyper, state: State, following: StepContext, key: Array, graded: Graded
 ) -> dict[str, Array]:
-    """Return the values of the probes; `key` is that of evaluations."""
-    proposal = _propose(recipe, hyper, state, following)
-    problem, factor = recipe.problem, _factor(following, state)
-    view = probing.view(
-        problem,
-        (state.params, state.model),
-        (proposal.gradient, proposal.update),
-        {name: rate * factor for name, rate in hyper.learning_rates.items()},
-        Examples(following.batch, following.key),
-        Examples(sample(problem.data.train), key),
+    """Return the values of the recipe's probes; `key` is that of evaluations."""
+    factor = _factor(following, state)
+    rates = {name: rate * factor for name, rate in hyper.learning_rates.items()}
+    step = _propose(recipe, hyper, state, following, graded).update, rates
+    return probing.measure(recipe.probes, _view(recipe.problem, state, graded, step, following, key))
+
+
+def _view(
+    problem: Problem,
+    state: State,
+    graded: Graded,
+    step: tuple[Params, Mapping[str, Array]],
+    following: StepContext,
+    key: Array,
+) -> View:
+    """Return what probes see of a run; `step` is the update that would follow and its learning rates."""
+    update, rates = step
+    minibatch = Examples(following.batch, following.key)
+    samples = Examples(sample(problem.data.train), key)
+    return probing.view(
+        problem, (state.params, state.model), (graded.gradient, update), rates, minibatch, samples
     )
-    return probing.measure(recipe.probes, view)
 
 
-def _propose(recipe: Recipe, hyper: Hyper, state: State, context: StepContext) -> Proposal:
-    """Compute the step that a run would take next."""
-    graded = jax.value_and_grad(recipe.problem.training_loss, has_aux=True)
+def _graded(problem: Problem, state: State, context: StepContext) -> Graded:
+    """Return the loss and the gradient of a step's minibatch where a run is."""
+    graded = jax.value_and_grad(problem.training_loss, has_aux=True)
     (loss, model), gradient = graded(state.params, state.model, context.batch, context.key)
+    return Graded(loss, gradient, model)
+
+
+def _propose(recipe: Recipe, hyper: Hyper, state: State, context: StepContext, graded: Graded) -> Proposal:
+    """Compute the step that a run would take next."""
     optimizer = optax.with_extra_args_support(_optimizer(recipe, hyper, _factor(context, state)))
     names = requires.asked(recipe.optimizer)
     if len(hyper.learning_rates) > 1:
         names = tuple(name for name in names if name in requires.BY_PART)
-    scaled = recipe.problem.scaled(gradient)
-    extra = extra_arguments(recipe.problem, names, state, context, loss, scaled)
-    update, after = optimizer.update(scaled, state.optimizer, state.params, **extra)
-    return Proposal(loss, gradient, update, after, model)
+    scaled = recipe.problem.scaled(graded.gradient)
+    extra = extra_arguments(recipe.problem, names, state, context, graded.loss, scaled)
+    return Proposal(*optimizer.update(scaled, state.optimizer, state.params, **extra))
 
 
 def _factor(context: StepContext, state: State) -> Array:

@@ -12,7 +12,8 @@ from jaxtyping import Array, Bool, Float, Int
 from lrbench.engine import devices, layout, seeds, xla_program
 from lrbench.engine.lane import Hyper
 from lrbench.engine.layout import Layout
-from lrbench.engine.xla_program import CompiledProgram, Replicated
+from lrbench.engine.xla_functions import Call, Replicated
+from lrbench.engine.xla_program import CompiledProgram
 
 WORTH_COMPACTING = 0.9
 """Lanes are compacted when the most chunks of a device fall to this share: moving the state has a cost too."""
@@ -146,11 +147,14 @@ class LaneBatch:
         self.saved_steps += int(dropped.sum()) * (stop - start)
         self.saved_by_stopping += int((dropped & np.isfinite(self._stopped_step)).sum()) * (stop - start)
         self._load_examples(start)
-        return self._execute(start, stop, evaluate=False)
+        self._state = self._compiled.train(*self._inputs(start, stop))
+        self._fresh = False
+        return self._state
 
     def evaluate(self, step: int) -> PendingEvaluation:
         """Evaluate runs after `step` steps; return at once, before the values are computed."""
-        return PendingEvaluation(self._execute(step, step, evaluate=True), self._layout, step)
+        self._state, values = self._compiled.evaluate(*self._inputs(step, step))
+        return PendingEvaluation(values, self._layout, step)
 
     def prefetch(self, start: int) -> None:
         """Draw the examples of the segment from `start` on, while the devices compute."""
@@ -190,15 +194,12 @@ class LaneBatch:
         """The step after which each run was stopped, NaN if it was not."""
         return self._stopped_step
 
-    def _execute(self, start: int, stop: int, *, evaluate: bool) -> Mapping[str, Array]:
+    def _inputs(self, start: int, stop: int) -> tuple[Any, Hyper, Any, Replicated, Call]:
+        """Return what the programs take for the steps from `start` up to `stop`."""
         assert self._examples is not None
         first, examples = self._examples
-        call = xla_program.call(first, start, stop, self._fresh, evaluate, examples)
-        self._state, found = self._compiled.execute(
-            self._state, self._hyper, *self._chunks, self._replicated, call
-        )
-        self._fresh = False
-        return found
+        call = xla_program.call(first, start, stop, self._fresh, examples)
+        return self._state, self._hyper, self._chunks, self._replicated, call
 
     def _load_examples(self, start: int) -> None:
         """Use the examples of the segment from `start` on; draw them if they were not prefetched."""

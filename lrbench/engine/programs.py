@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
+from lrbench import machine
 from lrbench.engine import device_memory, layout, timing, xla_program
 from lrbench.engine.instances import Instances
 from lrbench.engine.lanes_per_chunk import Tuner
 from lrbench.engine.layout import Size
 from lrbench.engine.watchdog import Watchdog
-from lrbench.engine.xla_program import CompiledProgram
+from lrbench.engine.xla_program import CompiledProgram, Executable, Inputs
 from lrbench.errors import LrbenchError, ProblemError
 from lrbench.study.grid import Program
+
+_THREADS = 2
+"""How many programs compile at once, where there are so many cores: XLA uses more than one for a part of each."""
 
 
 class Build(NamedTuple):
@@ -28,17 +34,49 @@ class Build(NamedTuple):
     form: str
 
 
+class Turns:
+    """Programs compile side by side, and are timed alone, so that neither disturbs the other."""
+
+    def __init__(self, most: int) -> None:
+        """Let at most so many compile at once."""
+        self._most = most
+        self._free = threading.Semaphore(most)
+        self._next = threading.Lock()
+
+    @contextlib.contextmanager
+    def compiling(self) -> Iterator[None]:
+        """Wait until no program is timed."""
+        with self._next:
+            self._free.acquire()
+        try:
+            yield
+        finally:
+            self._free.release()
+
+    @contextlib.contextmanager
+    def timing(self) -> Iterator[None]:
+        """Wait until none compiles; none begins to meanwhile."""
+        with self._next:
+            for _ in range(self._most):
+                self._free.acquire()
+            try:
+                yield
+            finally:
+                self._free.release(self._most)
+
+
 class Programs:
     """Compiles programs, has them tuned, and reduces how many runs are on the devices at once where memory is short."""
 
     def __init__(self, instances: Instances, tuner: Tuner, watchdog: Watchdog) -> None:
         """Compile nothing yet."""
         self._instances, self._tuner, self._watchdog = instances, tuner, watchdog
-        self._compiler = ThreadPoolExecutor(1, thread_name_prefix="compile")
+        threads = min(_THREADS, machine.cores())
+        self._compiler = ThreadPoolExecutor(threads, thread_name_prefix="compile")
         self.compiled: dict[tuple[int, Build], Future[CompiledProgram]] = {}
+        self._evaluations: dict[tuple[Any, ...], Future[Executable]] = {}
         self._at_once: dict[int, int] = {}
-        self._lock = threading.Lock()
-        """Held while compiling and while timing, so that neither disturbs the other."""
+        self._turns = Turns(threads)
 
     def runs_at_once(self, program: Program, lanes_per_pack: int) -> int:
         """Return how many runs of a pack are on the devices at once."""
@@ -62,19 +100,16 @@ class Programs:
     def compile(self, program: Program, lanes_per_pack: int) -> Future[CompiledProgram]:
         """Compile a program in the background for packs of up to so many lanes; a second call costs nothing.
 
-        XLA compiles without holding Python's lock, so that the next program compiles while the present one trains.
+        XLA compiles without holding Python's lock, so that the next programs compile while the present one trains.
         """
         tuning = self._tuner.tuning(program)
         build = self._build(program, tuning.lanes_per_chunk, tuning.form, lanes_per_pack)
 
-        def compile_alone() -> CompiledProgram:
-            with self._lock:
+        def training() -> CompiledProgram:
+            with self._turns.compiling():
                 return self._compile(program, build)
 
-        key = program.number, build
-        if key not in self.compiled:
-            self.compiled[key] = self._compiler.submit(compile_alone)
-        return self.compiled[key]
+        return self._complete(program, build, training)
 
     def get(self, program: Program, lanes_per_pack: int) -> CompiledProgram:
         """Return a program compiled for packs of up to so many lanes, in a size that fits into memory.
@@ -104,17 +139,24 @@ class Programs:
 
     def _tune(self, program: Program, lanes_per_pack: int, compile_seconds: float) -> None:
         """Have the tuner time a program in other chunk sizes and forms, and drop all builds but the fastest."""
+        builds = {
+            build: future.result()
+            for (number, build), future in self.compiled.items()
+            if number == program.number
+        }
 
         def seconds(lanes: int, form: str) -> float:
+            build = self._build(program, lanes, form, lanes_per_pack)
             try:
-                compiled = self._compile_now(program, self._build(program, lanes, form, lanes_per_pack))
-                return self._seconds_per_step(compiled) if self._fits(compiled) else math.inf
+                if build not in builds:
+                    builds[build] = self._compile(program, build)
+                return self._seconds_per_step(builds[build]) if self._fits(builds[build]) else math.inf
             except jax.errors.JaxRuntimeError as error:
                 if device_memory.is_out_of_memory(error):
                     return math.inf
                 raise
 
-        with self._lock:
+        with self._turns.timing():
             tuning = self._tuner.measure(program, seconds, self.runs_at_once(program, lanes_per_pack))
         fastest = self._build(program, tuning.lanes_per_chunk, tuning.form, lanes_per_pack)
         self.compiled = {
@@ -122,31 +164,63 @@ class Programs:
             for key, future in self.compiled.items()
             if key[0] != program.number or key[1] == fastest
         }
+        self._complete(program, fastest, lambda: builds[fastest])
         self._tuner.record(program, tuning, compile_seconds)
 
     def _build(self, program: Program, lanes: int, form: str, lanes_per_pack: int) -> Build:
         runs = self.runs_at_once(program, lanes_per_pack)
         return Build(runs, self._tuner.lanes_per_chunk(program, min(lanes, runs)), form)
 
-    def _compile_now(self, program: Program, build: Build) -> CompiledProgram:
-        """Return a build of a program, compiled by the caller, which holds the lock."""
+    def _complete(
+        self, program: Program, build: Build, training: Callable[[], CompiledProgram]
+    ) -> Future[CompiledProgram]:
+        """Return a build of a program, its training compiled in the background and its evaluation beside it."""
         key = program.number, build
-        if key not in self.compiled or not self.compiled[key].done():
-            self.compiled[key] = Future()
-            self.compiled[key].set_result(self._compile(program, build))
-        return self.compiled[key].result()
+        if key in self.compiled:
+            return self.compiled[key]
+        # Submitted first, so that a thread that waits for it waits for one that runs.
+        evaluation = self._evaluation(program, build)
+
+        def complete() -> CompiledProgram:
+            trained = training()
+            with self._turns.compiling(), self._instances.precision():
+                probe = xla_program.compile_probe(self._inputs(program, build))
+            return trained.with_evaluation(evaluation.result(), probe)
+
+        self.compiled[key] = self._compiler.submit(complete)
+        return self.compiled[key]
+
+    def _evaluation(self, program: Program, build: Build) -> Future[Executable]:
+        """Return what evaluates a build of a program, compiled in the background: once for all optimizers that it does not depend on."""
+        inputs = self._inputs(program, build)
+        key = program.problem, program.number if inputs.whole else None, inputs.size, build.form
+
+        def compile_evaluation() -> Executable:
+            with self._turns.compiling(), self._instances.precision():
+                return xla_program.compile_evaluation(inputs)
+
+        if key not in self._evaluations:
+            self._evaluations[key] = self._compiler.submit(compile_evaluation)
+        return self._evaluations[key]
 
     def _compile(self, program: Program, build: Build) -> CompiledProgram:
+        with self._instances.precision():
+            return xla_program.compile_training(self._inputs(program, build))
+
+    def _inputs(self, program: Program, build: Build) -> Inputs:
+        """Return what the programs of a build take."""
         instances = self._instances
         with instances.precision():
-            return xla_program.compile_program(
-                instances.recipe(program, build.form),
-                instances.initial[program.problem],
-                ("", *instances.grid.named_rates),
-                instances.numeric(program),
-                instances.schedules(instances.longest(program)),
-                self._size(program, build),
-                instances.mesh,
+            return Inputs(
+                recipe=instances.recipe(program, build.form),
+                split=instances.probe_split(program),
+                initial=instances.initial[program.problem],
+                rates=("", *instances.grid.named_rates),
+                numeric=instances.numeric(program),
+                data=instances.data(program),
+                schedules=instances.schedules(instances.longest(program)),
+                size=self._size(program, build),
+                mesh=instances.mesh,
             )
 
     def _size(self, program: Program, build: Build) -> Size:

@@ -1,70 +1,69 @@
-"""The XLA program that initialises, trains and evaluates the runs of a pack, and its compilation.
-
-Lanes are vmapped in chunks, each device loops over its chunks, and devices run side by side. The state of a pack has the
-shape [device × chunk, lane, ...]. A chunk takes all its steps of a segment before the next one starts, so that its
-parameters stay in cache. All lanes of a chunk have the same seed, so that they share the minibatch and many small matrix
-products become one wide one.
-"""
+"""The compiled XLA programs of a recipe: what trains the runs of a pack, and what evaluates them."""
 
 from __future__ import annotations
 
+import functools
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jax import lax
 from jax.sharding import Mesh, NamedSharding
-from jaxtyping import Array, Bool, Int, UInt32
+from jaxtyping import Array
 
-from lrbench.engine import decompositions, device_memory, devices, lane, seeds
-from lrbench.engine.lane import Hyper, Recipe, State, StepContext
+from lrbench.engine import decompositions, device_memory, devices, lane, probing, seeds, xla_functions
+from lrbench.engine.lane import Graded, Hyper, Recipe, State
 from lrbench.engine.layout import Size
 from lrbench.engine.schedule_table import ScheduleTable
+from lrbench.engine.xla_functions import Call, Replicated, Shared
 from lrbench.problems import Data
 
 
-class Replicated(NamedTuple):
-    """What every device has a copy of: data, schedule table, and per seed initial parameters and random key."""
-
-    data: Data
-    schedules: ScheduleTable
-    initial: Any
-    noise: UInt32[Array, "seed word"]
-
-
-class Chunk(NamedTuple):
-    """The numbers of a chunk: the hyper-parameters of its lanes, and its seed as an index into the pack's seeds."""
-
-    hyper: Hyper
-    seed: Int[Array, ""]
-
-
-class Call(NamedTuple):
-    """The numbers of one call of the program.
+@dataclass(frozen=True)
+class Inputs:
+    """What the programs of a recipe take, as far as it determines what is compiled.
 
     Args:
-        first: the step that sees the first of `examples`.
-        start: first step.
-        stop: the step before which training ends; `start` for no training.
-        fresh: whether runs are initialised.
-        evaluate: whether runs are evaluated at `stop`.
-        examples: which examples each step from `first` on sees.
+        recipe: what is static.
+        split: the recipe's probes that do not depend on the step, and those that do; `None` if one evaluation is to compute all of them.
+        initial: the problem's initial parameters by seed.
+        rates: names of the learning rates.
+        numeric: names of the optimizer's numeric hyper-parameters.
+        data: the problem's data on the devices.
+        schedules: the schedule table.
+        size: the largest pack.
+        mesh: the devices.
     """
 
-    first: Int[Array, ""]
-    start: Int[Array, ""]
-    stop: Int[Array, ""]
-    fresh: Bool[Array, ""]
-    evaluate: Bool[Array, ""]
-    examples: Int[Array, "seed step example"]
+    recipe: Recipe
+    split: tuple[probing.Probes, probing.Probes] | None
+    initial: seeds.Initial
+    rates: tuple[str, ...]
+    numeric: tuple[str, ...]
+    data: Data
+    schedules: ScheduleTable
+    size: Size
+    mesh: Mesh
+
+    @property
+    def whole(self) -> bool:
+        """Whether evaluations depend on the optimizer as a whole, and not in their probes alone."""
+        plateau = self.schedules.rules is not None
+        return self.split is None or lane.evaluation_needs_optimizer(self.recipe, plateau=plateau)
+
+
+class Executable(NamedTuple):
+    """A compiled function, and the names of its decompositions that became loops over matrices."""
+
+    execute: Any
+    looped: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class CompiledProgram:
-    """A program, compiled for packs of a size.
+    """The programs of a recipe, compiled for packs of a size.
 
     Args:
         recipe: what is static.
@@ -72,13 +71,15 @@ class CompiledProgram:
         numeric: names of the optimizer's numeric hyper-parameters.
         size: the largest pack.
         mesh: the devices.
-        execute: the compiled function.
+        training: initialises and trains.
         state: shapes, types and sharding of the state.
         data: the problem's data on the devices.
         schedules: the schedule table on the devices.
-        needed_bytes: the memory that it takes on each device.
-        compile_seconds: the time that compiling took.
-        looped: names of the decompositions that became loops over matrices.
+        needed_bytes: the memory that training takes on each device.
+        compile_seconds: the time that compiling the training took.
+        whole: whether evaluations depend on the optimizer as a whole.
+        evaluation: evaluates; `None` while only the pace of training is asked for.
+        probe: measures the probes of the step that would follow, where an evaluation that does not know the optimizer has left them.
     """
 
     recipe: Recipe
@@ -86,203 +87,165 @@ class CompiledProgram:
     numeric: tuple[str, ...]
     size: Size
     mesh: Mesh
-    execute: Any
+    training: Executable
     state: State
     data: Data
     schedules: ScheduleTable
     needed_bytes: int
     compile_seconds: float
-    looped: tuple[str, ...]
+    whole: bool
+    evaluation: Executable | None = None
+    probe: Executable | None = None
+
+    @property
+    def looped(self) -> tuple[str, ...]:
+        """Names of the decompositions that became loops over matrices."""
+        return tuple(
+            name
+            for each in (self.training, self.evaluation, self.probe)
+            if each is not None
+            for name in each.looped
+        )
 
     def with_schedules(self, table: ScheduleTable) -> CompiledProgram:
         """Return the same program with another schedule table, of the same shape."""
         placed = jax.device_put(devices.cast(table), devices.replicated(self.mesh))
         return replace(self, schedules=placed)
 
+    def with_evaluation(self, evaluation: Executable, probe: Executable | None) -> CompiledProgram:
+        """Return the same program with what evaluates its runs."""
+        added = sum(
+            device_memory.added_bytes(each.execute) for each in (evaluation, probe) if each is not None
+        )
+        return replace(self, evaluation=evaluation, probe=probe, needed_bytes=self.needed_bytes + added)
 
-def compile_program(
-    recipe: Recipe,
-    initial: seeds.Initial,
-    rates: tuple[str, ...],
-    numeric: tuple[str, ...],
-    schedules: ScheduleTable,
-    size: Size,
-    mesh: Mesh,
-) -> CompiledProgram:
-    """Compile the one XLA program of a recipe.
+    def train(
+        self, state: State, hyper: Hyper, chunks: tuple[Any, Any], replicated: Replicated, call: Call
+    ) -> State:
+        """Train runs; return their state after it, perhaps before it is computed. The state before is given up."""
+        after: State = self.training.execute(state, hyper, *chunks, Shared(replicated, call))
+        return after
 
-    Args:
-        recipe: what is static.
-        initial: the problem's initial parameters by seed.
-        rates: names of the learning rates.
-        numeric: names of the optimizer's numeric hyper-parameters.
-        schedules: the schedule table.
-        size: the largest pack.
-        mesh: the devices.
-    """
-    data, table = jax.device_put(devices.cast((recipe.problem.data, schedules)), devices.replicated(mesh))
-    total = size.chunks * mesh.size
-    values = np.zeros((total, size.lanes), table.shapes.dtype)
-    each: Any = dict.fromkeys(rates, values), values.astype(np.int32), dict.fromkeys(numeric, values)
-    hyper = Hyper(*each)
-    state = _state(recipe, hyper, schedules, initial, devices.sharded(mesh))
-    replicated = Replicated(data, table, *_of_seeds(initial, size.seeds))
-    examples = seeds.orders(recipe.problem, [0] * size.seeds, 0, size.segment + 1)
-    inputs = (
-        hyper,
-        np.zeros(total, np.int32),
-        np.zeros(mesh.size, np.int32),
-        replicated,
-        call(0, 0, 0, False, False, examples),
-    )
-    return _compiled(recipe, initial, numeric, size, mesh, (state, *inputs))
+    def evaluate(
+        self, state: State, hyper: Hyper, chunks: tuple[Any, Any], replicated: Replicated, call: Call
+    ) -> tuple[State, dict[str, Array]]:
+        """Evaluate runs; return their state after it, and name → value in each lane, perhaps before they are computed."""
+        assert self.evaluation is not None
+        shared = Shared(replicated, call)
+        given = (state, hyper) if self.whole else (state._replace(optimizer=()),)
+        found = self.evaluation.execute(*given, *chunks, shared)
+        state = state._replace(bad_step=found.bad_step, plateau=found.plateau)
+        if self.probe is None:
+            return state, found.values
+        of_step = self.probe.execute(state, hyper, found.graded, *chunks, shared)
+        return state, probing.in_order(self.recipe.probes, {**found.values, **of_step})
 
 
-def _compiled(
-    recipe: Recipe,
-    initial: seeds.Initial,
-    numeric: tuple[str, ...],
-    size: Size,
-    mesh: Mesh,
-    example: tuple[State, Hyper, Any, Any, Replicated, Call],
-) -> CompiledProgram:
-    """Compile the program for inputs of the shapes and types of an example."""
-    sharded, replicated = devices.sharded(mesh), devices.replicated(mesh)
-    shardings = sharded, sharded, sharded, sharded, replicated, replicated
-    state, *inputs = example
-    structs = [_struct(tree, sharding) for tree, sharding in zip(inputs, shardings[1:], strict=True)]
-    mapped = jax.shard_map(
-        lambda *given: _device(recipe, *given),
-        mesh=mesh,
-        in_specs=tuple(sharding.spec for sharding in shardings),
-        out_specs=sharded.spec,
-        check_vma=False,  # the number of chunks differs between devices, which it cannot express
-    )
+def compile_training(inputs: Inputs) -> CompiledProgram:
+    """Compile what trains runs of a recipe, without their evaluation."""
+    replicated = devices.replicated(inputs.mesh)
+    state, hyper, chunks, shared = _given(inputs)
     began = time.perf_counter()
-    platform = mesh.devices.flat[0].platform
-    execute, looped = decompositions.compile_program(mapped, state, *structs, platform=platform, donate=(0,))
-    elapsed = time.perf_counter() - began
-    data, table = example[4].data, example[4].schedules
-    needed = device_memory.needed_bytes(execute)
+    function = functools.partial(xla_functions.train, inputs.recipe)
+    training = _compiled(inputs, function, (state, hyper, *chunks), shared, donate=(0,))
     return CompiledProgram(
-        recipe, initial, numeric, size, mesh, execute, state, data, table, needed, elapsed, looped
+        recipe=inputs.recipe,
+        initial=inputs.initial,
+        numeric=inputs.numeric,
+        size=inputs.size,
+        mesh=inputs.mesh,
+        training=training,
+        state=state,
+        data=inputs.data,
+        schedules=jax.device_put(devices.cast(inputs.schedules), replicated),
+        needed_bytes=device_memory.needed_bytes(training.execute),
+        compile_seconds=time.perf_counter() - began,
+        whole=inputs.whole,
     )
 
 
-def call(first: int, start: int, stop: int, fresh: bool, evaluate: bool, examples: Any) -> Call:
-    """Return the numbers of a call as the program takes them."""
-    steps = np.int32(first), np.int32(start), np.int32(stop)
-    given: Any = *steps, np.bool_(fresh), np.bool_(evaluate), examples
+def compile_evaluation(inputs: Inputs) -> Executable:
+    """Compile what evaluates runs of a recipe; unless it does so as a whole, the same serves all recipes of a problem."""
+    state, hyper, chunks, shared = _given(inputs)
+    if inputs.split is None or inputs.whole:
+        function = functools.partial(xla_functions.evaluate_whole, inputs.recipe)
+        return _compiled(inputs, function, (state, hyper, *chunks), shared)
+    point, step = inputs.split
+    problem = inputs.recipe.problem
+    function = functools.partial(xla_functions.evaluate, problem, point, bool(step))
+    return _compiled(inputs, function, (state._replace(optimizer=()), *chunks), shared)
+
+
+def compile_probe(inputs: Inputs) -> Executable | None:
+    """Compile what measures the probes of the step that would follow; `None` where an evaluation has them, or there are none."""
+    if inputs.split is None or inputs.whole or not inputs.split[1]:
+        return None
+    state, hyper, chunks, shared = _given(inputs)
+    recipe = replace(inputs.recipe, probes=inputs.split[1])
+    loss: Any = jax.ShapeDtypeStruct(
+        state.bad_step.shape, hyper.learning_rates[""].dtype, sharding=devices.sharded(inputs.mesh)
+    )
+    function = functools.partial(xla_functions.probe, recipe)
+    return _compiled(inputs, function, (state, hyper, Graded(loss, state.params), *chunks), shared)
+
+
+def call(first: int, start: int, stop: int, fresh: bool, examples: Any) -> Call:
+    """Return the numbers of a call as the programs take them."""
+    given: Any = np.int32(first), np.int32(start), np.int32(stop), np.bool_(fresh), examples
     return Call(*given)
 
 
-# ---- what is traced ----
-
-
-def _device(
-    recipe: Recipe,
-    state: State,
-    hyper: Hyper,
-    seed: Int[Array, " chunk"],
-    counts: Int[Array, " 1"],
-    replicated: Replicated,
-    call: Call,
-) -> tuple[State, dict[str, Array]]:
-    """Do the work of a call on one device: chunk after chunk."""
-    # Data are arguments of the program: constants would be compiled into it.
-    recipe = replace(recipe, problem=replace(recipe.problem, data=replicated.data))
-
-    def one(index: Any, state: State) -> tuple[State, dict[str, Array]]:
-        chunk = Chunk(_at(hyper, index), seed[index])
-        return _chunk(recipe, chunk, _at(state, index), replicated, call)
-
-    names = jax.eval_shape(one, 0, state)[1]
-    found = {name: jnp.zeros((seed.shape[0], *leaf.shape), leaf.dtype) for name, leaf in names.items()}
-
-    def body(index: Array, carry: tuple[State, dict[str, Array]]) -> tuple[State, dict[str, Array]]:
-        put = lambda all_, one: lax.dynamic_update_index_in_dim(all_, one, index, 0)  # noqa: E731
-        return jax.tree.map(put, carry, one(index, carry[0]))
-
-    return lax.fori_loop(0, counts[0], body, (state, found))
-
-
-def _chunk(
-    recipe: Recipe, chunk: Chunk, state: State, replicated: Replicated, call: Call
-) -> tuple[State, dict[str, Array]]:
-    """Do the work of a call on one chunk: initialise, train and evaluate its lanes, each if the call requests it."""
-    hyper = _with_plateau(chunk.hyper, replicated.schedules)
-    noise = seeds.key(replicated.noise[chunk.seed])
-    lanes = StepContext(0, None, None, None)  # type: ignore[arg-type]  # of a step's context, the factor alone is a lane's own
-
-    def context(count: Array) -> StepContext:
-        return _context(recipe, Chunk(hyper, chunk.seed), replicated, call, noise, count)
-
-    def step(count: Array, state: State) -> State:
-        taken: Any = jax.vmap(lambda h, s, c: lane.step(recipe, h, s, c), (0, 0, lanes))
-        return taken(hyper, state, context(count))
-
-    def evaluation(state: State) -> tuple[State, dict[str, Array]]:
-        key = jax.random.fold_in(noise, 0)
-        evaluated: Any = jax.vmap(lambda h, s, c: lane.evaluate(recipe, h, s, c, key), (0, 0, lanes))
-        return evaluated(hyper, state, context(call.stop))
-
-    def nothing(state: State) -> tuple[State, dict[str, Array]]:
-        empty = jax.eval_shape(evaluation, state)[1]
-        return state, jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), empty)
-
-    begin = lambda _: _init(recipe, hyper, _at(replicated.initial, chunk.seed))  # noqa: E731
-    state = lax.cond(call.fresh, begin, lambda old: old, state)
-    state = lax.fori_loop(call.start, call.stop, step, state)
-    return lax.cond(call.evaluate, evaluation, nothing, state)
-
-
-def _context(
-    recipe: Recipe, chunk: Chunk, replicated: Replicated, call: Call, noise: Array, count: Array
-) -> StepContext:
-    """Return the context of a chunk's step: the factor is [lane], the rest is shared by its lanes."""
-    data, shapes = recipe.problem.data.train, replicated.schedules.shapes
-    if recipe.problem.batch_size is not None:
-        data = lane.pick(data, call.examples[chunk.seed, count - call.first])
-    key = jax.random.fold_in(noise, count)
-    factor = shapes[chunk.hyper.row, jnp.minimum(count, shapes.shape[1] - 1)]
-    return StepContext(factor, count, data, key)
-
-
-def _with_plateau(hyper: Hyper, schedules: ScheduleTable) -> Hyper:
-    """Return a chunk's hyper-parameters with the plateau rules of their rows, if the table has any."""
-    if schedules.rules is None:
-        return hyper
-    rules = jax.tree.map(lambda column: jnp.asarray(column)[hyper.row], schedules.rules)
-    return hyper._replace(plateau=rules)
-
-
-def _init(recipe: Recipe, hyper: Hyper, params: Any) -> State:
-    return jax.vmap(lambda h: lane.init(recipe, h, params))(hyper)
-
-
-def _at(tree: Any, index: Any) -> Any:
-    return jax.tree.map(lambda leaf: lax.dynamic_index_in_dim(leaf, index, 0, keepdims=False), tree)
-
-
-# ---- shapes and types ----
-
-
-def _state(
-    recipe: Recipe, hyper: Hyper, schedules: ScheduleTable, initial: seeds.Initial, sharding: NamedSharding
-) -> State:
-    """Return shapes, types and sharding of the state of a pack with such hyper-parameters."""
-    first = _with_plateau(jax.tree.map(lambda leaf: leaf[0], hyper), schedules)
-    chunk = jax.eval_shape(lambda h, params: _init(recipe, h, params), first, initial.shapes)
-    total = len(hyper.row)
-    return jax.tree.map(
-        lambda leaf: jax.ShapeDtypeStruct((total, *leaf.shape), leaf.dtype, sharding=sharding), chunk
+def _compiled(
+    inputs: Inputs,
+    function: Callable[..., Any],
+    sharded: Sequence[Any],
+    shared: Shared,
+    donate: tuple[int, ...] = (),
+) -> Executable:
+    """Compile a function of what is spread over the devices, and of what each of them has a copy of."""
+    over, copied = devices.sharded(inputs.mesh).spec, devices.replicated(inputs.mesh).spec
+    mapped = jax.shard_map(
+        function,
+        mesh=inputs.mesh,
+        in_specs=(*[over] * len(sharded), copied),
+        out_specs=over,
+        check_vma=False,  # the number of chunks differs between devices, which it cannot express
     )
+    platform = inputs.mesh.devices.flat[0].platform
+    found = decompositions.compile_program(mapped, *sharded, shared, platform=platform, donate=donate)
+    return Executable(*found)
 
 
-def _of_seeds(initial: seeds.Initial, count: int) -> tuple[Any, Any]:
-    """Return shapes and types of the initial parameters and random keys of so many seeds."""
-    params = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((count, *leaf.shape), leaf.dtype), initial.shapes)
-    return params, seeds.noise([0] * count)
+def _given(inputs: Inputs) -> tuple[State, Hyper, tuple[Any, Any], Shared]:
+    """Return shapes, types and sharding of what programs take: the state, the hyper-parameters, seeds and counts of chunks, and the rest."""
+    size, mesh = inputs.size, inputs.mesh
+    sharded, replicated = devices.sharded(mesh), devices.replicated(mesh)
+    total = size.chunks * mesh.size
+    values = np.zeros((total, size.lanes), inputs.schedules.shapes.dtype)
+    each: Any = (
+        dict.fromkeys(inputs.rates, values),
+        values.astype(np.int32),
+        dict.fromkeys(inputs.numeric, values),
+    )
+    hyper = devices.cast(Hyper(*each))
+    initial = jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct((size.seeds, *leaf.shape), leaf.dtype), inputs.initial.shapes
+    )
+    noise: Any = seeds.noise([0] * size.seeds)
+    examples = seeds.orders(inputs.recipe.problem, [0] * size.seeds, 0, size.segment + 1)
+    shared = Shared(
+        Replicated(inputs.data, devices.cast(inputs.schedules), initial, noise),
+        call(0, 0, 0, False, examples),
+    )
+    chunks = np.zeros(total, np.int32), np.zeros(mesh.size, np.int32)
+    state = jax.eval_shape(
+        functools.partial(xla_functions.first, inputs.recipe),
+        hyper,
+        shared.replicated.schedules,
+        inputs.initial.shapes,
+    )
+    state = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((total, *leaf.shape), leaf.dtype), state)
+    return *(_struct(each, sharded) for each in (state, hyper, chunks)), _struct(shared, replicated)
 
 
 def _struct(tree: Any, sharding: NamedSharding) -> Any:

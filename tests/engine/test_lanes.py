@@ -116,6 +116,34 @@ def test_one_trace_for_all_rates_seeds_and_schedules() -> None:
     assert many[1] == 1
 
 
+@pytest.mark.parametrize(
+    ("change", "evaluations"),
+    [
+        ({}, 1),
+        ({"optimizer": ["sgd", "adam", "schedule_free_sgd"]}, 2),  # evaluated at parameters of its own
+        ({"probes": ["gradient_cosine"]}, 2),  # of the loss after the step
+        ({"schedule": ["reduce_on_plateau"]}, 2),  # its state is the optimizer's business
+    ],
+)
+def test_one_evaluation_serves_all_optimizers(change: dict[str, Any], evaluations: int) -> None:
+    asked = {"name": "x", "steps": 4, "evaluate_every": 2, "seeds": 1, "problem": ["quadratic"]}
+    asked |= {"optimizer": ["sgd", "adam"], "learning_rate": {"values": [0.1]}, "lanes_per_chunk": 1}
+    study = read(asked | change)
+    grid = of_study(study)
+    engine = Engine(study, grid)
+    for pack in grid.packs([8] * len(grid.programs)):
+        engine.run(pack, 8)
+    compiled = [future.result() for future in engine.programs.compiled.values()]
+    assert len({id(each.evaluation) for each in compiled}) == evaluations
+
+
+def test_columns_are_in_the_order_of_the_probes(train: Callable[..., Any], table: dict[str, Any]) -> None:
+    """Wherever they are measured: in the evaluation of all optimizers, or with one optimizer's step."""
+    probes = ["update_norm", "gradient_norm", "layer_update_norm", "parameter_norm"]
+    _, (curves,) = train({**table, "probes": probes})
+    assert list(curves.curves)[-4:] == [*probes[:2], "layer_update_norm/all", probes[3]]
+
+
 def test_a_run_that_is_not_finite_is_recorded_and_frozen(
     train: Callable[..., Any], table: dict[str, Any]
 ) -> None:

@@ -15,7 +15,7 @@ import pytest
 from jax.flatten_util import ravel_pytree
 
 import lrbench as lb
-from lrbench.engine import lane, seeds
+from lrbench.engine import lane, probing, seeds
 from lrbench.engine.engine import Engine
 from lrbench.execution.plan import plan_text
 from lrbench.probes import View
@@ -209,6 +209,23 @@ def test_every_problem_has_a_hessian(name: str, form: str) -> None:
     view = View(params, params, params, jnp.ones(()), loss, loss, batch, batch)
     found = jax.eval_shape(lambda: (sharpness(view), gradient_noise_scale(view)))
     assert [each.shape for each in found] == [(), ()]
+
+
+def test_what_probes_depend_on(network: Problem) -> None:
+    """What needs no step is measured for all optimizers at once; what needs the loss after a step is measured with it."""
+    batch = jax.tree.map(lambda leaf: jnp.asarray(leaf[:10]), network.data.train)
+    shapes = jax.eval_shape(network.init, jax.random.key(0))
+
+    def kind(name: str) -> str:
+        probes = {name: catalog.get("probe", name).load()}
+        found = probing.split(network, probes, shapes, (), (batch, batch))
+        return "both" if found is None else "point" if found[0] else "step"
+
+    kinds = {name: kind(name) for name in catalog.names("probe")}
+    both = {"gradient_cosine", "stability"}
+    step = {"update_norm", "update_ratio", "layer_update_norm", "layer_update_ratio"}
+    assert {name for name, found in kinds.items() if found == "both"} == both
+    assert {name for name, found in kinds.items() if found == "step"} == step
 
 
 def test_what_probes_cost() -> None:
