@@ -19,7 +19,7 @@ from jax import lax
 from jax.sharding import Mesh, NamedSharding
 from jaxtyping import Array, Bool, Int, UInt32
 
-from lrbench.engine import decompositions, device_memory, devices, lane, seeds
+from lrbench.engine import decompositions, device_memory, devices, lane, seeds, xla_options
 from lrbench.engine.lane import Hyper, Recipe, State, StepContext
 from lrbench.engine.layout import Size
 from lrbench.engine.schedule_table import ScheduleTable
@@ -108,6 +108,7 @@ def compile_program(
     schedules: ScheduleTable,
     size: Size,
     mesh: Mesh,
+    options: str = "",
 ) -> CompiledProgram:
     """Compile the one XLA program of a recipe.
 
@@ -119,6 +120,7 @@ def compile_program(
         schedules: the schedule table.
         size: the largest pack.
         mesh: the devices.
+        options: the names of options of XLA.
     """
     data, table = jax.device_put(devices.cast((recipe.problem.data, schedules)), devices.replicated(mesh))
     total = size.chunks * mesh.size
@@ -135,7 +137,7 @@ def compile_program(
         replicated,
         call(0, 0, 0, False, False, examples),
     )
-    return _compiled(recipe, initial, numeric, size, mesh, (state, *inputs))
+    return _compiled(recipe, initial, numeric, size, mesh, (state, *inputs), options)
 
 
 def _compiled(
@@ -145,6 +147,7 @@ def _compiled(
     size: Size,
     mesh: Mesh,
     example: tuple[State, Hyper, Any, Any, Replicated, Call],
+    options: str,
 ) -> CompiledProgram:
     """Compile the program for inputs of the shapes and types of an example."""
     sharded, replicated = devices.sharded(mesh), devices.replicated(mesh)
@@ -160,7 +163,9 @@ def _compiled(
     )
     began = time.perf_counter()
     platform = mesh.devices.flat[0].platform
-    execute, looped = decompositions.compile_program(mapped, state, *structs, platform=platform, donate=(0,))
+    execute, looped = decompositions.compile_program(
+        mapped, state, *structs, platform=platform, donate=(0,), options=xla_options.of(options)
+    )
     elapsed = time.perf_counter() - began
     data, table = example[4].data, example[4].schedules
     needed = device_memory.needed_bytes(execute)

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lrbench.engine import device_memory, lanes_per_chunk, tuning_cache
+from lrbench.engine import device_memory, lanes_per_chunk, tuner, tuning_cache
 from lrbench.engine.engine import Engine
 from lrbench.engine.lane_batch import LaneBatch
 from lrbench.engine.tuning_cache import Tuning, TuningCache
@@ -28,14 +28,14 @@ def test_the_fastest_size_of_a_valley_is_found(start: int, best: int, most: int)
         assert 1 <= lanes <= most
         return 1.0 + abs(math.log2(lanes) - best)
 
-    lanes, time = lanes_per_chunk.fastest(start, seconds, most)
+    lanes, time = tuner.fastest(start, seconds, most)
     assert lanes == min(most, 2 ** max(0, best))
     assert time == seconds(lanes)
 
 
 def test_a_size_that_is_hardly_faster_is_not_worth_a_change() -> None:
-    assert lanes_per_chunk.fastest(8, lambda lanes: 1.0 - 0.001 * lanes, 64) == (8, 0.992)
-    assert lanes_per_chunk.fastest(8, lambda lanes: math.inf if lanes > 8 else 1.0, 64) == (8, 1.0)
+    assert tuner.fastest(8, lambda lanes: 1.0 - 0.001 * lanes, 64) == (8, 0.992)
+    assert tuner.fastest(8, lambda lanes: math.inf if lanes > 8 else 1.0, 64) == (8, 1.0)
 
 
 @given(most=st.integers(1, 64), lanes=st.integers(1, 300), seeds=st.integers(1, 6), devices=st.integers(1, 8))
@@ -49,7 +49,7 @@ def test_chunks_fit_the_grid(most: int, lanes: int, seeds: int, devices: int) ->
 def test_what_was_measured_is_cached(tmp_path: Path) -> None:
     cache, key = TuningCache(tmp_path / "capacity"), {"problem": "a", "device": ["cpu", 2]}
     assert cache.load(key) is None
-    found = Tuning(4, "slices", "measured", 1e-5, 3.0)
+    found = Tuning(4, "slices", "without_ynn", "measured", 1e-5, 3.0)
     cache.store(key, found)
     assert cache.load(key) == found
     assert cache.load({**key, "device": ["cpu", 4]}) is None
@@ -83,7 +83,7 @@ def test_long_training_is_measured_and_the_result_cached(
     table: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The chosen size is one that was timed; the same study on the same machine measures nothing again."""
-    monkeypatch.setattr(lanes_per_chunk, "WORTH_MEASURING", 0)
+    monkeypatch.setattr(tuner, "WORTH_MEASURING", 0)
     monkeypatch.setattr(tuning_cache.platformdirs, "user_cache_dir", lambda name: str(tmp_path))
     table["learning_rate"] = {"min": 0.01, "max": 1.0, "num": 16}
     engine, grid = _engine(table)
