@@ -1,19 +1,64 @@
-"""How many lanes a chunk has by rule, and how many of them leave the fewest lanes empty."""
+"""How many lanes a chunk has by rule, and how many of them leave few lanes empty."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 
-CACHE_BYTES = 640 * 1024
-"""How much of a core's cache the lanes of a chunk may take: parameters, optimizer state and gradients."""
+STATE_BYTES = 640 * 1024
+"""How much the state of the lanes of a chunk may take on a CPU, whatever its cache: parameters, optimizer state and gradients."""
+MOST_BY_STATE = 16
+"""The most lanes of a chunk by its state alone, which may be small where activations are not."""
+CACHE_SHARE = 0.5
+"""How much of a core's second level of cache all that a step of a chunk touches may take; with more, some problems are slower."""
+MOST_BY_CACHE = 256
+"""The most lanes of a chunk in cache: tiny problems hardly become faster beyond."""
+CHUNKS = 4
+"""At least so many chunks a seed has where the cache decides: dropping runs that are no longer finite saves whole chunks."""
+HARDLY_MORE = 1.1
+"""Larger chunks may have so many times the lanes, with those that are empty."""
 
 
-def rule(bytes_per_lane: int, platform: str) -> int:
-    """Return the lanes per chunk to start with: on a CPU as many as keep their state in cache, elsewhere 1,024."""
+def by_state(state_bytes: int, platform: str) -> int:
+    """Return the lanes per chunk by the bytes of a lane's state and gradient: on a CPU a few, elsewhere 1,024."""
     if platform != "cpu":
         return 1024
-    return max(1, min(16, 2 ** int(math.log2(max(1, CACHE_BYTES / bytes_per_lane)))))
+    return _power_of_two(STATE_BYTES / state_bytes, MOST_BY_STATE)
+
+
+def by_cache(working_bytes: int, cache_bytes: int) -> int:
+    """Return how many lanes keep all that a step touches in a core's second level of cache.
+
+    Args:
+        working_bytes: a lane's state, gradient and activations.
+        cache_bytes: the size of the cache.
+    """
+    return _power_of_two(CACHE_SHARE * cache_bytes / working_bytes, MOST_BY_CACHE)
+
+
+def _power_of_two(lanes: float, most: int) -> int:
+    return max(1, min(most, 2 ** int(math.log2(max(1.0, lanes)))))
+
+
+def fitting(most: int, least: int, shapes: Sequence[tuple[int, int]], devices: int) -> int:
+    """Return the largest chunk, of up to `most` lanes, that leaves hardly more lanes empty than one of up to `least`.
+
+    Args:
+        most, least: lanes of a chunk.
+        shapes: of each stage the lanes of a seed, and the seeds.
+        devices: how many there are.
+
+    >>> fitting(256, 16, [(1000, 3)], 2), fitting(256, 16, [(40, 1)], 2)
+    (250, 20)
+    """
+    found = with_fewest_empty_lanes(min(most, least), shapes, devices)
+    enough = HARDLY_MORE * _lanes(found, shapes, devices)
+    while most > least:
+        size = with_fewest_empty_lanes(most, shapes, devices)
+        if _lanes(size, shapes, devices) <= enough:
+            return size
+        most //= 2
+    return found
 
 
 def with_fewest_empty_lanes(most: int, shapes: Sequence[tuple[int, int]], devices: int) -> int:
@@ -29,8 +74,9 @@ def with_fewest_empty_lanes(most: int, shapes: Sequence[tuple[int, int]], device
     >>> with_fewest_empty_lanes(16, [(16, 3)], 1), with_fewest_empty_lanes(16, [(16, 3), (10, 10)], 1)
     (16, 10)
     """
+    return min(range(-(-most // 2), most + 1), key=lambda size: (_lanes(size, shapes, devices), -size))
 
-    def lanes(size: int) -> int:
-        return sum(-(-seeds * -(-each // size) // devices) * size for each, seeds in shapes)
 
-    return min(range(-(-most // 2), most + 1), key=lambda size: (lanes(size), -size))
+def _lanes(size: int, shapes: Sequence[tuple[int, int]], devices: int) -> int:
+    """Return how many lanes the busiest device trains, with those that are empty."""
+    return sum(-(-seeds * -(-each // size) // devices) * size for each, seeds in shapes)

@@ -100,6 +100,7 @@ class Tuner:
             "jax": jax.__version__,
         }
         """The kind of machine; a tuning is good for any number of its devices."""
+        self._cache_bytes = machine.level_2_bytes() if device.platform == "cpu" else 0
         self._here = {record["program"]: record for record in kept if record["machine"] == self._machine}
         self._tunings: dict[int, Tuning] = {}
         self._considered: set[int] = set()
@@ -122,9 +123,8 @@ class Tuner:
         most = most or tuning.lanes_per_chunk
         if tuning.how == "set":
             return most
-        longest = device_memory.most_per_pack(self._platform)
-        shapes = [(min(lanes, longest), seeds) for lanes, seeds in self._instances.shapes(program)]
-        return lanes_per_chunk.with_fewest_empty_lanes(most, shapes, self._instances.mesh.size)
+        shapes, least = self._shapes(program), self._by_state(program)
+        return lanes_per_chunk.fitting(most, least, shapes, self._instances.mesh.size)
 
     def pace(self, program: Program) -> float:
         """Return the seconds of one run's step, all devices at work, as timed now or before; 0 if it never was."""
@@ -232,7 +232,7 @@ class Tuner:
     def _initial(self, program: Program) -> Tuning:
         study = self._instances.study
         if study.lanes_per_chunk or study.deterministic:
-            return Tuning(study.lanes_per_chunk or self._rule(program), how="set")
+            return Tuning(study.lanes_per_chunk or self._by_state(program), how="set")
         cached, kept = self._cached(program), self._record_of(program)
         if kept is None:
             return cached or Tuning(self._rule(program))
@@ -251,7 +251,26 @@ class Tuner:
         return found if xla_options.are_accepted(found.options, self._platform) else None
 
     def _rule(self, program: Program) -> int:
-        return lanes_per_chunk.rule(self._instances.lane_bytes(program) or 1, self._platform)
+        """Return the lanes per chunk by rule: by the state of a lane or, where more fit with all their activations, by the cache.
+
+        Tracing the activations takes time. That is spent where the grid has lanes for a larger chunk, and the state alone is so
+        small that at least four times as many fit.
+        """
+        instances, lanes = self._instances, self._by_state(program)
+        state, cache = instances.lane_bytes(program), self._cache_bytes
+        most = max(each for each, _ in self._shapes(program)) // lanes_per_chunk.CHUNKS
+        if not state or most <= lanes or lanes_per_chunk.by_cache(state, cache) < 4 * lanes:
+            return lanes
+        found = lanes_per_chunk.by_cache(state + instances.activation_bytes(program), cache)
+        return max(lanes, min(found, most))
+
+    def _by_state(self, program: Program) -> int:
+        return lanes_per_chunk.by_state(self._instances.lane_bytes(program) or 1, self._platform)
+
+    def _shapes(self, program: Program) -> list[tuple[int, int]]:
+        """Return the lanes of a seed on the devices at once, and the seeds, of each stage."""
+        longest = device_memory.most_per_pack(self._platform)
+        return [(min(lanes, longest), seeds) for lanes, seeds in self._instances.shapes(program)]
 
     def _key(self, program: Program) -> dict[str, Any]:
         """Return what a cached tuning is valid for: the program, the devices, the versions."""
