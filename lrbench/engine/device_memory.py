@@ -49,7 +49,8 @@ def activation_bytes(problem: Problem, params: Any, batch: Any) -> int:
         if any(isinstance(var, Var) and var in own for var in equation.invars):
             own.update(equation.outvars)
     found = {var for var in traced.outvars if isinstance(var, Var)} & own - set(traced.invars)
-    return sum(math.prod(var.aval.shape) * var.aval.dtype.itemsize for var in found)
+    arrays: list[Any] = [var.aval for var in found]
+    return sum(math.prod(array.shape) * array.dtype.itemsize for array in arrays)
 
 
 def most_per_pack(platform: str) -> int:

@@ -26,30 +26,8 @@ COMPILE_SECONDS = 2.5
 """The time to compile a small program on a desktop core; a cached compilation takes less, and is counted as this."""
 BETTER = 0.97
 """An alternative must take at most this share of another's time to be preferred to it."""
-_ROUNDS = 2
+_ROUNDS = 3
 """How often two tunings are timed in turn: a disturbance then meets both."""
-
-
-def fastest(start: int, seconds: Callable[[int], float], most: int) -> tuple[int, float]:
-    """Return the chunk size, start × a power of two, at which a run's step takes the least time, and that time.
-
-    Walks up from `start` while it gets faster, or else down, so that few sizes are timed.
-
-    Args:
-        start: lanes per chunk to start with.
-        seconds: lanes per chunk → seconds of one run's step; infinite where it does not fit into memory.
-        most: the largest size to try.
-
-    >>> fastest(8, lambda lanes: abs(lanes - 2) + 1.0, 64)
-    (2, 1.0)
-    """
-    best, time = start, seconds(start)
-    for factor in (2.0, 0.5):
-        while 1 <= (size := int(best * factor)) <= most and (found := seconds(size)) <= BETTER * time:
-            best, time = size, found
-        if best != start:
-            break
-    return best, time
 
 
 def preferred(alternatives: Sequence[Tuning], seconds: Callable[[Tuning], float]) -> Tuning:
@@ -64,6 +42,31 @@ def preferred(alternatives: Sequence[Tuning], seconds: Callable[[Tuning], float]
         rounds = [(seconds(best), seconds(other)) for _ in range(_ROUNDS)]
         of_best, of_other = map(min, zip(*rounds, strict=True))
         best = other if of_other <= BETTER * of_best else best
+    return best
+
+
+def in_chunks(start: Tuning, seconds: Callable[[Tuning], float], most: int) -> Tuning:
+    """Return a tuning with the preferred chunk size, that of `start` × a power of two.
+
+    Walks up while it gets faster, or else down, so that few sizes are timed.
+
+    Args:
+        start: the tuning to begin with.
+        seconds: as of `preferred`.
+        most: the largest size to try.
+
+    >>> in_chunks(Tuning(8), lambda tuning: abs(tuning.lanes_per_chunk - 2) + 1.0, 64).lanes_per_chunk
+    2
+    """
+    best = start
+    for factor in (2.0, 0.5):
+        while 1 <= (size := int(best.lanes_per_chunk * factor)) <= most:
+            other = replace(best, lanes_per_chunk=size)
+            if preferred([best, other], seconds) is best:
+                break
+            best = other
+        if best is not start:
+            break
     return best
 
 
@@ -162,19 +165,22 @@ class Tuner:
             seconds: tuning → seconds of one run's step; infinite where it does not fit into memory.
             most: the largest chunk to try.
         """
+        least: dict[Tuning, float] = {}
+
+        def timed(tuning: Tuning) -> float:
+            """Time a tuning once more; the least of its times is the least disturbed."""
+            least[tuning] = min(least.get(tuning, math.inf), seconds(tuning))
+            return least[tuning]
+
         # The first of a problem's forms is its own.
         forms = ["", *list(self._instances.problem(program).forms)[1:]]
         start = self.tuning(program).lanes_per_chunk
-        found = preferred([Tuning(start, form) for form in forms], seconds)
+        found = preferred([Tuning(start, form) for form in forms], timed)
         for name in xla_options.accepted(self._platform):
             more = f"{found.options}+{name}" if found.options else name
-            found = preferred([found, replace(found, options=more)], seconds)
-        lanes, pace = fastest(
-            found.lanes_per_chunk,
-            lambda lanes: seconds(replace(found, lanes_per_chunk=lanes)),
-            min(MOST_LANES, most),
-        )
-        return replace(found, lanes_per_chunk=lanes, how="measured", seconds_per_step=pace)
+            found = preferred([found, replace(found, options=more)], timed)
+        found = in_chunks(found, timed, min(MOST_LANES, most))
+        return replace(found, how="measured", seconds_per_step=timed(found))
 
     def record(self, program: Program, tuning: Tuning, compile_seconds: float) -> None:
         """Use and store a tuning of a program that took so long to compile."""

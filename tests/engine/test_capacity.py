@@ -25,18 +25,18 @@ from lrbench.study.spec import read
 
 @given(start=st.sampled_from([1, 2, 8, 64]), best=st.integers(-3, 9), most=st.sampled_from([64, 1024]))
 def test_the_fastest_size_of_a_valley_is_found(start: int, best: int, most: int) -> None:
-    def seconds(lanes: int) -> float:
-        assert 1 <= lanes <= most
-        return 1.0 + abs(math.log2(lanes) - best)
+    def seconds(tuning: Tuning) -> float:
+        assert 1 <= tuning.lanes_per_chunk <= most
+        return 1.0 + abs(math.log2(tuning.lanes_per_chunk) - best)
 
-    lanes, time = tuner.fastest(start, seconds, most)
-    assert lanes == min(most, 2 ** max(0, best))
-    assert time == seconds(lanes)
+    found = tuner.in_chunks(Tuning(start, options="wide_vectors"), seconds, most)
+    assert found == Tuning(min(most, 2 ** max(0, best)), options="wide_vectors")
 
 
 def test_a_size_that_is_hardly_faster_is_not_worth_a_change() -> None:
-    assert tuner.fastest(8, lambda lanes: 1.0 - 0.001 * lanes, 64) == (8, 0.992)
-    assert tuner.fastest(8, lambda lanes: math.inf if lanes > 8 else 1.0, 64) == (8, 1.0)
+    start = Tuning(8)
+    assert tuner.in_chunks(start, lambda tuning: 1.0 - 0.001 * tuning.lanes_per_chunk, 64) == start
+    assert tuner.in_chunks(start, lambda tuning: math.inf if tuning.lanes_per_chunk > 8 else 1.0, 64) == start
 
 
 @given(most=st.integers(1, 64), lanes=st.integers(1, 300), seeds=st.integers(1, 6), devices=st.integers(1, 8))
