@@ -165,12 +165,12 @@ class Tuner:
             seconds: tuning → seconds of one run's step; infinite where it does not fit into memory.
             most: the largest chunk to try.
         """
-        least: dict[Tuning, float] = {}
+        least: dict[tuple[int, str, str], float] = {}
 
         def timed(tuning: Tuning) -> float:
             """Time a tuning once more; the least of its times is the least disturbed."""
-            least[tuning] = min(least.get(tuning, math.inf), seconds(tuning))
-            return least[tuning]
+            least[tuning.choice] = min(least.get(tuning.choice, math.inf), seconds(tuning))
+            return least[tuning.choice]
 
         # The first of a problem's forms is its own.
         forms = ["", *list(self._instances.problem(program).forms)[1:]]

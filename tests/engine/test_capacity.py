@@ -30,13 +30,13 @@ def test_the_fastest_size_of_a_valley_is_found(start: int, best: int, most: int)
         return 1.0 + abs(math.log2(tuning.lanes_per_chunk) - best)
 
     found = tuner.in_chunks(Tuning(start, options="wide_vectors"), seconds, most)
-    assert found == Tuning(min(most, 2 ** max(0, best)), options="wide_vectors")
+    assert found.choice == (min(most, 2 ** max(0, best)), "", "wide_vectors")
 
 
 def test_a_size_that_is_hardly_faster_is_not_worth_a_change() -> None:
     start = Tuning(8)
-    assert tuner.in_chunks(start, lambda tuning: 1.0 - 0.001 * tuning.lanes_per_chunk, 64) == start
-    assert tuner.in_chunks(start, lambda tuning: math.inf if tuning.lanes_per_chunk > 8 else 1.0, 64) == start
+    assert tuner.in_chunks(start, lambda tuning: 1.0 - 0.001 * tuning.lanes_per_chunk, 64) is start
+    assert tuner.in_chunks(start, lambda tuning: math.inf if tuning.lanes_per_chunk > 8 else 1.0, 64) is start
 
 
 @given(most=st.integers(1, 64), lanes=st.integers(1, 300), seeds=st.integers(1, 6), devices=st.integers(1, 8))
