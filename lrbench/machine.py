@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 CONTROL_GROUPS = Path("/sys/fs/cgroup")
 MEMBERSHIP = Path("/proc/self/cgroup")
+CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 _VERSIONS = ("lrbench", "jax", "jaxlib", "optax", "numpy", "pandas", "pyarrow")
 
 
@@ -58,6 +59,29 @@ def memory(groups: Path = CONTROL_GROUPS, membership: Path = MEMBERSHIP) -> Memo
             # The page cache counts as used, but is reclaimed on demand.
             total, free = min(total, limit), min(free, max(0, limit - used + _reclaimable(folder)))
     return Memory(total, free)
+
+
+def level_2_bytes(caches: Path = CACHES) -> int:
+    """Return a core's share of the second level of cache; 0 where Linux does not say.
+
+    Args:
+        caches: the folder of the caches of a core.
+    """
+    for folder in sorted(caches.glob("index*")):
+        with contextlib.suppress(OSError, ValueError):
+            level, kind, size, sharing = (
+                (folder / name).read_text(encoding="utf-8").strip()
+                for name in ("level", "type", "size", "shared_cpu_list")
+            )
+            if level == "2" and kind != "Instruction":
+                return int(size.removesuffix("K")) * 1024 // _count(sharing)
+    return 0
+
+
+def _count(numbers: str) -> int:
+    """Return how many numbers a list such as `0-3,8` has."""
+    ends = [[int(end) for end in each.split("-")] for each in numbers.split(",")]
+    return sum(each[-1] - each[0] + 1 for each in ends)
 
 
 @contextlib.contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -31,10 +30,12 @@ def test_xla_agrees_on_what_it_knows() -> None:
 
 
 def test_nothing_shipped_sets_a_flag_of_xla() -> None:
-    """A flag that a later XLA does not know would end a user's process; so the product reads XLA_FLAGS, and sets none."""
+    """A flag that a later XLA does not know would end a user's process; so the product reads XLA_FLAGS, and sets none.
+
+    Options of one program end nothing: those that XLA does not know are left out (tests/engine/test_tuner.py).
+    """
     for path in [*(ROOT / "lrbench").rglob("*.py"), *(ROOT / "benchmarks").rglob("*.py")]:
-        found = re.search(r"--xla_|compiler_options", path.read_text())
-        assert found is None, f"{path} sets {found[0]}"
+        assert "--xla_" not in path.read_text(), f"{path} sets a flag of XLA"
 
 
 def python(folder: Path, minor: int, code: int = 0) -> Path:

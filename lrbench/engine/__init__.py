@@ -8,9 +8,10 @@ Read it from the bottom of the ladder to the top. Each file uses those before it
 1. The machine: `devices`, `device_memory`, `decompositions`.
 2. One run: `probing` (probes and their cost, by `flops`), `lane` (a run as pure functions), `seeds` (what a seed
    determines), `schedule_table`, and many in one program: `layout` (which run is in which lane, chunk and device), `xla_functions` (what
-   is traced: training, evaluation, probes of the step), `xla_program` (the same, compiled), `lane_batch` (the runs on the devices).
-3. The programs of a study: `instances` (what the study names, instantiated), `tuning_cache`, `lanes_per_chunk` (how lanes
-   per chunk are chosen), `watchdog`, `timing`, `programs` (compiles ahead, in a size that fits into memory).
+   is traced: training, evaluation, probes of the step), `xla_options` (what they are compiled with), `xla_program` (the same, compiled),
+   `lane_batch` (the runs on the devices).
+3. The programs of a study: `instances` (what the study names, instantiated), `tuning_cache`, `lanes_per_chunk` (the rule), `tuner` (how a
+   program is compiled for speed), `watchdog`, `timing`, `programs` (compiles ahead, in a size that fits into memory).
 4. A pack: `race` (which runs are stopped early), `snapshot`, `pieces` (the runs that fit into memory at once),
    `segments` (the training loop), `pack` (from runs to their curves).
 5. `surface` (the loss of an objective over a plane) and `engine`: what all packs of a study share, and the only file that

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -18,7 +18,11 @@ _NAMES = frozenset(
 
 
 def compile_program(
-    function: Callable[..., Any], *arguments: Any, platform: str, donate: tuple[int, ...] = ()
+    function: Callable[..., Any],
+    *arguments: Any,
+    platform: str,
+    donate: tuple[int, ...] = (),
+    options: Mapping[str, Any] | None = None,
 ) -> tuple[jax.stages.Compiled, tuple[str, ...]]:
     """Compile a function; on a CPU, its decompositions of several matrices at once become loops over the matrices.
 
@@ -31,6 +35,7 @@ def compile_program(
         arguments: arrays, or their shapes and types.
         platform: the platform of the devices that it will run on.
         donate: which arguments may be overwritten.
+        options: options of XLA, all of which it must know.
 
     Returns:
         The compiled function, and the names of the decompositions that became loops.
@@ -46,7 +51,7 @@ def compile_program(
             return jax.tree.unflatten(results, flat(*jax.tree.leaves(given)))
 
         traced = jax.jit(in_turn, donate_argnums=donate).trace(*arguments)
-    return traced.lower().compile(), tuple(sorted(looped))
+    return traced.lower().compile(compiler_options=dict(options) if options else None), tuple(sorted(looped))
 
 
 def _one_by_one(value: Any, looped: set[str]) -> Any:

@@ -7,10 +7,12 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.extend.core import Var
 
 from lrbench import machine
 from lrbench.engine import lane
 from lrbench.engine.lane import Hyper, Recipe
+from lrbench.problems import Problem
 
 LANES_PER_PACK = {"cpu": 2048}
 """The most runs of a pack on a platform: enough to fill any device, few enough that an interruption loses little."""
@@ -25,6 +27,30 @@ def lane_bytes(recipe: Recipe, rates: tuple[str, ...], numeric: tuple[str, ...],
     hyper = Hyper(dict.fromkeys(rates, half), np.int32(0), dict.fromkeys(numeric, half))  # type: ignore[arg-type]
     state = jax.eval_shape(lambda params: lane.init(recipe, hyper, params), params)
     return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves((state, state.params)))
+
+
+def activation_bytes(problem: Problem, params: Any, batch: Any) -> int:
+    """Return the bytes that the gradient of a minibatch keeps of a run from its loss; what depends on the minibatch alone is shared.
+
+    Args:
+        problem: of the run.
+        params: shapes of the parameters, and of the state of a model that has one.
+        batch: a minibatch.
+    """
+    key = jax.random.key(0, impl="threefry2x32")
+    params, state = problem.split(params)
+
+    def kept(params: Any, state: Any) -> Any:
+        return jax.vjp(lambda params: problem.training_loss(params, state, batch, key)[0], params)[1]
+
+    traced = jax.make_jaxpr(kept)(params, state).jaxpr
+    own = set(traced.invars)
+    for equation in traced.eqns:
+        if any(isinstance(var, Var) and var in own for var in equation.invars):
+            own.update(equation.outvars)
+    found = {var for var in traced.outvars if isinstance(var, Var)} & own - set(traced.invars)
+    arrays: list[Any] = [var.aval for var in found]
+    return sum(math.prod(array.shape) * array.dtype.itemsize for array in arrays)
 
 
 def most_per_pack(platform: str) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,12 +12,12 @@ import numpy as np
 
 from lrbench.engine import device_memory, devices
 from lrbench.engine.instances import Instances
-from lrbench.engine.lanes_per_chunk import Tuner
 from lrbench.engine.pack import PackTrainer
 from lrbench.engine.programs import Programs
 from lrbench.engine.segments import Progress
 from lrbench.engine.snapshot import SnapshotStore
 from lrbench.engine.surface import Surface, surface
+from lrbench.engine.tuner import Tuner
 from lrbench.engine.watchdog import Watchdog
 from lrbench.engine.xla_program import CompiledProgram
 from lrbench.errors import LrbenchError
@@ -36,6 +36,9 @@ class Engine:
         grid: its runs.
         count: how many devices are used; left out, all.
         notify: is called with what the user should read while packs are trained.
+        tunings: how programs were compiled before, as `describe_tunings` returned it: on this kind of machine they are compiled alike.
+        measures: whether others may be measured, where the training ahead is long.
+        measured: is called, before the program trains, when one was.
 
     Raises:
         StudyError, ProblemError: if the study names parameters that a problem, optimizer or schedule refuses.
@@ -45,6 +48,9 @@ class Engine:
     grid: Grid
     count: int | None = None
     notify: Callable[[str], None] = field(default=lambda text: None, repr=False)
+    tunings: Sequence[Mapping[str, Any]] = field(default=(), repr=False)
+    measures: bool = True
+    measured: Callable[[], None] = field(default=lambda: None, repr=False)
     instances: Instances = field(init=False)
     watchdog: Watchdog = field(init=False)
     tuner: Tuner = field(init=False)
@@ -62,7 +68,7 @@ class Engine:
         alone = " with --devices 1" if self.mesh.size > 1 else ""
         advice = f"if it does not end, interrupt it (Ctrl-C): completed packs are saved, and the same command{alone} continues"
         self.watchdog = Watchdog(self.notify, advice)
-        self.tuner = Tuner(self.instances)
+        self.tuner = Tuner(self.instances, kept=self.tunings, measures=self.measures, measured=self.measured)
         self.programs = Programs(self.instances, self.tuner, self.watchdog)
         self._trainer = PackTrainer(self.instances, self.tuner, self.programs, self.watchdog, self.notify)
 
@@ -90,7 +96,6 @@ class Engine:
 
     def describe(self, program: Program) -> dict[str, Any]:
         """Return the description of a program for the manifest and `lrbench plan`."""
-        tuning = self.tuner.tuning(program)
         return {
             "program": program.number,
             "problem": self.grid.problems[program.problem].name,
@@ -98,11 +103,23 @@ class Engine:
             "runs": len(program.runs),
             "parameters": self.instances.parameters(program),
             "bytes_per_lane": self.instances.lane_bytes(program),
+            **self.describe_tuning(program),
+            "probe_gradients": {n: round(g, 2) for n, g in self.instances.probe_gradients(program).items()},
+        }
+
+    def describe_tuning(self, program: Program) -> dict[str, Any]:
+        """Return how a program is compiled now, as a part of its description."""
+        tuning = self.tuner.tuning(program)
+        return {
             "lanes_per_chunk": self.tuner.lanes_per_chunk(program),
             "chunk_chosen": tuning.how,
             "form": tuning.form or next(iter(self.instances.problem(program).forms), ""),
-            "probe_gradients": {n: round(g, 2) for n, g in self.instances.probe_gradients(program).items()},
+            "options": tuning.options,
         }
+
+    def describe_tunings(self) -> list[dict[str, Any]]:
+        """Return how programs are compiled on each kind of machine so far, for the manifest; not those that the study sets."""
+        return self.tuner.records()
 
     def describe_devices(self) -> list[dict[str, Any]]:
         """Return the description of the devices for the manifest."""

@@ -39,6 +39,7 @@ class Instances:
         self._probe_gradients: dict[int, dict[str, float]] = {}
         self._probe_split: dict[int, tuple[probing.Probes, probing.Probes] | None] = {}
         self._data: dict[int, Data] = {}
+        self._activation_bytes: dict[int, int] = {}
         self._errors: dict[int, LrbenchError] = {}
         self._schedules: dict[int, ScheduleTable] = {}
         with self.precision():
@@ -112,6 +113,16 @@ class Instances:
             shapes, rates = self.initial[program.problem].shapes, ("", *self.grid.named_rates)
             return device_memory.lane_bytes(self.recipe(program), rates, self.numeric(program), shapes)
         return 0
+
+    def activation_bytes(self, program: Program) -> int:
+        """Return the bytes of the activations of a step of a run; 0 if a user's function raises."""
+        if program.problem not in self._activation_bytes:
+            problem, found = self.problem(program), 0
+            with self.precision(), contextlib.suppress(Exception):
+                shapes = self.initial[program.problem].shapes
+                found = device_memory.activation_bytes(problem, shapes, self._minibatch(problem))
+            self._activation_bytes[program.problem] = found
+        return self._activation_bytes[program.problem]
 
     def parameters(self, program: Program) -> int:
         """Return how many parameters a program's model has; 0 if a user's function raises."""

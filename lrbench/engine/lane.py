@@ -131,13 +131,16 @@ def step(recipe: Recipe, hyper: Hyper, state: State, context: StepContext) -> St
 
 
 def evaluation_needs_optimizer(recipe: Recipe, *, plateau: bool) -> bool:
-    """Return whether losses and metrics depend on more than the parameters and the state of the model.
+    """Return whether an evaluation depends on the optimizer as a whole, rather than on the parameters and a little of the optimizer's own.
+
+    So it is where runs are evaluated at other parameters, where a schedule depends on the losses, and where the step itself computes losses.
 
     Args:
         recipe: what is static.
         plateau: whether the study has a schedule that depends on the losses.
     """
-    return plateau or requires.evaluation(recipe.optimizer) is not None
+    own = requires.evaluation(recipe.optimizer) is not None or requires.computes_losses(recipe.optimizer)
+    return plateau or own
 
 
 def evaluate(

@@ -14,12 +14,12 @@ from lrbench.engine import device_memory, snapshot
 from lrbench.engine.instances import Instances
 from lrbench.engine.lane import PLATEAU_SCALE, Hyper
 from lrbench.engine.lane_batch import LaneBatch
-from lrbench.engine.lanes_per_chunk import Tuner
 from lrbench.engine.pieces import Piece
 from lrbench.engine.programs import Programs
 from lrbench.engine.race import Race
 from lrbench.engine.segments import Progress, Training
 from lrbench.engine.snapshot import SnapshotStore
+from lrbench.engine.tuner import Tuner
 from lrbench.engine.watchdog import Watchdog
 from lrbench.engine.xla_program import CompiledProgram
 from lrbench.results.trained import Trained, joined

@@ -15,8 +15,9 @@ import numpy as np
 from lrbench import machine
 from lrbench.engine import device_memory, layout, timing, xla_program
 from lrbench.engine.instances import Instances
-from lrbench.engine.lanes_per_chunk import Tuner
 from lrbench.engine.layout import Size
+from lrbench.engine.tuner import Tuner
+from lrbench.engine.tuning_cache import Tuning
 from lrbench.engine.watchdog import Watchdog
 from lrbench.engine.xla_program import CompiledProgram, Executable, Inputs
 from lrbench.errors import LrbenchError, ProblemError
@@ -27,11 +28,12 @@ _THREADS = 2
 
 
 class Build(NamedTuple):
-    """What a program is compiled for: how many runs are on the devices at once, in which chunks and form."""
+    """What a program is compiled for: how many runs are on the devices at once, in which chunks, form and options of XLA."""
 
     runs: int
     lanes: int
     form: str
+    options: str
 
 
 class Turns:
@@ -102,8 +104,7 @@ class Programs:
 
         XLA compiles without holding Python's lock, so that the next programs compile while the present one trains.
         """
-        tuning = self._tuner.tuning(program)
-        build = self._build(program, tuning.lanes_per_chunk, tuning.form, lanes_per_pack)
+        build = self._build(program, self._tuner.tuning(program), lanes_per_pack)
 
         def training() -> CompiledProgram:
             with self._turns.compiling():
@@ -114,7 +115,7 @@ class Programs:
     def get(self, program: Program, lanes_per_pack: int) -> CompiledProgram:
         """Return a program compiled for packs of up to so many lanes, in a size that fits into memory.
 
-        The first time, other chunk sizes and forms are timed if the training ahead is long enough to make up for it.
+        The first time, other forms, options and chunk sizes are timed if the training ahead is long enough to make up for it.
 
         Raises:
             ProblemError: if a user's function raises or returns something invalid.
@@ -138,15 +139,15 @@ class Programs:
         self._compiler.shutdown(wait=False, cancel_futures=True)
 
     def _tune(self, program: Program, lanes_per_pack: int, compile_seconds: float) -> None:
-        """Have the tuner time a program in other chunk sizes and forms, and drop all builds but the fastest."""
+        """Have the tuner time a program in other forms, options and chunk sizes, and drop all builds but the fastest."""
         builds = {
             build: future.result()
             for (number, build), future in self.compiled.items()
             if number == program.number
         }
 
-        def seconds(lanes: int, form: str) -> float:
-            build = self._build(program, lanes, form, lanes_per_pack)
+        def seconds(tuning: Tuning) -> float:
+            build = self._build(program, tuning, lanes_per_pack)
             try:
                 if build not in builds:
                     builds[build] = self._compile(program, build)
@@ -158,7 +159,7 @@ class Programs:
 
         with self._turns.timing():
             tuning = self._tuner.measure(program, seconds, self.runs_at_once(program, lanes_per_pack))
-        fastest = self._build(program, tuning.lanes_per_chunk, tuning.form, lanes_per_pack)
+        fastest = self._build(program, tuning, lanes_per_pack)
         self.compiled = {
             key: future
             for key, future in self.compiled.items()
@@ -167,9 +168,10 @@ class Programs:
         self._complete(program, fastest, lambda: builds[fastest])
         self._tuner.record(program, tuning, compile_seconds)
 
-    def _build(self, program: Program, lanes: int, form: str, lanes_per_pack: int) -> Build:
+    def _build(self, program: Program, tuning: Tuning, lanes_per_pack: int) -> Build:
         runs = self.runs_at_once(program, lanes_per_pack)
-        return Build(runs, self._tuner.lanes_per_chunk(program, min(lanes, runs)), form)
+        lanes = self._tuner.lanes_per_chunk(program, min(tuning.lanes_per_chunk, runs))
+        return Build(runs, lanes, tuning.form, tuning.options)
 
     def _complete(
         self, program: Program, build: Build, training: Callable[[], CompiledProgram]
@@ -221,6 +223,7 @@ class Programs:
                 schedules=instances.schedules(instances.longest(program)),
                 size=self._size(program, build),
                 mesh=instances.mesh,
+                options=build.options,
             )
 
     def _size(self, program: Program, build: Build) -> Size:

@@ -23,6 +23,7 @@ class Tuning:
     Args:
         lanes_per_chunk: the most lanes that are vmapped together.
         form: which of the problem's forms computes the loss; "" is its own.
+        options: the names of the options of XLA that it is compiled with, joined by "+"; "" is none.
         how: `set` by the study, by the `rule`, or `measured`.
         seconds_per_step: of one run's step, with all devices at work; NaN if it was not measured.
         compile_seconds: of the program; NaN if it was not measured.
@@ -30,9 +31,15 @@ class Tuning:
 
     lanes_per_chunk: int
     form: str = ""
+    options: str = ""
     how: Literal["set", "rule", "measured"] = "rule"
     seconds_per_step: float = math.nan
     compile_seconds: float = math.nan
+
+    @property
+    def choice(self) -> tuple[int, str, str]:
+        """What it is compiled for, whoever chose it."""
+        return self.lanes_per_chunk, self.form, self.options
 
 
 class TuningCache:

@@ -112,8 +112,9 @@ def _train(recipe: Recipe, chunk: Chunk, state: State, shared: Shared) -> State:
         taken: Any = jax.vmap(lambda h, s, c: lane.step(recipe, h, s, c), (0, 0, _LANES))
         return taken(chunk.hyper, state, _context(recipe.problem, chunk, shared, count))
 
-    begin = lambda _: _init(recipe, chunk.hyper, _at(shared.replicated.initial, chunk.seed.number))  # noqa: E731
-    state = lax.cond(call.fresh, begin, lambda old: old, state)
+    new = _init(recipe, chunk.hyper, _at(shared.replicated.initial, chunk.seed.number))
+    # Not a branch: that takes longer to compile than this takes at each call.
+    state = jax.tree.map(lambda new, old: jnp.where(call.fresh, new, old), new, state)
     return lax.fori_loop(call.start, call.stop, step, state)
 
 
@@ -177,10 +178,9 @@ def probe(
     hyper: Hyper,
     graded: Graded,
     seed: Int[Array, " chunk"],
-    counts: Int[Array, " 1"],
     shared: Shared,
 ) -> dict[str, Array]:
-    """Return the probes of the step that would follow, after an evaluation."""
+    """Return the probes of the step that would follow, after an evaluation; so little work that chunks need not take turns."""
     recipe = replace(recipe, problem=_with_data(recipe.problem, shared))
 
     def one(index: Array) -> dict[str, Array]:
@@ -190,9 +190,10 @@ def probe(
         measured: Any = jax.vmap(
             lambda h, s, c, g: lane.step_probes(recipe, h, s, c, key, g), (0, 0, _LANES, 0)
         )
-        return measured(chunk.hyper, _at(state, index), following, _at(graded, index))
+        found: dict[str, Array] = measured(chunk.hyper, _at(state, index), following, _at(graded, index))
+        return found
 
-    return _of_chunks(one, counts, len(seed))
+    return jax.vmap(one)(jnp.arange(len(seed)))
 
 
 def _of_chunks(one: Callable[[Array], Any], counts: Int[Array, " 1"], chunks: int) -> Any:

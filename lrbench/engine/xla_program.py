@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -13,7 +13,16 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding
 from jaxtyping import Array
 
-from lrbench.engine import decompositions, device_memory, devices, lane, probing, seeds, xla_functions
+from lrbench.engine import (
+    decompositions,
+    device_memory,
+    devices,
+    lane,
+    probing,
+    seeds,
+    xla_functions,
+    xla_options,
+)
 from lrbench.engine.lane import Graded, Hyper, Recipe, State
 from lrbench.engine.layout import Size
 from lrbench.engine.schedule_table import ScheduleTable
@@ -35,6 +44,7 @@ class Inputs:
         schedules: the schedule table.
         size: the largest pack.
         mesh: the devices.
+        options: the names of the options of XLA that training is compiled with.
     """
 
     recipe: Recipe
@@ -46,6 +56,7 @@ class Inputs:
     schedules: ScheduleTable
     size: Size
     mesh: Mesh
+    options: str
 
     @property
     def whole(self) -> bool:
@@ -137,7 +148,7 @@ class CompiledProgram:
         state = state._replace(bad_step=found.bad_step, plateau=found.plateau)
         if self.probe is None:
             return state, found.values
-        of_step = self.probe.execute(state, hyper, found.graded, *chunks, shared)
+        of_step = self.probe.execute(state, hyper, found.graded, chunks[0], shared)
         return state, probing.in_order(self.recipe.probes, {**found.values, **of_step})
 
 
@@ -147,7 +158,8 @@ def compile_training(inputs: Inputs) -> CompiledProgram:
     state, hyper, chunks, shared = _given(inputs)
     began = time.perf_counter()
     function = functools.partial(xla_functions.train, inputs.recipe)
-    training = _compiled(inputs, function, (state, hyper, *chunks), shared, donate=(0,))
+    options = xla_options.TRAINING | xla_options.of(inputs.options)
+    training = _compiled(inputs, function, (state, hyper, *chunks), shared, options, donate=(0,))
     return CompiledProgram(
         recipe=inputs.recipe,
         initial=inputs.initial,
@@ -169,11 +181,12 @@ def compile_evaluation(inputs: Inputs) -> Executable:
     state, hyper, chunks, shared = _given(inputs)
     if inputs.split is None or inputs.whole:
         function = functools.partial(xla_functions.evaluate_whole, inputs.recipe)
-        return _compiled(inputs, function, (state, hyper, *chunks), shared)
+        return _compiled(inputs, function, (state, hyper, *chunks), shared, xla_options.TRAINING)
     point, step = inputs.split
     problem = inputs.recipe.problem
     function = functools.partial(xla_functions.evaluate, problem, point, bool(step))
-    return _compiled(inputs, function, (state._replace(optimizer=()), *chunks), shared)
+    given = state._replace(optimizer=()), *chunks
+    return _compiled(inputs, function, given, shared, xla_options.TRAINING)
 
 
 def compile_probe(inputs: Inputs) -> Executable | None:
@@ -186,7 +199,8 @@ def compile_probe(inputs: Inputs) -> Executable | None:
         state.bad_step.shape, hyper.learning_rates[""].dtype, sharding=devices.sharded(inputs.mesh)
     )
     function = functools.partial(xla_functions.probe, recipe)
-    return _compiled(inputs, function, (state, hyper, Graded(loss, state.params), *chunks), shared)
+    given = state, hyper, Graded(loss, state.params), chunks[0]
+    return _compiled(inputs, function, given, shared, xla_options.PROBE)
 
 
 def call(first: int, start: int, stop: int, fresh: bool, examples: Any) -> Call:
@@ -200,6 +214,7 @@ def _compiled(
     function: Callable[..., Any],
     sharded: Sequence[Any],
     shared: Shared,
+    options: Mapping[str, Any],
     donate: tuple[int, ...] = (),
 ) -> Executable:
     """Compile a function of what is spread over the devices, and of what each of them has a copy of."""
@@ -212,7 +227,10 @@ def _compiled(
         check_vma=False,  # the number of chunks differs between devices, which it cannot express
     )
     platform = inputs.mesh.devices.flat[0].platform
-    found = decompositions.compile_program(mapped, *sharded, shared, platform=platform, donate=donate)
+    options = options if platform == "cpu" else {}
+    found = decompositions.compile_program(
+        mapped, *sharded, shared, platform=platform, donate=donate, options=options
+    )
     return Executable(*found)
 
 

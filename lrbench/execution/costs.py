@@ -39,7 +39,7 @@ def of_programs(engine: Engine) -> list[CostEstimate]:
     floating-point operations of a step, as XLA counts them, divided by the speed at which one device multiplies small
     matrices, which is measured for this call.
     """
-    from lrbench.engine import lanes_per_chunk, matmul
+    from lrbench.engine import matmul, tuner
 
     programs = engine.grid.programs
     known = [engine.tuner.tuning(program) for program in programs]
@@ -53,7 +53,7 @@ def of_programs(engine: Engine) -> list[CostEstimate]:
         if not measured:
             step = (engine.instances.flops(program) / pace + STEP_SECONDS) / engine.mesh.size
         unknown = math.isnan(found.compile_seconds)
-        compiling = lanes_per_chunk.COMPILE_SECONDS if unknown else found.compile_seconds
+        compiling = tuner.COMPILE_SECONDS if unknown else found.compile_seconds
         estimates.append(CostEstimate(compiling, step * engine.grid.steps_of(program.problem), measured))
     return estimates
 

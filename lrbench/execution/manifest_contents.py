@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from jaxtyping import Bool
 
 from lrbench import machine
 from lrbench.analysis.objective import Objective
@@ -46,8 +47,36 @@ def describe(engine: Engine, grid: Grid, before: Mapping[str, Any]) -> dict[str,
         "lanes_per_pack": lanes_per_pack,
         "problems": engine.describe_problems(),
         "programs": [engine.describe(program) for program in grid.programs],
+        "tunings": engine.describe_tunings(),
         "schedules": engine.describe_schedules(),
     }
+
+
+def with_tunings(manifest: Mapping[str, Any], engine: Engine) -> dict[str, Any]:
+    """Return a manifest with how programs are compiled now."""
+    programs = [
+        {**about, **engine.describe_tuning(program)}
+        for about, program in zip(manifest["programs"], engine.grid.programs, strict=True)
+    ]
+    return {**manifest, "programs": programs, "tunings": engine.describe_tunings()}
+
+
+def kept_tunings(
+    manifest: Mapping[str, Any], grid: Grid, completed: Bool[np.ndarray, " run"]
+) -> list[dict[str, Any]]:
+    """Return what a manifest says of how programs were compiled, without those of which nothing is trained and nothing was measured.
+
+    Args:
+        manifest: of the folder.
+        grid: the runs.
+        completed: which of them are trained.
+    """
+    untrained = {grid.program_id(program) for program in grid.programs if not completed[program.runs].any()}
+    return [
+        record
+        for record in manifest.get("tunings", ())
+        if record["chosen"] == "measured" or record["program"] not in untrained
+    ]
 
 
 def describes(manifest: Mapping[str, Any], grid: Grid) -> bool:

@@ -176,7 +176,8 @@ def _row(engine: Engine, program: Program, cost: CostEstimate) -> dict[str, Any]
         "KiB/lane": round(about["bytes_per_lane"] / 1024, 1),
         "lanes/chunk": about["lanes_per_chunk"],
         "chosen": about["chunk_chosen"],
-        **({"form": about["form"]} if any(problem.forms for problem in engine.problems) else {}),
+        "form": about["form"],
+        "options": about["options"],
         "compile s": cost.compile_seconds,
         "train s": sum(stages) * cost.seconds_per_run,
         "times": "measured" if cost.measured else "guessed",
@@ -190,8 +191,10 @@ def _shape(grid: Grid) -> str:
 
 
 def _table(rows: list[dict[str, Any]]) -> str:
-    left = [name for name, value in rows[0].items() if isinstance(value, str)]
-    return aligned([{name: _cell(value) for name, value in row.items()} for row in rows], left)
+    """Return rows as a table, without the columns that are empty."""
+    shown = [name for name in rows[0] if any(row[name] != "" for row in rows)]
+    left = [name for name in shown if isinstance(rows[0][name], str)]
+    return aligned([{name: _cell(row[name]) for name in shown} for row in rows], left)
 
 
 def _cell(value: Any) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -133,12 +133,38 @@ class StagedTraining:
         """Return the engine, ready for the runs of a grid; the first time, it describes the study in the manifest."""
         if self._engine is None:
             began = time.perf_counter()
-            self._engine, self.manifest = _describe(
-                self.study, self.grid, self._store, self.manifest, self._options.devices, self._listener.warn
-            )
+            self._engine, self.manifest = self._describe()
             self._seconds["starting"] = time.perf_counter() - began
         self._engine.continue_with(grid)
         return self._engine
+
+    def _describe(self) -> tuple[Engine, dict[str, Any]]:
+        """Start an engine, write its description of the study into the manifest, and return both."""
+        from lrbench.engine.engine import Engine  # the first import of JAX
+        from lrbench.tables.surfaces import surfaces
+
+        store, grid = self._store, self.grid
+        engine = Engine(
+            self.study,
+            grid,
+            self._options.devices,
+            self._listener.warn,
+            tunings=manifest_contents.kept_tunings(self.manifest, grid, self.parts.completed()),
+            measured=self._record_tunings,
+        )
+        described = {**self.manifest, **manifest_contents.describe(engine, grid, self.manifest)}
+        store.write_manifest(described)
+        if landscapes := engine.surfaces():
+            described |= store.drop_checksums(described, SURFACES)
+            store.write_table("surfaces", surfaces(grid, landscapes), csv=False)
+            store.write_manifest(described)
+        return engine, described
+
+    def _record_tunings(self) -> None:
+        """Write into the manifest how programs are compiled, before the first part of one that was measured."""
+        if self._engine is not None:
+            self.manifest = manifest_contents.with_tunings(self.manifest, self._engine)
+            self._store.write_manifest(self.manifest)
 
     def _train(self, grid: Grid, parts: Inventory, stage: Stage | None) -> bool:
         """Train the missing runs of a stage, by default of a whole grid; return whether each of them was tried."""
@@ -213,28 +239,6 @@ class StagedTraining:
         return int((~self.parts.completed()[numbers]).sum())
 
 
-def _describe(
-    study: Study,
-    grid: Grid,
-    store: ResultsFolder,
-    manifest: Mapping[str, Any],
-    devices: int | None,
-    warn: Callable[[str], None],
-) -> tuple[Engine, dict[str, Any]]:
-    """Start an engine, write its description of the study into the manifest, and return both."""
-    from lrbench.engine.engine import Engine  # the first import of JAX
-    from lrbench.tables.surfaces import surfaces
-
-    engine = Engine(study, grid, devices, warn)
-    described = {**manifest, **manifest_contents.describe(engine, grid, manifest)}
-    store.write_manifest(described)
-    if landscapes := engine.surfaces():
-        described |= store.drop_checksums(described, SURFACES)
-        store.write_table("surfaces", surfaces(grid, landscapes), csv=False)
-        store.write_manifest(described)
-    return engine, described
-
-
 def _train(
     engine: Engine,
     store: ResultsFolder,
@@ -261,6 +265,7 @@ def _train(
         tuple(lanes_per_pack),
         engine.count,
         chosen=grid.chosen if grid.stages else None,
+        tunings=tuple(engine.describe_tunings()),
         trainer=trainer,
     )
     packs: list[Pack] = list(grid.packs(lanes_per_pack, missing))

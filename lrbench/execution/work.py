@@ -8,7 +8,7 @@ import platform
 import sys
 import time
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,6 +45,7 @@ class PackWork:
         lanes_per_pack: the most runs of a pack, of each program.
         devices: how many devices a process uses; left out, all.
         chosen: what the stages so far have made of the study's grid; `None` if there is none but the grid.
+        tunings: how programs are compiled, by the kind of machine; other processes measure nothing, so that all compile alike.
         parts: `shared` writes parts into the folder; `returned` sends them back with the outcomes; a URL is where they are
             written for whoever fetches them.
         trainer: the engine of this process, where there already is one; it is not pickled.
@@ -55,6 +56,7 @@ class PackWork:
     lanes_per_pack: tuple[int, ...] = field(compare=False)
     devices: int | None = field(default=None, compare=False)
     chosen: Chosen | None = field(default=None, compare=False, repr=False)
+    tunings: tuple[Mapping[str, Any], ...] = field(default=(), compare=False, repr=False)
     parts: str = field(default="shared", compare=False)
     trainer: Trainer | None = field(default=None, compare=False, repr=False)
     token: str = field(default_factory=lambda: uuid.uuid4().hex, repr=False)
@@ -207,7 +209,7 @@ def _trainer(work: PackWork) -> Trainer:
     from lrbench.engine.engine import Engine  # the first import of JAX
 
     first = grid.of_study(work.study)
-    engine = Engine(work.study, first, work.devices, _log)
+    engine = Engine(work.study, first, work.devices, _log, tunings=work.tunings, measures=False)
     if work.chosen is not None:
         engine.continue_with(dataclasses.replace(first, **work.chosen._asdict()))
     return Trainer(engine, ResultsFolder(work.folder), work.lanes_per_pack)

@@ -17,7 +17,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from lrbench.errors import StoreError
 from lrbench.study.learning_rates import LARGEST as LARGEST_RATE
 from lrbench.study.learning_rates import LONGEST_AXIS, MOST_RUNS, SMALLEST
-from lrbench.study.spec import MOST_EVALUATIONS, MOST_STEPS, MOST_VARIANTS
+from lrbench.study.spec import MOST_EVALUATIONS, MOST_LANES, MOST_STEPS, MOST_VARIANTS
 
 SCHEMA_VERSION = 2
 LARGEST = 2**28
@@ -178,6 +178,19 @@ class MetricSchema(_Schema):
     bound: Finite | None = None
 
 
+class TuningSchema(_Schema):
+    """How a program is compiled on a kind of machine."""
+
+    program: Digits
+    problem: Name
+    optimizer: Name
+    machine: dict[Name, Text]
+    lanes_per_chunk: Annotated[int, Field(ge=1, le=MOST_LANES)]
+    form: Text
+    options: Text
+    chosen: Literal["rule", "measured"]
+
+
 class ProblemSchema(_Schema):
     """A problem as the engine described it."""
 
@@ -300,6 +313,7 @@ class ManifestSchema(_Schema):
     lanes_per_pack: list[Annotated[int, Field(ge=0, le=2**31)]] = []
     problems: list[ProblemSchema] | None = None
     programs: list[Any] = []
+    tunings: list[TuningSchema] = []
     schedules: list[ScheduleSchema] = []
     objective: Literal["auto"] | Curve = "auto"
     at: Literal["end", "best"] = "end"

@@ -8,6 +8,7 @@ There is no object per run: a million runs are a few arrays.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -287,6 +288,13 @@ class Grid:
                     lanes = lanes[self.is_run[lanes]]
                 programs.append(Program(len(programs), problem, tuple(members), lanes))
         return tuple(programs)
+
+    def program_id(self, program: Program) -> str:
+        """Return a hash of what a program computes, the same in every study, whatever its runs."""
+        optimizer = self.optimizers[program.optimizers[0]]
+        _, *structure = optimizer.structure  # without its place in the study
+        text = json.dumps([self.problems[program.problem].identity, structure, self.precision])
+        return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
     def packs(
         self, lanes_per_pack: Sequence[int], missing: Bool[np.ndarray, " run"] | None = None

@@ -26,6 +26,7 @@ BY_DEFAULT = ("value", "grad", "value_fn", "obj_fn", "grad_fn", "step")
 """What an optimizer that declares nothing receives: arguments that cost nothing unless they are used."""
 BY_PART = ("value", "step")
 """Arguments that are also defined for a part of the parameters, so that they are allowed with named rates."""
+_LOSSES = ("value_fn", "obj_fn", "grad_fn", "example_grads")
 
 Make = TypeVar("Make", bound=Callable[..., Any])
 
@@ -75,6 +76,12 @@ def evaluated_at(where: Callable[[Any, Any], Any]) -> Callable[[Make], Make]:
 def asked(make: Callable[..., Any]) -> tuple[str, ...]:
     """Return the extra arguments that an optimizer's `update` receives."""
     return getattr(make, "asks", BY_DEFAULT)
+
+
+def computes_losses(make: Callable[..., Any]) -> bool:
+    """Return whether an optimizer declares arguments by which its `update` computes losses or gradients itself."""
+    names = asked(make)
+    return names != BY_DEFAULT and not {*names}.isdisjoint(_LOSSES)
 
 
 def evaluation(make: Callable[..., Any]) -> Callable[[Any, Any], Any] | None:

@@ -35,6 +35,8 @@ MOST_EVALUATIONS = 1_000_000
 """The most evaluations of one run; each adds a value to every curve."""
 MOST_STEPS = 100_000_000
 """The most steps of a run."""
+MOST_LANES = 65_536
+"""The most lanes of a chunk."""
 MOST_SEEDS = 40
 """The most fresh seeds with `seeds = "enough"`, unless the study says how many."""
 ENOUGH = 3
@@ -178,7 +180,7 @@ class Study(BaseModel):
         300, ge=0, allow_inf_nan=False, strict=True, description="seconds of training between two checkpoints"
     )
     lanes_per_chunk: int | None = Field(
-        None, ge=1, le=65536, strict=True, description="overrides the measured choice"
+        None, ge=1, le=MOST_LANES, strict=True, description="overrides the measured choice"
     )
     launcher: Annotated[dict[str, dict[str, Any]], BeforeValidator(_launchers)] = Field(
         default_factory=dict, description="parameters of launchers; not part of a run's identity"

@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lrbench.engine import device_memory, lanes_per_chunk, tuning_cache
+from lrbench import machine
+from lrbench.engine import device_memory, lanes_per_chunk, tuner, tuning_cache
 from lrbench.engine.engine import Engine
 from lrbench.engine.lane_batch import LaneBatch
 from lrbench.engine.tuning_cache import Tuning, TuningCache
@@ -24,18 +25,18 @@ from lrbench.study.spec import read
 
 @given(start=st.sampled_from([1, 2, 8, 64]), best=st.integers(-3, 9), most=st.sampled_from([64, 1024]))
 def test_the_fastest_size_of_a_valley_is_found(start: int, best: int, most: int) -> None:
-    def seconds(lanes: int) -> float:
-        assert 1 <= lanes <= most
-        return 1.0 + abs(math.log2(lanes) - best)
+    def seconds(tuning: Tuning) -> float:
+        assert 1 <= tuning.lanes_per_chunk <= most
+        return 1.0 + abs(math.log2(tuning.lanes_per_chunk) - best)
 
-    lanes, time = lanes_per_chunk.fastest(start, seconds, most)
-    assert lanes == min(most, 2 ** max(0, best))
-    assert time == seconds(lanes)
+    found = tuner.in_chunks(Tuning(start, options="wide_vectors"), seconds, most)
+    assert found.choice == (min(most, 2 ** max(0, best)), "", "wide_vectors")
 
 
 def test_a_size_that_is_hardly_faster_is_not_worth_a_change() -> None:
-    assert lanes_per_chunk.fastest(8, lambda lanes: 1.0 - 0.001 * lanes, 64) == (8, 0.992)
-    assert lanes_per_chunk.fastest(8, lambda lanes: math.inf if lanes > 8 else 1.0, 64) == (8, 1.0)
+    start = Tuning(8)
+    assert tuner.in_chunks(start, lambda tuning: 1.0 - 0.001 * tuning.lanes_per_chunk, 64) is start
+    assert tuner.in_chunks(start, lambda tuning: math.inf if tuning.lanes_per_chunk > 8 else 1.0, 64) is start
 
 
 @given(most=st.integers(1, 64), lanes=st.integers(1, 300), seeds=st.integers(1, 6), devices=st.integers(1, 8))
@@ -46,10 +47,86 @@ def test_chunks_fit_the_grid(most: int, lanes: int, seeds: int, devices: int) ->
     assert lanes_per_chunk.with_fewest_empty_lanes(16, [(28, 1)], 2) == 14
 
 
+@given(
+    most=st.integers(1, 256),
+    least=st.integers(1, 16),
+    shapes=st.lists(st.tuples(st.integers(1, 300), st.integers(1, 10)), min_size=1, max_size=3),
+    devices=st.integers(1, 8),
+)
+def test_a_large_chunk_does_not_train_many_empty_lanes(
+    most: int, least: int, shapes: list[tuple[int, int]], devices: int
+) -> None:
+    def trained(size: int) -> int:
+        return sum(-(-seeds * -(-lanes // size) // devices) * size for lanes, seeds in shapes)
+
+    size = lanes_per_chunk.fitting(most, least, shapes, devices)
+    small = lanes_per_chunk.with_fewest_empty_lanes(min(most, least), shapes, devices)
+    assert small <= size <= most
+    assert trained(size) <= 1.1 * trained(small)
+    large = lanes_per_chunk.with_fewest_empty_lanes(most, shapes, devices)
+    assert size == large or trained(large) > 1.1 * trained(small)
+
+
+def test_small_states_get_few_lanes_unless_all_fits_into_cache(
+    table: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both problems have a state of a few KiB; that with wide activations keeps the lanes that it would have by its state."""
+    monkeypatch.setattr(machine, "level_2_bytes", lambda: 2**21)
+    rates = {"learning_rate": {"min": 0.01, "max": 1.0, "num": 600}}
+
+    def lanes(problem: Any, **more: Any) -> int:
+        engine, grid = _engine({**table, **rates, "problem": [problem], **more})
+        chosen: int = engine.describe(grid.programs[0])["lanes_per_chunk"]
+        return chosen
+
+    wide = {"name": "digits_cnn", "channels": [4]}
+    narrow = "digits_softmax"
+    assert (lanes(narrow), lanes(wide)) == (60, 15)
+    assert lanes(narrow, deterministic=True) == lanes_per_chunk.MOST_BY_STATE
+    assert lanes(narrow, learning_rate={"min": 0.01, "max": 1.0, "num": 64}) <= 16
+    monkeypatch.setattr(machine, "level_2_bytes", lambda: 0)
+    assert lanes(narrow) <= 16
+
+
+def test_lanes_by_state_and_by_cache() -> None:
+    assert lanes_per_chunk.by_state(75 * 1024, "cpu") == 8
+    assert lanes_per_chunk.by_state(1, "cpu") == 16
+    assert lanes_per_chunk.by_state(2**30, "cpu") == 1
+    assert lanes_per_chunk.by_state(75 * 1024, "gpu") == 1024
+    assert lanes_per_chunk.by_cache(13 * 1024, 2**21) == 64
+    assert lanes_per_chunk.by_cache(1, 2**21) == 256
+    assert lanes_per_chunk.by_cache(13 * 1024, 0) == 1
+
+
+@pytest.mark.parametrize(
+    ("levels", "expected"),
+    [
+        (
+            [("1", "Data", "48K", "0"), ("2", "Unified", "2048K", "0"), ("3", "Unified", "9000K", "0-7")],
+            2**21,
+        ),
+        ([("2", "Unified", "1024K", "0,48")], 2**19),
+        ([("2", "Unified", "4096K", "0-3,8-11")], 2**19),
+        ([("1", "Data", "48K", "0")], 0),
+        ([("2", "Unified", "unknown", "0")], 0),
+        ([], 0),
+    ],
+)
+def test_the_share_of_a_core_in_the_second_level_of_cache(
+    tmp_path: Path, levels: list[tuple[str, ...]], expected: int
+) -> None:
+    for number, values in enumerate(levels):
+        folder = tmp_path / f"index{number}"
+        folder.mkdir()
+        for name, value in zip(("level", "type", "size", "shared_cpu_list"), values, strict=True):
+            (folder / name).write_text(f"{value}\n")
+    assert machine.level_2_bytes(tmp_path) == expected
+
+
 def test_what_was_measured_is_cached(tmp_path: Path) -> None:
     cache, key = TuningCache(tmp_path / "capacity"), {"problem": "a", "device": ["cpu", 2]}
     assert cache.load(key) is None
-    found = Tuning(4, "slices", "measured", 1e-5, 3.0)
+    found = Tuning(4, "slices", "without_ynn", "measured", 1e-5, 3.0)
     cache.store(key, found)
     assert cache.load(key) == found
     assert cache.load({**key, "device": ["cpu", 4]}) is None
@@ -83,7 +160,7 @@ def test_long_training_is_measured_and_the_result_cached(
     table: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The chosen size is one that was timed; the same study on the same machine measures nothing again."""
-    monkeypatch.setattr(lanes_per_chunk, "WORTH_MEASURING", 0)
+    monkeypatch.setattr(tuner, "WORTH_MEASURING", 0)
     monkeypatch.setattr(tuning_cache.platformdirs, "user_cache_dir", lambda name: str(tmp_path))
     table["learning_rate"] = {"min": 0.01, "max": 1.0, "num": 16}
     engine, grid = _engine(table)
