@@ -165,7 +165,8 @@ class Programs:
             for key, future in self.compiled.items()
             if key[0] != program.number or key[1] == fastest
         }
-        self._complete(program, fastest, lambda: builds[fastest])
+        if fastest in builds:
+            self._complete(program, fastest, lambda: builds[fastest])
         self._tuner.record(program, tuning, compile_seconds)
 
     def _build(self, program: Program, tuning: Tuning, lanes_per_pack: int) -> Build:
