@@ -39,6 +39,7 @@ class Instances:
         self._probe_gradients: dict[int, dict[str, float]] = {}
         self._probe_split: dict[int, tuple[probing.Probes, probing.Probes] | None] = {}
         self._data: dict[int, Data] = {}
+        self._lane_bytes: dict[int, int] = {}
         self._activation_bytes: dict[int, int] = {}
         self._errors: dict[int, LrbenchError] = {}
         self._schedules: dict[int, ScheduleTable] = {}
@@ -109,10 +110,13 @@ class Instances:
 
     def lane_bytes(self, program: Program) -> int:
         """Return the bytes that a run of a program takes; 0 if a user's function raises: its packs fail with the error."""
-        with self.precision(), contextlib.suppress(Exception):
-            shapes, rates = self.initial[program.problem].shapes, ("", *self.grid.named_rates)
-            return device_memory.lane_bytes(self.recipe(program), rates, self.numeric(program), shapes)
-        return 0
+        if program.number not in self._lane_bytes:
+            found = 0
+            with self.precision(), contextlib.suppress(Exception):
+                shapes, rates = self.initial[program.problem].shapes, ("", *self.grid.named_rates)
+                found = device_memory.lane_bytes(self.recipe(program), rates, self.numeric(program), shapes)
+            self._lane_bytes[program.number] = found
+        return self._lane_bytes[program.number]
 
     def activation_bytes(self, program: Program) -> int:
         """Return the bytes of the activations of a step of a run; 0 if a user's function raises."""

@@ -240,10 +240,13 @@ class Tuner:
         if study.lanes_per_chunk or study.deterministic:
             return Tuning(study.lanes_per_chunk or self._by_state(program), how="set")
         cached, kept = self._cached(program), self._record_of(program)
-        if kept is None:
-            return cached or Tuning(self._rule(program))
-        # How fast it is was measured for the tuning that is cached.
-        return cached if cached is not None and cached.choice == kept.choice else kept
+        if kept is not None:
+            # How fast it is was measured for the tuning that is cached.
+            return cached if cached is not None and cached.choice == kept.choice else kept
+        if cached is not None and cached.how == "measured":
+            return cached
+        # The rule depends on the grid, which may have been another one.
+        return replace(cached or Tuning(1), lanes_per_chunk=self._rule(program))
 
     def _cached(self, program: Program) -> Tuning | None:
         return self._valid(program, self._cache.load(self._key(program)))

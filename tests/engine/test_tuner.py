@@ -9,6 +9,7 @@ import jax
 import numpy as np
 import pytest
 
+from lrbench import machine
 from lrbench.engine import decompositions, tuner, tuning_cache, xla_options
 from lrbench.engine.engine import Engine
 from lrbench.engine.tuner import Tuner
@@ -150,6 +151,20 @@ def test_what_a_folder_keeps_does_not_replace_what_was_measured(table: dict[str,
     assert _engine(table).tuner.tuning(program) == best
     same = _engine(table, tunings=engine.describe_tunings())
     assert same.tuner.tuning(program) == best
+
+
+def test_the_rule_is_that_of_the_grid_whatever_ran_before(
+    table: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A small study must not leave its small chunks to a large one; how fast the program was is known all the same."""
+    monkeypatch.setattr(machine, "level_2_bytes", lambda: 2**21)
+    large = {**table, "learning_rate": {"min": 0.01, "max": 1.0, "num": 2000}}
+    engine = _engine(table)
+    (program,) = engine.grid.programs
+    engine.tuner.record_pace(program, 1e-6, 1.0)
+    assert engine.tuner.tuning(program).lanes_per_chunk == 16
+    again = _engine(large).tuner.tuning(program)
+    assert (again.lanes_per_chunk, again.how, again.seconds_per_step) == (256, "rule", 1e-6)
 
 
 def test_a_tuning_is_good_for_any_number_of_devices(table: dict[str, Any]) -> None:

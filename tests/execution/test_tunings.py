@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +24,12 @@ MEASURED = Tuning(4, "", "wide_vectors", "measured", 1e-6)
 
 
 @pytest.fixture(autouse=True)
-def _no_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+def _no_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each command is the first of its user, so that what is kept is kept by the folder."""
     count = iter(range(100))
     monkeypatch.setattr(
         tuning_cache.platformdirs, "user_cache_dir", lambda name: str(tmp_path / f"cache{next(count)}")
     )
-    return lambda: None
 
 
 @pytest.fixture

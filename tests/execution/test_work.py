@@ -85,9 +85,9 @@ def test_a_worker_builds_the_engine_of_its_work_once(
     built: list[str] = []
     init: Any = Engine.__init__
 
-    def counting(engine: Engine, study: Any, *more: Any) -> None:
+    def counting(engine: Engine, study: Any, *more: Any, **named: Any) -> None:
         built.append(study.name)
-        init(engine, study, *more)
+        init(engine, study, *more, **named)
 
     monkeypatch.setattr(Engine, "__init__", counting)
     work, packs = _work(table, tmp_path)
