@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from lrbench import machine
 from lrbench.engine import device_memory, lanes_per_chunk, tuner, tuning_cache
 from lrbench.engine.engine import Engine
 from lrbench.engine.lane_batch import LaneBatch
+from lrbench.engine.programs import Turns
 from lrbench.engine.tuning_cache import Tuning, TuningCache
 from lrbench.errors import ProblemError
 from lrbench.study.grid import of_study
@@ -180,6 +182,23 @@ def test_long_training_is_measured_and_the_result_cached(
     asked, _ = _engine({**table, "lanes_per_chunk": 3})
     assert asked.describe(program)["lanes_per_chunk"] == 3
     assert asked.describe(program)["chunk_chosen"] == "set"
+
+
+def test_nothing_compiles_while_a_program_is_timed() -> None:
+    turns, compiled = Turns(2), threading.Event()
+
+    def compile_program() -> None:
+        with turns.compiling():
+            compiled.set()
+
+    with turns.compiling(), turns.compiling():
+        pass  # two at once
+    with turns.timing():
+        waiting = threading.Thread(target=compile_program)
+        waiting.start()
+        assert not compiled.wait(0.05)
+    waiting.join(10)
+    assert compiled.is_set()
 
 
 def _with_little_memory(
