@@ -6,13 +6,11 @@ import contextlib
 import functools
 import os
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-import pyarrow.parquet as pq
 
 from lrbench.analysis.objective import objectives_of
 from lrbench.analysis.thresholds import Thresholds
@@ -25,10 +23,6 @@ from lrbench.tables.base import may_be_absent
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-
-MOST_RUNS, MOST_ROWS = 1_000_000, 20_000_000
-"""The most runs, and rows of their curves, that plots and the report are made of: they hold all of them in memory."""
 
 
 @dataclass(frozen=True)
@@ -230,42 +224,3 @@ def compare(*results: Results | str | os.PathLike[str]) -> pd.DataFrame:
     if len(opened) < 2:
         raise StoreError(f"compare: needs two results folders or more, not {len(opened)}")
     return side_by_side(opened[0], opened[1:])
-
-
-def too_many(results: Results) -> bool:
-    """Return whether the runs, or the rows of their curves, are more than plots and the report can hold in memory."""
-    for name, most in (("runs", MOST_RUNS), ("curves", MOST_ROWS)):
-        with results.tables.open(f"{name}.parquet") as file:
-            if pq.read_metadata(file).num_rows > most:
-                return True
-    return False
-
-
-def remove_pictures(results: Results) -> None:
-    """Remove plots and the report, which are of runs that are not in the tables any more."""
-    for name in catalog.names("plot"):
-        for kind in ("png", "svg"):
-            safe_files.remove(results.folder, f"plots/{name}.{kind}")
-    safe_files.remove(results.folder, "report.html")
-    with contextlib.suppress(OSError):  # there is none, or it holds other files
-        (results.folder / "plots").rmdir()
-
-
-def write_pictures(results: Results, check: Callable[[], None] = lambda: None) -> list[Path]:
-    """Write every plot that has something to show as PNG and SVG, and the report, and return their paths.
-
-    Args:
-        results: whose plots.
-        check: called after every plot; what it raises ends the writing.
-    """
-    written = []
-    for name in catalog.names("plot"):
-        written += write_plot(results, name)
-        check()
-    return [*written, ResultsFolder(results.folder).write_text("report.html", results.report())]
-
-
-def write_plot(results: Results, name: str) -> list[Path]:
-    """Write a plot as PNG and SVG, if it has something to show, and return the paths."""
-    figure = results.plot(name)
-    return [*ResultsFolder(results.folder).write_picture(f"plots/{name}", figure)] if figure.axes else []
