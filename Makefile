@@ -110,8 +110,10 @@ $(VENV)/.runtime: requirements/runtime.txt $(VENV)/.made
 	@touch $@
 
 # hatchling comes from the lock, so that no build environment has to be downloaded.
+# pip compiles what it installs to bytecode, but not an editable package, whose first command would be slower for it.
 $(VENV)/.package: pyproject.toml $(VENV)/.runtime
 	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@$(PY) -m compileall -q lrbench
 	@touch $@
 
 $(VENV)/.dev: requirements/dev.txt $(VENV)/.runtime | $(VENV)/.package

@@ -5,7 +5,8 @@
 
 P6 is a study whose training costs next to nothing: 10,000 runs of `quadratic`, sgd, 100 steps, as the whole process
 `lrbench run --no-report`, from its start to the tables on disk, in a fresh folder. P9 is the main job, `lrbench run
-quickstart` with plots and report. P10 is `lrbench --help` against a Python that does nothing. Beside P6 stand
+quickstart` with plots and report, until the processes that draw have ended, too. P10 is `lrbench --help` against a
+Python that does nothing. Beside P6 stand
 Optuna and Ray Tune, each with an objective that does nothing: their trials train no step, lrbench's runs train all
 of theirs. Marginal is what a further run costs, without the start of the process.
 """
@@ -122,7 +123,7 @@ def study_rows(
         beside(others),
     ]
     return [
-        compare("P6", what + "warm caches", common.median(warm), "s", at_most=15, note=_joined(notes)),
+        compare("P6", what + "warm caches", common.median(warm), "s", at_most=4, note=_joined(notes)),
         compare("P6", what + "cold caches", cold, "s", note=_joined(["compiled anew", beside(others)])),
     ]
 
@@ -167,7 +168,7 @@ def help_row(helps: Sequence[float], nothings: Sequence[float]) -> Row:
     ours, theirs = common.median(helps), common.median(nothings)
     note = f"medians of {len(helps)} alternating runs: {ours:.3f} and {theirs:.3f} s"
     what = "lrbench --help, beyond python -c pass"
-    return compare("P10", what, ours - theirs, "s", at_most=0.3, note=note)
+    return compare("P10", what, ours - theirs, "s", at_most=0.12, note=note)
 
 
 def _spread(seconds: Sequence[float]) -> str:

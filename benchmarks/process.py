@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from pathlib import Path
@@ -86,19 +85,22 @@ def run_study(study: dict[str, Any] | str, place: Path, cache: Path, *options: s
 
 
 def run_command(command: list[str], place: Path, **environment: str) -> tuple[float, float]:
-    """Seconds and peak resident MiB of a process; RuntimeError with the end of its stderr where it fails."""
-    with tempfile.TemporaryFile() as errors:
-        began = time.perf_counter()
-        process = subprocess.Popen(
-            command,
-            cwd=place,
-            env=clean_environment(PYTHONPATH=str(ROOT), **environment),
-            stdout=subprocess.DEVNULL,
-            stderr=errors,
-        )
+    """Seconds until a process and all that it started have ended, and the peak resident MiB of the largest of them.
+
+    Raises RuntimeError with the end of its stderr where it fails.
+    """
+    began = time.perf_counter()
+    with subprocess.Popen(
+        command,
+        cwd=place,
+        env=clean_environment(PYTHONPATH=str(ROOT), **environment),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    ) as process:
         clock = threading.Timer(TIMEOUT, process.kill)
         clock.start()
         try:
+            errors = process.stderr.read() if process.stderr else b""  # ends once nobody has it any more
             _, status, usage = os.wait4(process.pid, 0)
             seconds = time.perf_counter() - began
             process.returncode = os.waitstatus_to_exitcode(status)
@@ -106,11 +108,9 @@ def run_command(command: list[str], place: Path, **environment: str) -> tuple[fl
             clock.cancel()
             if process.returncode is None:
                 process.kill()
-                process.wait()
-        if process.returncode:
-            errors.seek(0)
-            last = "\n".join(errors.read().decode(errors="replace").strip().splitlines()[-15:])
-            raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}:\n{last}")
+    if process.returncode:
+        last = "\n".join(errors.decode(errors="replace").strip().splitlines()[-15:])
+        raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}:\n{last}")
     unit = 2**20 if sys.platform == "darwin" else 2**10  # of ru_maxrss in a MiB: bytes there, KiB elsewhere
     return seconds, usage.ru_maxrss / unit
 

@@ -294,6 +294,14 @@ def test_a_process_is_measured(tmp_path: Path) -> None:
         process.run_command([sys.executable, "-c", hold, "3"], tmp_path)
 
 
+def test_a_process_lasts_until_those_that_it_started_have_ended(tmp_path: Path) -> None:
+    child = "import time; time.sleep(0.5); open('done', 'w')"
+    parent = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {child!r}])"
+    seconds, _ = process.run_command([sys.executable, "-c", parent], tmp_path)
+    assert seconds > 0.5
+    assert (tmp_path / "done").exists()
+
+
 def test_a_process_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process, "TIMEOUT", 0.3)
     with pytest.raises(RuntimeError, match="ended with -9"):

@@ -254,7 +254,8 @@ def test_every_block_runs(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyP
     # A reader's programs find lrbench, since they have activated the environment; make test does not.
     monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)
     # Drawing takes seconds for each study, and other tests draw every plot and page.
-    monkeypatch.setattr("lrbench.execution.rebuild.write_pictures", lambda results, check: [])
+    monkeypatch.setattr("lrbench.results.drawing.write_all", lambda results, check, helpers: None)
+    monkeypatch.setattr("lrbench.results.drawing.MOST_HELPERS", 0)
     names: dict[str, object] = {"__name__": "__docs__"}
     printed = ""
     jax.config.update("jax_numpy_rank_promotion", "allow")  # a reader has the default

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from lrbench.analysis.groups import Floats, Ints, group, line_columns
+from lrbench.analysis.intervals import t_quantile
 from lrbench.analysis.mean_loss import Bools, MeanLoss, mean_loss
 from lrbench.analysis.objective import Objectives
 from lrbench.analysis.rates import Lines, lines, of_loss, stages
@@ -198,8 +199,6 @@ def half_width(every: Floats, left_out: Floats, fresh: Bools, confidence: float 
         >>> bool(np.isclose(half, 4.302653 * values.std(ddof=1) / 3**0.5))  # t of two degrees of freedom
         True
     """
-    from scipy import stats  # slow to import, and few studies vary a number
-
     kinds = [kind for kind in (fresh, ~fresh) if kind.sum() > 1]
     if not kinds:
         return np.full(np.shape(every), np.nan)
@@ -208,5 +207,5 @@ def half_width(every: Floats, left_out: Floats, fresh: Bools, confidence: float 
     with np.errstate(invalid="ignore", divide="ignore"):
         parts = [np.square(v / total) / (kind.sum() - 1) for v, kind in zip(variances, kinds, strict=True)]
     freedom = 1 / np.where(total > 0, np.sum(parts, axis=0), 1.0)
-    found: Floats = stats.t.ppf(0.5 + confidence / 2, freedom) * np.sqrt(total)
+    found: Floats = t_quantile(freedom, confidence) * np.sqrt(total)
     return found

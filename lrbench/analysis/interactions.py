@@ -11,6 +11,7 @@ import pandas as pd
 
 from lrbench.analysis.fitted_rates import EVERY, half_width
 from lrbench.analysis.groups import KINDS, Floats, Ints, columns_of, group, line_columns, members
+from lrbench.analysis.intervals import t_quantile
 from lrbench.analysis.mean_loss import Bools
 
 BATCH_SIZE = "problem_batch_size"
@@ -181,7 +182,7 @@ def _fitted(
     axis: tuple[str, Floats], rate: Floats, fits: Fits, step: float, confidence: float
 ) -> dict[str, Any]:
     """The shift and its interval, from log₁₀ of fitted rates [value], and the same without each seed."""
-    from scipy import stats  # slow to import, and few studies vary a number
+    from scipy import special  # not while a command starts
 
     scale, z = axis
     centred = z - z.mean()
@@ -189,12 +190,11 @@ def _fitted(
     slope = weight @ rate
     size, values = float(np.sqrt(np.square(weight).sum())), len(z)
     over_seeds = half_width(slope, weight @ fits.left_out, fits.fresh, confidence)
-    tail = 0.5 + confidence / 2
-    half = np.hypot(over_seeds, stats.norm.ppf(tail) * size * step / 48**0.5)
+    half = np.hypot(over_seeds, special.ndtri(0.5 + confidence / 2) * size * step / 48**0.5)
     if values > 3:
         rest = rate - rate.mean() - slope * centred
         error = size * np.sqrt(np.square(rest).sum() / (values - 2))
-        half = np.fmax(half, stats.t.ppf(tail, values - 2) * error)
+        half = np.fmax(half, t_quantile(values - 2, confidence) * error)
     ends = dict(zip(("", "_low", "_high"), slope + np.array([0.0, -half, half]), strict=True))
     across = z[-1] - z[0]
     low, high = ("_low", "_high") if across > 0 else ("_high", "_low")

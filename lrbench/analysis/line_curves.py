@@ -34,7 +34,7 @@ class CurvesByRun:
 
     Args:
         runs: the runs table.
-        curves: the curves table, a row per run and evaluation.
+        curves: the curves table, a row per run and evaluation; its `run_id` may be categories.
         objectives: problem -> what its runs are judged by; the training loss where it is missing.
     """
 
@@ -46,34 +46,51 @@ class CurvesByRun:
             begins = _begins(curves)
         self._curves, self._begin = curves, begins
         self._end = np.append(begins[1:], len(curves)).astype(np.int64)
-        self._index = pd.Index(curves["run_id"].iloc[begins])
+        self._index = pd.Index(curves["run_id"].iloc[begins].astype("str"))
 
     def of(self, rows: npt.ArrayLike) -> LineCurves:
         """The objective of these rows of the runs table, which are of one problem."""
         chosen = self._runs.iloc[np.asarray(rows, dtype=np.int64)]
         block = self._index.get_indexer(pd.Index(chosen["run_id"]))
         chosen, block = chosen[block >= 0], block[block >= 0]
-        sizes = (self._end - self._begin)[block]
-        run = np.repeat(np.arange(len(block)), sizes)
-        at = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes) + self._begin[block][run]
-        step, place = np.unique(self._curves["step"].to_numpy()[at], return_inverse=True)
         rate, of_rate = np.unique(chosen["learning_rate"].to_numpy(dtype=np.float64), return_inverse=True)
         seed, of_seed = np.unique(chosen["seed"].to_numpy(), return_inverse=True)
-        value = np.full((len(rate), len(seed), len(step)), np.nan)
         objective = Objective("train_loss")
         if len(chosen):
             objective = self._objectives.get(str(chosen["problem"].iloc[0]), objective)
-        loss = objective.smaller(
-            self._curves[objective.column].to_numpy(dtype=np.float64, na_value=np.nan)[at]
-        )
-        value[of_rate[run], of_seed[run], place] = np.where(np.isfinite(loss), loss, np.nan)
+        loss = self._curves[objective.column].to_numpy(dtype=np.float64, na_value=np.nan)
+        sizes = (self._end - self._begin)[block]
+        step = self._common_steps(block, sizes)
+        if step is None:
+            run = np.repeat(np.arange(len(block)), sizes)
+            at = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes) + self._begin[block][run]
+            step, place = np.unique(self._curves["step"].to_numpy()[at], return_inverse=True)
+            cells: tuple[Ints, ...] = (of_rate[run], of_seed[run], place)
+        else:  # of millions of rows, without an array of each cell's place
+            at = self._begin[block][:, None] + np.arange(len(step))
+            cells = of_rate, of_seed
+        found = objective.smaller(loss[at])
+        value = np.full((len(rate), len(seed), len(step)), np.nan)
+        value[cells] = np.where(np.isfinite(found), found, np.nan)
         return LineCurves(rate, step.astype(np.int64), value)
+
+    def _common_steps(self, block: Ints, sizes: Ints) -> Ints | None:
+        """The steps at which all of some runs were evaluated, ascending; `None` if they differ."""
+        if not len(block) or (sizes != sizes[0]).any():
+            return None
+        step = self._curves["step"].to_numpy()
+        first: Ints = step[self._begin[block[0]] : self._end[block[0]]]
+        alike = (np.diff(first) > 0).all() and all(
+            np.array_equal(step[begin : begin + len(first)], first) for begin in self._begin[block]
+        )
+        return first if alike else None
 
 
 def _begins(curves: pd.DataFrame) -> Ints:
     """The rows at which another run begins."""
     ids = curves["run_id"]
-    return np.flatnonzero((ids != ids.shift()).to_numpy(dtype=bool)).astype(np.int64)
+    code = ids.cat.codes.to_numpy() if isinstance(ids.dtype, pd.CategoricalDtype) else pd.factorize(ids)[0]
+    return np.flatnonzero(np.append(True, code[1:] != code[:-1])[: len(code)]).astype(np.int64)
 
 
 def decays(shape: Floats) -> bool:

@@ -3,6 +3,6 @@
 `commands` puts the commands together and turns a user's mistake into one line and an exit code. A file holds a group of commands: those
 that train in `train_commands`, those that read a results folder in `result_commands`, and those that look ahead or at the machine in
 `info_commands`; they share `arguments` and `output`. A command imports what it needs when it runs, so that `lrbench --help` is
-quick. `interrupt` takes Ctrl-C and SIGTERM and is imported before anything else. `progress` shows training, `listing` the
+quick. `interrupt` takes Ctrl-C and SIGTERM, and `leave` ends the process; they are imported before anything else. `progress` shows training, `listing` the
 catalogue, `doctor` the machine, and `speed` measures it.
 """

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from importlib import metadata
 from typing import Annotated, Any
 
 import typer
@@ -49,6 +48,8 @@ _UsageError: Any = typer.BadParameter.__bases__[0]
 
 def _print_version(wanted: bool) -> None:
     if wanted:
+        from importlib import metadata  # slow to import
+
         print_text(f"lrbench {metadata.version('lrbench')}")
         raise typer.Exit
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Literal
 import typer
 
 from lrbench.errors import counted, escaped
-from lrbench.study import catalog
 
 if TYPE_CHECKING:
     from lrbench.execution.execute import Finished
@@ -69,6 +68,7 @@ def print_failures(done: Finished) -> None:
 
 def print_written(folder: Path, *, pictures: bool) -> None:
     """Print the paths of the tables in a results folder, and of the plots and the report."""
+    from lrbench.study import catalog
     from lrbench.tables.base import file_to_open
 
     def exists(file: str) -> bool:

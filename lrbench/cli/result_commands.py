@@ -26,7 +26,7 @@ def report(context: typer.Context, folder: ResultsPath) -> None:
     from lrbench.execution.rebuild import rebuild
     from lrbench.results.folder import ResultsFolder
 
-    rebuild(ResultsFolder(folder), listener=listener(False, context.ensure_object(Interrupt)))
+    rebuild(ResultsFolder(folder), listener=listener(False, context.ensure_object(Interrupt)), helpers=True)
     print_written(folder, pictures=True)
 
 

@@ -58,6 +58,7 @@ def run(
         report=not no_report,
         profile=profile,
         listener=listener(quiet, context.ensure_object(Interrupt)),
+        helpers=True,
     )
     print_answer(done.results.folder)
     if not quiet:

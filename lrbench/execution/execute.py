@@ -15,6 +15,7 @@ from lrbench.execution.rebuild import write_all
 from lrbench.execution.training import Options, StagedTraining
 from lrbench.launchers import Outcome
 from lrbench.results import lock
+from lrbench.results.drawing import Helpers
 from lrbench.results.folder import ResultsFolder
 from lrbench.results.results import Results
 from lrbench.study import catalog, spec
@@ -68,6 +69,7 @@ def execute(
     report: bool = True,
     profile: bool = False,
     listener: Listener | None = None,
+    helpers: bool = False,
 ) -> Finished:
     """Train the missing runs of a study, and write tables, plots and a report.
 
@@ -82,6 +84,7 @@ def execute(
         report: whether to write plots and the report too.
         profile: whether to trace the first moments of training, into `profile/`.
         listener: receives the progress; by default warnings go to the logger `lrbench`, and nothing else is shown.
+        helpers: whether further processes draw plots, too; those have none of the settings of this one, such as matplotlib's styles.
 
     Raises:
         StudyError, ProblemError, DataError, StoreError, LaunchError: the user's mistakes, each in one line.
@@ -89,7 +92,7 @@ def execute(
     listener = listener or Listener()
     checked = study if isinstance(study, Study) else spec.read(study, overrides, trust=trust)
     store = ResultsFolder(out if out is not None else Path("results") / checked.name)
-    options = Options(launcher, devices, report, profile)
+    options = Options(launcher, devices, report, profile, report and helpers)
     catalog.get("launcher", launcher)
     grid = of_study(checked)
     output_folder.prepare(store, fresh, listener)
@@ -108,21 +111,27 @@ def _execute(
 ) -> Finished:
     """Train the missing runs of all stages, and write everything that is built from the parts."""
     stages = StagedTraining(study, grid, store, options, listener)
-    try:
-        stages.run()
-    finally:
-        stages.close()
-    _write_study(store, study)
-    results = write_all(
-        store,
-        stages.final_manifest(),
-        stages.grid,
-        stages.parts,
-        report=options.report,
-        seconds=stages.seconds,
-        failures=stages.failures,
-        listener=listener,
-    )
+    with Helpers(store.folder, grid.rows_of_curves) as helpers:
+        if options.helpers and options.launcher == "local":
+            helpers.start()  # they import while the engine does; where others train, they need not wait for hours
+        try:
+            stages.run()
+        finally:
+            stages.close()
+        if options.helpers:
+            helpers.start()
+        _write_study(store, study)
+        results = write_all(
+            store,
+            stages.final_manifest(),
+            stages.grid,
+            stages.parts,
+            report=options.report,
+            seconds=stages.seconds,
+            failures=stages.failures,
+            listener=listener,
+            helpers=helpers,
+        )
     return Finished(results, stages.trained, tuple(stages.failures), stages.profile, stages.lost())
 
 

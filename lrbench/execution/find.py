@@ -13,7 +13,8 @@ from lrbench.analysis.range_tests import LOSS, RANGE_TEST
 from lrbench.errors import StudyError
 from lrbench.execution.execute import Finished, execute
 from lrbench.execution.listener import Listener
-from lrbench.results.results import Results, write_plot
+from lrbench.results import pictures
+from lrbench.results.results import Results
 from lrbench.results.text_table import aligned
 from lrbench.study import spec
 from lrbench.study.spec import Study
@@ -68,7 +69,7 @@ def execute_range_tests(
     listener = listener or Listener()
     done = execute(tests, out, devices=devices, report=False, listener=listener)
     listener.check()
-    write_plot(done.results, RANGE_TEST)
+    pictures.write(done.results, RANGE_TEST)
     return done
 
 

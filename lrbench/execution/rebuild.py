@@ -13,23 +13,27 @@ from lrbench.errors import StoreError
 from lrbench.execution import manifest_contents
 from lrbench.execution.listener import Listener
 from lrbench.launchers import Outcome
-from lrbench.results import lock, safe_files
+from lrbench.results import drawing, lock, pictures, safe_files
 from lrbench.results.checksums import SURFACES
+from lrbench.results.drawing import Helpers
 from lrbench.results.folder import ResultsFolder
 from lrbench.results.inventory import Inventory
 from lrbench.results.part_file import DamagedPart
-from lrbench.results.results import MOST_ROWS, MOST_RUNS, Results, remove_pictures, too_many, write_pictures
+from lrbench.results.results import Results
 from lrbench.study.grid import Grid
 from lrbench.study.stages import Shorter
 
 
-def rebuild(store: ResultsFolder, *, report: bool = True, listener: Listener | None = None) -> Results:
+def rebuild(
+    store: ResultsFolder, *, report: bool = True, listener: Listener | None = None, helpers: bool = False
+) -> Results:
     """Rebuild the tables, plots and report of a folder from its parts; a damaged part is set aside.
 
     Args:
         store: the folder.
         report: whether to write plots and the report too.
         listener: receives warnings, and may stop the work after every table and plot.
+        helpers: whether further processes draw, too.
 
     Raises:
         StoreError: if it is not a results folder, cannot be written, or another process works on it.
@@ -41,9 +45,11 @@ def rebuild(store: ResultsFolder, *, report: bool = True, listener: Listener | N
             "`lrbench run STUDY` creates one"
         )
     grid = Grid.from_dict(manifest["grid"])
-    with lock.locked(store.folder):
+    with lock.locked(store.folder), Helpers(store.folder, grid.rows_of_curves) as others:
+        if report and helpers:
+            others.start()
         parts = store.inventory(grid.run_ids, stopped=grid.race)
-        return write_all(store, manifest, grid, parts, report=report, listener=listener)
+        return write_all(store, manifest, grid, parts, report=report, listener=listener, helpers=others)
 
 
 def write_all(
@@ -56,6 +62,7 @@ def write_all(
     listener: Listener,
     seconds: Mapping[str, float] = MappingProxyType({}),
     failures: Iterable[Outcome] | None = None,
+    helpers: Helpers | None = None,
 ) -> Results:
     """Write everything that is built from the parts of a folder; the caller holds the lock of the folder.
 
@@ -67,6 +74,7 @@ def write_all(
         report, listener: as of `rebuild`.
         seconds: wall time so far, by activity.
         failures: packs that failed; by default those of the manifest.
+        helpers: processes that draw, too.
     """
     for line in store.repair(parts):
         listener.warn(line)
@@ -76,7 +84,7 @@ def write_all(
             safe_files.remove(store.folder, name)
     while True:
         try:
-            return _write_all(store, manifest, grid, parts, report, seconds, failures, listener)
+            return _write_all(store, manifest, grid, parts, report, seconds, failures, listener, helpers)
         except DamagedPart as damaged:
             listener.warn(store.set_part_aside(damaged))
 
@@ -90,6 +98,7 @@ def _write_all(
     seconds: Mapping[str, float],
     failures: Iterable[Outcome] | None,
     listener: Listener,
+    helpers: Helpers | None,
 ) -> Results:
     from lrbench.analysis import Thresholds
     from lrbench.analysis.line_curves import decays
@@ -121,15 +130,15 @@ def _write_all(
     manifest |= manifest_contents.account(found, grid)
     store.write_manifest(manifest)
     results = Results(store.folder)
-    if report and not too_many(results):
+    if report and not pictures.too_many(results):
         began = time.perf_counter()
-        write_pictures(results, listener.check)
+        drawing.write_all(results, listener.check, helpers)
         seconds["plots and report"] = time.perf_counter() - began
     elif report:
-        remove_pictures(results)
+        pictures.remove(results)
         listener.warn(
-            f"{store.folder}: plots and the report are written for at most {MOST_RUNS:,} runs and {MOST_ROWS:,} rows of curves; "
-            "`lrbench best` and `lrbench query` read the tables"
+            f"{store.folder}: plots and the report are written for at most {pictures.MOST_RUNS:,} runs and "
+            f"{pictures.MOST_ROWS:,} rows of curves; `lrbench best` and `lrbench query` read the tables"
         )
     manifest["seconds"] = manifest.get("seconds", {}) | {
         key: round(value, 3) for key, value in seconds.items()

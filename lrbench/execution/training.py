@@ -40,6 +40,7 @@ class Options:
     devices: int | None
     report: bool
     profile: bool
+    helpers: bool
 
 
 class StagedTraining:

@@ -6,12 +6,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from lrbench.analysis.labels import label
+from lrbench.analysis.line_curves import CurvesByRun
 from lrbench.analysis.objective import Objective, objectives_of
 from lrbench.tables.base import StudyTables
 
@@ -137,6 +139,13 @@ def log_is_better(values: Iterable[float], times: float = 8.0) -> bool:
 def colour_of(names: Sequence[str]) -> dict[str, str]:
     """A colour per name, in order of appearance: the same optimizer has the same colour in every picture."""
     return {name: COLOURS[index % len(COLOURS)] for index, name in enumerate(dict.fromkeys(names))}
+
+
+def curves_by_run(results: StudyTables, runs: pd.DataFrame) -> CurvesByRun:
+    """The curves of what runs are judged by, found by run."""
+    objectives = objectives_of(results.manifest)
+    columns = dict.fromkeys(each.column for each in (Objective("train_loss"), *objectives.values()))
+    return CurvesByRun(runs, results.some_curves("step", *columns), objectives)
 
 
 def contenders(results: StudyTables) -> tuple[list[str], list[str]]:

@@ -31,8 +31,8 @@ def contours(results: StudyTables) -> Figure:
     Requires the probes `first_coordinate` and `second_coordinate`. Colour: optimizer, at its own three rates; ring: the
     start; star: the lowest point; a trajectory that leaves the picture ends at its edge. Darker is higher.
     """
-    drawable = set(COORDINATES) <= set(results.curves.columns) and len(results.surfaces) > 0
-    every = _by_problem(results) if drawable else {}
+    curves = results.some_curves("step", *COORDINATES) if len(results.surfaces) else pd.DataFrame()
+    every = _by_problem(results) if set(COORDINATES) <= set(curves.columns) else {}
     shown = list(every)[:MAX_PROBLEMS]
     title = base.title_of(results, "trajectories at a rate too small, the best, and one too large")
     figure, grid = base.panels(3 * len(shown), title, width=3.2, height=2.7, foot=0.3)
@@ -48,7 +48,13 @@ def contours(results: StudyTables) -> Figure:
             rates = three_rates(table[table["line"] == panel.line], results.sensitivity.iloc[panel.line])
             for kind in RATES:
                 if kind in rates:
-                    _walk(results, panel, rates[kind], axes[kind], colours[_optimizer(results, panel)])
+                    _walk(
+                        results.runs.iloc[panel.rows],
+                        curves,
+                        rates[kind],
+                        axes[kind],
+                        colours[_optimizer(results, panel)],
+                    )
     _explain(figure, results, every, shown, {name: colours[name] for name in optimizers[:MAX_OPTIMIZERS]})
     return figure
 
@@ -95,11 +101,10 @@ def _landscapes(results: StudyTables, name: str, panels: dict[str, Axes]) -> Non
         axes.set_ylabel("w₂", fontsize=9, color=base.INK)
 
 
-def _walk(results: StudyTables, panel: Panel, rate: float, axes: Axes, colour: str) -> None:
-    """Draw the first seed's trajectory at a rate, and note the rate."""
-    runs = results.runs.iloc[panel.rows]
+def _walk(runs: pd.DataFrame, curves: pd.DataFrame, rate: float, axes: Axes, colour: str) -> None:
+    """Draw the trajectory of the first seed of some runs at a rate, and note the rate."""
     runs = runs[runs["learning_rate"] == rate].sort_values("seed")
-    way = results.curves[results.curves["run_id"] == runs["run_id"].iloc[0]].sort_values("step")
+    way = curves[curves["run_id"] == runs["run_id"].iloc[0]].sort_values("step")
     points = way[COORDINATES].to_numpy(dtype=float)
     points = points[np.isfinite(points).all(axis=1)]
     # A run that explodes goes further than can be drawn; its direction is enough.

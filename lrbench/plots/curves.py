@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 
 from lrbench.analysis.groups import Floats, Ints, group, line_columns, members
 from lrbench.analysis.labels import labels, rate_text
-from lrbench.analysis.line_curves import CurvesByRun, LineCurves
+from lrbench.analysis.line_curves import LineCurves
 from lrbench.analysis.loss_by_rate import loss_by_rate
 from lrbench.analysis.objective import objectives_of
 from lrbench.plots import base
@@ -59,9 +59,8 @@ def curves(results: StudyTables) -> Figure:
     title = base.title_of(results, "training at a rate too small, the best, and one too large")
     size = (6.8, 3.6) if len(shown) == 1 else (3.6, 2.4)
     figure, grid = base.panels(len(shown), title, width=size[0], height=size[1])
-    objectives = objectives_of(results.manifest)
-    table = loss_by_rate(results.runs, objectives=objectives)
-    paths = CurvesByRun(results.runs, results.curves, objectives)
+    table = loss_by_rate(results.runs, objectives=objectives_of(results.manifest))
+    paths = base.curves_by_run(results, results.runs)
     for axes, panel in zip(grid, shown, strict=True):
         rates = three_rates(table[table["line"] == panel.line], results.sensitivity.iloc[panel.line])
         chosen = np.isin(results.runs["learning_rate"].to_numpy()[panel.rows], list(rates.values()))

@@ -9,8 +9,7 @@ from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 
 from lrbench.analysis.groups import Floats
-from lrbench.analysis.line_curves import CurvesByRun, LineCurves
-from lrbench.analysis.objective import objectives_of
+from lrbench.analysis.line_curves import LineCurves
 from lrbench.plots import base
 from lrbench.plots.curves import first_schedule
 from lrbench.tables.base import StudyTables
@@ -30,7 +29,7 @@ def heatmap(results: StudyTables) -> Figure:
     title = base.title_of(results, "loss by learning rate and step")
     size = (6.8, 3.6) if len(shown) == 1 else (4.0, 2.6)
     figure, grid = base.panels(len(shown), title, width=size[0], height=size[1])
-    paths = CurvesByRun(results.runs, results.curves, objectives_of(results.manifest))
+    paths = base.curves_by_run(results, results.runs)
     for axes, panel in zip(grid, shown, strict=True):
         best = float(results.sensitivity["best_learning_rate"].iloc[panel.line])
         _panel(figure, axes, paths.of(panel.rows), best, base.objective_label(results, panel.problem))

@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 
 from lrbench.analysis import label, suggestions
 from lrbench.analysis.groups import columns_of, group
-from lrbench.analysis.range_tests import RULES, Sweep, sweeps
+from lrbench.analysis.range_tests import LOSS, RANGE_TEST, RULES, Sweep, sweeps
 from lrbench.plots import base
 from lrbench.tables.base import StudyTables
 from lrbench.tables.finders import finders
@@ -30,7 +30,10 @@ def range_test(results: StudyTables) -> Figure:
     highest one.
     """
     runs = results.runs
-    found = dict(sweeps(runs, results.curves))
+    if RANGE_TEST not in set(runs["schedule"]):
+        return Figure()
+    curves = results.some_curves("step", "learning_rate", LOSS)
+    found = dict(sweeps(runs, curves))
     tests = runs.iloc[sorted(found)]
     code, first = group(tests, columns_of(tests, "problem", "optimizer"))
     names = [
@@ -42,7 +45,7 @@ def range_test(results: StudyTables) -> Figure:
     shown = names[:MAX_PANELS]
     if not shown:
         return Figure()
-    rules = suggestions(finders(tests, results.curves))
+    rules = suggestions(finders(tests, curves))
     title = base.title_of(results, "what learning-rate finders suggest")
     columns = 2 if len(shown) in (2, 4) else 3
     figure, grid = base.panels(len(shown), title, columns=columns, width=3.8, height=2.4, foot=0.25)

@@ -64,7 +64,8 @@ def _draw_runs(axes: Axes, results: StudyTables, schedule: Mapping[str, Any]) ->
         if len(peaks)
         else peaks
     )
-    curves = results.curves[results.curves["run_id"].isin(chosen.index)]
+    curves = results.some_curves("step", "learning_rate")
+    curves = curves[curves["run_id"].isin(chosen.index)]
     for run_id, rows in curves.groupby("run_id", sort=False):
         rows = rows.sort_values("step")
         factor = rows["learning_rate"].to_numpy() / chosen[str(run_id)]

@@ -15,7 +15,7 @@ from lrbench.analysis.line_curves import CurvesByRun
 from lrbench.analysis.loss_by_rate import loss_by_rate
 from lrbench.analysis.objective import Objective, objectives_of
 from lrbench.analysis.rates import stages
-from lrbench.plots.base import colour_of, log_is_better
+from lrbench.plots.base import colour_of, curves_by_run, log_is_better
 from lrbench.tables.base import StudyTables
 
 MAX_LINES = 200  # lines that the page can draw; the tables have all of them
@@ -39,7 +39,7 @@ def page_data(results: StudyTables) -> dict[str, Any]:
     rows = members(group(runs, line_columns(runs))[0])
     names = labels(results.sensitivity)
     colours, dashes = colour_of(list(names["optimizer"])), list(dict.fromkeys(names["schedule"]))
-    paths = CurvesByRun(runs, results.curves, objectives)
+    paths = curves_by_run(results, runs)
     lines = []
     for index in kept:
         problem, optimizer, schedule = (str(text) for text in names.iloc[index])

@@ -6,8 +6,9 @@ import contextlib
 import functools
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,15 +21,12 @@ from lrbench.errors import StoreError, path_of
 from lrbench.results import safe_files
 from lrbench.results.checksums import SURFACES, CheckedTables
 from lrbench.results.folder import JOBS_LINKS, MANIFEST, ResultsFolder
+from lrbench.results.some_curves import RUN, some_curves
 from lrbench.study import catalog
 from lrbench.tables.base import may_be_absent
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-
-MOST_RUNS, MOST_ROWS = 1_000_000, 20_000_000
-"""The most runs, and rows of their curves, that plots and the report are made of: they hold all of them in memory."""
 
 
 @dataclass(frozen=True)
@@ -168,7 +166,22 @@ class Results:
             raise StoreError(f"{target}: cannot be written: {error.strerror or error}") from error
         return Results(target)
 
+    def some_curves(self, *names: str) -> pd.DataFrame:
+        """Return `run_id`, as categories, and some columns of the table of curves, in a tenth of the memory of all of them.
+
+        Args:
+            *names: of the columns; those that the table lacks are left out.
+        """
+        with self._opened("curves") as file, pq.ParquetFile(file, read_dictionary=[RUN]) as written:
+            return some_curves(written, names)
+
     def _table(self, name: str) -> pd.DataFrame:
+        with self._opened(name) as file:
+            return pd.read_parquet(file)
+
+    @contextlib.contextmanager
+    def _opened(self, name: str) -> Iterator[BufferedReader]:
+        """Open the file of a table; what goes wrong is said with the command that writes it again."""
         path = self.folder / f"{name}.parquet"
         if path.is_dir():  # which pandas would read as a table in pieces, and an empty one as an empty table
             raise StoreError(
@@ -176,7 +189,7 @@ class Results:
             )
         try:
             with self.tables.open(path.name) as file:
-                return pd.read_parquet(file)
+                yield file
         except FileNotFoundError as error:
             raise StoreError(
                 f"{path}: is missing; `lrbench report {self.folder}` makes it from the parts"
@@ -230,42 +243,3 @@ def compare(*results: Results | str | os.PathLike[str]) -> pd.DataFrame:
     if len(opened) < 2:
         raise StoreError(f"compare: needs two results folders or more, not {len(opened)}")
     return side_by_side(opened[0], opened[1:])
-
-
-def too_many(results: Results) -> bool:
-    """Return whether the runs, or the rows of their curves, are more than plots and the report can hold in memory."""
-    for name, most in (("runs", MOST_RUNS), ("curves", MOST_ROWS)):
-        with results.tables.open(f"{name}.parquet") as file:
-            if pq.read_metadata(file).num_rows > most:
-                return True
-    return False
-
-
-def remove_pictures(results: Results) -> None:
-    """Remove plots and the report, which are of runs that are not in the tables any more."""
-    for name in catalog.names("plot"):
-        for kind in ("png", "svg"):
-            safe_files.remove(results.folder, f"plots/{name}.{kind}")
-    safe_files.remove(results.folder, "report.html")
-    with contextlib.suppress(OSError):  # there is none, or it holds other files
-        (results.folder / "plots").rmdir()
-
-
-def write_pictures(results: Results, check: Callable[[], None] = lambda: None) -> list[Path]:
-    """Write every plot that has something to show as PNG and SVG, and the report, and return their paths.
-
-    Args:
-        results: whose plots.
-        check: called after every plot; what it raises ends the writing.
-    """
-    written = []
-    for name in catalog.names("plot"):
-        written += write_plot(results, name)
-        check()
-    return [*written, ResultsFolder(results.folder).write_text("report.html", results.report())]
-
-
-def write_plot(results: Results, name: str) -> list[Path]:
-    """Write a plot as PNG and SVG, if it has something to show, and return the paths."""
-    figure = results.plot(name)
-    return [*ResultsFolder(results.folder).write_picture(f"plots/{name}", figure)] if figure.axes else []

@@ -173,6 +173,11 @@ class Grid:
         """The number of runs of all stages."""
         return int(self.is_run.sum())
 
+    @property
+    def rows_of_curves(self) -> int:
+        """The number of evaluations of all runs, at most."""
+        return self.runs * max(len(self.evaluations(number)) for number in range(len(self.problems)))
+
     @cached_property
     def _stage_number(self) -> Int[np.ndarray, " run"]:
         """The position in `stages` of the stage that each run belongs to, −1 for none; a run of the range that others have, too, is theirs."""

@@ -32,6 +32,9 @@ class StudyTables(Protocol):
     def __getattr__(self, name: str) -> pd.DataFrame:
         """Return a table."""
 
+    def some_curves(self, *names: str) -> pd.DataFrame:
+        """Return `run_id` and those of some columns that the table of curves has: all of them may not fit into memory."""
+
 
 def may_be_absent(name: str) -> bool:
     """Return whether a results folder may do without a table.

@@ -301,6 +301,24 @@ def test_critical_differences_are_those_of_the_published_table(lines: int, q: fl
     assert found == pytest.approx(q, abs=1e-3)
 
 
+def test_the_studentized_range_is_that_of_scipy() -> None:
+    for lines, confidence in ((2, 0.9), (6, 0.95), (200, 0.99)):
+        found = rank_tests._studentized_range(lines, confidence)
+        assert found == pytest.approx(stats.studentized_range.isf(1 - confidence, lines, np.inf), rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    "difference", [[0.5, -0.25, 1.0, 2.0], [1.0, 1.0, -1.0, 2.0, 0.0], [-3.0, -3.0, -3.0]], ids=str
+)
+def test_wilcoxon_counts_all_choices_of_signs(difference: list[float]) -> None:
+    given = np.array([value for value in difference if value])
+    ranks = stats.rankdata(np.abs(given))
+    sums = np.array([ranks @ signs for signs in itertools.product([0, 1], repeat=len(given))])
+    seen = ranks[given > 0].sum()
+    wanted = min(1.0, 2 * min((sums <= seen).mean(), (sums >= seen).mean()))
+    assert rank_tests._wilcoxon(np.array(difference)) == pytest.approx(wanted)
+
+
 def test_too_few_to_test_is_missing_and_ties_are_no_difference() -> None:
     assert np.isnan(rank_tests.friedman(np.ones((2, 5)))).all()
     assert np.isnan(rank_tests.friedman(np.ones((3, 1)))).all()

@@ -52,6 +52,19 @@ def test_a_run_without_an_evaluation_has_none_there() -> None:
     np.testing.assert_array_equal(found.value, [[[2.0, NAN], [1.0, NAN]]])
 
 
+def test_runs_with_as_many_evaluations_may_have_others() -> None:
+    found = CurvesByRun(RUNS, CURVES.assign(step=[0, 5, 0, 7, 0, 5, 0, 9]), {}).of([0, 1])
+    np.testing.assert_array_equal(found.step, [0, 5, 7])
+    np.testing.assert_array_equal(found.value, [[[2.0, NAN, NAN], [1.0, 0.5, NAN]]])
+
+
+def test_runs_may_be_categories() -> None:
+    for curves in (CURVES, CURVES.sample(frac=1, random_state=0), CURVES.drop(index=1)):
+        wanted = CurvesByRun(RUNS, curves, {}).of([0, 1, 2, 3])
+        found = CurvesByRun(RUNS, curves.astype({"run_id": "category"}), {}).of([0, 1, 2, 3])
+        np.testing.assert_array_equal(found.value, wanted.value)
+
+
 def test_the_objective_is_that_of_the_problem() -> None:
     objectives = {"p": Objective("valid_accuracy", larger=True, bound=1.0), "q": Objective("train_loss")}
     paths = CurvesByRun(RUNS, CURVES, objectives)

@@ -29,7 +29,7 @@ from lrbench.engine.lane_batch import LaneBatch
 from lrbench.execution.execute import execute
 from lrbench.execution.listener import Listener
 from lrbench.launchers import slurm
-from lrbench.results import results
+from lrbench.results import drawing, pictures
 from lrbench.results.folder import ResultsFolder
 from tests.helpers.paths import ROOT
 
@@ -139,7 +139,7 @@ def test_training_ends_after_its_segment(
     assert not (folder / "checkpoints").exists()
 
 
-@pytest.mark.parametrize(("owner", "name"), [(ResultsFolder, "write_table"), (results, "write_plot")])
+@pytest.mark.parametrize(("owner", "name"), [(ResultsFolder, "write_table"), (pictures, "write")])
 def test_tables_and_plots_end_after_the_one_in_hand(
     owner: Any,
     name: str,
@@ -153,10 +153,11 @@ def test_tables_and_plots_end_after_the_one_in_hand(
     capfd.readouterr()
     written: list[Any] = []
     with monkeypatch.context() as patched:
-        patched.setattr(results, "write_plot", lambda *given: written.append(given) or [])
+        patched.setattr(drawing, "MOST_HELPERS", 0)
+        patched.setattr(pictures, "write", lambda *given: written.append(given))
         _after(patched, owner, name, 1, signal.SIGINT)
         assert command(*report) == commands.INTERRUPTED
-        assert len(written) == (owner is results)
+        assert len(written) == (owner is pictures)
         assert capfd.readouterr() == ("", interrupt.LINE + "\n")
         assert command(*report) == commands.DONE
     assert _tables(folder) == expected

@@ -50,6 +50,9 @@ class Results:
     def __getattr__(self, name: str) -> pd.DataFrame:
         raise AttributeError(name)
 
+    def some_curves(self, *names: str) -> pd.DataFrame:
+        return self.curves[["run_id", *(name for name in names if name in self.curves)]]
+
 
 def _curve(rate: float, best: float, seed: int, start: float = 2.3) -> np.ndarray:
     """A loss curve [evaluation]: falls with rate/best, jitters above best, explodes above 10 best."""

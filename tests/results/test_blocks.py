@@ -282,11 +282,11 @@ def test_more_runs_than_pictures_hold_have_none(tmp_path: Path, monkeypatch: pyt
     older = [tmp_path / "report.html", tmp_path / "plots" / "curves.png"]
     for path in older:
         path.write_text("of fewer runs")
-    monkeypatch.setattr("lrbench.results.results.MOST_ROWS", len(found.curves) - 1)
+    monkeypatch.setattr("lrbench.results.pictures.MOST_ROWS", len(found.curves) - 1)
     listener = Heard()
     rebuild(ResultsFolder(tmp_path), listener=listener)
     assert listener.lines == [
-        f"{tmp_path}: plots and the report are written for at most 1,000,000 runs and 20,000,000 rows of curves; "
+        f"{tmp_path}: plots and the report are written for at most 1,000,000 runs and {len(found.curves) - 1} rows of curves; "
         "`lrbench best` and `lrbench query` read the tables"
     ]
     assert not any(path.exists() for path in [*older, tmp_path / "plots"])
