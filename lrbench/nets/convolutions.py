@@ -34,8 +34,9 @@ def slices(images: Images, kernel: Kernel, padded: bool) -> Images:
 
 def _slices_forward(images: Images, kernel: Kernel, padded: bool) -> tuple[Images, tuple[Array, Kernel]]:
     outputs, channels, high, wide = kernel.shape
-    shifted = _shifted(_pad(images, kernel) if padded else images, wide)
-    rows, columns = shifted.shape[0] - high + 1, shifted.shape[2]
+    by_row = (_pad(images, kernel) if padded else images).swapaxes(0, 1)
+    rows, columns = by_row.shape[0] - high + 1, by_row.shape[2] - wide + 1
+    shifted = jnp.concatenate([by_row[:, :, x : x + columns] for x in range(wide)], axis=1)
     weights = kernel.transpose(0, 2, 3, 1).reshape(outputs, -1)
 
     def row(index: Array) -> Array:
@@ -97,13 +98,13 @@ def first_layer(convolve: Convolution, images: Images, kernel: Kernel, padded: b
     # The four pixels of a square are four outputs of a convolution whose kernel is larger by one, and moves by two.
     larger = [jnp.pad(kernel, ((0, 0), (0, 0), (y, 1 - y), (x, 1 - x))) for y in (0, 1) for x in (0, 1)]
     weights = jnp.stack(larger).transpose(0, 1, 3, 4, 2).reshape(4, len(kernel), -1)
+    by_row = images.swapaxes(0, 1)
     shifted = [
-        images[:, y : y + 2 * rows : 2, x : x + 2 * columns : 2]
+        by_row[y : y + 2 * rows : 2, :, x : x + 2 * columns : 2]
         for y in range(high + 1)
         for x in range(wide + 1)
     ]
-    patches = jnp.concatenate(shifted).swapaxes(0, 1)
-    return _largest_product(weights, patches).swapaxes(0, 1)
+    return _largest_product(weights, jnp.concatenate(shifted, axis=1)).swapaxes(0, 1)
 
 
 @jax.custom_vjp
@@ -117,24 +118,26 @@ def _largest_product(
     return _largest_product_forward(weights, patches)[0]
 
 
-def _largest_product_forward(weights: Array, patches: Array) -> tuple[Array, tuple[Array, Array, Array]]:
-    largest = lax.map(lambda row: functools.reduce(jnp.maximum, _products(weights, row)), patches)
-    return largest, (weights, patches, largest)
+def _largest_product_forward(weights: Array, patches: Array) -> tuple[Array, tuple[Array, Array]]:
+    found = lax.map(lambda row: functools.reduce(jnp.maximum, _products(weights, row)), patches)
+    return found, (weights, patches)
 
 
-def _largest_product_backward(saved: tuple[Array, Array, Array], gradient: Array) -> tuple[Array, None]:
-    weights, patches, largest = saved
+def _largest_product_backward(saved: tuple[Array, Array], gradient: Array) -> tuple[Array, None]:
+    weights, patches = saved
 
-    def row(total: Array, inputs: tuple[Array, Array, Array]) -> tuple[Array, None]:
-        patches, largest, gradient = inputs
+    def row(total: Array, inputs: tuple[Array, Array]) -> tuple[Array, None]:
+        patches, gradient = inputs
         products = _products(weights, patches)
+        # Not the maximum of the forward pass, whose products may be rounded in another way: equality would fail.
+        largest = functools.reduce(jnp.maximum, products)
         share = gradient / _count(products, largest)
         each = [jnp.where(product == largest, share, 0) for product in products]
         of_products = jnp.stack(each).reshape(4 * len(largest), -1)
         return total + of_products @ patches.reshape(len(patches), -1).T, None
 
     start = jnp.zeros((4 * weights.shape[1], weights.shape[2]), weights.dtype)
-    of_weights, _ = lax.scan(row, start, (patches, largest, gradient))
+    of_weights, _ = lax.scan(row, start, (patches, gradient))
     return of_weights.reshape(weights.shape), None
 
 
@@ -182,12 +185,6 @@ def pool_pairs(images: Images) -> Images:
 def _pad(images: Images, kernel: Kernel) -> Images:
     """Pad images with zeros, so that a kernel with odd sides preserves their size."""
     return jnp.pad(images, ((0, 0), *((side // 2, side // 2) for side in kernel.shape[2:]), (0, 0)))
-
-
-def _shifted(images: Images, wide: int) -> Float[Array, "row copy column example"]:
-    """Return the copies of the images that are shifted by 0 to wide − 1 columns, row by row."""
-    columns = images.shape[2] - wide + 1
-    return jnp.concatenate([images[:, :, x : x + columns] for x in range(wide)]).swapaxes(0, 1)
 
 
 def _products(
