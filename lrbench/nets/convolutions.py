@@ -18,7 +18,7 @@ from lrbench.nets.layers import Images
 
 Kernel = Float[Array, "output channel y x"]
 Convolution = Callable[[Images, Kernel, bool], Images]
-"""(images, kernel, padded) → images; padded with zeros, images keep their size."""
+"""(images, kernel, padded) → images; padded with zeros, images keep their size, and the kernel has odd sides."""
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
