@@ -1,6 +1,6 @@
 """lrbench's `mnist_cnn` in one of its forms, all models in one plain vmap with Adam.
 
-"slices" makes a convolution one matrix product with shifted copies of the images; "grouped" leaves it to XLA, and
+"slices" makes a convolution a matrix product for each row of its output; "grouped" leaves it to XLA, and
 `vmap` over the weights makes it a grouped convolution. The engine times both where training is long enough; here
 they stand side by side, on whatever device JAX has.
 """

@@ -71,13 +71,13 @@ class Network:
         """Return the score of every label."""
         hidden = images.T.reshape(*self.shape, -1)
         for index, layer in enumerate(params[:-1]):
-            hidden = self._crop(convolutions.pad(hidden, self.kernel) if self.padded else hidden)
+            hidden, kernel = hidden if self.padded else self._crop(hidden), layer["weight"]
             if self.curves:
-                pooled = convolutions.pool_pairs(convolve(hidden, layer["weight"]))
-            elif index == 0 and convolve is convolutions.slices:
-                pooled = convolutions.first_layer(hidden, layer["weight"])
+                pooled = convolutions.pool_pairs(convolve(hidden, kernel, self.padded))
+            elif index == 0:
+                pooled = convolutions.first_layer(convolve, hidden, kernel, self.padded)
             else:
-                pooled = convolutions.max_pool(convolve(hidden, layer["weight"]))
+                pooled = convolutions.max_pool(convolve(hidden, kernel, self.padded))
             # Biases and ReLU commute with the maximum over pixels, and are cheaper after it.
             hidden = jax.nn.relu(pooled + layer["bias"][..., None, None])
         return dense(params[-1], hidden.reshape(-1, hidden.shape[-1]))

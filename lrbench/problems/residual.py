@@ -100,8 +100,11 @@ class _Network:
         after = []
 
         def layer(index: int, hidden: Array) -> Array:
-            hidden = self._convolve(convolutions.pad(hidden, _KERNEL), params["kernels"][index])
-            hidden = convolutions.max_pool(hidden) if index == 0 else hidden
+            kernel = params["kernels"][index]
+            if index == 0:
+                hidden = convolutions.first_layer(self._convolve, hidden, kernel, padded=True)
+            else:
+                hidden = self._convolve(hidden, kernel, True)
             norm = params["norms"][index]
             if self._normalisation == "batch":
                 hidden, averages = batch_norm(norm, running[index], hidden, training)
