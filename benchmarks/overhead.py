@@ -1,4 +1,4 @@
-"""What lrbench costs beside training, and what launchers cost per trial: P6, P9 and P10.
+"""What lrbench costs beside training, and what launchers cost per trial: P6, P9, P10 and P12.
 
     make bench BENCH=overhead
     make bench BENCH=overhead ARGS=--quick       # everything once and small; nothing is saved
@@ -6,7 +6,8 @@
 P6 is a study whose training costs next to nothing: 10,000 runs of `quadratic`, sgd, 100 steps, as the whole process
 `lrbench run --no-report`, from its start to the tables on disk, in a fresh folder. P9 is the main job, `lrbench run
 quickstart` with plots and report, until the processes that draw have ended, too. P10 is `lrbench --help` against a
-Python that does nothing. Beside P6 stand
+Python that does nothing. P12 is twelve optimizers on `digits_mlp`, as the whole process with empty caches and with tables, against a process
+that trains the same runs in a loop of plain `jit(vmap(scan))`. Beside P6 stand
 Optuna and Ray Tune, each with an objective that does nothing: their trials train no step, lrbench's runs train all
 of theirs. Marginal is what a further run costs, without the start of the process.
 """
@@ -40,13 +41,14 @@ class Effort:
     warm_studies: int
     warm_jobs: int
     help_runs: int
+    breadths: int
     memory_trials: int
     sqlite_trials: int
     ray_trials: int
 
 
-FULL = Effort(10_000, 3, 2, 15, memory_trials=2000, sqlite_trials=200, ray_trials=8)
-QUICK = Effort(1_000, 1, 1, 3, memory_trials=100, sqlite_trials=10, ray_trials=2)
+FULL = Effort(10_000, 3, 2, 15, 3, memory_trials=2000, sqlite_trials=200, ray_trials=8)
+QUICK = Effort(1_000, 1, 1, 3, 1, memory_trials=100, sqlite_trials=10, ray_trials=2)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,6 +86,18 @@ def help_times(runs: int) -> tuple[list[float], list[float]]:
     pairs = [tuple(run_command(command, place)[0] for command in commands) for _ in range(runs + 1)][1:]
     helps, nothings = zip(*pairs, strict=True)
     return list(helps), list(nothings)
+
+
+def breadth(rounds: int) -> list[tuple[float, float]]:
+    """Seconds of P12's process with empty caches, and of its peer's, in turns."""
+    pairs = []
+    for _ in range(rounds):
+        with tempfile.TemporaryDirectory(prefix="lrbench-twelve-") as place:
+            folder = Path(place)
+            ours = run_study(workloads.twelve(), folder, folder / "cache", "--no-report").seconds
+            plain = [sys.executable, "-m", "benchmarks.peers.plain_loops"]
+            pairs.append((ours, run_command(plain, folder)[0]))
+    return pairs
 
 
 def launchers(effort: Effort) -> list[Launcher]:
@@ -163,6 +177,15 @@ def job_rows(cold: float, warm: Sequence[float], others: float | None = None) ->
     ]
 
 
+def breadth_row(pairs: Sequence[tuple[float, float]], others: float | None = None) -> Row:
+    """P12, from the seconds of lrbench and of the plain loops in each round; the row is the round of the median ratio, or the higher of two."""
+    ours, theirs = sorted(pairs, key=lambda pair: pair[0] / pair[1])[len(pairs) // 2]
+    what = "12 optimizers × 22 runs on digits_mlp, whole process, cold caches, with tables"
+    ratios = [one / other for one, other in pairs]
+    note = _joined([f"median of {len(pairs)} ({min(ratios):.2f} to {max(ratios):.2f} ×)", beside(others)])
+    return compare("P12", what, ours, "s", "12 plain jit(vmap(scan)) loops", theirs, at_most=1, note=note)
+
+
 def help_row(helps: Sequence[float], nothings: Sequence[float]) -> Row:
     """P10, from the seconds of `lrbench --help` and of `python -c pass`."""
     ours, theirs = common.median(helps), common.median(nothings)
@@ -195,11 +218,15 @@ def main() -> None:
         say("lrbench run quickstart, cold and warm")
         with Watch() as jobs:
             cold_job, *warm_jobs = [main_job(cache / "job") for _ in range(1 + effort.warm_jobs)]
+        say("twelve optimizers, beside plain loops")
+        with Watch() as broad:
+            pairs = breadth(effort.breadths)
     rows = [
         *study_rows(effort.runs, cold, warm, small, studies.others),
         *launcher_rows(effort.runs, warm, small, found),
         *job_rows(cold_job, warm_jobs, jobs.others),
         help_row(*helps),
+        breadth_row(pairs, broad.others),
     ]
     show(rows) if quick else publish("overhead", rows)
 

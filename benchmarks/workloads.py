@@ -49,6 +49,20 @@ def digits(runs: int, steps: int = 100) -> Table:
     return quadratic(runs, steps) | {"name": "digits", "evaluate_every": every, "problem": "digits_softmax"}
 
 
+def twelve(steps: int = 300) -> Table:
+    """P12: so many optimizers on `digits_mlp` that nearly all of the time is compiling."""
+    optimizers = "sgd adam adamw adamax nadam lion adabelief adagrad rmsprop yogi lamb novograd".split()
+    return {
+        "name": "twelve",
+        "steps": steps,
+        "evaluate_every": steps // 10,
+        "seeds": 2,
+        "problem": "digits_mlp",
+        "optimizer": optimizers,
+        "learning_rate": {"min": 1e-4, "max": 1e-1, "num": 11},
+    }
+
+
 def houses(runs: int, steps: int = 500) -> Table:
     """P8: sgd on `house_prices`, likewise."""
     every = max(1, steps // 5)

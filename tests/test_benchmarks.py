@@ -279,8 +279,11 @@ def test_rows_of_commands() -> None:
     assert overhead.job_rows(30.0, [12.0], 0.04)[0].note == "programs, data and fonts; " + BESIDE
     row = overhead.help_row([0.3, 0.9, 0.28], [0.02, 0.03, 0.02])
     assert row.value == pytest.approx(0.28)
-    assert (row.target, row.met) == ("≤ 0.3 s", True)
-    assert row.note == "medians of 3 alternating runs: 0.300 and 0.020 s"
+    assert (row.target, row.met) == ("≤ 0.12 s", False)
+    assert row.note == "medians of 3 alternating runs: 0.300 and 0.020 s; missed by 133.3 %"
+    row = overhead.breadth_row([(10.0, 20.0), (9.0, 10.0), (30.0, 20.0)])
+    assert (row.value, row.peer_value, row.met) == (9.0, 10.0, True)
+    assert row.note == "median of 3 (0.50 to 1.50 ×)"
 
 
 def test_a_process_is_measured(tmp_path: Path) -> None:

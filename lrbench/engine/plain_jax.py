@@ -1,6 +1,6 @@
 """Training without lrbench: a network in plain JAX and optax, as one would write it, one run at a time or under vmap.
 
-This is what `lrbench speed` and the benchmarks compare with: a ReLU network of two layers, trained by Adam in one scan.
+This is what `lrbench speed` and the benchmarks compare with: a ReLU network of two layers, trained by an optimizer in one scan.
 """
 
 from __future__ import annotations
@@ -33,16 +33,17 @@ def train(
     batches: Int[Array, "step example"],
     images: Float[Array, "example pixel"],
     labels: Int[Array, " example"],
+    make: Callable[[Array], optax.GradientTransformation] = optax.adam,
 ) -> Weights:
-    """Return the weights after one step of Adam for each row of `batches`, in one scan."""
-    optimizer = optax.adam(rate)
+    """Return the weights after one step of an optimizer for each row of `batches`, in one scan."""
+    optimizer = optax.with_extra_args_support(make(rate))
 
     def step(
         carry: tuple[Weights, optax.OptState], batch: Array
     ) -> tuple[tuple[Weights, optax.OptState], None]:
         weights, state = carry
         gradients = jax.grad(loss)(weights, images[batch], labels[batch])
-        updates, state = optimizer.update(gradients, state)
+        updates, state = optimizer.update(gradients, state, weights)
         return (optax.apply_updates(weights, updates), state), None
 
     (weights, _), _ = lax.scan(step, (weights, optimizer.init(weights)), batches)
