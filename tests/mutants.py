@@ -32,8 +32,32 @@ PRELOADED = ["numpy", "pandas", "scipy.stats", "pyarrow.parquet", "pydantic", "j
 FOLDERS = {
     "analysis": (["lrbench/analysis/*"], ["tests/analysis", "lrbench/analysis"]),
     "study": (["lrbench/study/*"], ["tests/study", "lrbench/study"]),
-    "results": (["lrbench/results/*"], ["tests/results", "lrbench/results"]),
-    "lane": (["lrbench/engine/lane.py"], ["tests/engine/test_lanes.py"]),
+    "results": (
+        ["lrbench/results/*"],
+        [
+            "tests/results",
+            "tests/analysis/test_comparison.py",
+            "tests/cli/test_limits.py",
+            "tests/execution/test_faults.py",
+            "tests/execution/test_objective.py",
+            "tests/execution/test_work.py",
+            "tests/export",
+            "tests/report",
+            "tests/tables",
+            "lrbench/results",
+        ],
+    ),
+    "lane": (
+        ["lrbench/engine/lane.py"],
+        [
+            "tests/engine/test_lanes.py",
+            "tests/nets/test_mup.py",
+            "tests/probes/test_probes.py",
+            "tests/problems/test_problems.py",
+            "tests/schedules/test_schedules.py",
+            "tests/study/test_requires.py",
+        ],
+    ),
 }
 
 
