@@ -395,6 +395,7 @@ def test_lines_of_any_shape_are_what_they_are_alone(seed: int) -> None:
     for measured in (sensitivity, loss_by_rate):
         wanted = pd.concat([measured(runs) for runs in each]).drop(columns="line", errors="ignore")
         found = measured(mixed).drop(columns="line", errors="ignore")
+        assert found.index.equals(pd.RangeIndex(len(found)))
         order = ["problem", *(["learning_rate"] if "learning_rate" in wanted else [])]
         pd.testing.assert_frame_equal(
             found.sort_values(order, ignore_index=True), wanted.sort_values(order, ignore_index=True)
