@@ -20,7 +20,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+from tests.helpers import environment
+from tests.helpers.paths import ROOT
+
 WORK = ROOT / ".mutants"
 SEED = 15
 NOT_RUN = 255  # mutmut calls it a timeout, as it does those that it ends itself, by a signal
@@ -117,6 +119,7 @@ def main() -> None:
     parser.add_argument("--mutants", nargs="*", default=[], help="these, rather than a random share")
     asked = parser.parse_args()
 
+    environment.set_up()  # mutmut's processes import JAX before they load the tests' own conftest.py
     os.chdir(copy_tree(asked.folder))
     everything = make_mutants()
     count = round(asked.share if asked.share > 1 else asked.share * len(everything))
