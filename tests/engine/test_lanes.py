@@ -203,7 +203,8 @@ def test_no_more_examples_are_evaluated_at_once_than_fit(
         batch_size=3,
     )
     monkeypatch.setattr(lane, "EVALUATION_BATCH", 50)
-    train({**SMALL, "problem": [line], "optimizer": ["sgd"], "schedule": ["constant"]})
+    _, (curves,) = train({**SMALL, "problem": [line], "optimizer": ["sgd"], "schedule": ["constant"]})
+    assert {"train_loss", "valid_loss"} <= curves.curves.keys()  # without a metric, too
     assert seen == {3, 50, 20}  # a minibatch, a piece, and what is left of both sets
 
 
