@@ -42,6 +42,7 @@ FOLDERS = {
             "tests/cli/test_limits.py",
             "tests/execution/test_faults.py",
             "tests/execution/test_objective.py",
+            "tests/execution/test_stages.py",
             "tests/execution/test_work.py",
             "tests/export",
             "tests/report",
