@@ -2,30 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.helpers.paths import ROOT
+from tests.helpers import environment
 
-# Shared by all tests and kept between runs, so that data sets and compiled programs are made once.
-_CACHE = ROOT / ".pytest_cache" / "xdg"
-os.environ["XDG_CACHE_HOME"] = str(_CACHE)
-os.environ["JAX_NUM_CPU_DEVICES"] = "4"
-os.environ.setdefault("JAX_PLATFORMS", "cpu")
-# Programs of tests are compiled far longer than they run: XLA's older and quicker way of making code for fused operations
-# halves that. JAX_DISABLE_MOST_OPTIMIZATIONS=0 XLA_FLAGS= tests programs as users run them.
-os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
-# ruff: noqa: E402 -- what follows starts JAX, which reads the environment set here
-from tests.helpers import xla_flags
-
-if "XLA_FLAGS" not in os.environ:
-    # jaxlib 0.12 has the newer way alone.
-    os.environ["XLA_FLAGS"] = xla_flags.known(
-        "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
-    )
-
+environment.set_up()
+# ruff: noqa: E402 -- JAX reads the environment as it is imported
 import jax
 import pytest
 from hypothesis import settings

@@ -20,7 +20,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+from tests.helpers import environment
+from tests.helpers.paths import ROOT
+
 WORK = ROOT / ".mutants"
 SEED = 15
 NOT_RUN = 255  # mutmut calls it a timeout, as it does those that it ends itself, by a signal
@@ -32,8 +34,33 @@ PRELOADED = ["numpy", "pandas", "scipy.stats", "pyarrow.parquet", "pydantic", "j
 FOLDERS = {
     "analysis": (["lrbench/analysis/*"], ["tests/analysis", "lrbench/analysis"]),
     "study": (["lrbench/study/*"], ["tests/study", "lrbench/study"]),
-    "results": (["lrbench/results/*"], ["tests/results", "lrbench/results"]),
-    "lane": (["lrbench/engine/lane.py"], ["tests/engine/test_lanes.py"]),
+    "results": (
+        ["lrbench/results/*"],
+        [
+            "tests/results",
+            "tests/analysis/test_comparison.py",
+            "tests/cli/test_limits.py",
+            "tests/execution/test_faults.py",
+            "tests/execution/test_objective.py",
+            "tests/execution/test_stages.py",
+            "tests/execution/test_work.py",
+            "tests/export",
+            "tests/report",
+            "tests/tables",
+            "lrbench/results",
+        ],
+    ),
+    "lane": (
+        ["lrbench/engine/lane.py"],
+        [
+            "tests/engine/test_lanes.py",
+            "tests/nets/test_mup.py",
+            "tests/probes/test_probes.py",
+            "tests/problems/test_problems.py",
+            "tests/schedules/test_schedules.py",
+            "tests/study/test_requires.py",
+        ],
+    ),
 }
 
 
@@ -93,6 +120,7 @@ def main() -> None:
     parser.add_argument("--mutants", nargs="*", default=[], help="these, rather than a random share")
     asked = parser.parse_args()
 
+    environment.set_up()  # mutmut's processes import JAX before they load the tests' own conftest.py
     os.chdir(copy_tree(asked.folder))
     everything = make_mutants()
     count = round(asked.share if asked.share > 1 else asked.share * len(everything))

@@ -54,7 +54,8 @@ def loss_by_rate(
         }
         found.append(pd.DataFrame({name: values.reshape(-1) for name, values in columns_of.items()}))
     if not found:
-        return pd.DataFrame(columns=["line", *KINDS, "learning_rate", "loss", "low", "high", "zone"])
+        known = ["line", "learning_rate", "loss", "low", "high", "initial", "seeds", "diverged"]
+        return pd.DataFrame(columns=[*known, *KINDS, "zone"])
     out = pd.concat(found).sort_values("line", kind="stable", ignore_index=True)
     out[list(KINDS)] = names.to_numpy()[out["line"].to_numpy()]
     out["zone"] = _zone(runs, out, thresholds, objectives)

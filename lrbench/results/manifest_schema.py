@@ -390,7 +390,8 @@ def read(text: bytes, path: Path) -> dict[str, Any]:
         ManifestSchema.model_validate(found)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        raise _refused(path, ".".join(map(str, first["loc"])), first["msg"]) from error
+        why = first["msg"].removeprefix("Value error, ")
+        raise _refused(path, ".".join(map(str, first["loc"])), why) from error
     except ValueError as error:
         raise _refused(path, "", str(error)) from error
     return found

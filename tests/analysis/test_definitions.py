@@ -216,6 +216,7 @@ def test_many_seeds_have_the_same_random_resamples_every_time() -> None:
     assert index.shape == (50, 8)
     assert weight.sum() == pytest.approx(1.0)
     assert (index == analysis.resamples(8, 50)[0]).all()
+    assert analysis.resamples(8)[0].shape == (1000, 8)
 
 
 def test_an_interval_holds_the_mass_it_names() -> None:
@@ -394,10 +395,18 @@ def test_lines_of_any_shape_are_what_they_are_alone(seed: int) -> None:
     for measured in (sensitivity, loss_by_rate):
         wanted = pd.concat([measured(runs) for runs in each]).drop(columns="line", errors="ignore")
         found = measured(mixed).drop(columns="line", errors="ignore")
+        assert found.index.equals(pd.RangeIndex(len(found)))
         order = ["problem", *(["learning_rate"] if "learning_rate" in wanted else [])]
         pd.testing.assert_frame_equal(
             found.sort_values(order, ignore_index=True), wanted.sort_values(order, ignore_index=True)
         )
+
+
+def test_losses_by_rate_of_no_runs_have_the_columns_of_others() -> None:
+    runs = analysis.judge(runs_of([0.5, 0.2]))
+    none = loss_by_rate(runs[:0])
+    assert none.empty
+    assert list(none.columns) == list(loss_by_rate(runs).columns)
 
 
 @settings(max_examples=40, deadline=None)  # a busy machine is no failure

@@ -96,6 +96,21 @@ def test_what_a_curve_shows_is_that_of_the_objective() -> None:
     assert analysis.measure([0, 1, 2, 3, 4], curves, [NAN], Objective("train_loss")).iloc[0]["rise"] == 0
 
 
+def test_the_late_pace_of_a_decaying_rate_is_that_of_the_distance_still_taken() -> None:
+    """At a rate that falls linearly to 0 the last quarter of a run covers 1/16 of the area: a quarter of its share of the steps."""
+    steps, loss = [0, 2, 4, 6, 8], [[4.0, 3.0, 2.0, 1.5, 1.0]]
+
+    def pace(*rate: float) -> float:
+        curves = {"train_loss": loss, "learning_rate": [rate]}
+        return float(analysis.measure(steps, curves, [NAN], Objective("train_loss"))["late_pace"].iloc[0])
+
+    constant = 4 * (1.5 - 1.0) / 3.0
+    assert pace(0.5, 0.5, 0.5, 0.5, 0.5) == pytest.approx(constant)
+    assert pace(1.0, 0.75, 0.5, 0.25, 0.0) == pytest.approx(constant / 0.25)
+    assert pace(1.0, 1.0, 1.0, 0.0, 0.0) == pytest.approx(constant / 0.05)  # at least so slow
+    assert pace(0.0, 0.0, 0.0, 0.0, 0.0) == pytest.approx(constant)  # no rate is known
+
+
 def test_manifests_hold_names_of_losses_or_tables() -> None:
     manifest = {"objectives": {"a": "valid_loss", "b": ACCURACY.asdict(), "c": {"column": "train_loss"}}}
     assert objectives_of(manifest) == {

@@ -211,6 +211,31 @@ def test_evaluation_in_pieces_equals_the_whole(
         np.testing.assert_allclose(_by_run(engine, pieces, name), _by_run(engine, whole, name), rtol=1e-4)
 
 
+def test_no_more_examples_are_evaluated_at_once_than_fit(
+    monkeypatch: pytest.MonkeyPatch, train: Callable[..., Any]
+) -> None:
+    from lrbench.engine import lane
+
+    seen: set[int] = set()
+
+    def loss(params: jax.Array, batch: jax.Array, key: jax.Array) -> jax.Array:
+        seen.add(len(batch))
+        return jnp.mean(params * batch)
+
+    line = lb.problem(
+        name="line",
+        init=lambda key: jnp.zeros(()),
+        loss=loss,
+        train=np.arange(120.0),
+        valid=np.arange(70.0),
+        batch_size=3,
+    )
+    monkeypatch.setattr(lane, "EVALUATION_BATCH", 50)
+    _, (curves,) = train({**SMALL, "problem": [line], "optimizer": ["sgd"], "schedule": ["constant"]})
+    assert {"train_loss", "valid_loss"} <= curves.curves.keys()  # without a metric, too
+    assert seen == {3, 50, 20}  # a minibatch, a piece, and what is left of both sets
+
+
 def test_arrange_gives_every_run_one_place() -> None:
     seed = np.repeat([0, 1, 2], [5, 1, 7])
     size = layout.Size(chunks=3, lanes=3, seeds=3, segment=1)

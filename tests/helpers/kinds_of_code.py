@@ -59,6 +59,10 @@ KINDS: dict[str, Kind] = {
         "2.0",
         "3.0",
     ),
+    "state of a built-in method": Kind("f = {'c': 2.0}.get\ndef thing(w): return f('c') * w", "2.0", "3.0"),
+    "method that a library has as a function": Kind(
+        "import random\nf = random.uniform\ndef thing(w): return f(0, 1) * w", "uniform", "gauss"
+    ),
     "another method": Kind(
         "class A:\n    def f(self, w): return 2.0 * w\n    def loss(self, w): return self.f(w)\nthing = A().loss",
         "2.0",

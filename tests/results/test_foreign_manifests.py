@@ -16,6 +16,7 @@ import pytest
 
 from lrbench.cli import commands
 from lrbench.errors import StoreError
+from lrbench.results import manifest_schema
 from lrbench.results.folder import MANIFEST, ResultsFolder
 from tests.helpers.foreign import PACK, do, lrbench, refused, whole
 
@@ -94,6 +95,14 @@ def mutated(manifest: dict[str, Any]) -> Iterator[bytes]:
     yield from RAW
 
 
+def nested(levels: int) -> list[Any]:
+    """Lists in each other; with the manifest itself there is one level more."""
+    inside: list[Any] = []
+    for _ in range(levels - 1):
+        inside = [inside]
+    return inside
+
+
 READ = ("best", "query", "status", "report", "run", "compare", "export", "plot")
 
 
@@ -136,6 +145,30 @@ def test_a_mutated_manifest_is_one_line(folder: Path) -> None:
     fit = [text for text in some if sound(folder, text)]
     assert 5 < len(fit) < 30
     check(folder, [*[text for text in some if text not in fit], fit[0], *RAW])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"commit": "a\nb"}, "commit: must be one line of printable characters"),
+        ({"study": None}, "study: must not be null"),
+        ({"lane_steps": {"train": -1}}, "lane_steps.train: Input should be greater than or equal to 0"),
+        ({"versions": {"x": [2**63]}}, f"{2**63}: is no number that a table can hold"),
+        ({"versions": {"x": -(2**63)}}, f"{-(2**63)}: is no number that a table can hold"),
+        ({"devices": nested(100)}, "is nested more than 100 levels deep"),
+    ],
+)
+def test_what_no_manifest_holds_is_named(change: dict[str, Any], message: str) -> None:
+    text = json.dumps({"schema_version": 2, **change}).encode()
+    with pytest.raises(StoreError) as caught:
+        manifest_schema.read(text, Path("out", MANIFEST))
+    ask = "put the file back as lrbench wrote it, or start again with --fresh"
+    assert str(caught.value) == f"out/manifest.json: {message}; {ask}"
+
+
+def test_the_largest_numbers_and_the_deepest_lists_of_a_manifest_are_read() -> None:
+    found = {"schema_version": 2, "versions": {"x": 2**63 - 1, "y": 1 - 2**63}, "devices": nested(99)}
+    assert manifest_schema.read(json.dumps(found).encode(), Path(MANIFEST)) == found
 
 
 def test_parts_that_are_no_folder_are_one_line(folder: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import functools
+import importlib.util
 import json
 import os
 import shutil
@@ -20,6 +22,7 @@ import pytest
 import lrbench as lb
 from lrbench.errors import LrbenchError
 from lrbench.study import fingerprint
+from lrbench.study.fingerprint import syntax
 from lrbench.study.grid import of_study
 from lrbench.study.spec import read
 from tests.helpers import kinds_of_code
@@ -104,6 +107,36 @@ def test_unchanged_code_is_the_same_under_every_python(
     }
     assert len(found) > 30
     assert found == {name: here[name] for name in found}
+
+
+def test_a_formatted_string_is_the_same_however_its_constants_are_cut() -> None:
+    """Versions of Python cut them differently."""
+    value = ast.FormattedValue(ast.Name("x"), -1)
+    cut, whole = (ast.JoinedStr([*map(ast.Constant, pieces), value]) for pieces in (["a", "b"], ["ab"]))
+    assert syntax.text(cut) == syntax.text(whole)
+    assert syntax.text(cut) != syntax.text(ast.JoinedStr([ast.Constant("b"), value]))
+    assert syntax.text(cut) != syntax.text(ast.JoinedStr([ast.Constant("a"), value, ast.Constant("b")]))
+
+
+def test_a_module_of_python_is_its_name_wherever_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One Python has it built in, another as a file."""
+
+    def flush() -> None:
+        import sys
+
+        sys.stdout.flush()
+
+    built_in, in_a_file = fingerprint.of_object(flush), importlib.util.find_spec("json")
+    assert "sys" in sys.builtin_module_names
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: in_a_file)
+    assert fingerprint.of_object(flush) == built_in
+
+
+def test_a_file_is_what_is_in_it(tmp_path: Path) -> None:
+    for name, data in {"one": b"x", "other": b"x", "changed": b"y"}.items():
+        (tmp_path / name).write_bytes(data)
+    one, other, changed = (fingerprint.of_file(tmp_path / name) for name in ("one", "other", "changed"))
+    assert one == other != changed
 
 
 def test_code_is_known_in_memory_not_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

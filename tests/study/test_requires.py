@@ -205,6 +205,21 @@ def test_what_a_lane_gives_is_what_is_offered() -> None:
         requires.asks("values")
 
 
+def test_the_gradient_of_an_example_is_that_of_a_batch_of_it_alone() -> None:
+    curve = lb.problem(
+        name="curve",
+        init=lambda key: jnp.float32(3),
+        loss=lambda w, batch, key: jnp.mean(0.5 * jnp.square(w * batch)),
+        train=np.arange(4.0),
+        batch_size=2,
+    )
+    batch, w = jnp.array([1.0, 2.0]), jnp.float32(3)
+    state = lane.State(w, (), jnp.int32(-1))
+    context = lane.StepContext(jnp.float32(1), jnp.int32(0), batch, jax.random.key(0))
+    more = lane.extra_arguments(curve, ("example_grads",), state, context, jnp.float32(11.25), 2.5 * w)
+    np.testing.assert_allclose(more["example_grads"], w * batch**2)
+
+
 @pytest.mark.parametrize(
     ("optimizer", "message"),
     [

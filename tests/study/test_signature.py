@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import functools
 import re
 from typing import Any
@@ -24,6 +25,20 @@ def test_source_and_function_say_the_same(kind: str) -> None:
         assert {p.name: (p.default, p.doc) for p in read.values()} == {
             p.name: (p.default, p.doc) for p in entry.parameters.values()
         }
+
+
+def test_defaults_of_a_source_belong_to_its_last_parameters() -> None:
+    """As Python has it, positional ones included."""
+    source = "def mine(a, b: float = 0.5, *, c: int, d=(1, 2)): ..."
+    node = ast.parse(source).body[0]
+    assert isinstance(node, ast.FunctionDef)
+    defined: dict[str, Any] = {}
+    exec(source, defined)
+    found = signature.of_source(node)
+    assert {name: each.default for name, each in found.items()} == {
+        name: each.default for name, each in signature.of_function(defined["mine"]).items()
+    }
+    assert found["b"].default == 0.5
 
 
 def test_what_a_study_can_set() -> None:
