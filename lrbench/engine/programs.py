@@ -181,8 +181,13 @@ class Programs:
         key = program.number, build
         if key in self.compiled:
             return self.compiled[key]
-        # Submitted first, so that a thread that waits for it waits for one that runs.
-        evaluation = self._evaluation(program, build)
+        try:
+            # Submitted first, so that a thread that waits for it waits for one that runs.
+            evaluation = self._evaluation(program, build)
+        except LrbenchError as error:  # of the user's code, which fails its own packs alone
+            self.compiled[key] = Future()
+            self.compiled[key].set_exception(error)
+            return self.compiled[key]
 
         def complete() -> CompiledProgram:
             trained = training()
