@@ -20,6 +20,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import re
 import subprocess
 import tempfile
 import time
@@ -157,63 +158,71 @@ def measure_rounds(effort: Effort, cache: Path, until: float) -> list[Round]:
 
 
 def measure_round(effort: Effort, layouts: Sequence[str], cache: Path) -> Round:
-    """Everything once, one process after the other; `cache` is where lrbench keeps compiled programs."""
-    found: Round = {}
-    caches = {"XDG_CACHE_HOME": str(cache), "TORCHINDUCTOR_CACHE_DIR": str(cache / "inductor")}
-
-    def measure(peer: str, *args: object, name: str = "", variant: object = "") -> Line:
-        name = name or peer
-        key = f"{name} {variant}".strip()
-        repeats = min(REPEATS[name], effort.repeats)
-        try:
-            with Watch() as watch:
-                line = run_peer(peer, *args, "--repeats", repeats, environment=caches, timeout=PEER_SECONDS)
-        except (RuntimeError, subprocess.TimeoutExpired) as error:
-            if name not in OPTIONAL:
-                raise
-            found[key] = {"failed": _why(error)}
-            say(f"  {key}: {_why(error)}")
-            return found[key]
-        line["others"] = watch.others
-        found[key] = line
-        say(f"  {key}: {_rate(line):,.0f} model-steps/s in {watch.seconds:.0f} s; {beside(watch.others)}")
-        return line
-
-    def lrbench(study: workloads.Table, warm_up: int = 1) -> Line:
-        given = "--study", json.dumps(study), "--warm-up", warm_up
-        return measure("lrbench_engine", *given, name=study["name"])
-
-    def torch(peer: str, eager: str, compiled: str, *args: object) -> None:
-        """In both forms, with every thread count."""
-        for name, form in ((eager, "eager"), (compiled, "compiled")):
-            for threads in THREADS:
-                given = *args, "--threads", threads, "--form", form
-                measure(peer, *given, name=name, variant=threads)
-
-    detail = lrbench(workloads.w1(MODELS, effort.steps))["detail"]
+    """Everything once, one process after the other; `cache` is where lrbench and PyTorch keep compiled programs."""
+    turns = Turns(effort, cache)
+    detail = turns.lrbench(workloads.w1(MODELS, effort.steps))["detail"]
     steps = "--steps", effort.steps
-    torch("torch_single", "torch_eager", "torch_compiled", *steps)
-    torch("torch_vmap", "torch_vmap", "torch_vmap_compiled", *steps, "--models", MODELS)
-    measure("jax_vmap", *steps, "--models", MODELS)
-    measure("jax_single", *steps)
-    measure("hyperoptax_grid", *steps, "--models", MODELS)
+    turns.both_forms("torch_single", "torch_eager", "torch_compiled", *steps)
+    turns.both_forms("torch_vmap", "torch_vmap", "torch_vmap_compiled", *steps, "--models", MODELS)
+    turns.measure("jax_vmap", *steps, "--models", MODELS)
+    turns.measure("jax_single", *steps)
+    turns.measure("hyperoptax_grid", *steps, "--models", MODELS)
     chunk, devices = detail["chunk"], detail["devices"]
     models = math.ceil(MODELS / (chunk * devices)) * chunk * devices
     same = *steps, "--models", models, "--chunk", chunk, "--devices", devices
     for layout in layouts:
-        measure("products", *same, "--layout", layout, variant=layout)
-    measure("peak")
-    lrbench(
-        workloads.cnn(CNN_MODELS, effort.cnn_steps), warm_up=0
-    )  # its evaluations take longer than its steps
-    measure("torch_cnn", "--models", CNN_PEER_MODELS, "--steps", effort.cnn_steps)
-    lrbench(workloads.gru(GRU_MODELS, effort.gru_steps))
+        turns.measure("products", *same, "--layout", layout, variant=layout)
+    turns.measure("peak")
+    # No warm-up: its evaluations take longer than its steps.
+    turns.lrbench(workloads.cnn(CNN_MODELS, effort.cnn_steps), warm_up=0)
+    turns.measure("torch_cnn", "--models", CNN_PEER_MODELS, "--steps", effort.cnn_steps)
+    turns.lrbench(workloads.gru(GRU_MODELS, effort.gru_steps))
     size = "--models", GRU_PEER_MODELS, "--steps", effort.gru_steps
-    torch("torch_gru", "torch_gru", "torch_gru_compiled", *size)
-    measure("jax_gru", "--models", GRU_MODELS, "--steps", effort.gru_steps)
-    lrbench(workloads.fractal(FRACTAL_SIDE, effort.fractal_steps))
-    measure("notebook_fractal", "--lanes", FRACTAL_SIDE**2, "--steps", effort.fractal_steps)
-    return found
+    turns.both_forms("torch_gru", "torch_gru", "torch_gru_compiled", *size)
+    turns.measure("jax_gru", "--models", GRU_MODELS, "--steps", effort.gru_steps)
+    turns.lrbench(workloads.fractal(FRACTAL_SIDE, effort.fractal_steps))
+    turns.measure("notebook_fractal", "--lanes", FRACTAL_SIDE**2, "--steps", effort.fractal_steps)
+    return turns.found
+
+
+@dataclasses.dataclass(frozen=True)
+class Turns:
+    """The turns of a round: each peer in a process of its own, its line kept in `found`."""
+
+    effort: Effort
+    cache: Path
+    found: Round = dataclasses.field(default_factory=dict)
+
+    def measure(self, peer: str, *args: object, name: str = "", variant: object = "") -> Line:
+        """Run a peer; an optional one that cannot run leaves a line that says why."""
+        name = name or peer
+        key = f"{name} {variant}".strip()
+        repeats = min(REPEATS[name], self.effort.repeats)
+        caches = {"XDG_CACHE_HOME": str(self.cache), "TORCHINDUCTOR_CACHE_DIR": str(self.cache / "inductor")}
+        with Watch() as watch:
+            try:
+                line = run_peer(peer, *args, "--repeats", repeats, environment=caches, timeout=PEER_SECONDS)
+            except (RuntimeError, subprocess.TimeoutExpired) as error:
+                if name not in OPTIONAL:
+                    raise
+                line = {"failed": _why(error)}
+        line["others"] = watch.others
+        self.found[key] = line
+        pace = line.get("failed") or f"{_rate(line):,.0f} model-steps/s"
+        say(f"  {key}: {pace} in {watch.seconds:.0f} s; {beside(watch.others)}")
+        return line
+
+    def lrbench(self, study: workloads.Table, warm_up: int = 1) -> Line:
+        """Run lrbench on a study, whose name it has among the peers."""
+        given = "--study", json.dumps(study), "--warm-up", warm_up
+        return self.measure("lrbench_engine", *given, name=study["name"])
+
+    def both_forms(self, peer: str, eager: str, compiled: str, *args: object) -> None:
+        """Run a peer in PyTorch eager and under `torch.compile`, with every thread count."""
+        for name, form in ((eager, "eager"), (compiled, "compiled")):
+            for threads in THREADS:
+                given = *args, "--threads", threads, "--form", form
+                self.measure(peer, *given, name=name, variant=threads)
 
 
 # ---- rows ----
@@ -371,10 +380,11 @@ def _rate(line: Line) -> float:
 
 
 def _why(error: RuntimeError | subprocess.TimeoutExpired) -> str:
-    """The last line of what a peer said, or how long it was waited for."""
+    """The error that ended a peer, else the last line of what it said; or how long it was waited for."""
     if isinstance(error, subprocess.TimeoutExpired):
         return f"not done after {error.timeout:.0f} s"
-    return str(error).strip().splitlines()[-1]
+    said = str(error).strip().splitlines()
+    return next((line for line in reversed(said) if re.match(r"[\w.]+: \S", line)), said[-1])
 
 
 def _variant(peer: str, detail: dict[str, Any], threads: int) -> str:

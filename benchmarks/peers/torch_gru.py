@@ -28,7 +28,8 @@ def torch_gru(
     curves, labels = torch.from_numpy(train.images), torch.from_numpy(train.labels).long()
     batches = list(torch.from_numpy(common.minibatches(len(labels), steps)).long())
     rates = [float(rate) for rate in common.learning_rates(models)]
-    losses: dict[str, Loss] = {"points": torch_forms.in_form(form, _loss_by_points)}
+    by_points = torch_forms.in_form(form, _loss_by_points)
+    losses: dict[str, Loss] = {"points": lambda model, *batch: by_points(*batch, *model.parameters())}
     if form == "eager":
         losses["nn.GRU"] = _loss
 
@@ -73,15 +74,24 @@ def _loss(model: nn.ModuleDict, curves: torch.Tensor, labels: torch.Tensor) -> t
     return functional.cross_entropy(model["out"](hidden[:, -1]), labels)
 
 
-def _loss_by_points(model: nn.ModuleDict, curves: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    gru = model["gru"]
+def _loss_by_points(
+    curves: torch.Tensor,
+    labels: torch.Tensor,
+    of_input: torch.Tensor,
+    of_hidden: torch.Tensor,
+    input_bias: torch.Tensor,
+    hidden_bias: torch.Tensor,
+    out: torch.Tensor,
+    out_bias: torch.Tensor,
+) -> torch.Tensor:
+    """The same without `nn.GRU`; the parameters in the order in which the model has them."""
     hidden = curves.new_zeros(len(curves), common.GRU_WIDTH)
-    for gates in functional.linear(curves.T[..., None], gru.weight_ih_l0, gru.bias_ih_l0):
+    for gates in functional.linear(curves.T[..., None], of_input, input_bias):
         r, z, n = gates.chunk(3, dim=-1)
-        of_r, of_z, of_n = functional.linear(hidden, gru.weight_hh_l0, gru.bias_hh_l0).chunk(3, dim=-1)
+        of_r, of_z, of_n = functional.linear(hidden, of_hidden, hidden_bias).chunk(3, dim=-1)
         keep = torch.sigmoid(z + of_z)
         hidden = (1 - keep) * torch.tanh(n + torch.sigmoid(r + of_r) * of_n) + keep * hidden
-    return functional.cross_entropy(model["out"](hidden), labels)
+    return functional.cross_entropy(functional.linear(hidden, out, out_bias), labels)
 
 
 def _train(
