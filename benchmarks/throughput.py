@@ -65,9 +65,9 @@ REPEATS = {
 """Timed calls of a process after its warm-up; one call of torch_vmap already takes several seconds."""
 OPTIONAL = ("torch_compiled", "torch_vmap_compiled", "torch_gru_compiled", "hyperoptax_grid")
 """Peers that need a C++ compiler, or a package that may not fit: where they cannot run, their row says why."""
-PEER_SECONDS = 240.0
-"""An optional peer that takes longer, compiling included, counts as one that cannot run."""
-LIMIT_SECONDS = 480.0
+PEER_SECONDS = 300.0
+"""A peer that takes longer, compiling included, counts as one that cannot run."""
+LIMIT_SECONDS = 720.0
 SHORTER = 0.9
 """About how long a round lasts beside the first, which compiles, and measures all of `LAYOUTS`."""
 MOST_DISAGREEMENT = 1.5
