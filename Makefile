@@ -134,7 +134,7 @@ $(NEWEST_VENV)/.dev: pyproject.toml
 # torch is installed separately and at an exact version, so that pip takes the build for this machine rather than the newest.
 # It cannot be locked by hash: its builds for CPU and GPU differ.
 $(VENV)/.bench: pyproject.toml $(VENV)/.package | $(VENV)/.dev
-	@echo "Installing PyTorch 2.13.0, Optuna and Ray Tune into $(VENV) (once, one to several minutes) ..."
+	@echo "Installing PyTorch 2.13.0, hyperoptax, Optuna and Ray Tune into $(VENV) (once, one to several minutes) ..."
 	@$(PIP) install torch==2.13.0
 	@$(PIP) install --no-build-isolation --editable '.[bench]'
 	@touch $@

@@ -62,7 +62,7 @@ def _bars(axes: Axes, rows: Sequence[Row]) -> None:
     for place, (length, row) in enumerate(zip(lengths[1:], rows, strict=True), start=1):
         target = f", target {row.target}" if row.target else ""
         colour = LIMIT if row.met is False else base.INK
-        text = f"  {length:,.0f}: lrbench {row.ratio or 0:.3g} ×{target}"
+        text = f"  {length:,.0f}: lrbench {row.ratio:.3g} ×{target}" if row.ratio else "  could not run"
         axes.text(length, place, text, color=colour, **look)
 
 

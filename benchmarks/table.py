@@ -42,7 +42,9 @@ MEASURED_PACKAGES = ("jax", "torch")
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """One measure. `ratio` is value / peer_value; an empty field is None."""
+    """One measure. `ratio` is value / peer_value, `peak_share` value / what the machine's product peak allows;
+    an empty field is None.
+    """
 
     measure: str
     """The target's name in performance.md (P1 .. P11), or any other."""
@@ -52,6 +54,7 @@ class Row:
     peer: str | None = None
     peer_value: float | None = None
     ratio: float | None = None
+    peak_share: float | None = None
     target: str | None = None
     met: bool | None = None
     note: str = ""
@@ -68,6 +71,7 @@ def compare(
     at_least: float | None = None,
     at_most: float | None = None,
     of: Literal["ratio", "value"] | None = None,
+    peak_share: float | None = None,
     note: str = "",
 ) -> Row:
     """A row with its ratio worked out and its target judged.
@@ -81,7 +85,7 @@ def compare(
     ratio = value / peer_value if peer_value else None
     judged = ratio if (of or ("value" if peer is None else "ratio")) == "ratio" else value
     limit = at_least if at_least is not None else at_most
-    row = Row(measure, what, value, unit, peer, peer_value, ratio, note=note)
+    row = Row(measure, what, value, unit, peer, peer_value, ratio, peak_share, note=note)
     if limit is None:
         return row
     if judged is None:
@@ -111,7 +115,7 @@ def text_table(rows: Sequence[Row]) -> str:
     header = [field.name for field in dataclasses.fields(Row)]
     cells = [[_shown(value) for value in dataclasses.astuple(row)] for row in rows]
     widths = [max(len(line[column]) for line in [header, *cells]) for column in range(len(header))]
-    numbers = {"value", "peer_value", "ratio"}
+    numbers = {"value", "peer_value", "ratio", "peak_share"}
 
     def line(texts: Sequence[str]) -> str:
         padded = [
@@ -181,7 +185,7 @@ def run_peer(
 ) -> dict[str, Any]:
     """Run `python -m benchmarks.peers.<module> <args> --json` and return its JSON line.
 
-        run_peer("torch_eager", "--threads", 2)["model_steps_per_second"]
+        run_peer("torch_single", "--threads", 2)["model_steps_per_second"]
 
     The process is a child of this one with a clean environment plus `environment`, JAX on the CPU unless another
     `platform` is given (None: JAX chooses). Raises RuntimeError with the last lines of its stderr where it fails,

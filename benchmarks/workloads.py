@@ -13,6 +13,19 @@ FRACTAL_RATES = {"min": 1e-3, "max": 1e6}
 SEEDS = 4
 """Of the studies that grow: a row of the summary is one rate, over these."""
 
+_MLP = common.IMAGE_PIXELS * common.HIDDEN_UNITS, common.HIDDEN_UNITS * common.CLASSES
+_CNN = 26 * 26 * 16 * 9, 10 * 10 * 32 * 144 + 800 * common.CLASSES
+_GRU = 40 * 3 * common.GRU_WIDTH, 40 * 3 * common.GRU_WIDTH**2 + common.GRU_WIDTH * common.CLASSES
+FLOP = {
+    name: 2.0 * common.BATCH_SIZE * (2 * first + 3 * rest)
+    for name, (first, rest) in {"w1": _MLP, "cnn": _CNN, "gru": _GRU}.items()
+}
+"""The floating-point operations of the matrix products of one model-step of a study, by its name.
+
+An example takes one product forward in each layer and two backward, but in the first layer one: nobody needs the
+gradient of the inputs. Of the second convolution's outputs, 11 × 11, pooling reads 10 × 10.
+"""
+
 
 def w1(models: int = 256, steps: int = 200) -> Table:
     """W1: `models` rates of Adam on `digits_mlp` (64-64-10, batch 64), all of one seed."""
@@ -23,6 +36,12 @@ def cnn(models: int = 32, steps: int = 20) -> Table:
     """P4: `models` rates of Adam on the convolutional net that `torch_cnn` has, all of one seed."""
     problem = {"name": "mnist_cnn", "batch_size": common.BATCH_SIZE}
     return _trained_once("cnn", problem, steps, {"values": common.learning_rates(models).tolist()})
+
+
+def gru(models: int = 32, steps: int = 50) -> Table:
+    """`models` rates of Adam on the GRU that `torch_gru` has, all of one seed."""
+    problem = {"name": "mnist1d_gru", "batch_size": common.BATCH_SIZE, "width": common.GRU_WIDTH}
+    return _trained_once("gru", problem, steps, {"values": common.learning_rates(models).tolist()})
 
 
 def fractal(side: int = 64, steps: int = 50) -> Table:

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import jax
 import numpy as np
 import pandas as pd
 import pytest
@@ -20,6 +21,8 @@ from benchmarks import gpu, overhead, pictures, process, race, scaling, table, t
 from benchmarks.peers import common
 from benchmarks.peers.jax_forms import jax_forms
 from benchmarks.peers.lrbench_engine import lrbench_engine
+from lrbench.engine import flops
+from lrbench.engine.engine import Engine
 from lrbench.study.grid import of_study
 from lrbench.study.spec import read
 
@@ -49,12 +52,24 @@ def _round(ours: float = 70_000.0, eager: float = 2_000.0, wide: float = 90_000.
         "torch_eager 2": _line(eager / 10, 4),
         "torch_vmap 1": _line(5_000.0, threads=1),
         "torch_vmap 2": _line(10_000.0),
+        "torch_compiled 1": _line(1_500.0, 4, threads=1, adam="fused"),
+        "torch_compiled step": _line(3_000.0, 1, threads=1),
+        "torch_compiled 2": {"failed": "not done after 300 s"},
+        "torch_vmap_compiled 1": {"failed": "no compiler"},
+        "torch_vmap_compiled 2": {"failed": "no compiler"},
         "jax_vmap": _line(35_000.0),
         "jax_single": _line(20_000.0, 8),
+        "hyperoptax_grid": _line(28_000.0, together=32),
         "products apart": _line(80_000.0, layout="apart", **layout),
         "products wide": _line(wide, layout="wide", **layout),
+        "peak": _line(140_000.0, flop_per_second=140_000 * workloads.FLOP["w1"], side=2048),
         "cnn": _line(200.0, 32),
         "torch_cnn": {**_line(80.0, 4, fastest="contiguous/fused"), "final_losses": [0.3, 0.32, 0.33, 0.4]},
+        "gru": _line(600.0, 32),
+        "torch_gru 1": _line(100.0, 3, threads=1, fastest="nn.GRU/fused"),
+        "torch_gru 2": _line(90.0, 3, fastest="nn.GRU/fused"),
+        "torch_gru_compiled 1": _line(200.0, 3, threads=1, fastest="points/fused"),
+        "jax_gru": _line(300.0, 32),
         "fractal": _line(180_000.0),
         "notebook_fractal": {**_line(24_000.0), "finite_fraction": 0.63},
     }
@@ -167,6 +182,7 @@ def test_workloads_are_studies_of_the_size_they_say() -> None:
     studies = {
         8: workloads.w1(8),
         4: workloads.cnn(4),
+        6: workloads.gru(6),
         25: workloads.fractal(5),
         400: workloads.quadratic(400),
         40: workloads.houses(40),
@@ -179,32 +195,94 @@ def test_rows_of_throughput() -> None:
     """A row is the round with the median ratio, against the best variant that its peer had there."""
     rounds = [_round(70_000.0), _round(50_000.0, eager=1_000.0), _round(56_000.0)]
     rows = throughput.rows_of(rounds)
-    eager, stacked, plain, single, products, cnn, fractal = rows
-    assert [row.measure for row in rows] == ["P1", "P2", "P2", "P2", "P3", "P4", "P5"]
+    assert [row.measure for row in rows] == [given.measure for given in throughput.COMPARISONS]
+    eager, compiled, stacked, failed, plain, single, grid, products, peak, cnn, *grus, fractal = rows
     assert (eager.value, eager.peer_value, eager.ratio) == (70_000, 2_000, 35)
-    assert (
-        eager.note
-        == "median of 3 rounds (28 to 50); better with 1 thread; final losses within 1.00 ×; " + BESIDE
+    assert eager.note == (
+        "median of 3 rounds (28 to 50); better with 1 thread; final losses within 1.00 ×; "
+        f"{BESIDE}; W1's products alone would be 45 ×"
     )
-    assert (stacked.ratio, stacked.target, stacked.met) == (5.6, "≥ 7 ×", False)
-    assert (
-        stacked.note
-        == f"median of 3 rounds (5 to 7); better with 2 threads; {BESIDE}; docs/speed.md says what bounds it; missed by 20.0 %"
+    assert (compiled.peer_value, compiled.target) == (3_000, None)
+    assert "better with 1 thread, a whole step compiled" in compiled.note
+    assert (stacked.ratio, stacked.target, stacked.met) == (5.6, "≥ 5.8 ×", False)
+    assert stacked.note == (
+        f"median of 3 rounds (5 to 7); better with 2 threads; final losses within 1.00 ×; {BESIDE}; "
+        "W1's products alone would be 9 ×; missed by 3.4 %"
     )
+    assert (failed.peer_value, failed.ratio, failed.note) == (None, None, "no compiler")
     assert plain.met is False
     assert (single.target, single.met) == (None, None)
+    assert "fastest with 32 in parallel" in grid.note
     assert products.peer_value == 90_000
     assert f"layout wide, chunks of 8, 2 devices; {BESIDE}; 1 × is the ceiling" in products.note
+    assert (peak.measure, peak.target, peak.met) == ("P3b", "≥ 0.68 ×", False)
+    assert "products of 2048 × 2048 matrices" in peak.note
     assert (cnn.what, cnn.ratio, cnn.met) == ("mnist_cnn, 32 runs × 20 steps", 2.5, True)
     assert "fastest with contiguous/fused; final losses within 1.03 ×" in cnn.note
+    assert [row.ratio for row in grus] == [6, 3, 2]
+    assert "better with 1 thread, nn.GRU/fused; final losses within" in grus[0].note
     assert (fractal.what, fractal.ratio, fractal.met) == ("fractal, 4,096 runs × 50 steps", 7.5, False)
     assert "shares that train within 3 points" in fractal.note
 
 
+def test_rows_have_their_share_of_the_product_peak() -> None:
+    """Of the same round as the ratio; P3b is that of W1. A workload whose products nobody counted has none."""
+    rows = throughput.rows_of([_round()])
+    shares = {row.what.split(",")[0]: row.peak_share for row in rows}
+    of_w1 = workloads.FLOP["w1"] / 140_000 / workloads.FLOP["w1"]
+    assert shares == {
+        "digits_mlp": pytest.approx(70_000 * of_w1),
+        "mnist_cnn": pytest.approx(200 / 140_000 * workloads.FLOP["cnn"] / workloads.FLOP["w1"]),
+        "mnist1d_gru": pytest.approx(600 / 140_000 * workloads.FLOP["gru"] / workloads.FLOP["w1"]),
+        "fractal": None,
+    }
+    (p3b,) = (row for row in rows if row.measure == "P3b")
+    assert p3b.ratio == pytest.approx(p3b.peak_share)
+
+
+def test_a_target_above_the_limit_is_marked() -> None:
+    slow = _round(wide=81_000.0)
+    slow["torch_vmap 2"] = _line(15_000.0)
+    stacked = throughput.rows_of([slow])[2]
+    assert "W1's products alone would be 5.4 ×, less than the target; missed by" in stacked.note
+
+
+@pytest.mark.parametrize("name", ["w1", "cnn", "gru"])
+def test_products_of_a_workload_are_counted(name: str) -> None:
+    """A little less than everything that a step of lrbench computes: that adds the elementwise operations."""
+    study = read(getattr(workloads, name)(4))
+    engine = Engine(study, of_study(study), 1)
+    problem = engine.instances.problem(engine.grid.programs[0])
+    batch = jax.tree.map(lambda leaf: leaf[: common.BATCH_SIZE], problem.data.train)
+    params = jax.eval_shape(problem.init, jax.random.key(0))
+    everything = flops.count(jax.grad(problem.loss), params, batch, jax.random.key(0))
+    assert 0.7 * everything < workloads.FLOP[name] < everything
+
+
+def test_an_optional_peer_that_cannot_run_leaves_a_line(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """It says which error ended it, not what was printed after it; any other peer ends the benchmark."""
+
+    def run_peer(peer: str, *args: object, **options: Any) -> throughput.Line:
+        raise RuntimeError(
+            "Traceback\n  at\ntorch.InductorError: no compiler\nSet TORCH_LOGS for more, please: x"
+        )
+
+    monkeypatch.setattr(throughput, "run_peer", run_peer)
+    turns = throughput.Turns(throughput.QUICK, tmp_path)
+    turns.measure("torch_single", name="torch_compiled", variant=1)
+    assert turns.found["torch_compiled 1"]["failed"] == "torch.InductorError: no compiler"
+    with pytest.raises(RuntimeError, match="no compiler"):
+        turns.measure("torch_single", name="torch_eager", variant=1)
+
+
 def test_of_two_rounds_the_lower_ratio_counts() -> None:
     rows = throughput.rows_of([_round(70_000.0), _round(60_000.0)])
-    assert [row.value for row in rows[:5]] == [60_000] * 5
-    assert throughput.rows_of([_round()])[2].note == f"1 round; {BESIDE}; missed by 13.0 %"
+    assert [row.value for row in rows[:5]] == [60_000, 60_000, 60_000, 70_000, 60_000]
+    assert throughput.rows_of([_round()])[4].note == (
+        f"1 round; final losses within 1.00 ×; {BESIDE}; W1's products alone would be 2.57 ×; missed by 4.8 %"
+    )
 
 
 def test_peers_that_did_other_work_are_refused() -> None:
@@ -349,10 +427,11 @@ def test_rows_of_scaling() -> None:
 def test_pictures(tmp_path: Path) -> None:
     """A bar for lrbench and each peer, red text where a target is missed; lines over the number of runs."""
     figure = pictures.throughput(throughput.rows_of([_round()]))
-    assert [len(axes.patches) for axes in figure.axes] == [6, 2, 2]
+    assert [len(axes.patches) for axes in figure.axes] == [10, 2, 4, 2]
     texts = {text.get_text().strip(): text.get_color() for axes in figure.axes for text in axes.texts}
-    assert texts["24,000: lrbench 7.5 ×, target ≥ 9 ×"] == pictures.LIMIT
-    assert texts["80: lrbench 2.5 ×, target ≥ 2.5 ×"] == pictures.base.INK
+    assert texts["24,000: lrbench 7.5 ×, target ≥ 14 ×"] == pictures.LIMIT
+    assert "could not run" in texts
+    assert texts["80: lrbench 2.5 ×, target ≥ 1.4 ×"] == pictures.base.INK
     cost, memory = pictures.scaling(POINTS[:3], POINTS[1:]).axes
     assert [list(line.get_xdata()) for line in memory.lines] == [[1_000, 4_096, 100_000]]
     assert cost.lines[1].get_ydata()[0] == pytest.approx(1e3 * 0.5 / 256)

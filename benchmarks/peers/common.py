@@ -34,6 +34,7 @@ TRAINING_EXAMPLES = 1437
 LOSS_EXAMPLES = 1024
 """The training loss is taken on a fixed sample of at most this many examples, as lrbench takes it."""
 MNIST_PIXELS = 28
+GRU_WIDTH = 32
 
 
 class Timing(NamedTuple):
@@ -99,16 +100,16 @@ class Trials(NamedTuple):
 
 
 class Digits(NamedTuple):
-    """The training part of the digits."""
+    """The training part of a data set of ten classes."""
 
     images: Floats
-    """[example, 64], pixels / 16."""
+    """[example, input]"""
     labels: Integers
     """[example], 0 to 9."""
 
 
 def digits() -> Digits:
-    """1,437 of the 8 by 8 digits that lrbench ships, in a fixed random order."""
+    """1,437 of the 8 by 8 digits that lrbench ships, [example, 64] with pixels / 16, in a fixed random order."""
     images, labels = _arrays("digits")
     order = np.random.default_rng(0).permutation(len(labels))[:TRAINING_EXAMPLES]
     return Digits((images[order] / 16).astype(np.float32), labels[order].astype(np.int32))
@@ -119,6 +120,18 @@ def mnist() -> Digits:
     images, labels = _arrays("mnist")
     order = np.random.default_rng(0).permutation(len(labels))
     return Digits((images[order] / 255).astype(np.float32), labels[order].astype(np.int32))
+
+
+def mnist1d() -> Digits:
+    """4,000 of the curves of MNIST-1D that lrbench generates, [example, 40], in a fixed random order.
+
+    Generating them imports JAX, whose threads start only with its backend.
+    """
+    from lrbench.datasets import mnist1d
+
+    curves, labels = mnist1d.generate(5000)
+    order = np.random.default_rng(0).permutation(len(labels))[:4000]
+    return Digits(curves[order].astype(np.float32), labels[order].astype(np.int32))
 
 
 def _arrays(name: str) -> tuple[np.ndarray, np.ndarray]:
@@ -154,6 +167,27 @@ def mlp_weights(seed: int = 0) -> dict[str, Floats]:
         "b1": uniform(IMAGE_PIXELS, HIDDEN_UNITS),
         "w2": uniform(HIDDEN_UNITS, HIDDEN_UNITS, CLASSES),
         "b2": uniform(HIDDEN_UNITS, CLASSES),
+    }
+
+
+def gru_weights(seed: int = 0) -> dict[str, Floats]:
+    """Initial weights of the GRU, lrbench's: normal of variance 1 / fan-in, biases of zero; matrices are [in, out].
+
+    `w` and `b` are of the inputs, `u` and `c` of the hidden state (r, z and n side by side), `v` and `d` of the classes.
+    """
+    generator = np.random.default_rng(seed)
+
+    def normal(fan_in: int, fan_out: int) -> Floats:
+        return (generator.standard_normal((fan_in, fan_out)) * fan_in**-0.5).astype(np.float32)
+
+    gates = 3 * GRU_WIDTH
+    return {
+        "w": normal(1, gates),
+        "b": np.zeros(gates, np.float32),
+        "u": normal(GRU_WIDTH, gates),
+        "c": np.zeros(gates, np.float32),
+        "v": normal(GRU_WIDTH, CLASSES),
+        "d": np.zeros(CLASSES, np.float32),
     }
 
 

@@ -35,10 +35,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
+from benchmarks import workloads
 from benchmarks.peers import common
 
-PIXELS, HIDDEN, CLASSES, BATCH = common.IMAGE_PIXELS, common.HIDDEN_UNITS, common.CLASSES, common.BATCH_SIZE
-FLOP_PER_MODEL_STEP = 2 * BATCH * (2 * PIXELS * HIDDEN + 3 * HIDDEN * CLASSES)
+PIXELS, HIDDEN, CLASSES = common.IMAGE_PIXELS, common.HIDDEN_UNITS, common.CLASSES
 PRODUCTS = 5
 IMAGE_POOL = 8
 """Different minibatches that the steps go through in turn, so that x is no constant of the loop."""
@@ -90,7 +90,7 @@ def products(
             "chunk": chunk,
             "devices": devices,
             "layout": layout,
-            "gflop_per_second": round(rate * FLOP_PER_MODEL_STEP / 1e9, 1),
+            "gflop_per_second": round(rate * workloads.FLOP["w1"] / 1e9, 1),
         },
     )
 

@@ -2,33 +2,37 @@
 
 torch.optim knows no rate per model, so Adam works on the stacked tensors with one rate a model, by the same
 `torch._foreach_*` operations as torch.optim's foreach implementation. All models share the minibatch, as in
-lrbench.
+lrbench. In the compiled form `torch.compile` makes one program of a whole step, gradients and Adam.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch.func import grad, vmap
 from torch.nn import functional
 
-from benchmarks.peers import common
+from benchmarks.peers import common, torch_forms
 
 BETA_1, BETA_2, EPS = 0.9, 0.999, 1e-8
 Weights = dict[str, torch.Tensor]
 
 
-def torch_vmap(models: int = 256, steps: int = 200, threads: int = 2, repeats: int = 3) -> common.Timing:
-    """Train `models` digits MLPs together with torch.func.vmap and a stacked Adam."""
+def torch_vmap(
+    models: int = 256, steps: int = 200, threads: int = 2, repeats: int = 3, form: str = "eager"
+) -> common.Timing:
+    """Train `models` digits MLPs together with torch.func.vmap and a stacked Adam; `form` is "eager" or "compiled"."""
     torch.set_num_threads(threads)
+    step = torch_forms.in_form(form, _step)
     train = common.digits()
     images, labels = torch.from_numpy(train.images), torch.from_numpy(train.labels).long()
     batches = list(torch.from_numpy(common.minibatches(len(labels), steps)).long())
     rates = torch.from_numpy(common.learning_rates(models))
 
     def call() -> Weights:
-        return _train(_stacked(models), rates, images, labels, batches)
+        return _train(step, _stacked(models), rates, images, labels, batches)
 
     seconds, trained = common.measure(call, repeats)
     sample = slice(common.LOSS_EXAMPLES)
@@ -41,7 +45,7 @@ def torch_vmap(models: int = 256, steps: int = 200, threads: int = 2, repeats: i
         model_steps=models * steps,
         threads=threads,
         all_seconds=seconds,
-        detail={"models": models},
+        detail={"models": models, "form": form},
     )
 
 
@@ -60,40 +64,44 @@ def _loss(weights: Weights, images: torch.Tensor, labels: torch.Tensor) -> torch
 
 @torch.no_grad()
 def _train(
+    step: Callable[..., None],
     weights: Weights,
     rates: torch.Tensor,
     images: torch.Tensor,
     labels: torch.Tensor,
     batches: list[torch.Tensor],
 ) -> Weights:
-    gradient = vmap(grad(_loss), in_dims=(0, None, None))
     parameters = list(weights.values())
-    inverse_rates = [1 / rates.reshape(-1, *[1] * (value.ndim - 1)) for value in parameters]
     first_moments = [torch.zeros_like(value) for value in parameters]
     second_moments = [torch.zeros_like(value) for value in parameters]
-    for step, batch in enumerate(batches, start=1):
-        gradients = gradient(weights, images[batch], labels[batch])
-        _adam(parameters, list(gradients.values()), first_moments, second_moments, inverse_rates, step)
+    for number, batch in enumerate(batches, start=1):
+        # Tensors: `torch.compile` would compile a step anew for each number.
+        scales = (1 - BETA_1**number) / rates
+        correction = torch.tensor(math.sqrt(1 - BETA_2**number))
+        step(weights, images[batch], labels[batch], first_moments, second_moments, scales, correction)
     return weights
 
 
-def _adam(
-    parameters: list[torch.Tensor],
-    gradients: list[torch.Tensor],
+def _step(
+    weights: Weights,
+    images: torch.Tensor,
+    labels: torch.Tensor,
     first_moments: list[torch.Tensor],
     second_moments: list[torch.Tensor],
-    inverse_rates: list[torch.Tensor],
-    step: int,
+    scales: torch.Tensor,
+    correction: torch.Tensor,
 ) -> None:
-    """One Adam step in place: θ ← θ − rate · m̂ / (√v̂ + eps), the rate folded into the denominator."""
+    """One step of Adam in place: θ ← θ − rate · m̂ / (√v̂ + eps); `scales` are 1 / rate, for m instead of m̂."""
+    gradients = list(vmap(grad(_loss), in_dims=(0, None, None))(weights, images, labels).values())
+    parameters = list(weights.values())
     torch._foreach_lerp_(first_moments, gradients, 1 - BETA_1)
     torch._foreach_mul_(second_moments, BETA_2)
     torch._foreach_addcmul_(second_moments, gradients, gradients, 1 - BETA_2)
     denominators = list(torch._foreach_sqrt(second_moments))
-    torch._foreach_div_(denominators, math.sqrt(1 - BETA_2**step))
+    torch._foreach_div_(denominators, correction)
     torch._foreach_add_(denominators, EPS)
-    torch._foreach_mul_(denominators, inverse_rates)
-    torch._foreach_addcdiv_(parameters, first_moments, denominators, -1 / (1 - BETA_1**step))
+    torch._foreach_mul_(denominators, [scales.reshape(-1, *[1] * (each.ndim - 1)) for each in parameters])
+    torch._foreach_addcdiv_(parameters, first_moments, denominators, -1)
 
 
 if __name__ == "__main__":
