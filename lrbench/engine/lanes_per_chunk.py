@@ -6,11 +6,13 @@ import math
 from collections.abc import Sequence
 
 STATE_BYTES = 640 * 1024
-"""How much the state of the lanes of a chunk may take on a CPU, whatever its cache: parameters, optimizer state and gradients."""
-MOST_BY_STATE = 16
-"""The most lanes of a chunk by its state alone, which may be small where activations are not."""
+"""How much the state of the lanes of a chunk may take where no cache decides: parameters, optimizer state and gradients."""
+LEAST_CACHE = 2**20
+"""The cache that is counted with at least: of smaller ones, more lanes use what the third level adds."""
+FEW, MANY = 2, 16
+"""The lanes of a chunk by all that a step touches: one alone leaves vectors half empty, and beyond many little is gained."""
 CACHE_SHARE = 0.5
-"""How much of a core's second level of cache all that a step of a chunk touches may take; with more, some problems are slower."""
+"""How much of a core's second level of cache all that a step touches may take in a larger chunk; with more, some problems are slower."""
 MOST_BY_CACHE = 256
 """The most lanes of a chunk in cache: tiny problems hardly become faster beyond."""
 CHUNKS = 4
@@ -23,11 +25,24 @@ def by_state(state_bytes: int, platform: str) -> int:
     """Return the lanes per chunk by the bytes of a lane's state and gradient: on a CPU a few, elsewhere 1,024."""
     if platform != "cpu":
         return 1024
-    return _power_of_two(STATE_BYTES / state_bytes, MOST_BY_STATE)
+    return _power_of_two(STATE_BYTES / state_bytes, MANY)
+
+
+def by_work(working_bytes: int, cache_bytes: int) -> int:
+    """Return the lanes per chunk by all that a step touches, on a CPU: as many as a core's second level of cache holds, of a few.
+
+    Args:
+        working_bytes: a lane's state, gradient and activations.
+        cache_bytes: the size of the cache, 0 if it is not known.
+
+    >>> by_work(98 * 1024, 2**21), by_work(2**22, 2**21), by_work(98 * 1024, 0)
+    (16, 2, 8)
+    """
+    return max(FEW, _power_of_two(max(cache_bytes, LEAST_CACHE) / working_bytes, MANY))
 
 
 def by_cache(working_bytes: int, cache_bytes: int) -> int:
-    """Return how many lanes keep all that a step touches in a core's second level of cache.
+    """Return how many lanes of a tiny problem keep all that a step touches in a core's second level of cache.
 
     Args:
         working_bytes: a lane's state, gradient and activations.

@@ -40,7 +40,7 @@ def tabulate(schedule: Callable[[Any], Any], steps: int) -> Float[np.ndarray, " 
     with jax.enable_x64(True):
         row = jax.jit(lambda counts: jnp.broadcast_to(jax.vmap(schedule)(counts), counts.shape))
         try:
-            return np.asarray(row(jnp.arange(steps)), dtype=np.float64)
+            return np.asarray(row(np.arange(steps)), dtype=np.float64)
         except jax.errors.JAXTypeError:
             return np.array([schedule(count) for count in range(steps)], dtype=np.float64)
 

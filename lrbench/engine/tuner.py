@@ -126,7 +126,7 @@ class Tuner:
         most = most or tuning.lanes_per_chunk
         if tuning.how == "set":
             return most
-        shapes, least = self._shapes(program), self._by_state(program)
+        shapes, least = self._shapes(program), self._few(program)
         return lanes_per_chunk.fitting(most, least, shapes, self._instances.mesh.size)
 
     def pace(self, program: Program) -> float:
@@ -260,18 +260,21 @@ class Tuner:
         return found if xla_options.are_accepted(found.options, self._platform) else None
 
     def _rule(self, program: Program) -> int:
-        """Return the lanes per chunk by rule: by the state of a lane or, where more fit with all their activations, by the cache.
-
-        Tracing the activations takes time. That is spent where the grid has lanes for a larger chunk, and the state alone is so
-        small that at least four times as many fit.
-        """
-        instances, lanes = self._instances, self._by_state(program)
-        state, cache = instances.lane_bytes(program), self._cache_bytes
+        """Return the lanes per chunk by rule: by what a step touches or, where the grid has lanes for larger chunks of a tiny problem, by the cache."""
         most = max(each for each, _ in self._shapes(program)) // lanes_per_chunk.CHUNKS
-        if not state or most <= lanes or lanes_per_chunk.by_cache(state, cache) < 4 * lanes:
-            return lanes
-        found = lanes_per_chunk.by_cache(state + instances.activation_bytes(program), cache)
-        return max(lanes, min(found, most))
+        large = lanes_per_chunk.by_cache(self._working_bytes(program), self._cache_bytes)
+        return max(self._few(program), min(large, most))
+
+    def _few(self, program: Program) -> int:
+        """Return the lanes of a chunk in any grid."""
+        if self._platform != "cpu":
+            return self._by_state(program)
+        return lanes_per_chunk.by_work(self._working_bytes(program), self._cache_bytes)
+
+    def _working_bytes(self, program: Program) -> int:
+        """Return the bytes that a step of a run touches; as many as make no difference if a user's function raises."""
+        instances = self._instances
+        return (instances.lane_bytes(program) or 1) + instances.activation_bytes(program)
 
     def _by_state(self, program: Program) -> int:
         return lanes_per_chunk.by_state(self._instances.lane_bytes(program) or 1, self._platform)
