@@ -249,14 +249,14 @@ def test_a_target_above_the_limit_is_marked() -> None:
 
 @pytest.mark.parametrize("name", ["w1", "cnn", "gru"])
 def test_products_of_a_workload_are_counted(name: str) -> None:
-    """A little less than everything that a step of lrbench computes: that adds the elementwise operations."""
+    """Less than everything that a step of lrbench computes: that adds elementwise operations, and products that are made twice."""
     study = read(getattr(workloads, name)(4))
     engine = Engine(study, of_study(study), 1)
     problem = engine.instances.problem(engine.grid.programs[0])
     batch = jax.tree.map(lambda leaf: leaf[: common.BATCH_SIZE], problem.data.train)
     params = jax.eval_shape(problem.init, jax.random.key(0))
     everything = flops.count(jax.grad(problem.loss), params, batch, jax.random.key(0))
-    assert 0.7 * everything < workloads.FLOP[name] < everything
+    assert 0.6 * everything < workloads.FLOP[name] < everything
 
 
 def test_an_optional_peer_that_cannot_run_leaves_a_line(
