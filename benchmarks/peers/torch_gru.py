@@ -35,8 +35,9 @@ def torch_gru(
 
     def run(choice: str, rates: list[float], batches: list[torch.Tensor]) -> list[nn.ModuleDict]:
         cell, adam = choice.split("/")
-        variant = torch_forms.ADAM_VARIANTS[adam]
-        return [_train(losses[cell], curves, labels, batches, rate, **variant) for rate in rates]
+        return [
+            torch_forms.train(_model(), losses[cell], curves, labels, batches, rate, adam) for rate in rates
+        ]
 
     def probe(choice: str) -> Callable[[], Any]:
         return lambda: run(choice, [1e-3], batches[:PROBE_STEPS])
@@ -92,23 +93,6 @@ def _loss_by_points(
         keep = torch.sigmoid(z + of_z)
         hidden = (1 - keep) * torch.tanh(n + torch.sigmoid(r + of_r) * of_n) + keep * hidden
     return functional.cross_entropy(functional.linear(hidden, out, out_bias), labels)
-
-
-def _train(
-    loss: Loss,
-    curves: torch.Tensor,
-    labels: torch.Tensor,
-    batches: list[torch.Tensor],
-    rate: float,
-    **variant: Any,
-) -> nn.ModuleDict:
-    model = _model()
-    optimizer = torch.optim.Adam(model.parameters(), lr=rate, **variant)
-    for batch in batches:
-        optimizer.zero_grad(set_to_none=True)
-        loss(model, curves[batch], labels[batch]).backward()
-        optimizer.step()
-    return model
 
 
 def _final(model: nn.ModuleDict, curves: torch.Tensor, labels: torch.Tensor) -> float:

@@ -39,10 +39,7 @@ def torch_single(
     rates = [float(rate) for rate in common.learning_rates(models)]
 
     def call(variant: str, rates: list[float], batches: list[torch.Tensor]) -> list[nn.Module]:
-        return [
-            _train(loss, images, labels, batches, rate, **torch_forms.ADAM_VARIANTS[variant])
-            for rate in rates
-        ]
+        return [torch_forms.train(_model(), loss, images, labels, batches, rate, variant) for rate in rates]
 
     def probe(variant: str) -> Callable[[], Any]:
         return lambda: call(variant, [1e-3], batches[:PROBE_STEPS])
@@ -71,23 +68,6 @@ def _model() -> nn.Module:
         last.weight.copy_(weights["w2"].T)
         last.bias.copy_(weights["b2"])
     return nn.Sequential(first, nn.ReLU(), last)
-
-
-def _train(
-    loss: Callable[..., torch.Tensor],
-    images: torch.Tensor,
-    labels: torch.Tensor,
-    batches: list[torch.Tensor],
-    rate: float,
-    **variant: Any,
-) -> nn.Module:
-    model = _model()
-    optimizer = torch.optim.Adam(model.parameters(), lr=rate, **variant)
-    for batch in batches:
-        optimizer.zero_grad(set_to_none=True)
-        loss(model, images[batch], labels[batch]).backward()
-        optimizer.step()
-    return model
 
 
 def _loss(model: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:

@@ -183,7 +183,8 @@ class Programs:
             return self.compiled[key]
         try:
             # Submitted first, so that a thread that waits for it waits for one that runs.
-            evaluation = self._evaluation(program, build)
+            inputs = self._inputs(program, build)
+            evaluation = self._evaluation(program, build.form, inputs)
         except LrbenchError as error:  # of the user's code, which fails its own packs alone
             self.compiled[key] = Future()
             self.compiled[key].set_exception(error)
@@ -192,16 +193,15 @@ class Programs:
         def complete() -> CompiledProgram:
             trained = training()
             with self._turns.compiling(), self._instances.precision():
-                probe = xla_program.compile_probe(self._inputs(program, build))
+                probe = xla_program.compile_probe(inputs)
             return trained.with_evaluation(evaluation.result(), probe)
 
         self.compiled[key] = self._compiler.submit(complete)
         return self.compiled[key]
 
-    def _evaluation(self, program: Program, build: Build) -> Future[Executable]:
-        """Return what evaluates a build of a program, compiled in the background: once for all optimizers that it does not depend on."""
-        inputs = self._inputs(program, build)
-        key = program.problem, program.number if inputs.whole else None, inputs.size, build.form
+    def _evaluation(self, program: Program, form: str, inputs: Inputs) -> Future[Executable]:
+        """Return what evaluates a program, compiled in the background: once for all optimizers that it does not depend on."""
+        key = program.problem, program.number if inputs.whole else None, inputs.size, form
 
         def compile_evaluation() -> Executable:
             with self._turns.compiling(), self._instances.precision():
