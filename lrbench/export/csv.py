@@ -8,6 +8,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from lrbench.errors import StoreError, counted
+from lrbench.results import safe_files
 from lrbench.results.building import csv_text
 from lrbench.results.query import tables
 from lrbench.results.results import Results
@@ -35,7 +36,11 @@ def csv(results: Results, folder: Path) -> str:
 
 
 def _write(results: Results, name: str, folder: Path) -> None:
-    with results.tables.open(f"{name}.parquet") as table, pq.ParquetFile(table) as file:
+    with (
+        results.tables.open(f"{name}.parquet") as table,
+        safe_files.native(table) as native,
+        pq.ParquetFile(native) as file,
+    ):
         written = csv_text.safe(file.schema_arrow.empty_table()).schema
         options = pyarrow.csv.WriteOptions(quoting_style="needed")
         with pyarrow.csv.CSVWriter(folder / f"{name}.csv", written, write_options=options) as sink:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Iterator
-from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +92,10 @@ def _selected(opened: CheckedTables, sql: str, timeout: float, *, alone: bool = 
     names = tables(opened.folder)
     limits: dict[str, Any] = {"memory_limit": f"{machine.memory().free // 2**21}MiB"}
     with contextlib.ExitStack() as stack:
-        files = {name: stack.enter_context(opened.open(f"{name}.parquet")) for name in names}
+        files = {}
+        for name in names:
+            file = stack.enter_context(opened.open(f"{name}.parquet"))
+            files[name] = stack.enter_context(safe_files.native(file))
         connection = stack.enter_context(duckdb.connect(":memory:", config=_CLOSED | limits))
         for name, file in files.items():
             connection.register(name, _dataset(file, opened.folder / f"{name}.parquet"))
@@ -182,7 +184,7 @@ def _cell(value: Any) -> str:
     return written if len(written) <= MOST_CHARACTERS else written[: MOST_CHARACTERS - 1] + "…"
 
 
-def _dataset(file: BufferedReader, path: Path) -> pyarrow.dataset.Dataset:
+def _dataset(file: pyarrow.NativeFile, path: Path) -> pyarrow.dataset.Dataset:
     kind = pyarrow.dataset.ParquetFileFormat()
     try:
         whole = kind.make_fragment(file)

@@ -8,11 +8,11 @@ import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
-from io import BufferedReader
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lrbench.analysis.objective import objectives_of
@@ -180,7 +180,7 @@ class Results:
             return pd.read_parquet(file)
 
     @contextlib.contextmanager
-    def _opened(self, name: str) -> Iterator[BufferedReader]:
+    def _opened(self, name: str) -> Iterator[pa.NativeFile]:
         """Open the file of a table; what goes wrong is said with the command that writes it again."""
         path = self.folder / f"{name}.parquet"
         if path.is_dir():  # which pandas would read as a table in pieces, and an empty one as an empty table
@@ -188,8 +188,8 @@ class Results:
                 f"{path}: is a folder, not a table; remove it, and `lrbench report {self.folder}` writes it again"
             )
         try:
-            with self.tables.open(path.name) as file:
-                yield file
+            with self.tables.open(path.name) as file, safe_files.native(file) as native:
+                yield native
         except FileNotFoundError as error:
             raise StoreError(
                 f"{path}: is missing; `lrbench report {self.folder}` makes it from the parts"

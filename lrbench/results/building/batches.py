@@ -138,7 +138,11 @@ def steps_at_target(
 ) -> Int[np.ndarray, " run"]:
     """Return the first evaluated step at which each run of the grid meets the target of its problem; -1 for none."""
     reached = np.full(len(grid), -1, dtype=np.int32)
-    with safe_files.open_file(store.folder, "curves.parquet") as file, pq.ParquetFile(file) as written:
+    with (
+        safe_files.open_file(store.folder, "curves.parquet") as file,
+        safe_files.native(file) as native,
+        pq.ParquetFile(native) as written,
+    ):
         first = 0
         for batch in batches:
             groups = range(first, first := first + -(-batch.rows // table_writer.ROW_GROUP))

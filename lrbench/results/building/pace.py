@@ -143,7 +143,8 @@ class CurvesOfLines:
             return found
         with (
             safe_files.open_file(self.store.folder, "curves.parquet") as file,
-            pq.ParquetFile(file) as written,
+            safe_files.native(file) as native,
+            pq.ParquetFile(native) as written,
         ):
             first = 0
             for batch in self.batches:
