@@ -7,12 +7,12 @@ from collections.abc import Sequence
 
 STATE_BYTES = 640 * 1024
 """How much the state of the lanes of a chunk may take where no cache decides: parameters, optimizer state and gradients."""
-LEAST_CACHE = 2**20
-"""The cache that is counted with at least: of smaller ones, more lanes use what the third level adds."""
-FEW, MANY = 2, 16
-"""The lanes of a chunk by all that a step touches: one alone leaves vectors half empty, and beyond many little is gained."""
 CACHE_SHARE = 0.5
-"""How much of a core's second level of cache all that a step touches may take in a larger chunk; with more, some problems are slower."""
+"""How much of a core's second level of cache all that a step of a chunk touches may take; with more, some problems are slower."""
+LEAST_CACHE = 2**21
+"""The cache that a few lanes are counted with at least: of smaller ones, more lanes use what the third level adds."""
+FEW, MANY = 2, 16
+"""The lanes of a chunk in any grid: one alone leaves vectors half empty, and beyond many little is gained."""
 MOST_BY_CACHE = 256
 """The most lanes of a chunk in cache: tiny problems hardly become faster beyond."""
 CHUNKS = 4
@@ -28,27 +28,30 @@ def by_state(state_bytes: int, platform: str) -> int:
     return _power_of_two(STATE_BYTES / state_bytes, MANY)
 
 
-def by_work(working_bytes: int, cache_bytes: int) -> int:
-    """Return the lanes per chunk by all that a step touches, on a CPU: as many as a core's second level of cache holds, of a few.
-
-    Args:
-        working_bytes: a lane's state, gradient and activations.
-        cache_bytes: the size of the cache, 0 if it is not known.
-
-    >>> by_work(98 * 1024, 2**21), by_work(2**22, 2**21), by_work(98 * 1024, 0)
-    (16, 2, 8)
-    """
-    return max(FEW, _power_of_two(max(cache_bytes, LEAST_CACHE) / working_bytes, MANY))
-
-
-def by_cache(working_bytes: int, cache_bytes: int) -> int:
-    """Return how many lanes of a tiny problem keep all that a step touches in a core's second level of cache.
+def by_cache(working_bytes: int, cache_bytes: int, most: int = MOST_BY_CACHE) -> int:
+    """Return how many lanes keep all that a step touches in a core's second level of cache.
 
     Args:
         working_bytes: a lane's state, gradient and activations.
         cache_bytes: the size of the cache.
+        most: the most lanes.
+
+    >>> by_cache(13 * 1024, 2**21), by_cache(13 * 1024, 0)
+    (64, 1)
     """
-    return _power_of_two(CACHE_SHARE * cache_bytes / working_bytes, MOST_BY_CACHE)
+    return _power_of_two(CACHE_SHARE * cache_bytes / working_bytes, most)
+
+
+def few(working_bytes: int, cache_bytes: int) -> int:
+    """Return the lanes of a chunk on a CPU in any grid: as many as are in cache, from two to a few.
+
+    Args:
+        working_bytes, cache_bytes: as of `by_cache`; the size may be 0, where it is not known.
+
+    >>> few(98 * 1024, 2**21), few(2**22, 2**21), few(98 * 1024, 0)
+    (8, 2, 8)
+    """
+    return max(FEW, by_cache(working_bytes, max(cache_bytes, LEAST_CACHE), MANY))
 
 
 def _power_of_two(lanes: float, most: int) -> int:

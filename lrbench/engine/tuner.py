@@ -269,7 +269,7 @@ class Tuner:
         """Return the lanes of a chunk in any grid."""
         if self._platform != "cpu":
             return self._by_state(program)
-        return lanes_per_chunk.by_work(self._working_bytes(program), self._cache_bytes)
+        return lanes_per_chunk.few(self._working_bytes(program), self._cache_bytes)
 
     def _working_bytes(self, program: Program) -> int:
         """Return the bytes that a step of a run touches; as many as make no difference if a user's function raises."""

@@ -84,7 +84,7 @@ def test_small_states_get_few_lanes_unless_all_fits_into_cache(
     wide = {"name": "digits_cnn"}
     narrow = "digits_softmax"
     assert lanes(narrow) == 60
-    assert 4 <= lanes(wide) <= 16
+    assert 2 <= lanes(wide) <= 4
     assert lanes(narrow, deterministic=True) == lanes_per_chunk.MANY
     assert lanes(narrow, learning_rate={"min": 0.01, "max": 1.0, "num": 64}) <= 16
     monkeypatch.setattr(machine, "level_2_bytes", lambda: 0)
@@ -96,10 +96,10 @@ def test_lanes_by_state_and_by_cache() -> None:
     assert lanes_per_chunk.by_state(1, "cpu") == 16
     assert lanes_per_chunk.by_state(2**30, "cpu") == 1
     assert lanes_per_chunk.by_state(75 * 1024, "gpu") == 1024
-    assert lanes_per_chunk.by_work(98 * 1024, 2**21) == 16
-    assert lanes_per_chunk.by_work(98 * 1024, 2**19) == lanes_per_chunk.by_work(98 * 1024, 0) == 8
-    assert lanes_per_chunk.by_work(1, 2**21) == 16
-    assert lanes_per_chunk.by_work(2**30, 2**21) == 2
+    assert lanes_per_chunk.few(98 * 1024, 2**22) == 16
+    assert lanes_per_chunk.few(98 * 1024, 2**19) == lanes_per_chunk.few(98 * 1024, 0) == 8
+    assert lanes_per_chunk.few(1, 2**21) == 16
+    assert lanes_per_chunk.few(2**30, 2**21) == 2
     assert lanes_per_chunk.by_cache(13 * 1024, 2**21) == 64
     assert lanes_per_chunk.by_cache(1, 2**21) == 256
     assert lanes_per_chunk.by_cache(13 * 1024, 0) == 1
