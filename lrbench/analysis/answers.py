@@ -20,7 +20,6 @@ _SMALLEST = 1e-6
 """A loss counts as at least this share of (ℓ₀ − floor) above the floor."""
 _ROUNDING = 1e-6
 """Distances in decades that differ by less are equal: rates have nine digits."""
-_BLOCK = 4_000_000
 
 
 class Problems(NamedTuple):
@@ -128,15 +127,10 @@ def _scores(found: MeanLoss, problems: Problems) -> Floats:
         above = np.maximum(above, np.finfo(np.float64).tiny)  # ℓ₀ may be the floor itself
         y = np.where(np.isfinite(floor)[:, None], np.log(above), np.log(found.gap + 0.01))
     log = np.log10(found.rate)
-    score = np.empty(y.shape)
-    size = max(1, _BLOCK // max(1, y.shape[1] ** 2))
-    for at in range(0, len(y), size):
-        here = slice(at, at + size)
-        score[here] = sum(
-            weight * interpolated(log[here], y[here], log[here] + WIDTH * side)
-            for side, weight in KERNEL.items()
-        )
-    return score
+    return sum(
+        (weight * interpolated(log, y, log + WIDTH * side) for side, weight in KERNEL.items()),
+        start=np.zeros(y.shape),
+    )
 
 
 def interpolated(x: Floats, y: Floats, at: Floats) -> Floats:
@@ -156,7 +150,10 @@ def interpolated(x: Floats, y: Floats, at: Floats) -> Floats:
     y = np.take_along_axis(y, order, axis=1)
     x = np.where(np.isnan(y), np.inf, np.take_along_axis(x, order, axis=1))
     last = np.maximum(np.isfinite(y).sum(axis=1, keepdims=True) - 1, 0)
-    after = (x[:, None, :] <= at[:, :, None]).sum(axis=2)
+    # Line by line: comparing every query with every point takes 600 MB for a line of 25,000 rates.
+    after = np.array([np.searchsorted(*line, side="right") for line in zip(x, at, strict=True)]).reshape(
+        at.shape
+    )
     low, high = np.clip(after - 1, 0, last), np.clip(after, 0, last)
     x_low, x_high, y_low, y_high = (
         np.take_along_axis(values, k, axis=1) for values, k in ((x, low), (x, high), (y, low), (y, high))

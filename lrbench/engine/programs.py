@@ -106,9 +106,9 @@ class Programs:
         """
         build = self._build(program, self._tuner.tuning(program), lanes_per_pack)
 
-        def training() -> CompiledProgram:
-            with self._turns.compiling():
-                return self._compile(program, build)
+        def training(inputs: Inputs) -> CompiledProgram:
+            with self._turns.compiling(), self._instances.precision():
+                return xla_program.compile_training(inputs)
 
         return self._complete(program, build, training)
 
@@ -166,7 +166,7 @@ class Programs:
             if key[0] != program.number or key[1] == fastest
         }
         if fastest in builds:
-            self._complete(program, fastest, lambda: builds[fastest])
+            self._complete(program, fastest, lambda _: builds[fastest])
         self._tuner.record(program, tuning, compile_seconds)
 
     def _build(self, program: Program, tuning: Tuning, lanes_per_pack: int) -> Build:
@@ -175,7 +175,7 @@ class Programs:
         return Build(runs, lanes, tuning.form, tuning.options)
 
     def _complete(
-        self, program: Program, build: Build, training: Callable[[], CompiledProgram]
+        self, program: Program, build: Build, training: Callable[[Inputs], CompiledProgram]
     ) -> Future[CompiledProgram]:
         """Return a build of a program, its training compiled in the background and its evaluation beside it."""
         key = program.number, build
@@ -191,7 +191,7 @@ class Programs:
             return self.compiled[key]
 
         def complete() -> CompiledProgram:
-            trained = training()
+            trained = training(inputs)
             with self._turns.compiling(), self._instances.precision():
                 probe = xla_program.compile_probe(inputs)
             return trained.with_evaluation(evaluation.result(), probe)

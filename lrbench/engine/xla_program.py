@@ -64,6 +64,11 @@ class Inputs:
         plateau = self.schedules.rules is not None
         return self.split is None or lane.evaluation_needs_optimizer(self.recipe, plateau=plateau)
 
+    @functools.cached_property
+    def given(self) -> tuple[State, Hyper, tuple[Any, Any], Shared]:
+        """Shapes, types and sharding of what programs take: the state, the hyper-parameters, seeds and counts of chunks, and the rest."""
+        return _given(self)
+
 
 class Executable(NamedTuple):
     """A compiled function, and the names of its decompositions that became loops over matrices."""
@@ -155,7 +160,7 @@ class CompiledProgram:
 def compile_training(inputs: Inputs) -> CompiledProgram:
     """Compile what trains runs of a recipe, without their evaluation."""
     replicated = devices.replicated(inputs.mesh)
-    state, hyper, chunks, shared = _given(inputs)
+    state, hyper, chunks, shared = inputs.given
     began = time.perf_counter()
     function = functools.partial(xla_functions.train, inputs.recipe)
     options = xla_options.TRAINING | xla_options.of(inputs.options)
@@ -178,7 +183,7 @@ def compile_training(inputs: Inputs) -> CompiledProgram:
 
 def compile_evaluation(inputs: Inputs) -> Executable:
     """Compile what evaluates runs of a recipe; unless it does so as a whole, the same serves all recipes of a problem."""
-    state, hyper, chunks, shared = _given(inputs)
+    state, hyper, chunks, shared = inputs.given
     if inputs.split is None or inputs.whole:
         function = functools.partial(xla_functions.evaluate_whole, inputs.recipe)
         return _compiled(inputs, function, (state, hyper, *chunks), shared, xla_options.TRAINING)
@@ -193,7 +198,7 @@ def compile_probe(inputs: Inputs) -> Executable | None:
     """Compile what measures the probes of the step that would follow; `None` where an evaluation has them, or there are none."""
     if inputs.split is None or inputs.whole or not inputs.split[1]:
         return None
-    state, hyper, chunks, shared = _given(inputs)
+    state, hyper, chunks, shared = inputs.given
     recipe = replace(inputs.recipe, probes=inputs.split[1])
     loss: Any = jax.ShapeDtypeStruct(
         state.bad_step.shape, hyper.learning_rates[""].dtype, sharding=devices.sharded(inputs.mesh)
@@ -235,7 +240,6 @@ def _compiled(
 
 
 def _given(inputs: Inputs) -> tuple[State, Hyper, tuple[Any, Any], Shared]:
-    """Return shapes, types and sharding of what programs take: the state, the hyper-parameters, seeds and counts of chunks, and the rest."""
     size, mesh = inputs.size, inputs.mesh
     sharded, replicated = devices.sharded(mesh), devices.replicated(mesh)
     total = size.chunks * mesh.size
