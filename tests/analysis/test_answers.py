@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lrbench.analysis import Thresholds
+from lrbench.analysis.answers import interpolated
 from lrbench.analysis.stages import confirm_rates, ranged_rates, refined_rates
 from lrbench.analysis.verdicts import judge
 from lrbench.tables.sensitivity import sensitivity
