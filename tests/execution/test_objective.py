@@ -59,6 +59,10 @@ def test_the_tables_are_those_of_the_metric(tmp_path: Path) -> None:
     )
     # A run that ends above its start was not good on the way either: it counts as if it had stayed there.
     loss = 1 - found["best_valid_auc"].where(found["status"] == "ok", found["initial_valid_auc"])
+    least = loss.min()
+    good = (found["status"] == "ok") & (loss <= least + 0.05 * (1 - found["initial_valid_auc"] - least))
+    assert ((found["verdict"] == "good") == good).all()
+    assert (found["verdict"] != runs["verdict"].loc[found.index]).any()
     line = done.results.sensitivity.iloc[0]
     by_rate = loss.groupby(found["learning_rate"]).mean()
     assert line["best_loss"] == pytest.approx(by_rate[line["best_learning_rate"]])
