@@ -17,7 +17,7 @@ BENCH  ?= throughput overhead scaling race gpu parts cluster_model coverage answ
 MAKEFLAGS += --no-print-directory --no-builtin-rules
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run dev test test-slow test-newest check check-lint check-format check-types check-imports format bench mutants lock clean
+.PHONY: help setup run dev test test-slow test-newest check check-lint check-format check-types check-imports format bench mutants lowering lock clean
 
 help:  ## print this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
@@ -80,6 +80,9 @@ mutants: $(VENV)/.mutants  ## change the source at random and count what the tes
 	@for name in $(FOLDER); do $(PY) -m tests.mutants $$name --share $(SHARE) $(ARGS) || exit 1; done
 
 # A pin that works on the oldest supported Python works on newer ones; the converse does not hold.
+lowering: dev  ## lower every problem with every optimizer for GPUs and TPUs; an hour on two cores
+	@$(PY) -m tests.lowering
+
 lock: dev  ## resolve pyproject.toml again (ARGS=--upgrade for the newest of everything)
 	@$(PY) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
 	    { echo "the locks are resolved on Python 3.11, the oldest that lrbench supports: make clean lock PYTHON=python3.11" >&2; exit 1; }

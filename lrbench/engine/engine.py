@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from lrbench.engine import device_memory, devices
+from lrbench.engine import device_memory, devices, matmul
 from lrbench.engine.instances import Instances
 from lrbench.engine.pack import PackTrainer
 from lrbench.engine.programs import Programs
@@ -124,6 +124,11 @@ class Engine:
     def describe_devices(self) -> list[dict[str, Any]]:
         """Return the description of the devices for the manifest."""
         return [{"platform": d.platform, "kind": d.device_kind, "id": d.id} for d in self.mesh.devices.flat]
+
+    @property
+    def matmul_precision(self) -> str:
+        """The precision of all products, in the words of JAX."""
+        return matmul.PRECISION
 
     def describe_problems(self) -> list[dict[str, Any]]:
         """Return what is known of each problem, and which of the values of its metrics are better."""

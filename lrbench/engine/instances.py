@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from lrbench.engine import device_memory, devices, lane, probing, schedule_table, seeds
+from lrbench.engine import device_memory, devices, lane, matmul, probing, schedule_table, seeds
 from lrbench.engine.lane import Recipe
 from lrbench.engine.schedule_table import ScheduleTable
 from lrbench.errors import LrbenchError, ProblemError, StudyError
@@ -50,9 +50,11 @@ class Instances:
                 self.schedules(grid.steps_of(problem))
             self._check_optimizers()
 
-    def precision(self) -> Any:
-        """Return the context in which arrays have the study's precision."""
-        return jax.enable_x64(self.grid.precision == "float64")
+    @contextlib.contextmanager
+    def precision(self) -> Iterator[None]:
+        """Return the context in which arrays and products have the study's precision; JAX's own products have less on GPUs and TPUs."""
+        with jax.enable_x64(self.grid.precision == "float64"), jax.default_matmul_precision(matmul.PRECISION):
+            yield
 
     def schedules(self, steps: int) -> ScheduleTable:
         """Return the schedules of runs of so many steps."""

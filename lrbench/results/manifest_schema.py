@@ -306,6 +306,7 @@ class ManifestSchema(_Schema):
     finished: Text | None = None
     versions: dict[str, Any] = {}
     devices: list[Any] = []
+    matmul_precision: Text | None = None
     commit: Text | None = None
     grid: GridSchema | None = None
     stages: list[StepSchema] = []

@@ -1,44 +1,54 @@
-"""Programs are lowered for GPUs where there is none: what they compute can be said in the operations of that platform."""
+"""Programs are lowered for GPUs and TPUs where there are none: what they compute can be said in the operations of those platforms."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import jax
 import pytest
-from jax import export
 
-from lrbench.engine import decompositions
-from lrbench.engine.engine import Engine
-from lrbench.study.grid import of_study
-from lrbench.study.spec import read
+from lrbench.nets import convolutions
+from lrbench.study import catalog
+from tests.helpers.lowering import lowered
+from tests.lowering import PLATFORMS, PROBLEMS
 
 
 @pytest.mark.parametrize(
     "study",
     [
         {"problem": "digits_mlp", "optimizer": "adam"},
-        {"problem": "digits_cnn", "optimizer": "muon", "schedule": "reduce_on_plateau"},
         {"problem": "digits_softmax", "optimizer": "sgd", "probes": ["gradient_norm", "sharpness"]},
     ],
     ids=lambda study: study["problem"],
 )
-def test_every_program_of_a_study_can_be_lowered_for_cuda(
-    study: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Training, evaluation and the probes of the step, as the engine asks for them."""
-    compile_program = decompositions.compile_program
-    lowered: list[export.Exported] = []
+def test_a_study_is_lowered_with_products_of_its_precision(study: dict[str, Any]) -> None:
+    """Float32 means float32: the default of JAX is TF32 on a GPU and bfloat16 on a TPU."""
+    found = lowered(study, ["cuda"])
+    assert len(found) >= 2
+    products = [
+        line for each in found for line in each.mlir_module().splitlines() if "stablehlo.dot_general" in line
+    ]
+    assert products
+    assert all("precision = [HIGHEST, HIGHEST]" in line for line in products)
 
-    def noted(function: Any, *arguments: Any, **options: Any) -> Any:
-        lowered.append(export.export(jax.jit(function), platforms=["cuda"])(*arguments))
-        return compile_program(function, *arguments, **options)
 
-    monkeypatch.setattr(decompositions, "compile_program", noted)
-    asked = read({"name": "lower", "steps": 2, "seeds": 1, "learning_rate": {"values": [0.01]}, **study})
-    grid = of_study(asked)
-    engine = Engine(asked, grid)
-    packs = grid.packs([engine.lanes_per_pack(program) for program in grid.programs])
-    engine.run(next(iter(packs)), engine.lanes_per_pack(grid.programs[0]))
-    assert len(lowered) >= 2
-    assert all(each.platforms == ("cuda",) for each in lowered)
+@pytest.mark.slow
+@pytest.mark.parametrize("problem", ["digits_mlp", "quadratic"])
+@pytest.mark.parametrize("optimizer", catalog.names("optimizer"))
+def test_every_optimizer_is_lowered_for_every_platform(optimizer: str, problem: str) -> None:
+    found = lowered({"problem": problem, "optimizer": optimizer}, PLATFORMS)
+    assert all(each.platforms == PLATFORMS for each in found)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("optimizer", ["adam", "muon"])
+@pytest.mark.parametrize("problem", PROBLEMS)
+def test_every_problem_is_lowered_for_every_platform(problem: str, optimizer: str) -> None:
+    found = lowered({"problem": problem, "optimizer": optimizer}, PLATFORMS)
+    assert all(each.platforms == PLATFORMS for each in found)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", list(convolutions.FORMS))
+def test_every_form_of_a_convolution_is_lowered_for_every_platform(form: str) -> None:
+    found = lowered({"problem": "mnist_cnn", "optimizer": "adam"}, PLATFORMS, form)
+    assert all(each.platforms == PLATFORMS for each in found)

@@ -101,6 +101,20 @@ def test_options_change_rounding_alone(
         np.testing.assert_allclose(found.curves[name], values, rtol=1e-5, atol=1e-6, err_msg=name)
 
 
+def test_a_form_that_jax_cannot_differentiate_is_not_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """JAX has no rule for XLA's convolution under the third `vmap`, over examples, that `dpsgd` adds."""
+    monkeypatch.setattr(tuner, "WORTH_MEASURING", 0)
+    monkeypatch.setattr(tuner, "in_chunks", lambda start, *_: start)
+    monkeypatch.setattr(xla_options, "OPTIONS", {})
+    asked = {"problem": "digits_cnn", "optimizer": "dpsgd", "steps": 2, "seeds": 1, "name": "cnn"}
+    engine = _engine({**asked, "learning_rate": {"values": [0.01]}})
+    (program,) = engine.grid.programs
+    (pack,) = engine.grid.packs([10])
+    assert np.isfinite(engine.run(pack, 10).curves["train_loss"]).all()
+    tuning = engine.tuner.tuning(program)
+    assert (tuning.how, tuning.form) == ("measured", "")
+
+
 @pytest.mark.parametrize("key", ["deterministic", "lanes_per_chunk"])
 def test_what_the_study_sets_is_neither_kept_nor_measured(
     table: dict[str, Any], key: str, monkeypatch: pytest.MonkeyPatch
