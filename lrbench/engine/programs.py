@@ -152,7 +152,9 @@ class Programs:
                 if build not in builds:
                     builds[build] = self._compile(program, build)
                 return self._seconds_per_step(builds[build]) if self._fits(builds[build]) else math.inf
-            except NotImplementedError:  # JAX has no rule for this form, such as under the `vmap` over examples of dpsgd
+            except (
+                NotImplementedError
+            ):  # JAX has no rule for this form, such as under the `vmap` over examples of dpsgd
                 return math.inf
             except jax.errors.JaxRuntimeError as error:
                 if device_memory.is_out_of_memory(error):
