@@ -63,7 +63,7 @@ def weight_decay(
 def no_decay(
     decaying: optax.GradientTransformation, plain: optax.GradientTransformation, patterns: tuple[str, ...]
 ) -> optax.GradientTransformationExtraArgs:
-    """Parameters without weight decay: patterns of their paths, such as ["*/bias"]; each must match one. An empty list is off.
+    """Parameters without weight decay: patterns of their paths, such as ["*/bias"]; each must match at least one. An empty list is off.
 
     Formula: λ = 0 for parameters that a pattern matches
     """
