@@ -234,13 +234,14 @@ def examples(part: Any, what: str, loss: NamedLoss, caller: str) -> Any:
             raise ProblemError(
                 f"{caller}: the {name} of {what} contain NaN or infinite numbers; remove or replace them"
             )
-    if loss == "cross_entropy":
-        if targets.dtype.kind == "f":
-            raise ProblemError(
-                f'{caller}: the targets of {what} are of type {targets.dtype}; loss = "cross_entropy" takes whole numbers from 0 on: '
-                "y.astype(int) of labels, y.argmax(-1) of one-hot rows"
-            )
-        targets = targets.astype(np.int32)
+    if loss == "cross_entropy" and targets.dtype.kind == "f":
+        raise ProblemError(
+            f'{caller}: the targets of {what} are of type {targets.dtype}; loss = "cross_entropy" takes whole numbers from 0 on: '
+            "y.astype(int) of labels, y.argmax(-1) of one-hot rows"
+        )
+    if loss in ("cross_entropy", "binary_cross_entropy"):
+        # Labels stay whole numbers, as metrics take them.
+        targets = targets if targets.dtype.kind == "f" else targets.astype(np.int32)
     elif isinstance(loss, str) and targets.dtype.kind != "f":
         targets = targets.astype(np.float32)
     if loss == "binary_cross_entropy" and (targets.min(initial=0) < 0 or targets.max(initial=0) > 1):
@@ -259,14 +260,15 @@ def _named(metrics: Metrics, loss: str, targets: Any, caller: str) -> Mapping[st
         name: catalog.get("metric", name).load()
         for name in ([metrics] if isinstance(metrics, str) else metrics)
     }
-    scores = loss == "cross_entropy" or (loss == "binary_cross_entropy" and targets.ndim == 1)
+    labels = targets.dtype.kind == "i" and targets.ndim == 1
+    scores = loss == "cross_entropy" or (loss == "binary_cross_entropy" and labels)
     for name, metric in found.items() if loss else ():
         of_scores = len(inspect.signature(metric).parameters["predictions"].annotation.dims) == 2
         if of_scores != scores:
             kind = "scores of labels" if of_scores else "a number for each target"
             raise ProblemError(
-                f'{caller}: metrics: {name} requires predictions that are {kind}; those of loss = "{loss}" and targets of the shape '
-                f"{targets.shape} are not; pass a function of your own, as {{name: function}}"
+                f'{caller}: metrics: {name} requires predictions that are {kind}; those of loss = "{loss}" and targets of type '
+                f"{targets.dtype} and the shape {targets.shape} are not; pass a function of your own, as {{name: function}}"
             )
     return found
 
