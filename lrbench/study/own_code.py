@@ -47,7 +47,7 @@ def load_reference(
         raise StudyError(
             f"{where}.name = {name!r}: importing it failed: {type(error).__name__}: {error}"
         ) from error
-    function = getattr(module, attribute, None)
+    function: Any = getattr(module, attribute, None)
     if is_problem(kind, function):
         check_name(function.name, where)
         entry = catalog.Entry(kind, function.name, "", {}, function=lambda: function)
