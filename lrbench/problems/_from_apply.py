@@ -19,6 +19,7 @@ from lrbench.errors import ProblemError
 from lrbench.problems._constants import constant_entropy, constant_shares, constant_square
 from lrbench.problems._problem import Batch, Init, Model, Problem, Score
 from lrbench.study import catalog
+from lrbench.study.metric import declared
 
 Apply: TypeAlias = Callable[..., Any]
 NamedLoss: TypeAlias = str | Callable[[Any, Any], Any]
@@ -264,8 +265,10 @@ def _named(metrics: Metrics, loss: str, targets: Any, caller: str) -> Mapping[st
     scores = loss == "cross_entropy" or (loss == "binary_cross_entropy" and labels)
     for name, metric in found.items() if loss else ():
         of_scores = len(inspect.signature(metric).parameters["predictions"].annotation.dims) == 2
-        if of_scores != scores:
-            kind = "scores of labels" if of_scores else "a number for each target"
+        # Of a label at each position of a text there is a share that is correct, and no F1.
+        fits = of_scores == scores and (targets.ndim == 1 or declared(name, metric).mean)
+        if not fits:
+            kind = "scores [example, label]" if of_scores else "numbers [example]"
             raise ProblemError(
                 f'{caller}: metrics: {name} requires predictions that are {kind}; those of loss = "{loss}" and targets of type '
                 f"{targets.dtype} and the shape {targets.shape} are not; pass a function of your own, as {{name: function}}"

@@ -319,8 +319,15 @@ def _zeros(*shape: int) -> Callable[[Any], Any]:
         ),
         (
             lambda: lb.from_apply(_zeros(2, 1), _scaled, (X, Y), loss="mse", metrics="accuracy"),
-            'from_apply: metrics: accuracy requires predictions that are scores of labels; those of loss = "mse" and targets of '
+            'from_apply: metrics: accuracy requires predictions that are scores [example, label]; those of loss = "mse" and targets of '
             "type float32 and the shape (40,) are not; pass a function of your own, as {name: function}",
+        ),
+        (
+            lambda: lb.from_apply(
+                _zeros(2, 2), _scaled, (X[:, None], np.ones((40, 1), int)), metrics=["accuracy", "f1"]
+            ),
+            'from_apply: metrics: f1 requires predictions that are scores [example, label]; those of loss = "cross_entropy" and targets of '
+            "type int32 and the shape (40, 1) are not; pass a function of your own, as {name: function}",
         ),
         (
             lambda: lb.from_apply(_zeros(2, 1), _scaled, (X, Y), loss="mse", metrics=["r3"]),
