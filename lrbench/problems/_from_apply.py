@@ -124,6 +124,10 @@ def build(
     each = _LOSSES.get(loss) if isinstance(loss, str) else loss
     if each is None:
         raise ProblemError(f"{caller}: {catalog.unknown('loss', str(loss), list(_LOSSES))}; or a function")
+    if batch_size is not None and (not isinstance(batch_size, int) or isinstance(batch_size, bool)):
+        raise ProblemError(
+            f"{caller}: batch_size = {batch_size!r}: must be a whole number, or None for all examples"
+        )
     train, valid = (examples(part, what, loss, caller) for part, what in zip(data, _PARTS, strict=True))
     model = _Functions(apply, each, stateful, loss if isinstance(loss, str) else "")
     problem = Problem(
@@ -257,6 +261,10 @@ def _named(metrics: Metrics, loss: str, targets: Any, caller: str) -> Mapping[st
     """Return metrics by name, those that are only named from the catalogue, if they are of the kind of problem that the loss is of."""
     if isinstance(metrics, Mapping):
         return metrics
+    if not isinstance(metrics, Iterable):
+        raise ProblemError(
+            f"{caller}: metrics = {metrics!r}: must be a name, a list of names, or {{name: function}}"
+        )
     found = {
         name: catalog.get("metric", name).load()
         for name in ([metrics] if isinstance(metrics, str) else metrics)

@@ -86,7 +86,8 @@ def from_flax(
             return call()
         return call(mutable=list(state)) if training else (call(), state)
 
-    stateful = len(_traced(variables, "from_flax", module)) > 1
+    shapes = _built(lambda: jax.eval_shape(lambda words: variables(key_of(words)), WORDS), dict, "from_flax")
+    stateful = len(shapes) > 1
     return build(
         "from_flax",
         init,
@@ -161,7 +162,7 @@ def from_nnx(
         predictions = network(inputs, **rngs, **_modes(type(network).__call__)(training))
         return predictions, nnx.split(network, *kinds)[3]
 
-    _traced(lambda key: nnx.split(make(nnx.Rngs(key)), ...)[1], "from_nnx", constructor)
+    built = _built(lambda: nnx.eval_shape(lambda: make(nnx.Rngs(0))), nnx.Module, "from_nnx")
     return build(
         "from_nnx",
         init,
@@ -170,7 +171,7 @@ def from_nnx(
         loss=loss,
         metrics=metrics,
         batch_size=batch_size,
-        name=name or type(nnx.eval_shape(lambda: make(nnx.Rngs(0)))).__name__,
+        name=name or type(built).__name__,
         stateful=True,
         version=version,
     )
@@ -246,7 +247,7 @@ def from_equinox(
         found = over(inputs, state, keys)
         return found[0], (fixed, found[1])
 
-    _traced(lambda key: eqx.filter(make(key), eqx.is_array), "from_equinox", constructor)
+    built = _built(lambda: shapes()[0], eqx.Module, "from_equinox")
     return build(
         "from_equinox",
         init,
@@ -255,7 +256,7 @@ def from_equinox(
         loss=loss,
         metrics=metrics,
         batch_size=batch_size,
-        name=name or type(shapes()[0]).__name__,
+        name=name or type(built).__name__,
         stateful=True,
         version=version,
     )
@@ -281,7 +282,11 @@ def _by_name(constructor: Callable[..., Any], argument: str, caller: str) -> Cal
     """Return a constructor as a function of one argument, which it gets by name if it has a parameter of that name."""
     if not callable(constructor):
         raise ProblemError(f"{caller}: {_described(constructor)}; must be a function {argument} -> module")
-    named = argument in inspect.signature(constructor).parameters
+    # A class of nnx is called through its metaclass, whose signature says nothing.
+    called: Any = (
+        vars(constructor).get("__init__", constructor) if isinstance(constructor, type) else constructor
+    )
+    named = argument in inspect.signature(called).parameters
 
     def make(value: Any) -> Any:
         return constructor(**{argument: value}) if named else constructor(value)
@@ -315,11 +320,14 @@ def _streams(shapes: Any, key: Array) -> Any:
     return jax.tree.unflatten(structure, fresh)
 
 
-def _traced(init: Callable[[Array], Any], caller: str, given: Any) -> Any:
-    """Return the shapes of what initialises a model; an exception becomes one line."""
+def _built(build: Callable[[], Any], kind: type, caller: str) -> Any:
+    """Return what the user's code builds, without weights; an exception, or anything but a model, becomes one line."""
     try:
-        return jax.eval_shape(lambda words: init(key_of(words)), WORDS)
+        found = build()
     except Exception as error:
+        raise ProblemError(f"{caller}: the model cannot be built: {type(error).__name__}: {error}") from error
+    if not isinstance(found, kind):
         raise ProblemError(
-            f"{caller}: building {getattr(given, '__name__', type(given).__name__)} failed: {type(error).__name__}: {error}"
-        ) from error
+            f"{caller}: the constructor returned {type(found).__name__}; it must return a module"
+        )
+    return found
