@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from lrbench.execution.execute import run
     from lrbench.execution.find import find
     from lrbench.execution.sweep import sweep
-    from lrbench.problems import Data, Problem, problem
+    from lrbench.problems import Data, Problem, from_apply, from_equinox, from_flax, from_nnx, problem
     from lrbench.results.results import Results, compare, load
     from lrbench.study.choice import Optimizer, Schedule
     from lrbench.study.learning_rates import logspace
@@ -36,6 +36,10 @@ _MODULES = {
     "compare": "results.results",
     "evaluated_at": "study.requires",
     "find": "execution.find",
+    "from_apply": "problems",
+    "from_equinox": "problems",
+    "from_flax": "problems",
+    "from_nnx": "problems",
     "load": "results.results",
     "logspace": "study.learning_rates",
     "problem": "problems",
@@ -56,6 +60,10 @@ __all__ = [
     "compare",
     "evaluated_at",
     "find",
+    "from_apply",
+    "from_equinox",
+    "from_flax",
+    "from_nnx",
     "load",
     "logspace",
     "problem",

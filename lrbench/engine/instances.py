@@ -12,10 +12,11 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from lrbench.engine import device_memory, devices, lane, matmul, probing, schedule_table, seeds
+from lrbench.engine import device_memory, devices, lane, matmul, probing, rate_patterns, schedule_table, seeds
 from lrbench.engine.lane import Recipe
 from lrbench.engine.schedule_table import ScheduleTable
 from lrbench.errors import LrbenchError, ProblemError, StudyError
+from lrbench.nets import parameters
 from lrbench.problems import Data, Problem
 from lrbench.schedules.plateau import Plateau
 from lrbench.study import catalog, requires
@@ -23,6 +24,9 @@ from lrbench.study.grid import Grid, Program
 from lrbench.study.metric import check_objective
 from lrbench.study.spec import Study
 from lrbench.study.variant import Variant
+
+DECAY, NO_DECAY = "weight_decay", "no_decay"
+"""The option or parameter of an optimizer that decays weights, and the option that excludes parameters from it."""
 
 
 class Instances:
@@ -214,7 +218,7 @@ class Instances:
                     raise errors[0] from error
                 problems.append(_raising(variant.name, error))
                 continue
-            self._check_rates(variant, problems[-1])
+            problems[-1] = self._with_rates(problems[-1])
             check_objective(self.study.objective, variant.name, problems[-1].curves)
         return problems
 
@@ -230,13 +234,12 @@ class Instances:
             )
         return problem
 
-    def _check_rates(self, variant: Variant, problem: Problem) -> None:
-        unknown = [name for name in self.grid.named_rates if name not in problem.rate_names]
-        if unknown:
-            allowed = ", ".join(problem.rate_names) or "none; one rate applies to all its parameters"
-            raise StudyError(
-                f"learning_rate.{unknown[0]}: {variant.name} has no learning rate of that name; it has: {allowed}"
-            )
+    def _with_rates(self, problem: Problem) -> Problem:
+        """Return a problem with the rates that the study sets, of which those that it has no name for are patterns."""
+        keys = tuple(self.grid.named_rates)
+        if {*keys} <= {*problem.rate_names}:
+            return problem
+        return rate_patterns.named(problem, keys, _parameters(problem))
 
     def _instantiate_schedule(self, variant: Variant, steps: int) -> tuple[np.ndarray, Plateau | None]:
         """Return a schedule's row of the table, and its rule if it depends on the losses.
@@ -272,6 +275,7 @@ class Instances:
     def _check_optimizer(self, variant: Variant) -> None:
         entry = self.study.optimizer[variant.choice].entry
         make = bind_optimizer(entry, {})
+        self._check_undecayed(variant, entry)
         built = _instantiate("optimizer", variant, lambda: make(0.1, variant.params))
         if not (hasattr(built, "init") and hasattr(built, "update")):
             raise StudyError(
@@ -283,6 +287,40 @@ class Instances:
                 raise StudyError(
                     f"learning_rate.{name}: {variant.name} requires {whole}, and so one learning rate for all parameters"
                 )
+
+    def _check_undecayed(self, variant: Variant, entry: catalog.Entry) -> None:
+        """Refuse parameters without weight decay where nothing decays, or none of that name."""
+        patterns = variant.params[NO_DECAY] if NO_DECAY in {*entry.options} & {*variant.params} else ()
+        where = f"optimizer.{variant.choice}.{NO_DECAY} = {list(patterns)}"
+        if patterns and DECAY not in variant.params:
+            raise StudyError(f"{where}: {variant.name} has no weight decay in this study; set {DECAY}, too")
+        if patterns and (whole := requires.whole(entry.load())):
+            raise StudyError(
+                f"{where}: {variant.name} requires {whole}, and so one weight decay for all parameters"
+            )
+        for problem in self.problems if patterns else ():
+            try:
+                shapes = _parameters(problem)
+            except LrbenchError:  # its packs fail with the error
+                continue
+            found = parameters.paths(shapes)
+            for pattern in patterns:
+                if not any(parameters.matches(path, [pattern]) for path in found):
+                    raise StudyError(
+                        f"{where}: {pattern!r} matches no parameter of {problem.name}; they are: {parameters.listed(shapes)}"
+                    )
+
+
+def _parameters(problem: Problem) -> Any:
+    """Return the shapes of a problem's parameters, without compiling anything."""
+    try:
+        return problem.split(
+            jax.eval_shape(lambda words: problem.init(seeds.key(words)), np.zeros(2, np.uint32))
+        )[0]
+    except LrbenchError:
+        raise
+    except Exception as error:
+        raise ProblemError(f"{problem.name}: {type(error).__name__}: {error}") from error
 
 
 def _raising(name: str, error: LrbenchError) -> Problem:
@@ -306,11 +344,19 @@ class BoundOptimizer:
 
     def __call__(self, learning_rate: Any, numeric: Mapping[str, Any]) -> Any:
         """Return the transformation, with the options that are set applied in their order."""
-        own = {name: value for name, value in numeric.items() if name not in self.options}
-        transformation = self.make(learning_rate, **self.static, **own)
-        for name, option in self.options.items():
-            if name in numeric:
-                transformation = option(transformation, learning_rate, numeric[name])
+        given = {**self.static, **numeric}
+        own = {name: value for name, value in given.items() if name not in self.options}
+        options = {name: option for name, option in self.options.items() if name in given}
+        transformation = self.make(learning_rate, **own)
+        split = options.pop(NO_DECAY, None)
+        if split and given[NO_DECAY]:
+            # Clipping follows for all parameters, since its norm is that of the whole gradient.
+            without = self.make(learning_rate, **({**own, DECAY: 0.0} if DECAY in own else own))
+            if decay := options.pop(DECAY, None):
+                transformation = decay(transformation, learning_rate, given[DECAY])
+            transformation = split(transformation, without, given[NO_DECAY])
+        for name, option in options.items():
+            transformation = option(transformation, learning_rate, given[name])
         return transformation
 
 
@@ -318,7 +364,10 @@ def bind_optimizer(entry: catalog.Entry, static: Mapping[str, Any]) -> BoundOpti
     """Return an entry of the catalogue with its static parameters bound."""
     make = entry.load()
     options = {name: catalog.load_option("optimizer", name) for name in entry.options}
-    return BoundOptimizer(make, static, options, requires.asked(make), requires.evaluation(make))
+    asks = requires.asked(make)
+    if NO_DECAY in options and static.get(NO_DECAY):
+        asks = tuple(name for name in asks if name in requires.BY_PART)
+    return BoundOptimizer(make, static, options, asks, requires.evaluation(make))
 
 
 def _instantiate(kind: str, variant: Variant, make: Callable[[], Any]) -> Any:

@@ -1,7 +1,7 @@
-"""Options of every optimizer: each public function here is one. It is off at 0, and absent unless a study sets it.
+"""Options of every optimizer: each public function here is one. It is off at 0, or at an empty list, and absent unless a study sets it.
 
 Each takes an optimizer, the learning rate of the step and the option's value, and returns the optimizer with that option.
-The state is the optimizer's own.
+The state is the optimizer's own. `no_decay` differs: it takes two optimizers, one of which does not decay weights, in place of the rate.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import jax
 import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, PyTree
+
+from lrbench.nets.parameters import by_path, matches
 
 Scalar = Float[Array, ""] | float
 
@@ -56,3 +58,17 @@ def weight_decay(
         return jax.tree.map(lambda u, w: (u - shrink * w).astype(u.dtype), step, params), after
 
     return optax.GradientTransformationExtraArgs(inner.init, update)
+
+
+def no_decay(
+    decaying: optax.GradientTransformation, plain: optax.GradientTransformation, patterns: tuple[str, ...]
+) -> optax.GradientTransformationExtraArgs:
+    """Parameters without weight decay: patterns of their paths, such as ["*/bias"]; each must match at least one. An empty list is off.
+
+    Formula: λ = 0 for parameters that a pattern matches
+    """
+
+    def labels(params: PyTree[Any]) -> PyTree[str]:
+        return by_path(lambda path: "plain" if matches(path, patterns) else "decaying", params)
+
+    return optax.partition({"decaying": decaying, "plain": plain}, labels)

@@ -16,7 +16,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from lrbench.errors import StoreError
 from lrbench.study.learning_rates import LARGEST as LARGEST_RATE
-from lrbench.study.learning_rates import LONGEST_AXIS, MOST_RUNS, SMALLEST
+from lrbench.study.learning_rates import LONGEST_AXIS, MOST_RUNS, RATE_NAME, SMALLEST
 from lrbench.study.spec import MOST_EVALUATIONS, MOST_LANES, MOST_STEPS, MOST_VARIANTS
 
 SCHEMA_VERSION = 2
@@ -104,7 +104,7 @@ class GridSchema(_Schema):
     steps: Annotated[int, Field(ge=1, le=100_000_000)]
     evaluate_every: Annotated[int, Field(ge=1)]
     precision: Literal["float32", "float64"]
-    named_rates: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=100)], Rates] = {}
+    named_rates: dict[Annotated[str, Field(pattern=f"^{RATE_NAME}$")], Rates] = {}
     race: bool = False
     stages: Annotated[list[StageSchema], Field(max_length=100)] = []
     lengths: list[

@@ -42,7 +42,7 @@ FOLDERS: Mapping[str, str] = {
 ONE_PER_FILE = frozenset({"table", "plot", "launcher", "exporter", "experiment"})
 """Kinds of which a file holds one entry, named as the file; of the others every public function is an entry."""
 OPTIONS = "_options.py"
-"""A file of a folder whose public functions are options of every entry of the kind; each is off at 0."""
+"""A file of a folder whose public functions are options of every entry of the kind; each is off at 0, or at an empty list."""
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
@@ -166,12 +166,12 @@ def options(kind: str) -> Mapping[str, Parameter]:
     """Return the options of every entry of a kind.
 
     >>> list(options("optimizer"))
-    ['clip', 'weight_decay']
+    ['clip', 'weight_decay', 'no_decay']
     """
     file = PACKAGE / FOLDERS[kind] / OPTIONS
     if not file.is_file():
         return {}
-    return {node.name: Parameter(node.name, "float", 0.0, _first(node)) for node in _functions(file)}
+    return {node.name: _option(node) for node in _functions(file)}
 
 
 def load_option(kind: str, name: str) -> Callable[..., Any]:
@@ -238,6 +238,13 @@ def _entries_of(kind: str, file: Path) -> Iterator[Entry]:
                 if name in ("larger", "bound")
             }
             yield Entry(kind, node.name, module, parameters, doc, file, node.lineno, takes=takes, **declared)
+
+
+def _option(node: ast.FunctionDef) -> Parameter:
+    """Return an option as a parameter: what its function takes last, a list or else a number."""
+    last = ast.unparse(node.args.args[-1].annotation or ast.Constant(None))
+    of_list = last.startswith("tuple")
+    return Parameter(node.name, last if of_list else "float", () if of_list else 0.0, _first(node))
 
 
 def _functions(file: Path) -> Iterator[ast.FunctionDef]:

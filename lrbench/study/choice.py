@@ -73,7 +73,7 @@ class Choice:
         if ":" not in self.reference or self.reference.startswith("python:"):
             values = {each.name: getattr(self, each.name) for each in fields(self)}
             return Choice, tuple({**values, "folder": self.folder.resolve()}.values())
-        name = self.reference if self.file is None else f"{self.file}:{self.entry.name}"
+        name = self.reference if self.file is None else f"{self.file}:{self._attribute}"
         return _restore, (
             self.entry.kind,
             name,
@@ -82,6 +82,11 @@ class Choice:
             self.folder.resolve(),
             self.version,
         )
+
+    @property
+    def _attribute(self) -> str:
+        """The name of the user's code in its file, which is that of the entry unless it is a problem, or has a second name."""
+        return self.reference.rpartition(":")[2]
 
     @property
     def size(self) -> int:
@@ -114,7 +119,7 @@ class Choice:
         """Return the choice as a study file in that folder would write it."""
         reference = self.reference
         if self.file is not None:
-            reference = f"{os.path.relpath(self.file, folder.resolve())}:{self.entry.name}"
+            reference = f"{os.path.relpath(self.file, folder.resolve())}:{self._attribute}"
         axes: dict[str, Any] = {}
         for name, values in self.axes.items():
             if self.entry.settings[name].file:
@@ -211,7 +216,7 @@ def _axes(entry: catalog.Entry, table: Mapping[str, Any], where: str) -> dict[st
             message = catalog.unknown(f"parameter of {entry.name}", key, list(entry.settings))
             raise StudyError(f"{where}.{key} = {value!r}: {message}")
         axes[key] = _axis(entry.settings[key], value, f"{where}.{key}")
-        if key in entry.options and min(axes[key]) < 0:
+        if key in entry.options and entry.settings[key].numeric and min(axes[key]) < 0:
             raise StudyError(f"{where}.{key} = {value!r}: must be 0, which is off, or more")
     for key, parameter in entry.parameters.items():
         if parameter.default is signature.REQUIRED and key not in axes:

@@ -19,7 +19,8 @@ MOST_RUNS = 100_000_000
 LONGEST_AXIS = 1_000_000
 """The most values of one axis: rates or seeds."""
 SMALLEST, LARGEST = 1e-30, 1e30
-_NAME = re.compile(r"[a-z][a-z0-9_]*")
+RATE_NAME = r"[A-Za-z0-9_./*?\[\]!~@:+-]{1,100}"
+"""The name of a rate: one that a problem has, or a pattern of the paths of its parameters, such as */bias."""
 # The sensitivity table has columns learning_rate_sensitivity...; a rate of that name would be mistaken for one.
 _RESERVED = "sensitivity"
 
@@ -120,8 +121,11 @@ class LearningRates(Rates):
         for name, value in values.items():
             if name in cls.model_fields or not isinstance(value, Mapping | Rates):
                 continue
-            if not _NAME.fullmatch(name):
-                raise ValueError(f"{name}: the name of a rate must be a letter a-z, then a-z, 0-9 and _")
+            if not re.fullmatch(RATE_NAME, name):
+                raise ValueError(
+                    f"{name}: the name of a rate must be one that the problem has, or a pattern of the paths of its parameters, such as "
+                    "*/bias: 1 to 100 letters, digits and _ . / * ? [ ] ! ~ @ : + -"
+                )
             if name.startswith(_RESERVED):
                 raise ValueError(
                     f"{name}: the name of a rate must not begin with {_RESERVED}, which is reserved for columns"

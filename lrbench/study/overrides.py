@@ -23,7 +23,8 @@ def assign(table: dict[str, Any], text: str) -> None:
     {'learning_rate': {'num': 32}}
     """
     key, equals, raw = text.partition("=")
-    path = key.strip().split(".")
+    # A key in quotes may have dots, as in TOML.
+    path = [part.strip('"') for part in re.split(r'\.(?=(?:[^"]*"[^"]*")*[^"]*$)', key.strip())]
     if not equals or not all(path):
         raise StudyError(f"--set {text!r}: must be KEY=VALUE, such as steps=200 or learning_rate.num=32")
     if len(path) > DEEPEST:

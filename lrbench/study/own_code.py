@@ -47,7 +47,12 @@ def load_reference(
         raise StudyError(
             f"{where}.name = {name!r}: importing it failed: {type(error).__name__}: {error}"
         ) from error
-    function = getattr(module, attribute, None)
+    function: Any = getattr(module, attribute, None)
+    if is_problem(kind, function):
+        check_name(function.name, where)
+        entry = catalog.Entry(kind, function.name, "", {}, function=lambda: function)
+        version = version or function.version
+        return entry, code_hash(kind, function, version, f"{where}.name = {name!r}", named=True), path
     if not callable(function):
         public = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
         raise StudyError(f"{where}.name = {name!r}: {catalog.unknown('function', attribute, public)}")

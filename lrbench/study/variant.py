@@ -25,7 +25,7 @@ class Variant:
         source: hash of the user's code, empty for built-in ones.
         choice: the number of the `[[...]]` of the study that it comes from.
         files: parameter → hash of the file that it names.
-        off: parameters that are not part of the identity: options set to 0, and parameters that were added later, at their defaults.
+        off: parameters that are not part of the identity: options set to 0 or an empty list, and parameters that were added later, at their defaults.
         revision: of the catalogue's entry.
     """
 
@@ -106,7 +106,7 @@ def variants_of(kind: str, choices: Sequence[Choice]) -> tuple[Variant, ...]:
 
 def _off(entry: Entry, params: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the parameters of a variant that are not part of its identity."""
-    options = (name for name in entry.options if params.get(name) == 0)
+    options = (name for name in entry.options if name in params and not params[name])
     return *options, *(name for name in entry.added if params[name] == entry.parameters[name].default)
 
 

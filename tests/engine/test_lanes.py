@@ -373,6 +373,6 @@ def test_a_rate_that_no_problem_has_is_one_line() -> None:
     with pytest.raises(StudyError) as caught:
         Engine(study, of_study(study))
     assert str(caught.value) == (
-        "layers: learning_rate.output: digits_mlp has no learning rate of that name; it has: none; one rate applies to "
-        "all its parameters"
+        "layers: learning_rate.output: digits_mlp has no learning rate of that name, and no parameter that it matches; its rates: "
+        "none; its parameters: 0/bias, 0/weight, 1/bias, 1/weight"
     )

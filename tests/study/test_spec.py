@@ -79,6 +79,16 @@ def test_named_rates(path: Path) -> None:
     assert list(again.learning_rate.named) == ["output", "input"]
 
 
+def test_a_rate_of_a_pattern(path: Path) -> None:
+    more = ["learning_rate.*/bias={values=[2, 1]}", 'learning_rate."norm.scale".values=[3]']
+    study = read(path, more)
+    assert {name: axis.rates() for name, axis in study.learning_rate.named.items()} == {
+        "*/bias": (1.0, 2.0),
+        "norm.scale": (3.0,),
+    }
+    assert read(study.table(path.parent)).learning_rate == study.learning_rate
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [
@@ -114,8 +124,9 @@ def test_named_rates(path: Path) -> None:
             "learning_rate.output.numm = 3: unknown key 'numm'; allowed: min, ",
         ),
         (
-            "learning_rate.Out={values=[1]}",
-            "learning_rate: Out: the name of a rate must be a letter a-z, then a-z, 0-9 and _",
+            "learning_rate.a b={values=[1]}",
+            "learning_rate: a b: the name of a rate must be one that the problem has, or a pattern of the paths of its parameters, such as "
+            "*/bias: 1 to 100 letters, digits and _ . / * ? [ ] ! ~ @ : + -",
         ),
         (
             "learning_rate.sensitivity={values=[1]}",
