@@ -11,7 +11,8 @@ from typing import Annotated
 
 import typer
 
-from lrbench.cli.arguments import ResultsPath
+from lrbench.cli import completion
+from lrbench.cli.arguments import Json, ProblemName, ResultsPath
 from lrbench.cli.interrupt import Interrupt
 from lrbench.cli.output import Form, print_answer, print_text, print_written
 from lrbench.errors import LrbenchError
@@ -32,16 +33,14 @@ def report(context: typer.Context, folder: ResultsPath) -> None:
 
 def best(
     folder: ResultsPath,
-    problem: Annotated[
-        str | None, typer.Option("--problem", metavar="NAME", help="The answer of one problem alone.")
-    ] = None,
+    problem: ProblemName = None,
     top: Annotated[
         int | None, typer.Option("--top", metavar="N", min=1, help="The N best lines of each problem.")
     ] = None,
     sentences: Annotated[
         bool, typer.Option("--sentences", help="A sentence for each line, in place of the table.")
     ] = False,
-    json: Annotated[bool, typer.Option("--json", help="All of it as JSON.")] = False,
+    json: Json = False,
 ) -> None:
     """Print the answer of a study.
 
@@ -55,7 +54,12 @@ def best(
 
 
 def compare(
-    folders: Annotated[list[Path], typer.Argument(metavar="DIR DIR...", help="Two or more results folders.")],
+    folders: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="DIR DIR", help="Two or more results folders.", autocompletion=completion.folders
+        ),
+    ],
 ) -> None:
     """Print two or more results side by side.
 
@@ -89,7 +93,15 @@ def query(
 
 def export(
     folder: ResultsPath,
-    to: Annotated[str, typer.Option("--to", metavar="NAME", help="One of `lrbench list exporters`.")],
+    to: Annotated[
+        str,
+        typer.Option(
+            "--to",
+            metavar="NAME",
+            help="One of `lrbench list exporters`.",
+            autocompletion=completion.exporters,
+        ),
+    ],
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="A new or empty folder [DIR/NAME].")] = None,
 ) -> None:
     """Write the results for another tool."""
