@@ -23,6 +23,8 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "list": info_commands.list_,
     "report": result_commands.report,
     "best": result_commands.best,
+    "plot": result_commands.plot,
+    "open": result_commands.open_,
     "query": result_commands.query,
     "export": result_commands.export,
     "compare": result_commands.compare,

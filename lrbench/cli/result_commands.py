@@ -1,9 +1,10 @@
-"""The commands that read a results folder: `report`, `best`, `compare`, `query` and `export`."""
+"""The commands that read a results folder: `report`, `best`, `plot`, `open`, `compare`, `query` and `export`."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -51,6 +52,57 @@ def best(
         raise LrbenchError("--sentences: does not go together with --json, which has the sentences too")
     form: Form = "json" if json else "sentences" if sentences else "table"
     print_answer(folder, problem=problem, top=top, form=form)
+
+
+def plot(
+    folder: ResultsPath,
+    name: Annotated[
+        str,
+        typer.Argument(metavar="NAME", help="One of `lrbench list plots`.", autocompletion=completion.plots),
+    ],
+    problem: ProblemName = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="A file of type .png, .svg or .pdf [DIR/plots/NAME.png]."),
+    ] = None,
+) -> None:
+    """Draw one plot of a folder.
+
+    It has the problems of the study, or one of them alone.
+    """
+    from lrbench.results import pictures
+    from lrbench.results.results import load
+    from lrbench.study import catalog
+
+    catalog.get("plot", name)
+    print_text(str(pictures.save(load(folder), name, problem=problem, out=out)))
+
+
+def open_(folder: ResultsPath) -> None:
+    """Open the report of a folder in the browser.
+
+    Its path is printed; without a display or a browser, that is all.
+    """
+    import webbrowser
+
+    from lrbench.errors import StoreError
+    from lrbench.results.folder import ResultsFolder
+    from lrbench.results.pictures import REPORT
+
+    if not ResultsFolder(folder).manifest:
+        raise StoreError(f"{folder}: is not a results folder (it has no manifest.json)")
+    path = folder / REPORT
+    if not path.is_file():
+        raise StoreError(f"{path}: is missing; `lrbench report {folder}` writes it")
+    if not (_has_display() and webbrowser.open(path.absolute().as_uri())):
+        print_text("no browser was found; open this file in one:", err=True)
+    print_text(str(path))
+
+
+def _has_display() -> bool:
+    """Return whether a browser has somewhere to show itself: one in a terminal would take it from the command."""
+    wanted = ("BROWSER", "DISPLAY", "WAYLAND_DISPLAY")
+    return sys.platform in ("darwin", "win32") or any(map(os.environ.get, wanted))
 
 
 def compare(

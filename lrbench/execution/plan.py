@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lrbench.analysis.line_curves import decays
-from lrbench.errors import StudyError, counted
+from lrbench.errors import StudyError, counted, duration
 from lrbench.execution import costs
 from lrbench.execution.costs import CostEstimate
 from lrbench.execution.plan_schema import DistributionPlan, NodePlan, Plan, ProbePlan, ProgramPlan, StagePlan
@@ -284,10 +284,3 @@ def _cell(value: Any) -> str:
     if isinstance(value, str):
         return value
     return f"{value:,}" if isinstance(value, int | np.integer) else f"{value:,.1f}"
-
-
-def duration(seconds: float) -> str:
-    """Return a duration in seconds, minutes or hours, whichever reads best."""
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -13,8 +13,7 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from lrbench.errors import StoreError, counted
-from lrbench.execution.plan import duration
+from lrbench.errors import StoreError, counted, duration
 from lrbench.execution.stages import is_chosen
 from lrbench.launchers import slurm
 from lrbench.results import safe_files

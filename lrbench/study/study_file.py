@@ -22,7 +22,7 @@ _TEXT = """\
 name = "{problem}"
 steps = 500
 seeds = 3
-confirm = 5
+confirm = 10
 
 [problem]
 name = "{problem}"
