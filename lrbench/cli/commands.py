@@ -86,6 +86,8 @@ def main(interrupt: Interrupt | None = None) -> None:
     except LrbenchError as error:
         print_text(f"lrbench: {error}", err=True)
         sys.exit(MISTAKE)
+    if code == BUG:  # typer's, where it completes nothing in a shell
+        sys.exit(MISTAKE)
     if code == INTERRUPTED:  # typer turns KeyboardInterrupt into this exit code
         raise KeyboardInterrupt
     sys.exit(code or DONE)

@@ -1,4 +1,4 @@
-"""What the shell completes: names of the catalogue, studies and results folders. Nothing slow is imported here."""
+"""What the shell completes: names of the catalogue, studies and results folders. Every command imports this, so that it imports little."""
 
 from __future__ import annotations
 
@@ -7,14 +7,11 @@ from pathlib import Path
 
 from typer import Context
 
-from lrbench.study import catalog
-from lrbench.study.catalog import KINDS
-
 
 def studies(incomplete: str) -> list[str]:
     """Return the study files, and the names of studies and problems, that begin so."""
     files = map(str, _base(incomplete).glob("*.toml"))
-    return _begin(incomplete, [*files, *catalog.names("study"), *catalog.names("problem")])
+    return _begin(incomplete, [*files, *_names("study", "problem")])
 
 
 def folders(incomplete: str) -> list[str]:
@@ -26,40 +23,50 @@ def folders(incomplete: str) -> list[str]:
 
 def kinds_and_names(incomplete: str) -> list[str]:
     """Return what `lrbench list` can be asked for that begins so."""
-    names = (name for kind in KINDS for name in catalog.names(kind))
-    return _begin(incomplete, [*map(catalog.plural, KINDS), *KINDS, *names])
+    from lrbench.study.catalog import KINDS, plural
+
+    return _begin(incomplete, [*KINDS, *map(plural, KINDS), *_names(*KINDS)])
 
 
 def names_of_kind(context: Context, incomplete: str) -> list[str]:
     """Return the names of the kind before that begin so."""
+    from lrbench.study.catalog import KINDS, plural
+
     before = context.params.get("what")
-    kind = next((kind for kind in KINDS if before in (kind, catalog.plural(kind))), None)
-    return _begin(incomplete, catalog.names(kind)) if kind else []
+    return _begin(incomplete, _names(*(kind for kind in KINDS if before in (kind, plural(kind)))))
 
 
 def problems(context: Context, incomplete: str) -> list[str]:
     """Return the problems of the results folder before that begin so."""
-    return _begin(incomplete, _problems(context.params.get("folder")))
+    # The option whose value is missing so far ends typer's parsing: what came before it is in `args`.
+    folder = context.params.get("folder") or next(iter(context.args), "")
+    return _begin(incomplete, _problems(folder))
 
 
 def plots(incomplete: str) -> list[str]:
     """Return the plots that begin so."""
-    return _begin(incomplete, catalog.names("plot"))
+    return _begin(incomplete, _names("plot"))
 
 
 def launchers(incomplete: str) -> list[str]:
     """Return the launchers that begin so."""
-    return _begin(incomplete, catalog.names("launcher"))
+    return _begin(incomplete, _names("launcher"))
 
 
 def exporters(incomplete: str) -> list[str]:
     """Return the exporters that begin so."""
-    return _begin(incomplete, catalog.names("exporter"))
+    return _begin(incomplete, _names("exporter"))
 
 
 def experiments(incomplete: str) -> list[str]:
     """Return the experiments that begin so."""
-    return _begin(incomplete, catalog.names("experiment"))
+    return _begin(incomplete, _names("experiment"))
+
+
+def _names(*kinds: str) -> list[str]:
+    from lrbench.study import catalog
+
+    return [name for kind in kinds for name in catalog.names(kind)]
 
 
 def _problems(folder: object) -> Iterator[str]:

@@ -33,9 +33,12 @@ def listing(what: str | None = None, name: str | None = None) -> str:
     exact = [each for each in found if each[1] == what]
     if what is None or _kind(what) or len(exact) != 1:
         return "\n\n".join(_names(kind, found) for kind in KINDS if any(kind == each for each, _ in found))
-    others = [" ".join(each) for each in found if each != exact[0]]
-    more = f"\n\nOther names with {what} in them: {', '.join(others)}." if others else ""
-    return _described(*exact[0]) + more
+    others: dict[str, list[str]] = {}
+    for kind, each in found:
+        if each != what:
+            others.setdefault(kind, []).append(each)
+    listed = "; ".join(f"{kind} {', '.join(names)}" for kind, names in others.items())
+    return _described(*exact[0]) + (f"\n\nOther names with {what} in them: {listed}." if others else "")
 
 
 def entries(what: str | None = None, name: str | None = None) -> list[dict[str, Any]]:

@@ -90,7 +90,9 @@ def open_(folder: ResultsPath) -> None:
     from lrbench.results.pictures import REPORT
 
     if not ResultsFolder(folder).manifest:
-        raise StoreError(f"{folder}: is not a results folder (it has no manifest.json)")
+        raise StoreError(
+            f"{folder}: is not a results folder (it has no manifest.json); `lrbench run STUDY` creates one"
+        )
     path = folder / REPORT
     if not path.is_file():
         raise StoreError(f"{path}: is missing; `lrbench report {folder}` writes it")
