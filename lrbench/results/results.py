@@ -53,7 +53,10 @@ class Results:
     def __getattr__(self, name: str) -> pd.DataFrame:
         """Return a table by its name, read when it is first asked for; one that a study may do without is then empty."""
         if name not in catalog.names("table"):
-            raise AttributeError(catalog.unknown("attribute or table", name, catalog.names("table")))
+            known = catalog.names("table")
+            raise AttributeError(
+                catalog.unknown("attribute or table", name, known, "`lrbench list tables` lists")
+            )
         file = f"{name}.parquet"
         # One that was written and is gone is not empty; but only `lrbench run` can write surfaces again.
         absent = (

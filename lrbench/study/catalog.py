@@ -242,13 +242,15 @@ def unknown(what: str, given: str, allowed: list[str], listed: str = "") -> str:
 def nearest(given: str, allowed: Iterable[str]) -> str:
     """Return, for messages, the three names that are most like one that is not known; those that it is a part of come first.
 
-    >>> nearest("transfomer", names("problem")), nearest("x", ["adam"])
-    ('nearest: char_transformer, modular_addition_transformer; ', '')
+    >>> nearest("transformer", names("problem")), nearest("x", ["adam"])
+    ('nearest: char_transformer, modular_addition_transformer, ...; ', '')
     """
     given = given[:100].lower()
 
     def likeness(name: str) -> float:
-        return difflib.SequenceMatcher(None, given, name.lower()).ratio() + (given in name.lower())
+        name = name.lower()
+        alike = difflib.SequenceMatcher(None, name, given).ratio()
+        return alike + (given in name) + 0.1 * name.startswith(given[:1])  # a first letter is seldom wrong
 
     likely = [name for name in allowed if given and likeness(name) >= LIKELY]
     near = sorted(likely, key=likeness, reverse=True)[:NEAREST]
