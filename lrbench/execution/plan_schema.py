@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 SCHEMA_VERSION = 1
 Count = Annotated[int, Field(ge=0, json_schema_extra={"unit": "count"})]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False, json_schema_extra={"unit": "seconds"})]
-Share = Annotated[float, Field(ge=0, allow_inf_nan=False, json_schema_extra={"unit": "share, 0 to 1"})]
+Share = Annotated[float, Field(ge=0, allow_inf_nan=False, json_schema_extra={"unit": "share"})]
 
 
 class _Record(BaseModel):

@@ -227,7 +227,7 @@ def unknown(what: str, given: str, allowed: list[str], listed: str = "") -> str:
     >>> unknown("optimizer", "adm", ["adam", "sgd"])
     "unknown optimizer 'adm'; allowed: adam, sgd; did you mean 'adam'?"
     >>> unknown("optimizer", "adm", names("optimizer"))
-    "unknown optimizer 'adm'; nearest: adam, adamw, nadam; `lrbench list optimizers` lists all ..."
+    "unknown optimizer 'adm'; nearest: adam, adamw, adamax; `lrbench list optimizers` lists all ..."
     """
     if len(allowed) <= SHORT:
         near = difflib.get_close_matches(given[:100], allowed, n=1, cutoff=0.5)

@@ -97,7 +97,7 @@ def test_a_study_that_does_not_exist(name: str, message: str) -> None:
 
 def test_of_many_names_the_three_nearest_are_named() -> None:
     assert catalog.unknown("schedule", "cosin", catalog.names("schedule")) == (
-        "unknown schedule 'cosin'; nearest: cosine, warmup_cosine, cosine_restarts; `lrbench list schedules` lists all "
+        "unknown schedule 'cosin'; nearest: cosine, cosine_restarts, warmup_cosine; `lrbench list schedules` lists all "
         f"{len(catalog.names('schedule'))}"
     )
     many = [f"name_{number}" for number in range(catalog.SHORT + 1)]
