@@ -5,22 +5,17 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from lrbench.cli import listing
 from lrbench.cli.doctor import Facts, problems
+from lrbench.execution.json_record import SCHEMA_VERSION, Count, JsonRecord
 
-SCHEMA_VERSION = 1
-Count = Annotated[int, Field(ge=0, json_schema_extra={"unit": "count"})]
 Bytes = Annotated[int, Field(ge=0, json_schema_extra={"unit": "bytes"})]
 Pace = Annotated[float, Field(ge=0, json_schema_extra={"unit": "floating-point operations per second"})]
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class ListedParameter(_Record):
+class ListedParameter(JsonRecord):
     """A parameter of an entry."""
 
     name: str = Field(description="its name, as in a study file")
@@ -32,7 +27,7 @@ class ListedParameter(_Record):
     meaning: str = Field(description="what it is")
 
 
-class ListedEntry(_Record):
+class ListedEntry(JsonRecord):
     """An entry of the catalogue."""
 
     kind: str = Field(description="its kind: problem, optimizer, ...")
@@ -43,14 +38,14 @@ class ListedEntry(_Record):
     options: tuple[ListedParameter, ...] = Field((), description="the options of every entry of its kind")
 
 
-class Listing(_Record):
+class Listing(JsonRecord):
     """What `lrbench list` lists."""
 
     schema_version: int = Field(SCHEMA_VERSION, description="raised when a key changes its meaning")
     entries: tuple[ListedEntry, ...] = Field(description="the entries that are asked for")
 
 
-class FoundExtra(_Record):
+class FoundExtra(JsonRecord):
     """A package of an extra."""
 
     extra: str = Field(description="the extra, as in `pip install 'lrbench[EXTRA]'`")
@@ -58,7 +53,7 @@ class FoundExtra(_Record):
     version: str = Field(description="the version, empty if it is not installed")
 
 
-class FoundDevice(_Record):
+class FoundDevice(JsonRecord):
     """A device as JAX sees it."""
 
     platform: str = Field(description="`cpu`, `gpu` or `tpu`")
@@ -67,7 +62,7 @@ class FoundDevice(_Record):
     free: Bytes = Field(description="how much of it is free")
 
 
-class FoundCache(_Record):
+class FoundCache(JsonRecord):
     """A folder that caches what is slow to compute or to download."""
 
     name: str = Field(description="what it caches")
@@ -77,7 +72,7 @@ class FoundCache(_Record):
     writable: bool = Field(description="whether files can be written there")
 
 
-class Diagnosis(_Record):
+class Diagnosis(JsonRecord):
     """What `lrbench doctor` finds."""
 
     schema_version: int = Field(SCHEMA_VERSION, description="raised when a key changes its meaning")

@@ -4,19 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-SCHEMA_VERSION = 1
-Count = Annotated[int, Field(ge=0, json_schema_extra={"unit": "count"})]
-Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False, json_schema_extra={"unit": "seconds"})]
+from lrbench.execution.json_record import SCHEMA_VERSION, Count, JsonRecord, Seconds
+
 Share = Annotated[float, Field(ge=0, allow_inf_nan=False, json_schema_extra={"unit": "share"})]
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class StagePlan(_Record):
+class StagePlan(JsonRecord):
     """A stage that is chosen from what is trained before it."""
 
     stage: str = Field(description="the name of its record in `stages/`")
@@ -26,7 +21,7 @@ class StagePlan(_Record):
     seeds: Count = Field(description="its seeds")
 
 
-class ProgramPlan(_Record):
+class ProgramPlan(JsonRecord):
     """A program: all runs that are compiled as one."""
 
     program: Count = Field(description="its number")
@@ -47,7 +42,7 @@ class ProgramPlan(_Record):
     measured: bool = Field(description="whether the times were measured on this machine, rather than counted")
 
 
-class ProbePlan(_Record):
+class ProbePlan(JsonRecord):
     """What the probes of a problem cost, where that is more than a step at each evaluation."""
 
     problem: str = Field(description="the label of the problem")
@@ -58,7 +53,7 @@ class ProbePlan(_Record):
     share: Share = Field(description="the cost of all probes over that of the training")
 
 
-class NodePlan(_Record):
+class NodePlan(JsonRecord):
     """The work of one node."""
 
     node: Count = Field(description="its number, from 1")
@@ -68,7 +63,7 @@ class NodePlan(_Record):
     train_seconds: Seconds = Field(description="the time that it trains")
 
 
-class DistributionPlan(_Record):
+class DistributionPlan(JsonRecord):
     """How a launcher would distribute the packs over nodes like this one."""
 
     launcher: str = Field(description="the launcher")
@@ -80,7 +75,7 @@ class DistributionPlan(_Record):
     busiest_first: tuple[NodePlan, ...] = Field(description="the nodes that have work")
 
 
-class Plan(_Record):
+class Plan(JsonRecord):
     """What a study would cost."""
 
     schema_version: int = Field(SCHEMA_VERSION, description="raised when a key changes its meaning")

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from lrbench.errors import StoreError, counted, duration
+from lrbench.execution.json_record import SCHEMA_VERSION, Count, JsonRecord, Seconds
 from lrbench.execution.stages import is_chosen
 from lrbench.launchers import slurm
 from lrbench.results import safe_files
@@ -21,20 +22,15 @@ from lrbench.results.folder import ResultsFolder
 from lrbench.study.grid import Grid
 from lrbench.study.stages import GRID
 
-SCHEMA_VERSION = 1
 UNKNOWN = "unknown"
 """The state of a job where nobody can say it."""
-Count = Annotated[int, Field(ge=0, json_schema_extra={"unit": "count"})]
-Number = Annotated[float, Field(json_schema_extra={"unit": "runs an hour"})] | None
-Seconds = Annotated[float, Field(ge=0, json_schema_extra={"unit": "seconds"})] | None
+RunsPerHour = Annotated[float, Field(json_schema_extra={"unit": "runs an hour"})]
 LATELY = 3600.0
 """The pace is that of the parts written in this many seconds before the last one."""
 
 
-class Status(BaseModel):
+class Status(JsonRecord):
     """What `lrbench status --json` prints; docs/command-line.md lists its keys."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     schema_version: int = Field(SCHEMA_VERSION, description="raised when a key changes its meaning")
     folder: str = Field(description="the results folder")
@@ -48,11 +44,11 @@ class Status(BaseModel):
         description="submitted Slurm jobs by their state, which is `unknown` where squeue was not found"
     )
     failed_jobs: Count = Field(description="how many of the jobs had packs that failed")
-    runs_per_hour: Number = Field(
+    runs_per_hour: RunsPerHour | None = Field(
         description="the pace of late; null if it is unknown, or nothing is missing"
     )
-    seconds_left: Seconds = Field(description="the time for the missing runs at that pace")
-    seconds_since_last_part: Seconds = Field(
+    seconds_left: Seconds | None = Field(description="the time for the missing runs at that pace")
+    seconds_since_last_part: Seconds | None = Field(
         description="since the last part was written; null if there is none"
     )
 
