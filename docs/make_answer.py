@@ -17,11 +17,14 @@ _MARKED = re.compile(r"(?<=<!-- )(?!end )(\w+)( -->\n).*?(?=<!-- end -->)", re.D
 
 def page() -> str:
     """Return the page, with the keys of each model after `<!-- NAME -->`."""
-    return _MARKED.sub(lambda found: found[1] + found[2] + _made(found[1]), PAGE.read_text(encoding="utf-8"))
+    return _MARKED.sub(
+        lambda found: found[1] + found[2] + keys(MODELS[found[1]]), PAGE.read_text(encoding="utf-8")
+    )
 
 
-def _made(name: str) -> str:
-    schema = MODELS[name].model_json_schema()
+def keys(model: type[BaseModel]) -> str:
+    """Return a table of the keys of a model."""
+    schema = model.model_json_schema()
     rows = [("key", "type", "unit", "meaning"), ("---",) * 4]
     for key, found in schema["properties"].items():
         rows.append(
@@ -36,10 +39,15 @@ def _type(found: dict[str, Any]) -> str:
         return " or ".join(dict.fromkeys(_type(each) for each in found["anyOf"]))
     if "enum" in found:
         return " or ".join(f'`"{each}"`' for each in found["enum"])
-    if found["type"] == "array":
+    if "$ref" in found:
+        return "object, as below"
+    if found.get("type") == "array":
         inside = found["items"]
         return "list of objects, as below" if "$ref" in inside else f"list of {_type(inside)}s"
-    return {"string": "text", "boolean": "true or false", "null": "null"}.get(found["type"], found["type"])
+    if isinstance(found.get("additionalProperties"), dict):
+        return f"object of {_type(found['additionalProperties'])}s"
+    kind = found.get("type", "anything")
+    return {"string": "text", "boolean": "true or false", "null": "null"}.get(kind, kind)
 
 
 if __name__ == "__main__":

@@ -52,6 +52,17 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'es' if noun.endswith(('s', 'x', 'ch', 'sh')) else 's'}"
 
 
+def duration(seconds: float) -> str:
+    """Return a duration in seconds, minutes or hours, whichever reads best.
+
+    >>> duration(0), duration(89), duration(200), duration(9000)
+    ('1 s', '89 s', '3 min', '2.5 h')
+    """
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
 def one_line(text: str) -> str:
     r"""Return a text as one line that is safe to print: control characters escaped, the middle of a long text cut out.
 

@@ -253,8 +253,10 @@ def test_every_block_runs(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.syspath_prepend(tmp_path)
     # A reader's programs find lrbench, since they have activated the environment; make test does not.
     monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)
+    monkeypatch.setattr("webbrowser.open", lambda address: True)
     # Drawing takes seconds for each study, and other tests draw every plot and page.
-    monkeypatch.setattr("lrbench.results.drawing.write_all", lambda results, check, helpers: None)
+    if page != "command-line.md":
+        monkeypatch.setattr("lrbench.results.drawing.write_all", lambda results, check, helpers: None)
     monkeypatch.setattr("lrbench.results.drawing.MOST_HELPERS", 0)
     names: dict[str, object] = {"__name__": "__docs__"}
     printed = ""
@@ -318,6 +320,13 @@ def test_the_keys_of_the_answer_are_current() -> None:
     made = runpy.run_path(str(script))
     assert made["page"]() == PAGES["answer.md"].read_text(), f"run python {script}"
     assert all(set(model.model_fields) <= _explained("answer.md") for model in made["MODELS"].values())
+
+
+def test_commands_are_current() -> None:
+    script = ROOT / "docs" / "make_commands.py"
+    made = runpy.run_path(str(script))
+    assert made["page"]() == PAGES["command-line.md"].read_text(), f"run python {script}"
+    assert all(set(model.model_fields) <= _explained("command-line.md") for model in made["MODELS"].values())
 
 
 def test_tables_are_current() -> None:

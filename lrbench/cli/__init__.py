@@ -4,5 +4,5 @@
 that train in `train_commands`, those that read a results folder in `result_commands`, and those that look ahead or at the machine in
 `info_commands`; they share `arguments` and `output`. A command imports what it needs when it runs, so that `lrbench --help` is
 quick. `interrupt` takes Ctrl-C and SIGTERM, and `leave` ends the process; they are imported before anything else. `progress` shows training, `listing` the
-catalogue, `doctor` the machine, and `speed` measures it.
+catalogue, `doctor` the machine, and `speed` measures it; `json_schema` is what these print as JSON. `completion` is what a shell is offered.
 """

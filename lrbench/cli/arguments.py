@@ -4,22 +4,87 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lrbench.errors import LrbenchError
+from lrbench.cli import completion
+from lrbench.errors import LrbenchError, counted
+
+if TYPE_CHECKING:
+    from lrbench.study.spec import Study
 
 StudyName = Annotated[
-    str, typer.Argument(metavar="STUDY", help="A study file, or the name of a built-in study.")
+    str,
+    typer.Argument(
+        metavar="STUDY",
+        help="A study file, or the name of a built-in study or of a problem.",
+        autocompletion=completion.studies,
+    ),
 ]
-ResultsPath = Annotated[Path, typer.Argument(metavar="DIR", help="A results folder.")]
+ResultsPath = Annotated[
+    Path, typer.Argument(metavar="DIR", help="A results folder.", autocompletion=completion.folders)
+]
+ProblemName = Annotated[
+    str | None,
+    typer.Option(
+        "--problem",
+        metavar="NAME",
+        help="One problem of the study alone.",
+        autocompletion=completion.problems,
+    ),
+]
 Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Set a key, such as learning_rate.num=32."),
 ]
+Unset = Annotated[
+    list[str] | None,
+    typer.Option("--unset", metavar="KEY", help="Remove a key, before others are set."),
+]
+Launcher = Annotated[
+    str,
+    typer.Option(
+        "--launcher",
+        metavar="NAME",
+        help="Where packs are executed: local, ray or slurm.",
+        autocompletion=completion.launchers,
+    ),
+]
 Trust = Annotated[bool, typer.Option("--trust", help="Run the code that the study names (file.py:function).")]
 Devices = Annotated[str, typer.Option("--devices", metavar="N|all", help="How many devices to use.")]
+Json = Annotated[bool, typer.Option("--json", help="All of it as JSON.")]
+
+
+def read_study(study: str, overrides: list[str] | None, unset: list[str] | None, *, trust: bool) -> Study:
+    """Return the study that the arguments ask for.
+
+    Raises:
+        StudyError: naming what is wrong with it.
+    """
+    from lrbench.study.spec import read
+
+    return read(study, overrides or (), unset=unset or (), trust=trust)
+
+
+def default_study(study: str, read: Study) -> str:
+    """Return a line that says what the study of a problem's name is; empty for any other study."""
+    from lrbench.study.study_file import is_problem
+
+    if not is_problem(study):
+        return ""
+    optimizers = ", ".join(choice.text for choice in read.optimizer)
+    confirmed = f" and {read.confirm} fresh ones" if read.confirm else ""
+    rates = (
+        "rates found automatically"
+        if read.learning_rate.auto
+        else counted(read.learning_rate.count, "learning rate")
+    )
+    seeds = counted(len(read.grid_seeds), "seed")
+    return (
+        f"{study} is a problem; its study has {optimizers}, {counted(read.steps, 'step')}, {seeds}{confirmed}, {rates}; "
+        f"`lrbench list studies {study} > my.toml` makes a file of it"
+    )
 
 
 def device_count(devices: str) -> int | None:

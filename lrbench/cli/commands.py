@@ -23,6 +23,8 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "list": info_commands.list_,
     "report": result_commands.report,
     "best": result_commands.best,
+    "plot": result_commands.plot,
+    "open": result_commands.open_,
     "query": result_commands.query,
     "export": result_commands.export,
     "compare": result_commands.compare,
@@ -34,7 +36,6 @@ _COMMANDS: dict[str, Callable[..., None]] = {
 
 app = typer.Typer(
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -84,6 +85,8 @@ def main(interrupt: Interrupt | None = None) -> None:
         sys.exit(MISTAKE)
     except LrbenchError as error:
         print_text(f"lrbench: {error}", err=True)
+        sys.exit(MISTAKE)
+    if code == BUG:  # typer's, where it completes nothing in a shell
         sys.exit(MISTAKE)
     if code == INTERRUPTED:  # typer turns KeyboardInterrupt into this exit code
         raise KeyboardInterrupt

@@ -82,11 +82,6 @@ class Facts:
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
-def diagnosis() -> str:
-    """Return versions, devices, memory, the speed of matrix products and the caches as text, problems last."""
-    return text(_facts())
-
-
 def problems(facts: Facts) -> Iterator[str]:
     """Yield what is wrong, each with what to do about it."""
     if facts.jax_error:
@@ -149,8 +144,8 @@ def text(facts: Facts) -> str:
     return "\n\n".join(blocks)
 
 
-def _facts() -> Facts:
-    """Collect the facts of this machine."""
+def facts_of_machine() -> Facts:
+    """Collect the facts of this machine: versions, devices, memory, the speed of matrix products, and the caches."""
     try:
         devices, peaks = _devices()
         error = ""

@@ -6,63 +6,112 @@ from typing import Annotated
 
 import typer
 
-from lrbench.cli.arguments import Devices, Overrides, ResultsPath, StudyName, Trust, device_count
-from lrbench.cli.output import print_text
+from lrbench.cli import completion
+from lrbench.cli.arguments import (
+    Devices,
+    Json,
+    Launcher,
+    Overrides,
+    ResultsPath,
+    StudyName,
+    Trust,
+    Unset,
+    default_study,
+    device_count,
+    read_study,
+)
+from lrbench.cli.output import print_json, print_text
 
 
 def list_(
-    kind: Annotated[
-        str | None, typer.Argument(metavar="[KIND", help="A kind, such as optimizer or study.")
+    what: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="KIND|NAME",
+            help="A kind, such as optimizers, or what is in a name of any kind.",
+            autocompletion=completion.kinds_and_names,
+            show_default=False,
+        ),
     ] = None,
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]]", help="One entry of that kind.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="NAME",
+            help="One entry of that kind.",
+            autocompletion=completion.names_of_kind,
+            show_default=False,
+        ),
+    ] = None,
+    json: Json = False,
 ) -> None:
     """List what can be named in studies and commands.
 
-    The kinds are problem, optimizer, schedule, probe, metric, table, plot, launcher, exporter, experiment and study.
+    The kinds are problem, optimizer, schedule, probe, metric, table, plot,
+    launcher, exporter, experiment and study. A study of a problem's name is
+    the one that `lrbench run` trains for it.
     """
     from lrbench.cli.listing import listing
 
-    print_text(listing(kind, name))
+    if json:
+        from lrbench.cli.json_schema import as_listing
+
+        print_json(as_listing(what, name))
+    else:
+        print_text(listing(what, name))
 
 
 def plan(
     study: StudyName,
     overrides: Overrides = None,
+    unset: Unset = None,
     devices: Devices = "all",
     trust: Trust = False,
-    launcher: Annotated[
-        str, typer.Option(metavar="NAME", help="The launcher that would distribute the packs: ray or slurm.")
-    ] = "local",
+    launcher: Launcher = "local",
     nodes: Annotated[
         int | None,
         typer.Option(metavar="N", min=1, help="The number of nodes like this machine [the study's jobs]."),
     ] = None,
+    json: Json = False,
 ) -> None:
     """Print what a study would cost, before anything is trained.
 
     That is programs, packs, bytes per lane, and estimates of the time.
     """
-    from lrbench.execution.plan import plan_text
-    from lrbench.study.spec import read
+    from lrbench.execution import plan as plans
 
-    print_text(plan_text(read(study, overrides or (), trust=trust), device_count(devices), launcher, nodes))
+    checked = read_study(study, overrides, unset, trust=trust)
+    if said := default_study(study, checked):
+        print_text(said, err=True)
+    if json:
+        print_json(plans.plan(checked, device_count(devices), launcher, nodes))
+    else:
+        print_text(plans.plan_text(checked, device_count(devices), launcher, nodes))
 
 
-def status(folder: ResultsPath) -> None:
+def status(folder: ResultsPath, json: Json = False) -> None:
     """Print the progress of a study.
 
     That is completed and missing runs, Slurm jobs and the pace, from any machine that sees the folder.
     """
-    from lrbench.execution.status import status_text
+    from lrbench.execution import status as progress
 
-    print_text(status_text(folder))
+    if json:
+        print_json(progress.status(folder))
+    else:
+        print_text(progress.status_text(folder))
 
 
-def doctor() -> None:
+def doctor(json: Json = False) -> None:
     """Print what this machine has, and what is missing."""
-    from lrbench.cli.doctor import diagnosis
+    from lrbench.cli.doctor import facts_of_machine, text
 
-    print_text(diagnosis())
+    facts = facts_of_machine()
+    if json:
+        from lrbench.cli.json_schema import as_diagnosis
+
+        print_json(as_diagnosis(facts))
+    else:
+        print_text(text(facts))
 
 
 def speed() -> None:

@@ -12,6 +12,8 @@ import typer
 from lrbench.errors import counted, escaped
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
+
     from lrbench.execution.execute import Finished
 
 PAGE = 110
@@ -21,6 +23,13 @@ Form = Literal["table", "sentences", "json"]
 def print_text(text: str, *, err: bool = False) -> None:
     """Print lines; a name in them may be anybody's, and no character of it reaches the terminal as a command."""
     typer.echo("\n".join(map(escaped, text.split("\n"))), err=err)
+
+
+def print_json(record: BaseModel) -> None:
+    """Print a record as JSON, in ASCII alone."""
+    import json
+
+    print_text(json.dumps(record.model_dump(mode="json"), indent=1))
 
 
 def print_answer(

@@ -1,9 +1,10 @@
-"""The commands that read a results folder: `report`, `best`, `compare`, `query` and `export`."""
+"""The commands that read a results folder: `report`, `best`, `plot`, `open`, `compare`, `query` and `export`."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,8 @@ from typing import Annotated
 
 import typer
 
-from lrbench.cli.arguments import ResultsPath
+from lrbench.cli import completion
+from lrbench.cli.arguments import Json, ProblemName, ResultsPath
 from lrbench.cli.interrupt import Interrupt
 from lrbench.cli.output import Form, print_answer, print_text, print_written
 from lrbench.errors import LrbenchError
@@ -32,16 +34,14 @@ def report(context: typer.Context, folder: ResultsPath) -> None:
 
 def best(
     folder: ResultsPath,
-    problem: Annotated[
-        str | None, typer.Option("--problem", metavar="NAME", help="The answer of one problem alone.")
-    ] = None,
+    problem: ProblemName = None,
     top: Annotated[
         int | None, typer.Option("--top", metavar="N", min=1, help="The N best lines of each problem.")
     ] = None,
     sentences: Annotated[
         bool, typer.Option("--sentences", help="A sentence for each line, in place of the table.")
     ] = False,
-    json: Annotated[bool, typer.Option("--json", help="All of it as JSON.")] = False,
+    json: Json = False,
 ) -> None:
     """Print the answer of a study.
 
@@ -54,8 +54,66 @@ def best(
     print_answer(folder, problem=problem, top=top, form=form)
 
 
+def plot(
+    folder: ResultsPath,
+    name: Annotated[
+        str,
+        typer.Argument(metavar="NAME", help="One of `lrbench list plots`.", autocompletion=completion.plots),
+    ],
+    problem: ProblemName = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="A file of type .png, .svg or .pdf [DIR/plots/NAME.png]."),
+    ] = None,
+) -> None:
+    """Draw one plot of a folder.
+
+    It has the problems of the study, or one of them alone.
+    """
+    from lrbench.results import pictures
+    from lrbench.results.results import load
+    from lrbench.study import catalog
+
+    catalog.get("plot", name)
+    print_text(str(pictures.save(load(folder), name, problem=problem, out=out)))
+
+
+def open_(folder: ResultsPath) -> None:
+    """Open the report of a folder in the browser.
+
+    Its path is printed; without a display or a browser, that is all.
+    """
+    import webbrowser
+
+    from lrbench.errors import StoreError
+    from lrbench.results.folder import ResultsFolder
+    from lrbench.results.pictures import REPORT
+
+    if not ResultsFolder(folder).manifest:
+        raise StoreError(
+            f"{folder}: is not a results folder (it has no manifest.json); `lrbench run STUDY` creates one"
+        )
+    path = folder / REPORT
+    if not path.is_file():
+        raise StoreError(f"{path}: is missing; `lrbench report {folder}` writes it")
+    if not (_has_display() and webbrowser.open(path.absolute().as_uri())):
+        print_text("no browser was found; open this file in one:", err=True)
+    print_text(str(path))
+
+
+def _has_display() -> bool:
+    """Return whether a browser has somewhere to show itself: one in a terminal would take it from the command."""
+    wanted = ("BROWSER", "DISPLAY", "WAYLAND_DISPLAY")
+    return sys.platform in ("darwin", "win32") or any(map(os.environ.get, wanted))
+
+
 def compare(
-    folders: Annotated[list[Path], typer.Argument(metavar="DIR DIR...", help="Two or more results folders.")],
+    folders: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="DIR DIR", help="Two or more results folders.", autocompletion=completion.folders
+        ),
+    ],
 ) -> None:
     """Print two or more results side by side.
 
@@ -89,7 +147,15 @@ def query(
 
 def export(
     folder: ResultsPath,
-    to: Annotated[str, typer.Option("--to", metavar="NAME", help="One of `lrbench list exporters`.")],
+    to: Annotated[
+        str,
+        typer.Option(
+            "--to",
+            metavar="NAME",
+            help="One of `lrbench list exporters`.",
+            autocompletion=completion.exporters,
+        ),
+    ],
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="A new or empty folder [DIR/NAME].")] = None,
 ) -> None:
     """Write the results for another tool."""

@@ -7,7 +7,18 @@ from typing import Annotated
 
 import typer
 
-from lrbench.cli.arguments import Devices, Overrides, StudyName, Trust, device_count
+from lrbench.cli import completion
+from lrbench.cli.arguments import (
+    Devices,
+    Launcher,
+    Overrides,
+    StudyName,
+    Trust,
+    Unset,
+    default_study,
+    device_count,
+    read_study,
+)
 from lrbench.cli.interrupt import Interrupt
 from lrbench.cli.output import print_answer, print_failures, print_paths, print_text, print_written
 from lrbench.errors import LrbenchError
@@ -21,7 +32,8 @@ def run(
     study: StudyName,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Results folder [results/NAME].")] = None,
     overrides: Overrides = None,
-    launcher: Annotated[str, typer.Option(metavar="NAME", help="Where packs are executed.")] = "local",
+    unset: Unset = None,
+    launcher: Launcher = "local",
     detach: Annotated[
         bool, typer.Option("--detach", help="With --launcher slurm: submit the jobs and return at once.")
     ] = False,
@@ -47,25 +59,28 @@ def run(
 
     if detach and launcher != "slurm":
         raise LrbenchError(f"--detach: works only with --launcher slurm, not with --launcher {launcher}")
+    detached = ["launcher.slurm.detach=true"] if detach else []
+    checked = read_study(study, [*(overrides or ()), *detached], unset, trust=trust)
+    shows = listener(quiet, context.ensure_object(Interrupt))
+    if said := default_study(study, checked):
+        shows.notify(said)
     done = execute(
-        study,
+        checked,
         out,
         launcher=launcher,
         devices=device_count(devices),
-        overrides=[*(overrides or ()), *(["launcher.slurm.detach=true"] if detach else [])],
-        trust=trust,
         fresh=fresh,
         report=not no_report,
         profile=profile,
-        listener=listener(quiet, context.ensure_object(Interrupt)),
+        listener=shows,
         helpers=True,
     )
     print_answer(done.results.folder)
     if not quiet:
         print_text("")
         print_written(done.results.folder, pictures=not no_report)
-    if done.profile:
-        print_text(str(done.profile))
+        if done.profile:
+            print_text(str(done.profile))
     if done.failures:
         print_failures(done)
         raise typer.Exit(FAILED)
@@ -78,6 +93,7 @@ def find(
         Path | None, typer.Option(metavar="DIR", help="Results folder [results/NAME_find].")
     ] = None,
     overrides: Overrides = None,
+    unset: Unset = None,
     devices: Devices = "all",
     trust: Trust = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but the suggestions.")] = False,
@@ -89,14 +105,11 @@ def find(
     from lrbench.cli.progress import listener
     from lrbench.execution.find import execute_range_tests, suggestion_tables
 
-    done = execute_range_tests(
-        study,
-        out,
-        devices=device_count(devices),
-        overrides=overrides or (),
-        trust=trust,
-        listener=listener(quiet, context.ensure_object(Interrupt)),
-    )
+    checked = read_study(study, overrides, unset, trust=trust)
+    shows = listener(quiet, context.ensure_object(Interrupt))
+    if said := default_study(study, checked):
+        shows.notify(said)
+    done = execute_range_tests(checked, out, devices=device_count(devices), listener=shows)
     if not done.results.finders.empty:
         print_text(suggestion_tables(done.results))
     if not (done.results.finders.empty or quiet):
@@ -108,7 +121,14 @@ def find(
 
 def experiment(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="One of `lrbench list experiments`.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME",
+            help="One of `lrbench list experiments`.",
+            autocompletion=completion.experiments,
+        ),
+    ],
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Its folder [results/NAME].")] = None,
     overrides: Annotated[
         list[str] | None,

@@ -92,7 +92,7 @@ class Engine:
 
     def name(self, program: Program) -> str:
         """Return the name of a program in messages."""
-        return f"{self.grid.problems[program.problem].name} × {self.optimizer_name(program)}"
+        return f"{self.optimizer_name(program)} on {self.grid.problems[program.problem].name}"
 
     def describe(self, program: Program) -> dict[str, Any]:
         """Return the description of a program for the manifest and `lrbench plan`."""

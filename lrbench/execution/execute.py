@@ -74,7 +74,7 @@ def execute(
     """Train the missing runs of a study, and write tables, plots and a report.
 
     Args:
-        study: a study, its file, its built-in name, or a mapping.
+        study: a study, its file, the name of a built-in one or of a problem, or a mapping.
         out: results folder; by default `results/<name>`.
         launcher: where packs are executed.
         devices: how many devices to use; by default all.

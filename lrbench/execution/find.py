@@ -23,7 +23,7 @@ LONGEST_NAME = 64
 
 
 def find(
-    study: str | os.PathLike[str] | Mapping[str, Any],
+    study: str | os.PathLike[str] | Mapping[str, Any] | Study,
     out: str | os.PathLike[str] | None = None,
     **more: Any,
 ) -> Results:
@@ -40,7 +40,7 @@ def find(
 
 
 def execute_range_tests(
-    study: str | os.PathLike[str] | Mapping[str, Any],
+    study: str | os.PathLike[str] | Mapping[str, Any] | Study,
     out: str | os.PathLike[str] | None = None,
     *,
     devices: int | None = None,
@@ -51,7 +51,7 @@ def execute_range_tests(
     """Train the missing range tests of a study; write tables and the plot of the sweeps.
 
     Args:
-        study: a file, a built-in name or a mapping.
+        study: a study, its file, the name of a built-in one or of a problem, or a mapping.
         out: results folder; by default `results/<name>_find`.
         devices: how many devices to use; by default all.
         overrides: `key=value` strings.
@@ -61,7 +61,7 @@ def execute_range_tests(
     Raises:
         StudyError: if the study has a single rate, or named rates; and everything that `run` raises.
     """
-    checked = spec.read(study, overrides, trust=trust)
+    checked = study if isinstance(study, Study) else spec.read(study, overrides, trust=trust)
     try:
         tests = range_tests_of(checked)
     except StudyError as error:

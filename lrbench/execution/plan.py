@@ -1,16 +1,18 @@
-"""What `lrbench plan` prints: programs, packs, memory and an estimate of the time."""
+"""What a study would cost: programs, packs, memory and an estimate of the time, as a record and as the text of `lrbench plan`."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lrbench.analysis.line_curves import decays
-from lrbench.errors import StudyError, counted
+from lrbench.errors import StudyError, counted, duration
 from lrbench.execution import costs
 from lrbench.execution.costs import CostEstimate
+from lrbench.execution.plan_schema import DistributionPlan, NodePlan, Plan, ProbePlan, ProgramPlan, StagePlan
 from lrbench.results.text_table import aligned
 from lrbench.study import catalog
 from lrbench.study.grid import Grid, Program, of_study
@@ -23,10 +25,8 @@ BUSIEST = 12
 """At most so many nodes have a row: those that take longest."""
 
 
-def plan_text(
-    study: Study, devices: int | None = None, launcher: str = "local", nodes: int | None = None
-) -> str:
-    """Return a plan of a study as text; nothing is compiled or trained.
+def plan(study: Study, devices: int | None = None, launcher: str = "local", nodes: int | None = None) -> Plan:
+    """Return what a study would cost; nothing is compiled or trained.
 
     Times are those of `costs`.
 
@@ -49,48 +49,81 @@ def plan_text(
     grid = of_study(study)
     engine = Engine(study, grid, devices)
     each = costs.of_programs(engine)
-    rows = [_row(engine, program, cost) for program, cost in zip(grid.programs, each, strict=True)]
-    evaluations = -(-grid.steps // grid.evaluate_every) + 1
-    head = (
-        f"{study.name}: {counted(grid.runs, 'run')} of {_steps(grid)} ({_shape(grid)}), evaluated "
-        f"{counted(evaluations, 'time')}"
+    programs = tuple(
+        _program(engine, program, cost) for program, cost in zip(grid.programs, each, strict=True)
     )
-    kinds = sorted({str(d["kind"]) for d in engine.describe_devices()})
+    lengths = sorted({grid.steps_of(number) for number in range(len(grid.problems))})
+    stages = [(step.record, step.rates, len(step.seeds)) for step in study.stages()]
+    return Plan(
+        study=study.name,
+        runs=grid.runs,
+        most_runs=study.runs,
+        axes=grid.sizes,
+        least_steps=lengths[0],
+        most_steps=lengths[-1],
+        evaluations=-(-grid.steps // grid.evaluate_every) + 1,
+        stages=tuple(
+            StagePlan(
+                stage=stage, runs=study.lines * rates * seeds, lines=study.lines, rates=rates, seeds=seeds
+            )
+            for stage, rates, seeds in stages
+        ),
+        shorter_runs=_shorter(study, engine),
+        devices=engine.mesh.size,
+        device_kinds=tuple(sorted({str(each["kind"]) for each in engine.describe_devices()})),
+        programs=programs,
+        compile_seconds=sum(each.compile_seconds for each in programs),
+        train_seconds=sum(each.train_seconds for each in programs),
+        probes=tuple(_probes(engine, grid)),
+        distribution=None
+        if is_local
+        else _distribution(engine, each, launcher, nodes or _jobs(study, launcher)),
+    )
+
+
+def plan_text(
+    study: Study, devices: int | None = None, launcher: str = "local", nodes: int | None = None
+) -> str:
+    """Return what a study would cost as text; the arguments are those of `plan`."""
+    found = plan(study, devices, launcher, nodes)
+    shape = " × ".join(counted(size, _words(axis)) for axis, size in found.axes.items())
+    steps = (
+        counted(found.most_steps, "step")
+        if found.least_steps == found.most_steps
+        else f"{found.least_steps:,} to {found.most_steps:,} steps"
+    )
     lines = [
-        head,
-        *_stages(study, engine),
-        f"devices: {engine.mesh.size} × {', '.join(kinds)}",
+        f"{found.study}: {counted(found.runs, 'run')} of {steps} ({shape}), evaluated {counted(found.evaluations, 'time')}",
+        *_stages_text(found),
+        f"devices: {found.devices} × {', '.join(found.device_kinds)}",
         "",
-        _table(rows),
+        _table([_row(program) for program in found.programs]),
         "",
-        f"estimate: about {duration(sum(row['compile s'] for row in rows))} of compiling (once per program and machine) "
-        f"and {duration(sum(row['train s'] for row in rows))} of training",
-        *_probes(engine, grid),
-        *([] if is_local else ["", *_distribution(engine, each, launcher, nodes or _jobs(study, launcher))]),
+        f"estimate: about {duration(found.compile_seconds)} of compiling (once per program and machine) "
+        f"and {duration(found.train_seconds)} of training",
+        *map(_probes_text, found.probes),
+        *(_distribution_text(found.distribution) if found.distribution else []),
     ]
     return "\n".join(lines)
 
 
-def _steps(grid: Grid) -> str:
-    """Return how many steps runs have, which may depend on their problem."""
-    lengths = sorted({grid.steps_of(number) for number in range(len(grid.problems))})
-    return counted(lengths[0], "step") if len(lengths) == 1 else f"{lengths[0]:,} to {lengths[-1]:,} steps"
+def _words(axis: str) -> str:
+    """Return the name of an axis in words; the rates of a part of the model are named after it."""
+    named = axis.removeprefix("learning_rate_")
+    return axis.replace("_", " ") if named == axis else f"{named.replace('_', ' ')} rate"
 
 
-def _stages(study: Study, engine: Engine) -> list[str]:
+def _stages_text(found: Plan) -> list[str]:
     """Return the most runs of the stages that are chosen later."""
-    found = [
-        f"{step.record} {study.lines * step.rates * len(step.seeds):,} ({study.lines:,} × {counted(step.rates, 'rate')} × "
-        f"{counted(len(step.seeds), 'seed')})"
-        for step in study.stages()
-    ]
-    few = _shorter(study, engine)
-    further = f", and {counted(few, 'shorter run')}, as a schedule decays" if few else ""
-    return (
-        [f"then at most: {', '.join(found)}; up to {study.runs:,} runs in all, as below{further}"]
-        if found
-        else []
+    if not found.stages:
+        return []
+    each = ", ".join(
+        f"{stage.stage} {stage.runs:,} ({stage.lines:,} × {counted(stage.rates, 'rate')} × {counted(stage.seeds, 'seed')})"
+        for stage in found.stages
     )
+    few = found.shorter_runs
+    further = f", and {counted(few, 'shorter run')}, as a schedule decays" if few else ""
+    return [f"then at most: {each}; up to {found.most_runs:,} runs in all, as below{further}"]
 
 
 def _shorter(study: Study, engine: Engine) -> int:
@@ -107,54 +140,91 @@ def _jobs(study: Study, launcher: str) -> int:
     return jobs
 
 
-def _probes(engine: Engine, grid: Grid) -> list[str]:
-    """Return a line for each problem whose probes cost more than one step per evaluation."""
-    lines = {}
+def _probes(engine: Engine, grid: Grid) -> Iterable[ProbePlan]:
+    """Return the problems whose probes cost more than one step per evaluation."""
+    found = {}
     for program in grid.programs:
-        found = engine.instances.probe_gradients(program)
-        costs = {name: cost for name, cost in found.items() if cost >= 0.1}
+        each = engine.instances.probe_gradients(program)
+        gradients = {name: cost for name, cost in each.items() if cost >= 0.1}
         evaluations, steps = len(grid.evaluations(program.problem)), grid.steps_of(program.problem)
-        share = sum(costs.values()) * evaluations / steps
-        if sum(costs.values()) >= 1:
-            each = ", ".join(f"{name} {cost:.1f}" for name, cost in costs.items())
-            lines[program.problem] = (
-                f"probes on {grid.problems[program.problem].label}: {each} gradients of a minibatch at each of "
-                f"{counted(evaluations, 'evaluation')}: {share:.0%} of the cost of training, on top of it"
+        if sum(gradients.values()) >= 1:
+            found[program.problem] = ProbePlan(
+                problem=grid.problems[program.problem].label,
+                gradients=gradients,
+                evaluations=evaluations,
+                share=sum(gradients.values()) * evaluations / steps,
             )
-    return list(lines.values())
+    return found.values()
 
 
-def _distribution(engine: Engine, each: list[CostEstimate], launcher: str, nodes: int) -> list[str]:
-    """Return how a launcher would distribute the packs: a line for all nodes, and a table of the busiest."""
+def _probes_text(found: ProbePlan) -> str:
+    each = ", ".join(f"{name} {cost:.1f}" for name, cost in found.gradients.items())
+    return (
+        f"probes on {found.problem}: {each} gradients of a minibatch at each of {counted(found.evaluations, 'evaluation')}: "
+        f"{found.share:.0%} of the cost of training, on top of it"
+    )
+
+
+def _distribution(engine: Engine, each: list[CostEstimate], launcher: str, nodes: int) -> DistributionPlan:
+    """Return how a launcher would distribute the packs."""
     per_pack = [engine.lanes_per_pack(program) for program in engine.grid.programs]
     packs = list(engine.grid.packs(per_pack))
     shares = import_module(f"lrbench.launchers.{launcher}").shares(costs.of_packs(each, packs), nodes)
-    rows = []
+    found = []
     for node, share in enumerate(shares, 1):
         programs = {packs[n].program for n in share}
-        compiled = sum(each[program].compile_seconds for program in programs)
-        trained = sum(each[packs[n].program].seconds_per_run * len(packs[n].runs) for n in share)
-        about = {"node": node, "packs": len(share), "programs": len(programs)}
-        rows.append({**about, "compile s": compiled, "train s": trained, "all s": compiled + trained})
-    training = sum(row["train s"] for row in rows)
-    rows.sort(key=lambda row: -row["all s"])
-    longest = rows[0]["all s"]
-    idle = f"; {counted(nodes - len(shares), 'node')} would be idle" if len(shares) < nodes else ""
-    more = (
-        [f"  ... and {counted(len(rows) - BUSIEST, 'node')} that would take less time"]
-        if len(rows) > BUSIEST
-        else []
+        found.append(
+            NodePlan(
+                node=node,
+                packs=len(share),
+                programs=len(programs),
+                compile_seconds=sum(each[program].compile_seconds for program in programs),
+                train_seconds=sum(each[packs[n].program].seconds_per_run * len(packs[n].runs) for n in share),
+            )
+        )
+    found.sort(key=lambda node: -_seconds(node))
+    longest = _seconds(found[0])
+    return DistributionPlan(
+        launcher=launcher,
+        nodes=nodes,
+        packs=len(packs),
+        seconds=longest,
+        balance=sum(map(_seconds, found)) / (nodes * longest),
+        training=sum(node.train_seconds for node in found) / (nodes * longest),
+        busiest_first=tuple(found),
     )
+
+
+def _seconds(node: NodePlan) -> float:
+    return node.compile_seconds + node.train_seconds
+
+
+def _distribution_text(found: DistributionPlan) -> list[str]:
+    """Return a line for all nodes, and a table of the busiest."""
+    busy = found.busiest_first
+    idle = f"; {counted(found.nodes - len(busy), 'node')} would be idle" if len(busy) < found.nodes else ""
+    rows = [
+        {
+            "node": node.node,
+            "packs": node.packs,
+            "programs": node.programs,
+            "compile s": node.compile_seconds,
+            "train s": node.train_seconds,
+            "all s": _seconds(node),
+        }
+        for node in busy[:BUSIEST]
+    ]
+    less = len(busy) - BUSIEST
     return [
-        f"{launcher}, over {counted(nodes, 'node')} like this one: {counted(len(packs), 'pack')}, "
-        f"{_range([len(share) for share in shares])} each{idle}",
         "",
-        _table(rows[:BUSIEST]),
-        *more,
+        f"{found.launcher}, over {counted(found.nodes, 'node')} like this one: {counted(found.packs, 'pack')}, "
+        f"{_range([node.packs for node in busy])} each{idle}",
         "",
-        f"estimate: about {duration(longest)}, the time of the busiest node; balance "
-        f"{np.mean([row['all s'] for row in rows]) * len(rows) / nodes / longest:.0%} (mean over most); "
-        f"{training / (nodes * longest):.0%} of the nodes' time is training",
+        _table(rows),
+        *([f"  ... and {counted(less, 'node')} that would take less time"] if less > 0 else []),
+        "",
+        f"estimate: about {duration(found.seconds)}, the time of the busiest node; balance "
+        f"{found.balance:.0%} (mean over most); {found.training:.0%} of the nodes' time is training",
     ]
 
 
@@ -162,32 +232,45 @@ def _range(counts: list[int]) -> str:
     return f"{min(counts):,} to {max(counts):,}" if min(counts) < max(counts) else f"{max(counts):,}"
 
 
-def _row(engine: Engine, program: Program, cost: CostEstimate) -> dict[str, Any]:
+def _program(engine: Engine, program: Program, cost: CostEstimate) -> ProgramPlan:
     about = engine.describe(program)
     per_pack = engine.lanes_per_pack(program)
     stages = [lanes * seeds for lanes, seeds in engine.instances.shapes(program)]
+    return ProgramPlan(
+        program=about["program"],
+        problem=about["problem"],
+        optimizer=about["optimizer"],
+        runs=sum(stages),
+        packs=sum(-(-runs // per_pack) for runs in stages),
+        parameters=about["parameters"],
+        bytes_per_lane=about["bytes_per_lane"],
+        lanes_per_chunk=about["lanes_per_chunk"],
+        chunk_chosen=about["chunk_chosen"],
+        form=about["form"],
+        options=about["options"],
+        compile_seconds=cost.compile_seconds,
+        train_seconds=sum(stages) * cost.seconds_per_run,
+        measured=cost.measured,
+    )
+
+
+def _row(program: ProgramPlan) -> dict[str, Any]:
     return {
-        "program": about["program"],
-        "problem": about["problem"],
-        "optimizer": about["optimizer"],
-        "runs": sum(stages),
-        "packs": sum(-(-runs // per_pack) for runs in stages),
-        "parameters": about["parameters"],
-        "KiB/lane": round(about["bytes_per_lane"] / 1024, 1),
-        "lanes/chunk": about["lanes_per_chunk"],
-        "chosen": about["chunk_chosen"],
-        "form": about["form"],
-        "options": about["options"],
-        "compile s": cost.compile_seconds,
-        "train s": sum(stages) * cost.seconds_per_run,
-        "times": "measured" if cost.measured else "guessed",
+        "program": program.program,
+        "problem": program.problem,
+        "optimizer": program.optimizer,
+        "runs": program.runs,
+        "packs": program.packs,
+        "parameters": program.parameters,
+        "KiB/lane": round(program.bytes_per_lane / 1024, 1),
+        "lanes/chunk": program.lanes_per_chunk,
+        "chosen": program.chunk_chosen,
+        "form": program.form,
+        "options": program.options,
+        "compile s": program.compile_seconds,
+        "train s": program.train_seconds,
+        "times": "measured" if program.measured else "guessed",
     }
-
-
-def _shape(grid: Grid) -> str:
-    named = (f"{name.replace('_', ' ')} rate" for name in grid.named_rates)
-    words = ("problem", "optimizer", "schedule", "learning rate", *named, "seed")
-    return " × ".join(map(counted, grid.sizes.values(), words))
 
 
 def _table(rows: list[dict[str, Any]]) -> str:
@@ -201,10 +284,3 @@ def _cell(value: Any) -> str:
     if isinstance(value, str):
         return value
     return f"{value:,}" if isinstance(value, int | np.integer) else f"{value:,.1f}"
-
-
-def duration(seconds: float) -> str:
-    """Return a duration in seconds, minutes or hours, whichever reads best."""
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -8,12 +8,13 @@ from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import Field
 
-from lrbench.errors import StoreError, counted
-from lrbench.execution.plan import duration
+from lrbench.errors import StoreError, counted, duration
+from lrbench.execution.json_record import SCHEMA_VERSION, Count, JsonRecord, Seconds
 from lrbench.execution.stages import is_chosen
 from lrbench.launchers import slurm
 from lrbench.results import safe_files
@@ -21,12 +22,39 @@ from lrbench.results.folder import ResultsFolder
 from lrbench.study.grid import Grid
 from lrbench.study.stages import GRID
 
+UNKNOWN = "unknown"
+"""The state of a job where nobody can say it."""
+RunsPerHour = Annotated[float, Field(json_schema_extra={"unit": "runs an hour"})]
 LATELY = 3600.0
 """The pace is that of the parts written in this many seconds before the last one."""
 
 
-def status_text(folder: Path) -> str:
-    """Return completed and missing runs, the state of the submitted Slurm jobs, and the pace, as text.
+class Status(JsonRecord):
+    """What `lrbench status --json` prints; docs/command-line.md lists its keys."""
+
+    schema_version: int = Field(SCHEMA_VERSION, description="raised when a key changes its meaning")
+    folder: str = Field(description="the results folder")
+    study: str = Field(description="the name of its study")
+    runs: Count = Field(description="the runs of the stages that are chosen so far")
+    completed: Count = Field(description="how many of them are completed")
+    missing: Count = Field(description="how many are not")
+    stages: dict[str, Count] = Field(description="the runs of each stage; empty for a study of a plain grid")
+    not_chosen: tuple[str, ...] = Field(description="the stages that are not chosen yet")
+    jobs: dict[str, Count] = Field(
+        description="submitted Slurm jobs by their state, which is `unknown` where squeue was not found"
+    )
+    failed_jobs: Count = Field(description="how many of the jobs had packs that failed")
+    runs_per_hour: RunsPerHour | None = Field(
+        description="the pace of late; null if it is unknown, or nothing is missing"
+    )
+    seconds_left: Seconds | None = Field(description="the time for the missing runs at that pace")
+    seconds_since_last_part: Seconds | None = Field(
+        description="since the last part was written; null if there is none"
+    )
+
+
+def status(folder: Path) -> Status:
+    """Return completed and missing runs, the state of the submitted Slurm jobs, and the pace.
 
     Raises:
         StoreError: if it is not a results folder.
@@ -42,34 +70,66 @@ def status_text(folder: Path) -> str:
     runs = np.array([len(part.numbers) for part in parts])
     written = np.array([_changed(part.path) for part in parts])
     done = int(runs.sum())
-    left = grid.runs - done
+    left, pace = grid.runs - done, 0.0
+    if len(runs) and left and not _copied(manifest, written):
+        pace = _pace(written, runs, np.array([part.seconds.get("train", 0.0) for part in parts]))
+    stages, waiting = _stages(store, manifest, grid)
+    jobs, failed = _jobs(folder)
+    return Status(
+        folder=str(folder),
+        study=str(manifest.get("study", grid.name)),
+        runs=grid.runs,
+        completed=done,
+        missing=left,
+        stages=stages,
+        not_chosen=waiting,
+        jobs=jobs,
+        failed_jobs=failed,
+        runs_per_hour=3600 * pace or None,
+        seconds_left=left / pace if pace else None,
+        seconds_since_last_part=max(0.0, time.time() - written.max()) if len(runs) else None,
+    )
+
+
+def status_text(folder: Path) -> str:
+    """Return the progress of a study as text; argument and errors are those of `status`."""
+    found = status(folder)
     lines = [
-        f"{folder}: {manifest.get('study', grid.name)}: {done:,} of {counted(grid.runs, 'run')} completed, {left:,} missing"
+        f"{found.folder}: {found.study}: {found.completed:,} of {counted(found.runs, 'run')} completed, {found.missing:,} missing"
     ]
-    lines += _stages(store, manifest, grid)
-    lines += _jobs(folder)
-    if len(runs) and left:
-        trained = np.array([part.seconds.get("train", 0.0) for part in parts])
-        if (pace := _pace(written, runs, trained)) and not _copied(manifest, written):
-            lines.append(
-                f"lately {3600 * pace:,.0f} runs an hour: about {duration(left / pace)} more at that pace"
-            )
-        lines.append(f"the last part was written {duration(time.time() - written.max())} ago")
+    if found.stages:
+        line = "stages: " + ", ".join(f"{name} {counted(size, 'run')}" for name, size in found.stages.items())
+        if found.not_chosen:
+            line += f"; not chosen yet: {', '.join(found.not_chosen)}: give the same command again when the stages before are completed"
+        lines.append(line)
+    if unknown := found.jobs.get(UNKNOWN):
+        lines.append(
+            f"{counted(unknown, 'Slurm job')} submitted; their states are unknown, because squeue was not found"
+        )
+    elif found.jobs:
+        counts = ", ".join(f"{count:,} {state}" for state, count in found.jobs.items())
+        failed = f"; packs failed in {found.failed_jobs:,}" if found.failed_jobs else ""
+        lines.append(f"Slurm jobs: {counts}{failed}")
+    if found.seconds_left is not None:
+        lines.append(
+            f"lately {found.runs_per_hour:,.0f} runs an hour: about {duration(found.seconds_left)} more at that pace"
+        )
+    if found.missing and found.seconds_since_last_part is not None:
+        lines.append(f"the last part was written {duration(found.seconds_since_last_part)} ago")
     return "\n".join(lines)
 
 
-def _stages(store: ResultsFolder, manifest: Mapping[str, Any], grid: Grid) -> list[str]:
-    """Return the runs of each stage that is chosen, and the stage that comes next, if the study has any but its grid."""
+def _stages(
+    store: ResultsFolder, manifest: Mapping[str, Any], grid: Grid
+) -> tuple[dict[str, int], tuple[str, ...]]:
+    """Return the runs of each stage that is chosen, and which are not, if the study has any but its grid."""
     steps = manifest.get("stages", [])
     if not steps:
-        return []
+        return {}, ()
     sizes = Counter(grid.stage(np.flatnonzero(grid.is_run)).tolist())
     order = dict.fromkeys(stage.name for stage in grid.stages) or [GRID]
-    line = "stages: " + ", ".join(f"{name} {counted(sizes[name], 'run')}" for name in order)
-    waiting = [step["record"] for step in steps if not is_chosen(store, step["record"])]
-    if waiting:
-        line += f"; not chosen yet: {', '.join(waiting)}: give the same command again when the stages before are completed"
-    return [line]
+    waiting = (step["record"] for step in steps if not is_chosen(store, step["record"]))
+    return {name: sizes[name] for name in order}, tuple(waiting)
 
 
 def _pace(written: np.ndarray, runs: np.ndarray, trained: np.ndarray) -> float:
@@ -105,16 +165,11 @@ def _changed(path: Path) -> float:
         return 0.0
 
 
-def _jobs(folder: Path) -> list[str]:
+def _jobs(folder: Path) -> tuple[dict[str, int], int]:
+    """Return how many of the submitted jobs are in each state, and in how many packs failed."""
     jobs = slurm.submitted(folder)
-    if not jobs:
-        return []
-    found = slurm.states()
-    if found is None:
-        return [
-            f"{counted(len(jobs), 'Slurm job')} submitted; their states are unknown, because squeue was not found"
-        ]
-    states = Counter(found.get(job, "ENDED").lower() for job in jobs)
-    counts = ", ".join(f"{count:,} {state}" for state, count in sorted(states.items()))
+    found = slurm.states() if jobs else {}
     failed = sum(safe_files.exists(folder, f"{slurm.FOLDER}/{job}.errors.json") for job in jobs)
-    return [f"Slurm jobs: {counts}" + (f"; packs failed in {failed:,}" if failed else "")]
+    if found is None:
+        return {UNKNOWN: len(jobs)}, failed
+    return dict(sorted(Counter(found.get(job, "ENDED").lower() for job in jobs).items())), failed

@@ -187,8 +187,9 @@ class Trainer:
         """Train a pack."""
         engine, listener = self.engine, self.listener
         if listener is not None and not self.compile(pack):
-            program = engine.grid.programs[pack.program]
-            listener.compiling(engine.name(program))
+            programs = engine.grid.programs
+            number = f", {pack.program + 1} of {len(programs)} programs" if len(programs) > 1 else ""
+            listener.compiling(engine.name(programs[pack.program]) + number)
         progress = listener.advance if listener else None
         return engine.run(pack, self.lanes_per_pack[pack.program], progress, checkpoints, self.stopping)
 

@@ -53,7 +53,10 @@ class Results:
     def __getattr__(self, name: str) -> pd.DataFrame:
         """Return a table by its name, read when it is first asked for; one that a study may do without is then empty."""
         if name not in catalog.names("table"):
-            raise AttributeError(catalog.unknown("attribute or table", name, catalog.names("table")))
+            known = catalog.names("table")
+            raise AttributeError(
+                catalog.unknown("attribute or table", name, known, "`lrbench list tables` lists")
+            )
         file = f"{name}.parquet"
         # One that was written and is gone is not empty; but only `lrbench run` can write surfaces again.
         absent = (
@@ -139,9 +142,20 @@ class Results:
         """Return the lines that these results and others have, side by side: see `lrbench.compare`."""
         return compare(self, *others)
 
-    def plot(self, name: str) -> Figure:
-        """Return a plot as a matplotlib figure; `lrbench list plot` names them."""
-        figure: Figure = catalog.get("plot", name).load()(self)
+    def plot(self, name: str, problem: str | None = None) -> Figure:
+        """Return a plot as a matplotlib figure.
+
+        Args:
+            name: of the plot; `lrbench list plots` lists them.
+            problem: the name or the label of the only problem to draw; left out, all of them.
+
+        Raises:
+            StudyError: if there is no such plot or problem.
+        """
+        from lrbench.results.one_problem import OneProblem
+
+        draw = catalog.get("plot", name).load()
+        figure: Figure = draw(self if problem is None else OneProblem(self, problem))
         return figure
 
     def report(self) -> str:

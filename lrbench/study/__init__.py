@@ -1,7 +1,7 @@
 """What is requested: a study as plain data, from TOML or Python to the grid of runs and their identities.
 
-Nothing here imports JAX or pandas, and every other folder may import it. Read in this order: `spec` is a study, checked key by
-key; `safe_toml` parses its file, `overrides` change it, `learning_rates` are its rates, and a `choice` is one of its problems, optimizers or
+Nothing here imports JAX or pandas, and every other folder may import it. Read in this order: `study_file` finds
+a study by the name that a person gives it; `spec` is a study, checked key by key; `safe_toml` parses its file, `overrides` change it, `learning_rates` are its rates, and a `choice` is one of its problems, optimizers or
 schedules with the values of its parameters. `catalog` finds every name in source text, `signature` reads the parameters of a
 function, and `own_code` imports the user's own. `grid` turns a study into `variant`s, runs, programs and packs, `run_id` hashes their
 identities, and `fingerprint` hashes the user's own code. `stages` are the parts of a grid that are chosen from what earlier parts found.

@@ -12,7 +12,7 @@ import functools
 import importlib
 import inspect
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
@@ -39,6 +39,12 @@ FOLDERS: Mapping[str, str] = {
     "experiment": "experiments",
 }
 """The folder of each kind."""
+STUDY = "study"
+"""The kind of the studies that come with lrbench: files of TOML, not functions."""
+KINDS = (*FOLDERS, STUDY)
+"""Every kind of name."""
+SHORT, NEAREST, LIKELY = 8, 3, 0.4
+"""So many names are all listed where one is not known; of more, so many that are nearest, of at least this likeness."""
 ONE_PER_FILE = frozenset({"table", "plot", "launcher", "exporter", "experiment"})
 """Kinds of which a file holds one entry, named as the file; of the others every public function is an entry."""
 OPTIONS = "_options.py"
@@ -96,6 +102,11 @@ class Entry:
         """The first sentence of the docstring."""
         return self.doc.split("\n", 1)[0]
 
+    @property
+    def listed(self) -> str:
+        """What lists its parameters, for messages; empty for a user's own function."""
+        return f"`lrbench list {self.kind} {self.name}` lists" if self.path is not None else ""
+
     def check(self, given: Mapping[str, Any], where: str) -> dict[str, Any]:
         """Return values of its parameters, each of its declared type; messages begin with `where` and the name.
 
@@ -108,7 +119,7 @@ class Entry:
         found = {}
         for name, value in given.items():
             if name not in self.parameters:
-                message = unknown(f"parameter of {self.name}", name, list(self.parameters))
+                message = unknown(f"parameter of {self.name}", name, list(self.parameters), self.listed)
                 raise StudyError(f"{where}{name} = {value!r}: {message}")
             try:
                 found[name] = self.parameters[name].coerce(value)
@@ -144,7 +155,7 @@ def names(kind: str) -> list[str]:
     >>> "adam" in names("optimizer")
     True
     """
-    if kind == "study":
+    if kind == STUDY:
         return sorted(path.stem for path in STUDIES.glob("*.toml"))
     return sorted(_entries(kind))
 
@@ -204,22 +215,62 @@ def _name(function: Callable[..., Any]) -> str:
     return getattr(function, "__name__", type(function).__name__)
 
 
-def unknown(what: str, given: str, allowed: list[str]) -> str:
-    """Return a message that a name is not known, what is allowed, and which is nearest.
+def unknown(what: str, given: str, allowed: list[str], listed: str = "") -> str:
+    """Return a message that a name is not known, and what is allowed: all names where they are few, or else the nearest.
+
+    Args:
+        what: what the name was to be, such as a kind of the catalogue.
+        given: the name.
+        allowed: the names that are known.
+        listed: what lists them all, with its verb; of a kind of the catalogue, `lrbench list`.
 
     >>> unknown("optimizer", "adm", ["adam", "sgd"])
     "unknown optimizer 'adm'; allowed: adam, sgd; did you mean 'adam'?"
+    >>> unknown("optimizer", "adm", names("optimizer"))
+    "unknown optimizer 'adm'; nearest: adam, adamw, adamax; `lrbench list optimizers` lists all ..."
     """
-    near = difflib.get_close_matches(given[:100], allowed, n=1, cutoff=0.5)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    return f"unknown {what} {given!r}; allowed: {', '.join(allowed) or 'none'}{hint}"
+    if len(allowed) <= SHORT:
+        near = difflib.get_close_matches(given[:100], allowed, n=1, cutoff=0.5)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        return f"unknown {what} {given!r}; allowed: {', '.join(allowed) or 'none'}{hint}"
+    if not listed and what in KINDS:
+        listed = f"`lrbench list {plural(what)}` lists"
+    where = f"{listed} all {len(allowed)}" if listed else f"{len(allowed):,} are allowed"
+    return f"unknown {what} {given!r}; {nearest(given, allowed)}{where}"
+
+
+def nearest(given: str, allowed: Iterable[str]) -> str:
+    """Return, for messages, the three names that are most like one that is not known; those that it is a part of come first.
+
+    >>> nearest("transformer", names("problem")), nearest("x", ["adam"])
+    ('nearest: char_transformer, modular_addition_transformer, ...; ', '')
+    """
+    given = given[:100].lower()
+
+    def likeness(name: str) -> float:
+        name = name.lower()
+        alike = difflib.SequenceMatcher(None, name, given).ratio()
+        return alike + (given in name) + 0.1 * name.startswith(given[:1])  # a first letter is seldom wrong
+
+    likely = [name for name in allowed if given and likeness(name) >= LIKELY]
+    near = sorted(likely, key=likeness, reverse=True)[:NEAREST]
+    return f"nearest: {', '.join(near)}; " if near else ""
+
+
+def plural(kind: str) -> str:
+    """Return the plural of a kind.
+
+    >>> plural("study"), plural("probe")
+    ('studies', 'probes')
+    """
+    return "studies" if kind == STUDY else f"{kind}s"
 
 
 @cache
 def _entries(kind: str) -> dict[str, Entry]:
     """Return the entries of a kind by name."""
     if kind not in FOLDERS:
-        raise StudyError(unknown("kind", kind, [*FOLDERS, "study"]))
+        raise StudyError(unknown("kind", kind, [*KINDS], "`lrbench list --help` lists"))
     files = sorted((PACKAGE / FOLDERS[kind]).glob("[!_]*.py"))
     return {entry.name: entry for file in files for entry in _entries_of(kind, file)}
 

@@ -89,6 +89,14 @@ class Choice:
         return self.reference.rpartition(":")[2]
 
     @property
+    def text(self) -> str:
+        """The name with the values that the study gives, for messages: `sgd(momentum=0.9)`."""
+        given = ", ".join(
+            f"{name}={values[0] if len(values) == 1 else list(values)}" for name, values in self.axes.items()
+        )
+        return f"{self.entry.name}({given})" if given else self.entry.name
+
+    @property
     def size(self) -> int:
         """How many variants there are."""
         return math.prod(len(values) for values in self.axes.values())
@@ -150,7 +158,8 @@ def choose(kind: str, item: Any, where: str, context: Mapping[str, Any]) -> Choi
         return _of_object(kind, item, where, {}, "")
     table = dict(item)
     if "name" not in table:
-        raise StudyError(f"{where}.name: missing; allowed: {', '.join(catalog.names(kind))}")
+        listed = f"`lrbench list {catalog.plural(kind)}` lists what is allowed"
+        raise StudyError(f"{where}.name: missing; {listed}")
     name = table.pop("name")
     version = own_code.checked_version(table.pop("code_version"), where) if "code_version" in table else ""
     if not isinstance(name, str):
@@ -213,7 +222,7 @@ def _axes(entry: catalog.Entry, table: Mapping[str, Any], where: str) -> dict[st
     axes = {}
     for key, value in table.items():
         if key not in entry.settings:
-            message = catalog.unknown(f"parameter of {entry.name}", key, list(entry.settings))
+            message = catalog.unknown(f"parameter of {entry.name}", key, list(entry.settings), entry.listed)
             raise StudyError(f"{where}.{key} = {value!r}: {message}")
         axes[key] = _axis(entry.settings[key], value, f"{where}.{key}")
         if key in entry.options and entry.settings[key].numeric and min(axes[key]) < 0:

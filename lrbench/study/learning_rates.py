@@ -7,10 +7,11 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from lrbench.errors import StudyError
 from lrbench.study import stages
+from lrbench.study.signature import whole
 
 PER_DECADE = 3.0
 """Rates in each decade of a range that is found, unless the study says how many."""
@@ -21,6 +22,8 @@ LONGEST_AXIS = 1_000_000
 SMALLEST, LARGEST = 1e-30, 1e30
 RATE_NAME = r"[A-Za-z0-9_./*?\[\]!~@:+-]{1,100}"
 """The name of a rate: one that a problem has, or a pattern of the paths of its parameters, such as */bias."""
+Whole = Annotated[int, BeforeValidator(whole)]
+"""A whole number of a study, which may be written 1e3."""
 # The sensitivity table has columns learning_rate_sensitivity...; a rate of that name would be mistaken for one.
 _RESERVED = "sensitivity"
 
@@ -32,7 +35,7 @@ class Rates(BaseModel):
 
     min: float | None = Field(None, ge=SMALLEST, le=LARGEST, allow_inf_nan=False)
     max: float | None = Field(None, ge=SMALLEST, le=LARGEST, allow_inf_nan=False)
-    num: int | None = Field(None, ge=1, le=LONGEST_AXIS, strict=True)
+    num: Whole | None = Field(None, ge=1, le=LONGEST_AXIS, strict=True)
     per_decade: float | None = Field(None, gt=0, le=1e6, allow_inf_nan=False)
     values: tuple[Annotated[float, Field(ge=SMALLEST, le=LARGEST, allow_inf_nan=False)], ...] | None = None
 
@@ -41,13 +44,17 @@ class Rates(BaseModel):
         ranged = [key for key in ("min", "max", "num", "per_decade") if getattr(self, key) is not None]
         if self.values is not None:
             if ranged:
-                raise ValueError(f"values: cannot be given together with {', '.join(ranged)}")
+                raise ValueError(
+                    f"values: cannot be given together with {', '.join(ranged)}; remove these, in a command with --unset"
+                )
             if not self.values:
                 raise ValueError("values is empty; give at least one rate")
             if len(set(self.values)) < len(self.values):
                 raise ValueError("values: a rate is listed twice")
         elif self.auto:
             pass
+        elif self.num is not None and self.per_decade is not None:
+            raise ValueError("num and per_decade exclude each other; remove one, in a command with --unset")
         elif self.min is None or self.max is None or (self.num is None) == (self.per_decade is None):
             raise ValueError("requires min, max and num; or min, max and per_decade; or values")
         elif self.min > self.max or (self.min == self.max and (self.num or 2) > 1):

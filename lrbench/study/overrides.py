@@ -1,4 +1,4 @@
-"""Overrides: strings `key=value`, as `--set` gives them, that change a table before it is checked."""
+"""Overrides: what `--set` and `--unset` change in a table before it is checked."""
 
 from __future__ import annotations
 
@@ -6,53 +6,122 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from lrbench.errors import StudyError
-from lrbench.study import safe_toml
+from lrbench.errors import StudyError, counted
+from lrbench.study import catalog, safe_toml
 from lrbench.study.safe_toml import DEEPEST
+from lrbench.study.signature import whole
+
+_CHOICES = frozenset({"problem", "optimizer", "schedule"})
+"""Keys under which a name stands for a table with that name."""
+_REMOVED = object()
 
 
 def assign(table: dict[str, Any], text: str) -> None:
     """Set one key of a table from `key=value`; the value is TOML, or else a bare string.
 
+    A name of a problem, an optimizer or a schedule becomes a table with that name where one of its parameters is set.
+
     Raises:
         StudyError: if the text is not of that form, or the key leads to no table.
 
-    >>> table = {}
+    >>> table = {"problem": "digits_mlp"}
     >>> assign(table, "learning_rate.num=32")
+    >>> assign(table, "problem.hidden=[16]")
     >>> table
-    {'learning_rate': {'num': 32}}
+    {'problem': {'name': 'digits_mlp', 'hidden': [16]}, 'learning_rate': {'num': 32}}
     """
     key, equals, raw = text.partition("=")
-    # A key in quotes may have dots, as in TOML.
-    path = [part.strip('"') for part in re.split(r'\.(?=(?:[^"]*"[^"]*")*[^"]*$)', key.strip())]
+    given = f"--set {text!r}"
+    path = _parts(key)
     if not equals or not all(path):
-        raise StudyError(f"--set {text!r}: must be KEY=VALUE, such as steps=200 or learning_rate.num=32")
+        raise StudyError(f"{given}: must be KEY=VALUE, such as steps=200 or learning_rate.num=32")
     if len(path) > DEEPEST:
-        raise StudyError(f"--set {text!r}: tables and lists are nested more than {DEEPEST} deep")
+        raise StudyError(f"{given}: tables and lists are nested more than {DEEPEST} deep")
     try:
         read = safe_toml.parse(f"value = {raw}")
         value = read["value"] if len(read) == 1 else raw.strip()
     except ValueError:
         value = raw.strip()
     target: Any = table
-    for part in path[:-1]:
-        if isinstance(target, list):
-            if not re.fullmatch("[0-9]{1,9}", part) or int(part) >= len(target):
-                raise StudyError(f"--set {text!r}: {part!r} must be a number from 0 to {len(target) - 1}")
-            target = target[int(part)]
-        else:
-            target = target.setdefault(part, {})
+    for depth, part in enumerate(path[:-1], 1):
+        place = _place(target, path[: depth - 1], part, given, path[depth:])
+        if isinstance(target, dict):
+            target.setdefault(part, {})
+        if isinstance(target[place], str) and path[0] in _CHOICES and depth <= 2:
+            target[place] = {"name": target[place]}
+        target = target[place]
         if not isinstance(target, dict | list):
-            raise StudyError(f"--set {text!r}: {part!r} is a value, it has no keys")
+            raise StudyError(f"{given}: {'.'.join(path[:depth])} is a value, it has no keys")
+    target[_place(target, path[:-1], path[-1], given)] = value
+
+
+def remove(table: dict[str, Any], keys: Sequence[str]) -> None:
+    """Remove keys of a table, and items of its lists; numbers count the items as they are in the table before.
+
+    Raises:
+        StudyError: if there is none of that name.
+
+    >>> table = {"seeds": 5, "optimizer": ["sgd", "adam", "lion"]}
+    >>> remove(table, ["optimizer.0", "optimizer.1", "seeds"])
+    >>> table
+    {'optimizer': ['lion']}
+    """
+    shortened: list[list[Any]] = []
+    for key in keys:
+        given, path = f"--unset {key!r}", _parts(key)
+        target: Any = table
+        for depth, part in enumerate(path[:-1]):
+            target = _existing(target, path[:depth], part, given)
+        _existing(target, path[:-1], path[-1], given)
+        if isinstance(target, dict):
+            del target[path[-1]]
+        else:
+            target[int(path[-1])] = _REMOVED
+            shortened.append(target)
+    for items in shortened:
+        items[:] = [item for item in items if item is not _REMOVED]
+
+
+def _parts(key: str) -> list[str]:
+    """Return the parts of a key; one in quotes may have dots, as in TOML."""
+    return [part.strip('"') for part in re.split(r'\.(?=(?:[^"]*"[^"]*")*[^"]*$)', key.strip())]
+
+
+def _existing(target: Any, above: Sequence[str], part: str, given: str) -> Any:
+    """Return what is at a key of a table, or at a number of a list."""
     if isinstance(target, list):
-        raise StudyError(f"--set {text!r}: name the key of {path[-2]}.{path[-1]} to set, such as {key}.name")
-    target[path[-1]] = value
+        return target[_place(target, above, part, given)]
+    if not isinstance(target, dict) or part not in target:
+        known = list(target) if isinstance(target, dict) else []
+        raise StudyError(f"{given}: {catalog.unknown('key', '.'.join([*above, part]), known)}")
+    return target[part]
+
+
+def _place(target: Any, above: Sequence[str], part: str, given: str, after: Sequence[str] = ()) -> Any:
+    """Return where a part of a key leads in a table or a list: the part itself, or its number.
+
+    Args:
+        target: the table or the list.
+        above: the parts of the key that led there.
+        part: the part.
+        given: the option, for messages.
+        after: the parts that follow.
+    """
+    if isinstance(target, dict):
+        return part
+    if re.fullmatch("[0-9]{1,9}", part) and int(part) < len(target):
+        return int(part)
+    where, items = ".".join(above), counted(len(target), "item")
+    example = ".".join([*above, "0", *([] if part.isdecimal() else [part]), *after])
+    raise StudyError(
+        f"{given}: {where} is a list of {items}; name one of them, counting from 0, such as {example}"
+    )
 
 
 def shorten(table: dict[str, Any], overrides: Sequence[str]) -> None:
     """Evaluate once, at the end, if an override makes runs shorter than the interval in the file."""
     keys = {text.partition("=")[0].strip() for text in overrides}
-    steps, every = table.get("steps"), table.get("evaluate_every")
+    steps, every = whole(table.get("steps")), whole(table.get("evaluate_every"))
     if "steps" in keys and "evaluate_every" not in keys and isinstance(steps, int) and isinstance(every, int):
         table["evaluate_every"] = min(every, steps)
 

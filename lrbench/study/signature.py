@@ -75,6 +75,15 @@ class Parameter:
             raise ValueError(f"must be {_kind(self.annotation).one}") from error
 
 
+def whole(value: Any) -> Any:
+    """Return a number without a fraction as a whole number, and anything else as it is.
+
+    >>> whole(1e3), whole(0.5), whole(True), whole("1e3")
+    (1000, 0.5, True, '1e3')
+    """
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 def of_source(node: ast.FunctionDef) -> dict[str, Parameter]:
     """Return the parameters of a function in a syntax tree; defaults must be literals.
 

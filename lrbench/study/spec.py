@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import os
 import re
@@ -24,11 +23,12 @@ from pydantic import (
 )
 
 from lrbench.errors import LrbenchError, StudyError
-from lrbench.study import catalog, safe_toml
+from lrbench.study import catalog, study_file
 from lrbench.study.choice import Choice, choose
-from lrbench.study.learning_rates import LARGEST, LONGEST_AXIS, MOST_RUNS, SMALLEST, LearningRates
-from lrbench.study.overrides import assign, launchers, shorten
+from lrbench.study.learning_rates import LARGEST, LONGEST_AXIS, MOST_RUNS, SMALLEST, LearningRates, Whole
+from lrbench.study.overrides import assign, launchers, remove, shorten
 from lrbench.study.safe_toml import DEEPEST
+from lrbench.study.signature import whole
 from lrbench.study.stages import FRESH, ROUNDS, Step, shorter, steps
 
 MOST_EVALUATIONS = 1_000_000
@@ -48,6 +48,7 @@ LOSSES = ("auto", "valid_loss", "train_loss")
 """The objectives that are losses; `auto` is the validation loss of a problem that has one, and the training loss of any other."""
 _LEAST, _LARGEST = -(2**63), 2**63 - 1
 _NOT_TEXT = re.compile("[\0\ud800-\udfff]")
+_LISTED = "docs/study-file.md explains"
 _KEYWORD = re.compile("[a-z]*")
 """What a launcher accepts in place of an address: `auto`, `local`, `returned`, ..."""
 
@@ -70,6 +71,7 @@ Choices = Annotated[tuple[Choice, ...], BeforeValidator(_choices)]
 
 
 def _seeds(value: Any) -> Any:
+    value = whole(value)
     if isinstance(value, int) and not isinstance(value, bool):
         if value < 1:
             raise ValueError(f"= {value}: a count of seeds must be 1 or more; or give a list of seeds")
@@ -126,27 +128,27 @@ class Study(BaseModel):
     name: str = Field(
         pattern=r"^[a-z0-9_-]{1,64}$", description="letters, digits, _ and -; also the results folder"
     )
-    steps: int = Field(ge=1, le=MOST_STEPS, strict=True, description="optimizer steps of every run")
-    evaluate_every: int = Field(0, ge=0, strict=True, description="steps between two evaluations")
+    steps: Whole = Field(ge=1, le=MOST_STEPS, strict=True, description="optimizer steps of every run")
+    evaluate_every: Whole = Field(0, ge=0, strict=True, description="steps between two evaluations")
     seeds: Annotated[
         Literal["enough"] | tuple[Annotated[int, Field(ge=0, lt=FRESH, strict=True)], ...],
         BeforeValidator(_seeds),
     ] = Field((0, 1, 2), validate_default=True, description="a count, a list, or enough")
-    most_seeds: int = Field(
+    most_seeds: Whole = Field(
         MOST_SEEDS,
         ge=ROUNDS[0],
         le=LONGEST_AXIS,
         strict=True,
         description='the most fresh seeds with seeds = "enough"',
     )
-    confirm: int = Field(
+    confirm: Whole = Field(
         0,
         ge=0,
         le=LONGEST_AXIS,
         strict=True,
         description="fresh seeds on which the best rates of each line are confirmed",
     )
-    refine: int = Field(
+    refine: Whole = Field(
         0,
         ge=0,
         le=20,
@@ -179,7 +181,7 @@ class Study(BaseModel):
     checkpoint_every: float = Field(
         300, ge=0, allow_inf_nan=False, strict=True, description="seconds of training between two checkpoints"
     )
-    lanes_per_chunk: int | None = Field(
+    lanes_per_chunk: Whole | None = Field(
         None, ge=1, le=MOST_LANES, strict=True, description="overrides the measured choice"
     )
     launcher: Annotated[dict[str, dict[str, Any]], BeforeValidator(_launchers)] = Field(
@@ -191,12 +193,10 @@ class Study(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _evaluations(cls, values: Any) -> Any:
-        if (
-            isinstance(values, dict)
-            and "evaluate_every" not in values
-            and isinstance(values.get("steps"), int)
-        ):
-            return values | {"evaluate_every": max(1, values["steps"] // 20)}
+        if isinstance(values, dict) and "evaluate_every" not in values:
+            steps = whole(values.get("steps"))
+            if isinstance(steps, int):
+                return values | {"evaluate_every": max(1, steps // 20)}
         return values
 
     @model_validator(mode="after")
@@ -288,13 +288,18 @@ class Study(BaseModel):
 
 
 def read(
-    study: str | os.PathLike[str] | Mapping[str, Any], overrides: Sequence[str] = (), *, trust: bool = False
+    study: str | os.PathLike[str] | Mapping[str, Any],
+    overrides: Sequence[str] = (),
+    *,
+    unset: Sequence[str] = (),
+    trust: bool = False,
 ) -> Study:
-    """Read and check a study: a file, the name of a built-in one, or a dict.
+    """Read and check a study: a file, the name of a built-in one or of a problem, or a dict.
 
     Args:
-        study: path, built-in name, or the same as a mapping (values may be Python objects).
+        study: path, name, or the same as a mapping (values may be Python objects).
         overrides: strings `key=value` that set a key, such as `learning_rate.num=32`.
+        unset: keys that are taken away before others are set, such as `learning_rate.num`.
         trust: whether code that the study names (`file.py:function`) may be run.
 
     Raises:
@@ -302,55 +307,14 @@ def read(
     """
     if isinstance(study, Mapping):
         return check(dict(study), "study", trust=trust)
-    table, folder = load(study)
+    table, folder = study_file.load(study)
+    remove(table, unset)
     for text in overrides:
         assign(table, text)
     shorten(table, overrides)
     checked = check(table, str(study), trust=trust, folder=folder, commanded=launchers(overrides))
     checked._where = str(study)
     return checked
-
-
-def load(study: str | os.PathLike[str]) -> tuple[dict[str, Any], Path]:
-    """Return the contents of a study file or of a built-in study, and the folder that its paths are relative to.
-
-    Raises:
-        StudyError: if there is no such file, or it is not TOML.
-    """
-    path = path_of_study(study)
-    try:
-        table = safe_toml.read(path)
-    except OSError as error:
-        raise StudyError(f"{path}: cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise StudyError(f"{path}: not valid TOML: {error}") from error
-    # The paths in a built-in study come from --set, and are relative to the working folder.
-    built_in = path.parent == catalog.STUDIES
-    return table, Path() if built_in else path.parent
-
-
-def path_of_study(study: str | os.PathLike[str]) -> Path:
-    """Return the path of a study file, or of the built-in study of that name."""
-    path = Path(study)
-    with contextlib.suppress(OSError, ValueError):  # a name that is too long for the system is no file
-        if path.is_file():
-            return path
-    if str(study) in catalog.names("study"):
-        return catalog.STUDIES / f"{study}.toml"
-    if os.path.isdir(path):  # noqa: PTH112 -- Path.is_dir raises where a name is too long
-        raise StudyError(
-            f"{study}: is a folder; give a study file or one of: {', '.join(catalog.names('study'))}"
-        )
-    if path.suffix == ".toml" or path.parent != Path():
-        missing = "is not a regular file" if os.path.exists(path) else "no such file"  # noqa: PTH110 -- as above
-        raise StudyError(
-            f"{study}: {missing}; give a study file or one of: {', '.join(catalog.names('study'))}"
-        )
-    if str(study) in catalog.names("experiment"):
-        raise StudyError(f"{study}: is an experiment, not a study; run it with `lrbench experiment {study}`")
-    raise StudyError(
-        catalog.unknown("study", str(study), catalog.names("study")) + "; or give the path of a file"
-    )
 
 
 def check(
@@ -418,7 +382,8 @@ def _sentence(error: ValidationError) -> str:
     given = first.get("input")
     if first["type"] == "extra_forbidden":
         model: type[BaseModel] = LearningRates if first["loc"][0] == "learning_rate" else Study
-        return f"{key} = {given!r}: {catalog.unknown('key', str(first['loc'][-1]), list(model.model_fields))}"
+        unknown = catalog.unknown("key", str(first["loc"][-1]), list(model.model_fields), _LISTED)
+        return f"{key} = {given!r}: {unknown}"
     if first["type"] == "model_type" and first["loc"][0] == "learning_rate" and len(first["loc"]) == 2:
         unknown = catalog.unknown("key", str(first["loc"][1]), list(LearningRates.model_fields))
         return f"{key} = {given!r}: {unknown}; or a table, which is a rate of that name"

@@ -147,7 +147,7 @@ def test_plan_trains_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["run", "quickstat"], "unknown study 'quickstat'; allowed: "),
+        (["run", "quickstat"], "unknown study or problem 'quickstat'; nearest: quickstart, "),
         (["run", "quickstart", "--set", "stepz=1"], "quickstart: stepz = 1: unknown key 'stepz'"),
         (["run", "quickstart", "--devices", "many"], "--devices many: must be a number of 1 or more, or all"),
         (["run", "quickstart", "--launcher", "cloud"], "unknown launcher 'cloud'; allowed: "),
@@ -162,8 +162,8 @@ def test_plan_trains_nothing(tmp_path: Path) -> None:
         (["run", "quickstart", "--oout", "x"], "No such option: --oout"),
         (["run"], "Missing argument 'STUDY'"),
         (["rum"], "No such command 'rum'"),
-        (["list", "optimisers"], "unknown kind 'optimisers'; allowed: "),
-        (["list", "optimizer", "adm"], "unknown optimizer 'adm'; allowed: "),
+        (["list", "optimisers"], "unknown kind or name 'optimisers'; nearest: optimizers, "),
+        (["list", "optimizer", "adm"], "unknown optimizer 'adm'; nearest: adam, adamw, "),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(tmp_path: Path, words: list[str], message: str) -> None:

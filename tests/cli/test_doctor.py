@@ -18,7 +18,7 @@ import pytest
 import lrbench
 from lrbench import machine
 from lrbench.cli import speed
-from lrbench.cli.doctor import Cache, Device, Facts, diagnosis, problems, text
+from lrbench.cli.doctor import Cache, Device, Facts, facts_of_machine, problems, text
 from lrbench.engine import matmul, plain_jax
 from lrbench.execution import trace
 from lrbench.execution.execute import execute
@@ -145,7 +145,7 @@ def test_a_gpu_that_jax_uses_is_no_problem() -> None:
 def test_doctor_asks_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     _files(tmp_path, {"cache/lrbench/data/digits.npz": "x" * 10, "cache/lrbench/capacity/a.json": "{}"})
-    found = diagnosis()
+    found = text(facts_of_machine())
     assert f"  jax                       {jax.__version__}" in found
     assert "4 × cpu" in found
     assert found.count(" GFLOP/s") == 4

@@ -367,7 +367,8 @@ def test_attributes_of_results(results: lb.Results) -> None:
     assert len(names) == len(set(names))
     assert {"runs", "finders", "best"} <= set(names)
     with pytest.raises(
-        AttributeError, match=r"unknown attribute or table 'rusn'; allowed: .*; did you mean 'runs'\?$"
+        AttributeError,
+        match=r"^unknown attribute or table 'rusn'; nearest: runs.*; `lrbench list tables` lists",
     ):
         results.rusn  # noqa: B018
 
