@@ -32,9 +32,8 @@ def mlflow(results: Results, folder: Path) -> str:
         DataError: if MLflow's client, or what it writes databases with, is not installed.
         StoreError: if there are too many runs, or MLflow could not open the path.
     """
-    os.environ.setdefault(
-        "MLFLOW_DISABLE_TELEMETRY", "true"
-    )  # read as it is imported: it would report its use
+    # It would report its use, and reads this as it is imported.
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     try:
         import alembic  # noqa: F401 -- mlflow-skinny alone has no databases
         import sqlalchemy  # noqa: F401
