@@ -23,8 +23,9 @@ _WORDS = {
     "optimizer": "optimizers",
     "schedule": "schedules",
     "learning_rate": "learning_rates",
+    "lr": "learning_rates",
 }
-"""The keys of a study file that are arguments of another name."""
+"""The keys of study files, and the name of a rate in optax and PyTorch, and which argument each is."""
 
 
 def sweep(
@@ -89,9 +90,7 @@ def _refuse_other_words(problems: Any, more: Mapping[str, Any]) -> None:
     """Refuse arguments that there are not, the keys of a study file first, each with the one to use."""
     for key, value in more.items():
         if key in _WORDS:
-            raise StudyError(
-                f"sweep: takes {_WORDS[key]}=, not {key}=, which is the key of study files: {_WORDS[key]}={value!r}"
-            )
+            raise StudyError(f"sweep: takes {_WORDS[key]}=, not {key}=: {_WORDS[key]}={value!r}")
         if key not in spec.Study.model_fields:
             allowed = [_WORDS.get(name, name) for name in spec.Study.model_fields]
             raise StudyError(f"sweep: {catalog.unknown('argument', key, [*allowed, 'out', 'report'])}")
@@ -102,7 +101,9 @@ def _refuse_other_words(problems: Any, more: Mapping[str, Any]) -> None:
 
 
 def _whole(value: Any) -> Any:
-    """Return a whole number of NumPy or JAX as one of Python, and any other value as it is."""
+    """Return a whole number of NumPy or JAX, or one such as 1e3, as an `int`, and any other value as it is."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
     try:
         return operator.index(value)
     except TypeError:

@@ -19,9 +19,13 @@ class _Chosen(dict[str, Any]):
     """An entry as a study file writes it: its name, or a function, and the values of its parameters."""
 
     def __init__(
-        self, name: str | Callable[..., Any], *, version: str | None = None, **parameters: Any
+        self, name: str | Callable[..., Any], *unnamed: Any, version: str | None = None, **parameters: Any
     ) -> None:
-        """Nothing is checked before it is part of a study."""
+        """Nothing else is checked before it is part of a study."""
+        if unnamed:
+            raise StudyError(
+                f"{type(self).__name__}({name!r}, {unnamed[0]!r}): must name the parameter that {unnamed[0]!r} is the value of"
+            )
         versioned = {} if version is None else {"code_version": version}
         super().__init__(name=name, **versioned, **parameters)
 
@@ -221,7 +225,7 @@ def _of_object(kind: str, thing: Any, where: str, table: Mapping[str, Any], vers
 def _axes(entry: catalog.Entry, table: Mapping[str, Any], where: str) -> dict[str, tuple[Any, ...]]:
     axes = {}
     for key, value in table.items():
-        if key == "learning_rate" and entry.kind == "optimizer" and key not in entry.settings:
+        if key in ("learning_rate", "lr") and entry.kind == "optimizer" and key not in entry.settings:
             raise StudyError(
                 f"{where}.{key} = {value!r}: is no parameter of an optimizer, but an axis of the study; "
                 "give learning_rates= in Python, [learning_rate] in a study file"

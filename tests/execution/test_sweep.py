@@ -14,6 +14,8 @@ import pytest
 
 import lrbench as lb
 from lrbench.errors import StudyError
+from lrbench.execution import sweep
+from lrbench.study.spec import read
 
 
 def bowl(*, width: int = 2) -> lb.Problem:
@@ -27,8 +29,9 @@ def _squares(weights: Any, batch: Any, key: Any) -> Any:
 
 
 def rates_of(given: Any) -> list[float]:
-    runs = lb.sweep("quadratic", optimizers="sgd", learning_rates=given, seeds=1, steps=1).runs
-    return sorted(runs["learning_rate"].unique())
+    """The rates of a study that is asked for in this way."""
+    table = {"name": "x", "steps": 1, "problem": "quadratic", "optimizer": "sgd"}
+    return list(read({**table, "learning_rate": sweep._axes(given)}).learning_rate.rates())
 
 
 READY = (
@@ -49,15 +52,14 @@ READY = (
         ),
         (
             {"optimizer": "adam"},
-            "takes optimizers=, not optimizer=, which is the key of study files: optimizers='adam'",
+            "takes optimizers=, not optimizer=: optimizers='adam'",
         ),
         (
             {"learning_rate": {"min": 0.1, "max": 1, "num": 2}},
-            "takes learning_rates=, not learning_rate=, which is the key of study files: "
-            "learning_rates={'min': 0.1, 'max': 1, 'num': 2}",
+            "takes learning_rates=, not learning_rate=: learning_rates={'min': 0.1, 'max': 1, 'num': 2}",
         ),
-        ({"schedule": "constant"}, "takes schedules=, not schedule=, which is the key of study files: "),
-        ({"problem": "quadratic"}, "takes problems=, not problem=, which is the key of study files: "),
+        ({"schedule": "constant"}, "takes schedules=, not schedule=: "),
+        ({"problem": "quadratic"}, "takes problems=, not problem=: "),
         ({"seed": 3}, "unknown argument 'seed'; allowed: name, steps, evaluate_every, seeds, "),
         (
             {"learning_rates": "fast"},
@@ -73,6 +75,20 @@ READY = (
             "learning_rates = {'from': 0.1, 'to': 1}: must also have a key \"\", for the rates of all other parameters; "
             "or be a range, with min, max and num",
         ),
+        (
+            {
+                "optimizers": [lambda rate: optax.adam(rate, 0.5), lambda rate: optax.adam(rate, 0.8)],
+                "learning_rates": 0.1,
+            },
+            "optimizer.1: another optimizer is also called <lambda>; write yours as def my_optimizer(...), whose name is "
+            "that of the optimizer",
+        ),
+        ({"lr": 0.1}, "takes learning_rates=, not lr=: learning_rates=0.1"),
+        (
+            {"optimizers": lb.Optimizer("adam", lr=1e-3)},
+            "optimizer.lr = 0.001: is no parameter of an optimizer, but an axis of the study; ",
+        ),
+        ({"steps": 2.5}, "steps = 2.5: must be a valid integer"),
         ({"seeds": 2.5}, 'seeds = 2.5: must be a count, a list of whole numbers below 2**30, or "enough"'),
         ({"seeds": [0, 0.5]}, 'seeds = [0, 0.5]: must be a count, a list of whole numbers below 2**30, or "'),
     ],
@@ -110,8 +126,15 @@ def test_rates_are_given_in_any_of_these_ways() -> None:
     assert rates_of(0.5) == rates_of({"": 0.5}) == rates_of({"": {"values": [0.5]}}) == [0.5]
 
 
+def test_parameters_have_names() -> None:
+    with pytest.raises(StudyError) as caught:
+        lb.Optimizer("adam", 0.9)
+    assert str(caught.value) == "Optimizer('adam', 0.9): must name the parameter that 0.9 is the value of"
+
+
 def test_counts_of_numpy_are_whole_numbers() -> None:
     steps, seeds = np.int64(2), np.array([3, 5])
+    assert lb.sweep("quadratic", learning_rates=0.1, seeds=1.0, steps=1e1).runs["steps"].tolist() == [10]  # type: ignore[arg-type]
     runs = lb.sweep("quadratic", optimizers="sgd", learning_rates=0.1, seeds=seeds, steps=steps).runs
     assert runs["seed"].tolist() == [3, 5]
     runs = lb.sweep("quadratic", optimizers="sgd", learning_rates=0.1, seeds=np.int64(2), steps=steps).runs
