@@ -6,6 +6,7 @@ import logging
 import os
 import re
 import time
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -45,11 +46,13 @@ def mlflow(results: Results, folder: Path) -> str:
     every = runs(results, "MLflow")
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)  # it tells of each table it makes
     store = f"sqlite:///{folder.absolute() / _STORE}"
-    client = MlflowClient(store)
-    study = str(results.manifest.get("study", "lrbench"))
-    experiment = client.create_experiment(study, (folder.absolute() / "artifacts").as_uri())
-    for run in every:
-        _write(client, experiment, run)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of its queries, which SQLAlchemy 2.1 objects to
+        client = MlflowClient(store)
+        study = str(results.manifest.get("study", "lrbench"))
+        experiment = client.create_experiment(study, (folder.absolute() / "artifacts").as_uri())
+        for run in every:
+            _write(client, experiment, run)
     return f"{counted(len(every), 'run')}; open with: mlflow ui --backend-store-uri {store}"
 
 
