@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import json
 import os
 import struct
 import subprocess
@@ -150,47 +151,52 @@ def test_wandb_writes_offline_runs(results: lb.Results, tmp_path: Path) -> None:
     assert not any(record.WhichOneof("record_type") in ("environment", "files") for record in records)
 
 
-# MLflow's own queries, of SQLAlchemy 2.1
-@pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")
-def test_mlflow_reads_what_is_written(results: lb.Results, tmp_path: Path) -> None:
-    """In a process of its own, which says what it printed: MLflow reports its use over the network unless it is told not to."""
-    out = tmp_path / "100% #1"
-    code = f"""
+READ_BY_MLFLOW = """
+import json, sys
 import lrbench as lb
-print(lb.load({str(results.folder)!r}).export("mlflow", {str(out)!r}))
+said = lb.load(sys.argv[1]).export("mlflow", sys.argv[2])
+from mlflow import MlflowClient
 from mlflow.telemetry import get_telemetry_client
 from mlflow.telemetry.utils import is_telemetry_disabled
 assert is_telemetry_disabled() and get_telemetry_client() is None
-"""
-    open_env = {
-        name: value for name, value in os.environ.items() if name not in ("CI", "PYTEST_CURRENT_TEST")
+client = MlflowClient(said.partition("--backend-store-uri ")[2])
+experiment = client.get_experiment_by_name("synthetic")
+found = [
+    {
+        "name": run.info.run_name,
+        "status": run.info.status,
+        "tags": run.data.tags,
+        "params": run.data.params,
+        "metrics": run.data.metrics,
+        "history": [(m.step, m.value) for m in client.get_metric_history(run.info.run_id, "valid_loss")],
     }
-    done = subprocess.run(
-        [sys.executable, "-c", code], env=open_env, capture_output=True, text=True, check=False
-    )
+    for run in client.search_runs([experiment.experiment_id])
+]
+print(json.dumps({"said": said, "runs": found}))
+"""
+
+
+def test_mlflow_reads_what_is_written(results: lb.Results, tmp_path: Path) -> None:
+    """In a process of its own, which says what it printed: MLflow reports its use over the network unless it is told not to."""
+    out = tmp_path / "100% #1"
+    command = [sys.executable, "-c", READ_BY_MLFLOW, str(results.folder), str(out)]
+    plain = {name: text for name, text in os.environ.items() if name not in ("CI", "PYTEST_CURRENT_TEST")}
+    done = subprocess.run(command, env=plain, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
-    store = f"sqlite:///{out}/mlflow.db"
-    assert done.stdout == f"4 runs; open with: mlflow ui --backend-store-uri {store}\n"
+    read = json.loads(done.stdout)
+    assert read["said"] == f"4 runs; open with: mlflow ui --backend-store-uri sqlite:///{out}/mlflow.db"
     assert [path.name for path in out.iterdir()] == ["mlflow.db"]
-
-    from mlflow import MlflowClient
-
-    client = MlflowClient(store)
-    experiment = client.get_experiment_by_name("synthetic")
-    found = client.search_runs([experiment.experiment_id])
-    assert {run.data.tags["run_id"] for run in found} == set(results.runs["run_id"])
-    for run in found:
-        (row,) = results.runs[results.runs["run_id"] == run.data.tags["run_id"]].to_dict("records")
-        assert run.info.run_name == f"{row['optimizer']} lr={row['learning_rate']:g} seed=0"
-        assert run.info.status == "FINISHED"
-        assert run.data.params["problem"] == HOSTILE
-        assert float(run.data.params["learning_rate"]) == row["learning_rate"]
-        history = client.get_metric_history(run.info.run_id, "valid_loss")
+    assert {run["tags"]["run_id"] for run in read["runs"]} == set(results.runs["run_id"])
+    for run in read["runs"]:
+        (row,) = results.runs[results.runs["run_id"] == run["tags"]["run_id"]].to_dict("records")
+        assert run["name"] == f"{row['optimizer']} lr={row['learning_rate']:g} seed=0"
+        assert run["status"] == "FINISHED"
+        assert run["params"]["problem"] == HOSTILE
+        assert float(run["params"]["learning_rate"]) == row["learning_rate"]
         rows = results.curves[results.curves["run_id"] == row["run_id"]].dropna(subset="valid_loss")
-        assert [each.step for each in history] == rows["step"].tolist()
-        assert [each.value for each in history] == rows["valid_loss"].tolist()
+        assert run["history"] == rows[["step", "valid_loss"]].to_numpy().tolist()
         if row["status"] == "ok":
-            assert run.data.metrics["final_valid_loss"] == row["final_valid_loss"]
+            assert run["metrics"]["final_valid_loss"] == row["final_valid_loss"]
 
 
 @pytest.mark.parametrize(
