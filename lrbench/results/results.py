@@ -77,13 +77,16 @@ class Results:
         except LrbenchError as error:
             return f"Results({str(self.folder)!r}), which cannot be read: {error}"
 
-    def _repr_html_(self) -> str:
-        """Show a notebook the answer, and the loss against the learning rate where that is quickly drawn."""
+    def _repr_html_(self) -> str | None:
+        """Show a notebook the answer, and the loss against the learning rate where that is quickly drawn; None: the text says what is wrong."""
         from lrbench.results.shown import MOST_DRAWN, as_html
 
-        answer = self.best()
-        drawn = not answer.empty and self.manifest.get("runs", {}).get("done", 0) <= MOST_DRAWN
-        figure = self.plot("loss_vs_learning_rate") if drawn else None
+        try:
+            answer = self.best()
+            drawn = not answer.empty and self.manifest.get("runs", {}).get("done", 0) <= MOST_DRAWN
+            figure = self.plot("loss_vs_learning_rate") if drawn else None
+        except LrbenchError:
+            return None
         return as_html(self.folder, self.manifest, answer, self.thresholds, figure)
 
     def __reduce__(self) -> tuple[type[Results], tuple[Path]]:

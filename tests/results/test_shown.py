@@ -75,7 +75,7 @@ def test_the_text_is_the_answer_and_where_it_is(results: lb.Results) -> None:
 
 
 def test_a_notebook_shows_the_table_and_the_plot(results: lb.Results) -> None:
-    page = Page(results._repr_html_())
+    page = Page(str(results._repr_html_()))
     assert page.text.startswith(
         f"synthetic: 225 runs in {results.folder}digits_mlp: sgd(momentum=0.9) + constant at 0.1 ("
     )
@@ -121,11 +121,12 @@ def test_what_is_missing_is_said(results: lb.Results, tmp_path: Path) -> None:
         f"Results('{gone.folder}'), which cannot be read: {gone.folder}/sensitivity.parq"
     )
     assert "\n" not in repr(gone)
+    assert gone._repr_html_() is None
 
 
 def test_nobody_waits_for_a_plot_of_many_runs(results: lb.Results, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shown, "MOST_DRAWN", 224)
-    page = Page(results._repr_html_())
+    page = Page(str(results._repr_html_()))
     assert page.pictures == []
     assert len(page.rows) == 4
 
