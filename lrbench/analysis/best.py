@@ -41,11 +41,12 @@ _FROM = {
 }
 _BANDS = ("pace", "own", "good")
 _BEHIND = ("behind", "behind_low", "behind_high", "more_seeds", "steps_factor", "steps_factor_low", "steps_factor_high")  # fmt: skip
+# What is read first stands first: of many columns, pandas shows the first and the last.
 _OUT = (
-    "problem optimizer schedule line winner trains use use_low use_high best_learning_rate band band_low band_high from to collapse_low "
-    "collapse_high degrades_from no_collapse cliff objective at score score_low score_high loss loss_low loss_high headline value value_low "
-    "value_high told_apart behind behind_low behind_high more_seeds steps_factor steps_factor_low steps_factor_high seeds "
-    "confirmed_seeds rates rate_low rate_high diverged_fraction gap answer"
+    "problem optimizer schedule use band_low band_high collapse_low collapse_high score behind told_apart steps_factor confirmed_seeds line "
+    "winner trains use_low use_high best_learning_rate band from to degrades_from no_collapse cliff objective at score_low score_high loss "
+    "loss_low loss_high headline value value_low value_high behind_low behind_high more_seeds steps_factor_low steps_factor_high seeds "
+    "rates rate_low rate_high diverged_fraction gap answer"
 ).split()
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from lrbench.errors import StoreError
 from lrbench.execution import output_folder
 from lrbench.execution.listener import Listener
+from lrbench.execution.notebook import default_listener
 from lrbench.execution.rebuild import write_all
 from lrbench.execution.training import Options, StagedTraining
 from lrbench.launchers import Outcome
@@ -83,13 +84,13 @@ def execute(
         fresh: whether to set the contents of the folder aside and start again.
         report: whether to write plots and the report too.
         profile: whether to trace the first moments of training, into `profile/`.
-        listener: receives the progress; by default warnings go to the logger `lrbench`, and nothing else is shown.
+        listener: receives the progress; by default a notebook shows a bar, warnings go to the logger `lrbench`, and nothing else is shown.
         helpers: whether further processes draw plots, too; those have none of the settings of this one, such as matplotlib's styles.
 
     Raises:
         StudyError, ProblemError, DataError, StoreError, LaunchError: the user's mistakes, each in one line.
     """
-    listener = listener or Listener()
+    listener = listener or default_listener()
     checked = study if isinstance(study, Study) else spec.read(study, overrides, trust=trust)
     store = ResultsFolder(out if out is not None else Path("results") / checked.name)
     options = Options(launcher, devices, report, profile, report and helpers)

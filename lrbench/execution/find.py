@@ -13,6 +13,7 @@ from lrbench.analysis.range_tests import LOSS, RANGE_TEST
 from lrbench.errors import StudyError
 from lrbench.execution.execute import Finished, execute
 from lrbench.execution.listener import Listener
+from lrbench.execution.notebook import default_listener
 from lrbench.results import pictures
 from lrbench.results.results import Results
 from lrbench.results.text_table import aligned
@@ -66,7 +67,7 @@ def execute_range_tests(
         tests = range_tests_of(checked)
     except StudyError as error:
         raise StudyError(f"{checked.where}: {error}") from error
-    listener = listener or Listener()
+    listener = listener or default_listener()
     done = execute(tests, out, devices=devices, report=False, listener=listener)
     listener.check()
     pictures.write(done.results, RANGE_TEST)

@@ -8,7 +8,7 @@ import logging
 class Listener:
     """Receives the progress of a study, and may stop it; this one logs warnings alone and never stops it.
 
-    It is the default of calls from Python: warnings go to the logger `lrbench`, which prints them on standard error unless logging is
+    It is the default of calls from Python outside a notebook: warnings go to the logger `lrbench`, which prints them on standard error unless logging is
     configured otherwise.
     """
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import operator
 import os
 import shutil
 import tempfile
 import weakref
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -14,11 +15,21 @@ import numpy as np
 from lrbench.errors import StudyError
 from lrbench.execution.execute import execute, run
 from lrbench.results.results import Results
-from lrbench.study import spec
+from lrbench.study import catalog, spec
+from lrbench.study.learning_rates import Rates
+
+_WORDS = {
+    "problem": "problems",
+    "optimizer": "optimizers",
+    "schedule": "schedules",
+    "learning_rate": "learning_rates",
+    "lr": "learning_rates",
+}
+"""The keys of study files, and the name of a rate in optax and PyTorch, and which argument each is."""
 
 
 def sweep(
-    problems: Any,
+    problems: Any = None,
     *,
     optimizers: Any = "adam",
     learning_rates: Any = "auto",
@@ -32,10 +43,11 @@ def sweep(
     """Train a grid of runs from Python.
 
     Args:
-        problems: names, `Problem` objects, or tables such as `{"name": "digits_mlp", "hidden": [[64], [128]]}`.
+        problems: names, `Problem("digits_mlp", hidden=[[64], [128]])`, or problems of your own.
         optimizers: names, `Optimizer(...)`, or functions learning rate → optax transformation.
-        learning_rates: "auto", which finds the range of each line; or the rates, such as `logspace(1e-5, 10, 100)`; or a dict of rates by name, such as
-            `{"": [0.1, 1], "output": [0.01, 0.1]}`, where `""` are those of all parameters without a rate of their own.
+        learning_rates: "auto", which finds the range of each line; or the rates, such as `logspace(1e-5, 10, 100)`; or a dict as in a study file,
+            `{"min": 1e-5, "max": 10, "num": 100}`; or a dict of these by the name of a rate, such as `{"": [0.1, 1], "output": [0.01, 0.1]}`, where
+            `""` are those of all parameters without a rate of their own.
         schedules: names, `Schedule(...)`, or functions steps → optax schedule of peak 1, or optax schedules.
         seeds: a count, a list, or "enough", which adds fresh seeds until the lines are told apart.
         steps: optimizer steps of every run.
@@ -50,25 +62,17 @@ def sweep(
     >>> list(results.runs["verdict"])
     ['good', 'diverged']
     """
-    named = dict(learning_rates) if isinstance(learning_rates, Mapping) else {"": learning_rates}
-    if "" not in named:
-        raise StudyError(
-            f'sweep: learning_rates = {named!r}: must also have a key "", for the rates of all other parameters'
-        )
-    axes = {
-        name: {}
-        if isinstance(rates, str) and rates == "auto" and not name
-        else {"values": np.asarray(rates, dtype=float).reshape(-1).tolist()}
-        for name, rates in named.items()
-    }
+    _refuse_other_words(problems, more)
     table = {
         "name": "sweep",
-        "steps": steps,
-        "seeds": seeds if isinstance(seeds, int | str) else [int(seed) for seed in seeds],
+        "steps": _whole(steps),
+        "seeds": list(map(_whole, seeds))
+        if isinstance(seeds, Iterable) and not isinstance(seeds, str)
+        else _whole(seeds),
         "problem": problems,
         "optimizer": optimizers,
         "schedule": schedules,
-        "learning_rate": axes.pop("") | axes,
+        "learning_rate": _axes(learning_rates),
         **more,
     }
     checked = spec.check(table, "sweep", trust=True)
@@ -80,3 +84,60 @@ def sweep(
     if finished.failures:
         raise StudyError(f"sweep: {finished.failures[0].error}")
     return finished.results
+
+
+def _refuse_other_words(problems: Any, more: Mapping[str, Any]) -> None:
+    """Refuse arguments that there are not, the keys of a study file first, each with the one to use."""
+    for key, value in more.items():
+        if key in _WORDS:
+            raise StudyError(f"sweep: takes {_WORDS[key]}=, not {key}=: {_WORDS[key]}={value!r}")
+        if key not in spec.Study.model_fields:
+            allowed = [_WORDS.get(name, name) for name in spec.Study.model_fields]
+            raise StudyError(f"sweep: {catalog.unknown('argument', key, [*allowed, 'out', 'report'])}")
+    if problems is None:
+        raise StudyError(
+            'sweep: problems: missing; give a name, such as "digits_mlp", or a problem of your own'
+        )
+
+
+def _whole(value: Any) -> Any:
+    """Return a whole number of NumPy or JAX, or one such as 1e3, as an `int`, and any other value as it is."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    try:
+        return operator.index(value)
+    except TypeError:
+        return value
+
+
+def _axes(given: Any) -> Any:
+    """Return learning rates as a study file writes them."""
+    if isinstance(given, str) and given == "auto":
+        return given
+    if not isinstance(given, Mapping):
+        return _axis(given)
+    if "" in given:
+        rest = given[""]
+        named = {name: _axis(rates) for name, rates in given.items() if name}
+        return ({} if isinstance(rest, str) and rest == "auto" else _axis(rest)) | named
+    if given.keys().isdisjoint(Rates.model_fields):
+        raise StudyError(
+            f'sweep: learning_rates = {given!r}: must also have a key "", for the rates of all other parameters; '
+            "or be a range, with min, max and num"
+        )
+    return {
+        name: _axis(rates) if isinstance(rates, Mapping) else rates for name, rates in _axis(given).items()
+    }
+
+
+def _axis(given: Any) -> dict[str, Any]:
+    """Return one axis as a study file writes it."""
+    if isinstance(given, Mapping):
+        return {**given, **_axis(given["values"])} if "values" in given else dict(given)
+    try:
+        return {"values": np.asarray(given, dtype=float).reshape(-1).tolist()}
+    except (TypeError, ValueError) as error:
+        raise StudyError(
+            f'sweep: learning_rates = {given!r}: must be "auto", rates such as lb.logspace(1e-5, 10, 100), '
+            'or a dict such as {"min": 1e-5, "max": 10, "num": 100}'
+        ) from error

@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from lrbench.analysis.groups import point_columns
-from lrbench.errors import StoreError, counted
+from lrbench.analysis.groups import KINDS, point_columns
+from lrbench.analysis.labels import labels
+from lrbench.errors import StoreError, counted, escaped
 from lrbench.results.results import Results
 
 MOST_RUNS = 1000
@@ -24,7 +25,8 @@ class Run(NamedTuple):
     """A run as experiment trackers represent it."""
 
     run_id: str
-    name: str  # unique, and usable as a file name
+    name: str  # what tells it apart from the others, such as "sgd(momentum=0.9) lr=0.01 seed=1"; unique
+    file: str  # the same, usable as the name of a file or folder; unique too
     group: str  # the grid point: its name without the seed
     settings: dict[str, Any]  # problem, optimizer, schedule and their parameters, rate and seed
     outcome: dict[str, float]  # its last losses and metrics
@@ -49,18 +51,34 @@ def _each(table: pd.DataFrame, curves: pd.DataFrame) -> Iterator[Run]:
     identity = [*point_columns(table), "seed"]
     outcome = [name for name in table.columns if name.startswith(_RESULTS)]
     of_run = dict(list(curves.sort_values("step").groupby("run_id")))
-    for row in table.to_dict("records"):
-        settings = {name: row[name] for name in identity if not _missing(row[name])}
-        group = "-".join(str(row[part]) for part in ("problem", "optimizer", "schedule"))
-        group += f"-{row['learning_rate']:.3g}"
+    for row, (name, file, group) in zip(table.to_dict("records"), _names(table), strict=True):
         yield Run(
             row["run_id"],
-            f"{_slug(group)}-seed{row['seed']}-{row['run_id']}",
-            _slug(group),
-            settings,
+            name,
+            file,
+            group,
+            {name: row[name] for name in identity if not _missing(row[name])},
             {name: float(row[name]) for name in outcome if not _missing(row[name])},
             list(_scalars(of_run[row["run_id"]])),
         )
+
+
+def _names(table: pd.DataFrame) -> Iterator[tuple[str, str, str]]:
+    """Yield the name, the file name and the group of each run: its optimizer, its rate and seed, and whatever differs within the table.
+
+    Those that are long, or the same (with three digits of a rate, or as names of files), end with the run_id.
+    """
+    parts = labels(table)
+    shown = [kind for kind in KINDS if kind == "optimizer" or parts[kind].nunique() > 1]
+    groups = parts[shown].agg(" ".join, axis=1) + table["learning_rate"].map(" lr={:.3g}".format)
+    if table["steps"].nunique() > 1:
+        groups += table["steps"].map(" steps={}".format)
+    names = groups + table["seed"].map(" seed={}".format)
+    files = names.map(_slug)
+    clear = (names.str.len() <= LONGEST_NAME) & ~files.str.casefold().duplicated(keep=False)
+    names = names.where(clear, names.str[:LONGEST_NAME] + " " + table["run_id"])
+    files = files.where(clear, files + "-" + table["run_id"])
+    yield from zip(names.map(escaped), files, groups.map(escaped), strict=True)
 
 
 def _scalars(rows: pd.DataFrame) -> Iterator[tuple[int, dict[str, float]]]:

@@ -11,11 +11,11 @@ from lrbench.results.results import Results
 
 
 def tensorboard(results: Results, folder: Path) -> str:
-    """Write an event file for each run: its curves as scalars at their steps, and its settings as hyper-parameters.
+    """Write an event file for each run: its curves as scalars at their steps, its settings and its run_id as hyper-parameters.
 
     Args:
         results: at most 1,000 runs.
-        folder: receives a folder for each run.
+        folder: receives a folder for each run, named by what tells it apart: `sgd_momentum=0.9_lr=0.01_seed=1`.
 
     Raises:
         DataError: if tensorboardX is not installed.
@@ -29,7 +29,7 @@ def tensorboard(results: Results, folder: Path) -> str:
         ) from error
     every = runs(results, "TensorBoard")
     for run in every:
-        _write(tensorboardX.SummaryWriter(str(folder / run.name)), run)
+        _write(tensorboardX.SummaryWriter(str(folder / run.file)), run)
     return f"{counted(len(every), 'run')}; open with: tensorboard --logdir {folder}"
 
 
@@ -43,7 +43,7 @@ def _write(writer: Any, run: Run) -> None:
         # SummaryWriter.add_hparams would put them into a further run beside this one.
         kinds = {
             name: value if isinstance(value, bool | int | float) else str(value)
-            for name, value in run.settings.items()
+            for name, value in {**run.settings, "run_id": run.run_id}.items()
         }
         for summary in hparams(kinds, run.outcome):
             writer.file_writer.add_summary(summary)

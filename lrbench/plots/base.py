@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -24,6 +25,15 @@ DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1.2, 1.6)), (0, (5, 2, 1.2, 2)
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
+class Picture(Figure):
+    """A figure that a notebook shows although pyplot, which would tell it how, is not there."""
+
+    def _repr_png_(self) -> bytes:
+        file = io.BytesIO()
+        self.savefig(file, format="png")
+        return file.getvalue()
+
+
 def panels(
     count: int,
     title: str,
@@ -44,7 +54,7 @@ def panels(
     left, right, top, bottom, across, down = 0.75 + names, 0.25, 0.85, 0.85 + foot, 0.75 + names, 0.85
     wide = left + right + columns * width + (columns - 1) * across
     high = top + bottom + rows * height + (rows - 1) * down
-    figure = Figure(figsize=(wide, high), dpi=110, facecolor="white")
+    figure = Picture(figsize=(wide, high), dpi=110, facecolor="white")
     figure.subplots_adjust(
         left / wide, bottom / high, 1 - right / wide, 1 - top / high, across / width, down / height
     )

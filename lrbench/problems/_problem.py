@@ -14,6 +14,7 @@ from lrbench.datasets.data import Data
 from lrbench.errors import ProblemError
 from lrbench.nets.layers import Params
 from lrbench.study import catalog
+from lrbench.study.choice import NamedProblem
 from lrbench.study.metric import Metric, declared
 
 Batch: TypeAlias = Any
@@ -39,6 +40,12 @@ class Form(NamedTuple):
 @dataclass(frozen=True)
 class Problem:
     """A model, its data and its loss: what optimizers are compared on.
+
+    Without `init` and `loss`, `Problem("digits_mlp", hidden=[[64], [128]])` is a choice as `Optimizer("adam", b2=[0.9, 0.99])` is: a problem
+    of the catalogue, or a function that returns one, and the values of its parameters, of which a list is an axis of the grid.
+
+    >>> Problem("digits_mlp", batch_size=[16, 64])
+    {'name': 'digits_mlp', 'batch_size': [16, 64]}
 
     Args:
         name: its name in tables.
@@ -87,6 +94,13 @@ class Problem:
     version: str = ""
     headline: str | None = None
     constant_loss: float | None = None
+
+    def __new__(cls, name: Any = None, *given: Any, **more: Any) -> Any:
+        """Return a problem that is still to be filled, or, of a name and parameters alone, what a study is to choose."""
+        # Copies and pickles are made without arguments.
+        if name is None or given or not {"init", "loss"}.isdisjoint(more):
+            return super().__new__(cls)
+        return NamedProblem(name, **more)
 
     def __post_init__(self) -> None:
         """Check the batch size, that metrics have predictions, and that the headline is one."""

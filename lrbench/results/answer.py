@@ -46,7 +46,7 @@ def as_text(
     if answer.empty:
         return "no run is finished yet, so there is no answer"
     problems = [words.rows_of(rows) for _, rows in answer.groupby("problem", sort=False)]
-    heads = [_wrapped(words.headline(rows, limits), width) for rows in problems]
+    heads = [wrapped(words.headline(rows, limits), width) for rows in problems]
     if sentences:
         tails = ["".join(f"\n  {escaped(row['answer'])}" for row in rows[:top]) for rows in problems]
         blocks = [head + tail for head, tail in zip(heads, tails, strict=True)]
@@ -66,7 +66,7 @@ def as_text(
         else []
     )
     notes = (meanings, [*moves[:MOST_MOVES], *more])
-    blocks += ["\n".join(_wrapped(text, width) for text in lines) for lines in notes if lines]
+    blocks += ["\n".join(wrapped(text, width) for text in lines) for lines in notes if lines]
     return "\n\n".join(blocks)
 
 
@@ -84,8 +84,8 @@ def of_problem(answer: pd.DataFrame, sensitivity: pd.DataFrame, problem: str) ->
     return rows
 
 
-def _wrapped(text: str, width: int) -> str:
-    """Lines of text; a number stays with its sign and its unit."""
+def wrapped(text: str, width: int) -> str:
+    """Return a text in lines; a number stays with its sign and its unit."""
     together = re.sub(r" ([±×%]) ?", lambda found: found[0].replace(" ", _STAYS), escaped(text))
     lines = textwrap.wrap(
         together,
@@ -118,7 +118,7 @@ def _table(rows: _Rows, width: int, *, brief: bool, above: bool) -> str:
     cells = words.cells(rows, brief=brief)
     if not above:
         return aligned(cells, _LEFT)
-    names = [_wrapped(f"{row['optimizer']} + {row['schedule']}", width) for row in rows]
+    names = [wrapped(f"{row['optimizer']} + {row['schedule']}", width) for row in rows]
     numbers = [{name: text for name, text in row.items() if name not in words.LEFT} for row in cells]
     head, *lines = (f"  {line}" for line in aligned(numbers, _LEFT).splitlines())
     return "\n".join([head, *(f"{name}\n{line}" for name, line in zip(names, lines, strict=True))])

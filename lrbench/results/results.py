@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from lrbench.analysis.objective import objectives_of
 from lrbench.analysis.thresholds import Thresholds
-from lrbench.errors import StoreError, path_of
+from lrbench.errors import LrbenchError, StoreError, path_of
 from lrbench.results import safe_files
 from lrbench.results.checksums import SURFACES, CheckedTables
 from lrbench.results.folder import JOBS_LINKS, MANIFEST, ResultsFolder
@@ -70,6 +70,27 @@ class Results:
     def __dir__(self) -> list[str]:
         """List the tables among the attributes."""
         return sorted({*super().__dir__(), *catalog.names("table")})
+
+    def __repr__(self) -> str:
+        """Show the study, how many runs it has, the answer of its first problems, and the folder."""
+        from lrbench.results.shown import as_short_text
+
+        try:
+            return as_short_text(self.folder, self.manifest, self.best(), self.thresholds)
+        except LrbenchError as error:
+            return f"Results({str(self.folder)!r}), which cannot be read: {error}"
+
+    def _repr_html_(self) -> str | None:
+        """Show a notebook the answer, and the loss against the learning rate where that is quickly drawn; None: the text says what is wrong."""
+        from lrbench.results.shown import MOST_DRAWN, as_html
+
+        try:
+            answer = self.best()
+            drawn = not answer.empty and self.manifest.get("runs", {}).get("done", 0) <= MOST_DRAWN
+            figure = self.plot("loss_vs_learning_rate") if drawn else None
+        except LrbenchError:
+            return None
+        return as_html(self.folder, self.manifest, answer, self.thresholds, figure)
 
     def __reduce__(self) -> tuple[type[Results], tuple[Path]]:
         """Pickle the folder; what was read of it is read again."""

@@ -19,9 +19,13 @@ class _Chosen(dict[str, Any]):
     """An entry as a study file writes it: its name, or a function, and the values of its parameters."""
 
     def __init__(
-        self, name: str | Callable[..., Any], *, version: str | None = None, **parameters: Any
+        self, name: str | Callable[..., Any], *unnamed: Any, version: str | None = None, **parameters: Any
     ) -> None:
-        """Nothing is checked before it is part of a study."""
+        """Nothing else is checked before it is part of a study."""
+        if unnamed:
+            raise StudyError(
+                f"{type(self).__name__}({name!r}, {unnamed[0]!r}): must name the parameter that {unnamed[0]!r} is the value of"
+            )
         versioned = {} if version is None else {"code_version": version}
         super().__init__(name=name, **versioned, **parameters)
 
@@ -43,6 +47,14 @@ class Schedule(_Chosen):
 
     >>> Schedule("warmup_cosine", warmup=[0.05, 0.1])
     {'name': 'warmup_cosine', 'warmup': [0.05, 0.1]}
+    """
+
+
+class NamedProblem(_Chosen):
+    """A problem, by name or as a function, and the values of its parameters: what `lrbench.Problem("digits_mlp", hidden=[[64], [128]])` is.
+
+    >>> NamedProblem("digits_mlp", batch_size=[16, 64])
+    {'name': 'digits_mlp', 'batch_size': [16, 64]}
     """
 
 
@@ -212,8 +224,14 @@ def _of_object(kind: str, thing: Any, where: str, table: Mapping[str, Any], vers
         entry = catalog.Entry(kind, thing.name, "", {}, function=lambda: thing)
     elif callable(thing):
         entry = own_code.entry_of(kind, thing, where)
+    elif kind == "optimizer" and hasattr(thing, "init") and hasattr(thing, "update"):
+        raise StudyError(
+            f"{where}: is a ready optax transformation, whose learning rate is fixed; pass a function of the rate, "
+            "such as lambda learning_rate: optax.adam(learning_rate)"
+        )
     else:
-        raise StudyError(f"{where} = {thing!r}: must be a name, a table with a name, or a {kind} of your own")
+        own = "an optimizer" if kind == "optimizer" else f"a {kind}"
+        raise StudyError(f"{where} = {thing!r}: must be a name, a table with a name, or {own} of your own")
     source = own_code.code_hash(kind, thing, version, where)
     return Choice(entry, _axes(entry, table, where), source, f"python:{entry.name}", version=version)
 
@@ -221,6 +239,11 @@ def _of_object(kind: str, thing: Any, where: str, table: Mapping[str, Any], vers
 def _axes(entry: catalog.Entry, table: Mapping[str, Any], where: str) -> dict[str, tuple[Any, ...]]:
     axes = {}
     for key, value in table.items():
+        if key in ("learning_rate", "lr") and entry.kind == "optimizer" and key not in entry.settings:
+            raise StudyError(
+                f"{where}.{key} = {value!r}: is no parameter of an optimizer, but an axis of the study; "
+                "give learning_rates= in Python, [learning_rate] in a study file"
+            )
         if key not in entry.settings:
             message = catalog.unknown(f"parameter of {entry.name}", key, list(entry.settings), entry.listed)
             raise StudyError(f"{where}.{key} = {value!r}: {message}")

@@ -95,9 +95,13 @@ def variants_of(kind: str, choices: Sequence[Choice]) -> tuple[Variant, ...]:
                 raise StudyError(f"{kind}.{index}: {variant.name} ({shown}) is listed twice")
             label = variant.name, json.dumps(params, sort_keys=True)
             if label in labels:
+                remedy = (
+                    f"write yours as def my_{kind}(...)"
+                    if variant.name == "<lambda>"
+                    else "rename your function"
+                )
                 raise StudyError(
-                    f"{kind}.{index}: another {kind} is also called {variant.name}; rename your function, whose name is "
-                    "that of the {kind}"
+                    f"{kind}.{index}: another {kind} is also called {variant.name}; {remedy}, whose name is that of the {kind}"
                 )
             labels.add(label)
             found[variant.identity] = variant

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import builtins
+import json
+import os
 import struct
 import subprocess
 import sys
@@ -79,19 +81,24 @@ def test_csv_holds_every_table_and_no_formula(results: lb.Results, tmp_path: Pat
 
 def test_tensorboard_reads_what_is_written(results: lb.Results, tmp_path: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
     said = results.export("tensorboard", tmp_path)
     assert said == f"4 runs; open with: tensorboard --logdir {tmp_path}"
-    folders = {path.name.rpartition("-")[2]: path for path in tmp_path.iterdir()}
-    assert set(folders) == set(results.runs["run_id"])
-    for run_id, folder in folders.items():
+    run_ids = set()
+    for folder in tmp_path.iterdir():
         assert len(list(folder.iterdir())) == 1
         read = EventAccumulator(str(folder)).Reload()
+        contents = read.SummaryMetadata("_hparams_/session_start_info").plugin_data.content
+        given = HParamsPluginData.FromString(contents).session_start_info.hparams
+        run_id, rate = given["run_id"].string_value, given["learning_rate"].number_value
+        assert folder.name == f"{given['optimizer'].string_value.replace('@', '_')}_lr={rate:g}_seed=0"
+        run_ids.add(run_id)
         rows = results.curves[results.curves["run_id"] == run_id].dropna(subset="valid_loss")
         shown = read.Scalars("valid_loss")
         assert [event.step for event in shown] == rows["step"].tolist()
         assert [event.value for event in shown] == pytest.approx(rows["valid_loss"].tolist())
-        assert "hparams" in read.PluginTagToContent("hparams") or read.summary_metadata
+    assert run_ids == set(results.runs["run_id"])
 
 
 def _records(path: Path) -> Iterator[Any]:
@@ -126,6 +133,10 @@ def test_wandb_writes_offline_runs(results: lb.Results, tmp_path: Path) -> None:
     records = list(_records(path))
     run = next(record.run for record in records if record.WhichOneof("record_type") == "run")
     assert run.project == "synthetic"
+    assert run.display_name in {
+        f"{name} lr={rate} seed=0" for name in ("sgd", "@adam") for rate in (0.1, 100)
+    }
+    assert run.display_name == f"{run.run_group} seed=0"
     assert {item.key: item.value_json for item in run.config.update}["problem"] == f'"{HOSTILE}"'
     logged = [
         {item.key or item.nested_key[0]: item.value_json for item in record.history.item}
@@ -140,13 +151,73 @@ def test_wandb_writes_offline_runs(results: lb.Results, tmp_path: Path) -> None:
     assert not any(record.WhichOneof("record_type") in ("environment", "files") for record in records)
 
 
-@pytest.mark.parametrize(("name", "module"), [("tensorboard", "tensorboardX"), ("wandb", "wandb")])
+READ_BY_MLFLOW = """
+import json, sys
+import lrbench as lb
+said = lb.load(sys.argv[1]).export("mlflow", sys.argv[2])
+from mlflow import MlflowClient
+from mlflow.telemetry import get_telemetry_client
+from mlflow.telemetry.utils import is_telemetry_disabled
+assert is_telemetry_disabled() and get_telemetry_client() is None
+client = MlflowClient(said.partition("--backend-store-uri ")[2])
+experiment = client.get_experiment_by_name("synthetic")
+found = [
+    {
+        "name": run.info.run_name,
+        "status": run.info.status,
+        "tags": run.data.tags,
+        "params": run.data.params,
+        "metrics": run.data.metrics,
+        "history": [(m.step, m.value) for m in client.get_metric_history(run.info.run_id, "valid_loss")],
+    }
+    for run in client.search_runs([experiment.experiment_id])
+]
+print(json.dumps({"said": said, "runs": found}))
+"""
+
+
+def test_mlflow_reads_what_is_written(results: lb.Results, tmp_path: Path) -> None:
+    """In a process of its own, which says what it printed: MLflow reports its use over the network unless it is told not to."""
+    out = tmp_path / "100% #1"
+    command = [sys.executable, "-c", READ_BY_MLFLOW, str(results.folder), str(out)]
+    plain = {name: text for name, text in os.environ.items() if name not in ("CI", "PYTEST_CURRENT_TEST")}
+    done = subprocess.run(command, env=plain, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    read = json.loads(done.stdout)
+    assert read["said"] == f"4 runs; open with: mlflow ui --backend-store-uri sqlite:///{out}/mlflow.db"
+    assert [path.name for path in out.iterdir()] == ["mlflow.db"]
+    assert {run["tags"]["run_id"] for run in read["runs"]} == set(results.runs["run_id"])
+    for run in read["runs"]:
+        (row,) = results.runs[results.runs["run_id"] == run["tags"]["run_id"]].to_dict("records")
+        assert run["name"] == f"{row['optimizer']} lr={row['learning_rate']:g} seed=0"
+        assert run["status"] == "FINISHED"
+        assert run["params"]["problem"] == HOSTILE
+        assert float(run["params"]["learning_rate"]) == row["learning_rate"]
+        rows = results.curves[results.curves["run_id"] == row["run_id"]].dropna(subset="valid_loss")
+        assert run["history"] == rows[["step", "valid_loss"]].to_numpy().tolist()
+        if row["status"] == "ok":
+            assert run["metrics"]["final_valid_loss"] == row["final_valid_loss"]
+
+
+@pytest.mark.parametrize(
+    ("name", "module", "library"),
+    [
+        ("tensorboard", "tensorboardX", "tensorboardX"),
+        ("wandb", "wandb", "wandb"),
+        ("mlflow", "mlflow", "MLflow's client"),
+    ],
+)
 def test_a_missing_extra_says_how_to_get_it(
-    results: lb.Results, tmp_path: Path, name: str, module: str, monkeypatch: pytest.MonkeyPatch
+    results: lb.Results,
+    tmp_path: Path,
+    name: str,
+    module: str,
+    library: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     catalog.get("exporter", name).load()
     without(module, monkeypatch)
-    with pytest.raises(DataError, match=rf"--to {name} requires {module}: pip install 'lrbench\[{name}\]'"):
+    with pytest.raises(DataError, match=rf"--to {name} requires {library}: pip install 'lrbench\[{name}\]'"):
         results.export(name, tmp_path)
 
 
@@ -157,6 +228,11 @@ def test_what_export_refuses(results: lb.Results, tmp_path: Path, monkeypatch: p
     (tmp_path / "full" / "mine.txt").touch()
     with pytest.raises(StoreError, match="full: already exists; remove it, or choose another --out"):
         results.export("csv", tmp_path / "full")
+    with pytest.raises(
+        StoreError, match=r"a\?b: MLflow opens no path with a question mark; choose another --o"
+    ):
+        results.export("mlflow", tmp_path / "a?b")
+    assert [path.name for path in tmp_path.iterdir()] == ["full"]
     monkeypatch.setattr(_runs, "MOST_RUNS", 3)
     with pytest.raises(StoreError) as caught:
         results.export("tensorboard", tmp_path / "many")
@@ -165,9 +241,50 @@ def test_what_export_refuses(results: lb.Results, tmp_path: Path, monkeypatch: p
     )
 
 
-def test_names_of_runs_are_fit_for_files() -> None:
+def named(**columns: list[Any]) -> list[tuple[str, str, str]]:
+    """The name, file and group of runs with these columns, and otherwise alike."""
+    rows = len(next(iter(columns.values())))
+    alike = {
+        "problem": "digits",
+        "optimizer": "adam",
+        "schedule": "constant",
+        "learning_rate": 0.01,
+        "seed": 1,
+    }
+    shared = {name: [value] * rows for name, value in {**alike, "steps": 100}.items()}
+    run_id = [f"id{row}" for row in range(rows)]
+    return list(_runs._names(pd.DataFrame({"run_id": run_id, **shared, **columns})))
+
+
+def test_names_of_runs_hold_what_differs() -> None:
+    assert named(seed=[1]) == [("adam lr=0.01 seed=1", "adam_lr=0.01_seed=1", "adam lr=0.01")]
+    assert named(
+        optimizer=["adam", "sgd", "sgd"],
+        optimizer_momentum=[None, 0.0, 0.9],
+        learning_rate=[1e-4, 0.1, 3.16227766],
+    ) == [
+        ("adam lr=0.0001 seed=1", "adam_lr=0.0001_seed=1", "adam lr=0.0001"),
+        ("sgd(momentum=0) lr=0.1 seed=1", "sgd_momentum=0_lr=0.1_seed=1", "sgd(momentum=0) lr=0.1"),
+        ("sgd(momentum=0.9) lr=3.16 seed=1", "sgd_momentum=0.9_lr=3.16_seed=1", "sgd(momentum=0.9) lr=3.16"),
+    ]
+    problems = named(problem=["a", "b"], schedule=["constant", "cosine"], steps=[10, 20])
+    assert [name for name, _, _ in problems] == [
+        "a adam constant lr=0.01 steps=10 seed=1",
+        "b adam cosine lr=0.01 steps=20 seed=1",
+    ]
+
+
+def test_names_of_runs_are_unique_and_fit_for_files() -> None:
+    names, files, groups = zip(*named(learning_rate=[0.01, 0.010001], optimizer=["a/b", "a b"]), strict=True)
+    assert names == ("a/b lr=0.01 seed=1 id0", "a b lr=0.01 seed=1 id1")
+    assert files == ("a_b_lr=0.01_seed=1-id0", "a_b_lr=0.01_seed=1-id1")
+    assert groups == ("a/b lr=0.01", "a b lr=0.01")
+    (hostile, _), (file, _), _ = zip(*named(optimizer=["../x\x1b[2J", "Y"]), strict=True)
+    assert (hostile, file) == ("../x\\x1b[2J lr=0.01 seed=1", "_x_2J_lr=0.01_seed=1")
+    (first, second), files, _ = zip(*named(optimizer=["x" * 150] * 2, seed=[1, 2]), strict=True)
+    assert (first, second) == (f"{'x' * 100} id0", f"{'x' * 100} id1")
+    assert max(map(len, files)) < 128
     assert _runs._slug("../../etc/pass wd") == "_.._etc_pass_wd"
-    assert len(_runs._slug("x" * 500)) == _runs.LONGEST_NAME
 
 
 def test_query_selects_from_every_table(results: lb.Results) -> None:
@@ -240,7 +357,7 @@ def test_the_commands(
     said = "4 tables: curves, runs, sensitivity, summary\n"
     assert prints("export", results.folder, "--to", "csv", "--out", out) == (0, f"{said}{out}\n", "")
     code, _, error = prints("export", results.folder, "--to", "xls")
-    assert (code, error) == (2, "lrbench: unknown exporter 'xls'; allowed: csv, tensorboard, wandb\n")
+    assert (code, error) == (2, "lrbench: unknown exporter 'xls'; allowed: csv, mlflow, tensorboard, wandb\n")
     without("duckdb", monkeypatch)
     code, _, error = prints("query", results.folder, "SELECT 1")
     assert (code, error) == (2, "lrbench: query needs DuckDB; get it with: pip install 'lrbench[query]'\n")

@@ -55,12 +55,22 @@ def _exported(runs: pd.DataFrame, curves: pd.DataFrame, folder: Path) -> dict[tu
     tensorboard(results, folder)
     found = {}
     for file in folder.glob("*/events.*"):
-        run = file.parent.name.rpartition("-")[2]
-        for event in _events(file.read_bytes()):
+        events = list(_events(file.read_bytes()))
+        run = next(filter(None, map(_run_id, events)))
+        for event in events:
             for value in event.summary.value:
                 if value.tag in _CURVES:
                     found[run, str(value.tag), int(event.step)] = float(value.simple_value)
     return found
+
+
+def _run_id(event: Any) -> str:
+    """Return the run_id among the hyper-parameters of an event, empty if it has none."""
+    from tensorboardX.proto.plugin_hparams_pb2 import HParamsPluginData
+
+    contents = (value.metadata.plugin_data.content for value in event.summary.value)
+    found = (HParamsPluginData.FromString(content).session_start_info.hparams for content in contents)
+    return next((str(each["run_id"].string_value) for each in found if "run_id" in each), "")
 
 
 def _events(data: bytes) -> Iterator[Any]:
