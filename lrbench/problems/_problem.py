@@ -68,6 +68,7 @@ class Problem:
         headline: the metric that is shown beside the loss; left out, the first of `metrics`.
         constant_loss: the loss of the best constant prediction, where it is known: that of a model that has learnt nothing of its
             inputs. A run that ends above it counts as if it had ended there.
+        notes: what was decided of its data and a person should know, a line each.
     """
 
     name: str
@@ -87,6 +88,7 @@ class Problem:
     version: str = ""
     headline: str | None = None
     constant_loss: float | None = None
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Check the batch size, that metrics have predictions, and that the headline is one."""

@@ -19,7 +19,8 @@ import tomli_w
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lrbench.datasets import user_tables
+from lrbench.datasets import user_images, user_tables
+from lrbench.datasets.user_tables import Reading
 from lrbench.errors import DataError, StudyError
 from lrbench.study.grid import of_study
 from lrbench.study.learning_rates import LONGEST_AXIS, MOST_RUNS
@@ -252,7 +253,7 @@ def prepared(file: Path, target: str = "price", task: str = "auto") -> None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            ready = user_tables.prepare(str(file), target, task)
+            ready = user_tables.prepare(str(file), Reading(target, task))
     except DataError as error:
         one_line(error, f"{file.name}: ")
         return
@@ -312,7 +313,7 @@ def test_a_damaged_file_is_accepted_or_refused(
         prepared(file)
         return
     try:
-        user_tables.images(str(file))
+        user_images.images(str(file))
     except DataError as error:
         one_line(error, "i.npz: ")
 

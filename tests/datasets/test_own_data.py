@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from lrbench.datasets import user_tables
+from lrbench.datasets import user_images, user_tables
+from lrbench.datasets.user_tables import Reading
 from lrbench.errors import DataError, StoreError, StudyError
 from lrbench.execution.execute import run
 from lrbench.problems import own_data
@@ -31,7 +32,7 @@ def write(name: str, text: str | bytes) -> str:
 
 def test_columns_become_inputs() -> None:
     """A number with one missing: itself and an indicator; a text: an input each, and an indicator; a boolean: one."""
-    prepared = user_tables.prepare(write("houses.csv", HOUSES), "price", "auto")
+    prepared = user_tables.prepare(write("houses.csv", HOUSES), Reading("price"))
     assert prepared.classes == 0
     train, valid = prepared.parts
     assert train[0].shape == (16, 2 + 3 + 1)
@@ -125,7 +126,7 @@ REFUSED = {
     "a missing target": (
         "x,y\n0,\n" + rows("1"),
         "y",
-        "target 'y' is missing in 1 of 21 rows; remove those rows",
+        "target 'y' is missing in 1 of 21 rows, such as row 1; remove that row",
     ),
     "nothing else": ("y\n" + "1\n2\n" * 10, "y", "has no column besides the target 'y' to predict it from"),
     "a date": (
@@ -172,7 +173,7 @@ def test_what_can_be_left_out_is() -> None:
 def test_images() -> None:
     pixels = np.random.default_rng(0).integers(0, 255, (20, 6, 4, 3), dtype=np.uint8)
     np.savez("im.npz", images=pixels, labels=np.array(["cat", "dog"] * 10))
-    parts, shape, labels = user_tables.images("im.npz")
+    parts, shape, labels = user_images.images("im.npz")
     assert (shape, labels) == ((3, 6, 4), 2)
     assert (parts.train[0].mean(), parts.train[0].std()) == pytest.approx((0, 1), abs=1e-5)
     scaled = parts.train[0][0].reshape(shape)
@@ -184,14 +185,14 @@ def test_images() -> None:
     [
         (
             {"images": np.zeros((20, 4, 4))},
-            "has no array 'labels'; it requires `images` and `labels`, and has: images",
+            "set `target`, the name of the array of labels; it has: images",
         ),
         (
             {"images": np.zeros((20, 4)), "labels": np.arange(20)},
             r"of the shape \(20, 4\); it must contain real numbers",
         ),
         ({"images": np.zeros((20, 4, 4)), "labels": np.arange(19)}, "it requires one label per image"),
-        ({"images": np.zeros((20, 4, 4)), "labels": np.zeros(20)}, "has 1 classes"),
+        ({"images": np.zeros((20, 4, 4)), "labels": np.zeros(20)}, "the labels have 1 class; 2 to 1,000 are allowed"),
         ({"images": np.full((20, 4, 4), np.nan), "labels": np.arange(20)}, "numbers that are not finite"),
     ],
 )
