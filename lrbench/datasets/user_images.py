@@ -61,7 +61,7 @@ def images(
     different, numbered = np.unique(every_label, return_inverse=True)
     if not 2 <= len(different) <= MOST_CLASSES:
         raise DataError(
-            f"{where}: the labels have {counted(len(different), "class")}; 2 to {MOST_CLASSES:,} are allowed"
+            f"{where}: the labels have {counted(len(different), 'class')}; 2 to {MOST_CLASSES:,} are allowed"
         )
     numbered = numbered.astype(np.int32)
     if further:
