@@ -196,6 +196,8 @@ def _columns(table: pa.Table, where: str) -> dict[str, pa.Array]:
 
 
 def _plain(column: pa.ChunkedArray, where: str) -> pa.Array:
+    if pa.types.is_string_view(column.type):  # of polars
+        column = column.cast(pa.large_string())
     if not pa.types.is_dictionary(column.type):
         return column.combine_chunks()
     whole = column.unify_dictionaries().combine_chunks()

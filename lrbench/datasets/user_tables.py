@@ -18,7 +18,7 @@ from lrbench.datasets.files import listed
 from lrbench.datasets.numerals import Decimal
 from lrbench.datasets.targets import Targets, Task, of_column
 from lrbench.datasets.validation import Rows, Valid
-from lrbench.errors import DataError
+from lrbench.errors import DataError, counted
 
 MOST_CATEGORIES = 50
 """A column with more distinct texts is probably names or notes, and would become as many inputs."""
@@ -102,13 +102,13 @@ def of_columns(
         DataError: in one line that names the table and the column.
     """
     target = reading.target or _target(columns, where)
-    marker = str(reading.valid) if validation.is_column(reading.valid) else ""
+    marker = str(reading.valid) if validation.is_column(reading.valid) else None
     names, notes = _inputs(columns, target, marker, reading, where)
     used = {name: columns[name] for name in (target, *names)}
     if valid:
         used = {name: _joined(name, column, valid, where) for name, column in used.items()}
     marked = None
-    if marker:
+    if marker is not None:
         kept, marked = _marked(columns[marker], marker, where)
         used = {name: column.take(kept) for name, column in used.items()}
         if left := len(columns[marker]) - len(kept):
@@ -139,17 +139,19 @@ def _target(columns: Mapping[str, pa.Array], where: str) -> str:
 
 
 def _inputs(
-    columns: Mapping[str, pa.Array], target: str, marker: str, reading: Reading, where: str
+    columns: Mapping[str, pa.Array], target: str, marker: str | None, reading: Reading, where: str
 ) -> tuple[list[str], list[str]]:
     """Return the names of the columns that are inputs, and notes on those that may not be meant to be."""
-    for name in filter(None, (target, marker)):
+    single = [target] if marker is None else [target, marker]
+    for name in single:
         if name not in columns and f"{name}_0" in columns:
-            count = len(_named(name, columns))
-            raise DataError(f"{where}: {name!r} has {count} columns; it must have one value for each row")
-    for name in filter(None, (target, marker, *reading.inputs, *reading.ignore, *reading.categories)):
+            count = counted(len(_named(name, columns)), "column")
+            raise DataError(f"{where}: {name!r} has {count}; it must have one value for each row")
+    for name in (*single, *reading.inputs, *reading.ignore, *reading.categories):
         if not _named(name, columns):
-            raise DataError(f"{where}: has no column {name!r}; it has: {listed(list(columns))}")
-    ignored = {target, marker, *(each for name in reading.ignore for each in _named(name, columns))}
+            key = f"valid = {name!r}: " if name == marker else ""
+            raise DataError(f"{where}: {key}has no column {name!r}; it has: {listed(list(columns))}")
+    ignored = {*single, *(each for name in reading.ignore for each in _named(name, columns))}
     names = [each for name in reading.inputs or columns for each in _named(name, columns)]
     names = list(dict.fromkeys(name for name in names if name not in ignored))
     notes: list[str] = []
@@ -161,20 +163,25 @@ def _inputs(
 
 
 def _without_identifiers(columns: Mapping[str, pa.Array], where: str) -> tuple[list[str], list[str]]:
-    """Return the names of the columns that are no identifiers, and a note for each that is one, or may be."""
+    """Return the names of the columns that are no identifiers, and a note on those that are, and on those that may be."""
     identifiers = [name for name, column in columns.items() if _identifies(name, column)]
     names = [name for name in columns if name not in identifiers]
-    left_out = [
-        f"{where}: column {name!r} has another value in every row, as identifiers have, and is not used; to use it, list the columns "
-        "to use in `inputs`"
-        for name in identifiers
-    ]
-    kept = [
-        f"{where}: column {name!r} counts the rows, and is used; if it is an identifier, exclude it with `ignore`"
-        for name in names
-        if _counts(columns[name])
-    ]
-    return names, [*left_out, *kept]
+    counting = [name for name in names if _counts(columns[name])]
+    notes = []
+    if identifiers:
+        notes.append(
+            f"{where}: not used, as identifiers, with another value in every row: {_quoted(identifiers)}; to use one, list the columns "
+            "to use in `inputs`"
+        )
+    if counting:
+        notes.append(
+            f"{where}: used, but counts the rows: {_quoted(counting)}; if it is an identifier, exclude it with `ignore`"
+        )
+    return names, notes
+
+
+def _quoted(names: Sequence[str]) -> str:
+    return listed([repr(name) for name in names])
 
 
 def _named(name: str, columns: Mapping[str, pa.Array]) -> list[str]:
@@ -279,6 +286,6 @@ def _standardised(
         return Prepared(standardise_targets(parts), 0, deviation, tuple(notes))
     unseen = np.setdiff1d(parts.valid[1], parts.train[1])
     if len(unseen):
-        names = listed([repr(targets.classes[each]) for each in unseen])
+        names = _quoted([targets.classes[each] for each in unseen])
         notes = [*notes, f"{where}: of these classes there are only validation rows: {names}"]
     return Prepared(parts, len(targets.classes), 1.0, tuple(notes))

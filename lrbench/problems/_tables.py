@@ -19,7 +19,7 @@ from lrbench.study.metric import Metric
 Weights = Literal["none", "balanced"]
 
 
-def of_frame(
+def tabular(
     frame: Any,
     *,
     target: str,
@@ -47,7 +47,7 @@ def of_frame(
 
     >>> import pyarrow as pa
     >>> table = pa.table({"area": list(range(20)), "price": [2.5 * area for area in range(20)]})
-    >>> of_frame(table, target="price", hidden=()).data.examples
+    >>> tabular(table, target="price", hidden=()).data.examples
     16
     """
     chosen = Reading(target=target, **reading)
@@ -56,12 +56,12 @@ def of_frame(
             f"frame: valid = {chosen.valid!r}: must be a fraction or the name of a column, or append those rows"
         )
     columns = files.of_frame(frame, chosen.decimal, chosen.unread)
-    return tabular(
+    return network(
         name, user_tables.of_columns(columns, {}, chosen, "frame"), hidden, batch_size, class_weights
     )
 
 
-def tabular(
+def network(
     name: str, prepared: Prepared, hidden: Sequence[int], batch_size: int, class_weights: Weights
 ) -> Problem:
     """Return a network on a prepared table as a problem.

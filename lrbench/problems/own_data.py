@@ -9,7 +9,7 @@ from lrbench.datasets.user_tables import Reading
 from lrbench.nets.cnn import Network
 from lrbench.problems._models import balanced, convolutional_classifier
 from lrbench.problems._problem import File, Problem
-from lrbench.problems._tables import tabular, within
+from lrbench.problems._tables import network, within
 from lrbench.study.catalog import history
 
 
@@ -56,7 +56,7 @@ def tabular_linear(
     """
     reading = Reading(target, task, inputs, ignore, categories, decimal, valid, split_seed)
     prepared = user_tables.prepare(data, reading)
-    return tabular("tabular_linear", prepared, (), batch_size, class_weights)
+    return network("tabular_linear", prepared, (), batch_size, class_weights)
 
 
 @history(revision=2)  # texts that are numbers, identifiers
@@ -104,7 +104,7 @@ def tabular_mlp(
     """
     reading = Reading(target, task, inputs, ignore, categories, decimal, valid, split_seed)
     prepared = user_tables.prepare(data, reading)
-    return tabular("tabular_mlp", prepared, hidden, batch_size, class_weights)
+    return network("tabular_mlp", prepared, hidden, batch_size, class_weights)
 
 
 @history(added=("inputs", "target", "valid", "class_weights", "split_seed"))

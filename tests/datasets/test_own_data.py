@@ -192,7 +192,10 @@ def test_images() -> None:
             r"of the shape \(20, 4\); it must contain real numbers",
         ),
         ({"images": np.zeros((20, 4, 4)), "labels": np.arange(19)}, "it requires one label per image"),
-        ({"images": np.zeros((20, 4, 4)), "labels": np.zeros(20)}, "the labels have 1 class; 2 to 1,000 are allowed"),
+        (
+            {"images": np.zeros((20, 4, 4)), "labels": np.zeros(20)},
+            "the labels have 1 class; 2 to 1,000 are allowed",
+        ),
         ({"images": np.full((20, 4, 4), np.nan), "labels": np.arange(20)}, "numbers that are not finite"),
     ],
 )
