@@ -60,11 +60,15 @@ def columns(path: str, decimal: Decimal = "auto", unread: Collection[str] = ()) 
             found, decimal = _csv(file, decimal, unread)
         found, valid = (_numbers(part, decimal, unread, file.name) for part in (found, valid))
     for part in (found, valid) if valid else (found,):
-        rows = {len(column) for column in part.values()}
-        if len(rows) != 1 or rows.pop() < FEWEST_ROWS:
-            count = len(next(iter(part.values()), ()))
-            raise DataError(f"{file.name}: has {counted(count, 'row')}; at least {FEWEST_ROWS} are required")
+        _check_rows(part, file.name)
     return Table(found, valid)
+
+
+def _check_rows(columns: Mapping[str, pa.Array], where: str) -> None:
+    rows = {len(column) for column in columns.values()}
+    if len(rows) != 1 or rows.pop() < FEWEST_ROWS:
+        count = len(next(iter(columns.values()), ()))
+        raise DataError(f"{where}: has {counted(count, 'row')}; at least {FEWEST_ROWS} are required")
 
 
 def _numbers(
@@ -177,10 +181,11 @@ def of_frame(frame: Any, decimal: Decimal = "auto", unread: Collection[str] = ()
     """
     try:
         table = pa.table(frame)
+        found = _columns(table, "frame")
     except (TypeError, ValueError, pa.ArrowException) as error:
         raise DataError(f"frame: is no data frame that Arrow can read: {error}") from error
-    unread = {*unread, *_categories(table.schema)}
-    return _numbers(_columns(table, "frame"), decimal, unread, "frame")
+    _check_rows(found, "frame")
+    return _numbers(found, decimal, {*unread, *_categories(table.schema)}, "frame")
 
 
 def _categories(schema: pa.Schema) -> list[str]:

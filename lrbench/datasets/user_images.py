@@ -55,7 +55,7 @@ def images(
             )
         if (further[1].dtype.kind in "SU") != (labels.dtype.kind in "SU"):
             raise DataError(
-                f"{where}: labels are {labels.dtype} for training and {further[1].dtype} for validation"
+                f"{where}: labels are {labels.dtype} for training and {further[1].dtype} for validation; they must be alike"
             )
     every_label = np.concatenate([labels, further[1]]) if further else labels
     different, numbered = np.unique(every_label, return_inverse=True)

@@ -158,7 +158,8 @@ def _inputs(
     if not reading.inputs:
         names, notes = _without_identifiers({name: columns[name] for name in names}, where)
     if not names:
-        raise DataError(f"{where}: has no column besides the target {target!r} to predict it from")
+        besides = f"the target {target!r}" + (" and identifiers" if notes else "")
+        raise DataError(f"{where}: has no column besides {besides} to predict it from")
     return names, notes
 
 

@@ -10,7 +10,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from lrbench.datasets import files, user_tables, validation
+from lrbench.datasets.numerals import Decimal
+from lrbench.datasets.targets import Task
 from lrbench.datasets.user_tables import Prepared, Reading
+from lrbench.datasets.validation import Valid
 from lrbench.errors import DataError
 from lrbench.problems._models import MANY_LABELS, TWO_LABELS, balanced, classifier, regression
 from lrbench.problems._problem import Batch, Problem
@@ -23,11 +26,17 @@ def tabular(
     frame: Any,
     *,
     target: str,
+    task: Task = "auto",
     hidden: tuple[int, ...] = (64, 64),
-    batch_size: int = 32,
+    inputs: Sequence[str] = (),
+    ignore: Sequence[str] = (),
+    categories: Sequence[str] = (),
+    decimal: Decimal = "auto",
+    valid: Valid = "auto",
     class_weights: Weights = "none",
+    split_seed: int = 0,
+    batch_size: int = 32,
     name: str = "frame",
-    **reading: Any,
 ) -> Problem:
     """Return a problem from a data frame: a network that predicts one of its columns from the others.
 
@@ -36,11 +45,17 @@ def tabular(
     Args:
         frame: of pandas, polars, or anything else that Arrow can read.
         target: the column to predict.
+        task: as of `tabular_mlp`, like all that follow, except `name`.
         hidden: widths of the hidden layers.
-        batch_size: rows in a minibatch; 0 means all of them.
+        inputs: the columns that are used.
+        ignore: columns that are not used.
+        categories: columns whose numbers are names.
+        decimal: the decimal sign of numbers that are texts.
+        valid: which rows are for validation: a fraction, or the name of a column.
         class_weights: "balanced" weights the loss of an example by 1 / frequency of its class.
+        split_seed: determines which rows a fraction draws.
+        batch_size: rows in a minibatch; 0 means all of them.
         name: of the problem, in tables.
-        reading: `task`, `inputs`, `ignore`, `categories`, `decimal`, `valid` and `split_seed`, as of `tabular_mlp`.
 
     Raises:
         DataError: in one line that names the column.
@@ -50,14 +65,16 @@ def tabular(
     >>> tabular(table, target="price", hidden=()).data.examples
     16
     """
-    chosen = Reading(target=target, **reading)
-    if validation.is_file(chosen.valid):
+    if validation.is_file(valid):
         raise DataError(
-            f"frame: valid = {chosen.valid!r}: must be a fraction or the name of a column, or append those rows"
+            f"frame: valid = {valid!r}: must be a fraction or the name of a column, or append those rows"
         )
-    columns = files.of_frame(frame, chosen.decimal, chosen.unread)
+    reading = Reading(
+        target, task, tuple(inputs), tuple(ignore), tuple(categories), decimal, valid, split_seed
+    )
+    columns = files.of_frame(frame, decimal, reading.unread)
     return network(
-        name, user_tables.of_columns(columns, {}, chosen, "frame"), hidden, batch_size, class_weights
+        name, user_tables.of_columns(columns, {}, reading, "frame"), hidden, batch_size, class_weights
     )
 
 
