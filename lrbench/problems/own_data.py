@@ -33,7 +33,7 @@ def tabular_linear(
     Formula: ŷ = x·w + b, loss = mean (ŷ − y)², y of mean 0 and deviation 1;  or p = softmax(x·W + b), loss = mean −log p[y]
 
     Numbers, booleans and texts (one input for each distinct text) are inputs, standardised on the training part; a missing
-    number is replaced by the mean, and an additional input marks it. [Your own data](own-data.md) has the details.
+    number is replaced by the mean, and an additional input marks it. docs/own-data.md has the details.
 
     Args:
         data: a CSV, Parquet or NPZ file, relative to the study file.
