@@ -64,6 +64,15 @@ def share(texts: pa.Array, pattern: str) -> float:
     return float(pc.mean(pc.match_substring_regex(texts, pattern)).as_py() or 0)
 
 
+def is_numeral(text: str) -> bool:
+    """Return whether a text is a number, with either decimal sign.
+
+    >>> is_numeral("1.234,5"), is_numeral("1-2")
+    (True, False)
+    """
+    return any(share(_plain(pa.array([text])), pattern) for pattern in _PATTERNS.values())
+
+
 def has_commas(column: pa.Array) -> bool:
     """Return whether a column of texts has numbers, and a comma in one of them."""
     texts = _plain(cleaned(column))

@@ -7,9 +7,9 @@ from typing import Literal, NamedTuple, TypeAlias
 import numpy as np
 import pyarrow as pa
 
-from lrbench.datasets import columns
+from lrbench.datasets import columns, numerals
 from lrbench.datasets.columns import LARGEST, is_number, is_text
-from lrbench.errors import DataError
+from lrbench.errors import DataError, counted
 
 Task: TypeAlias = Literal["auto", "regression", "classification"]
 MOST_CLASSES = 1000
@@ -31,8 +31,22 @@ class Targets(NamedTuple):
     note: str = ""
 
 
+def require_values(column: pa.Array, rows: np.ndarray, where: str) -> None:
+    """Refuse a target that is missing in one of some rows.
+
+    Raises:
+        DataError: in one line that begins with `where`.
+    """
+    lacking = rows[columns.missing(column)[rows]]
+    if len(lacking):
+        raise DataError(
+            f"{where} is missing in {len(lacking):,} of {counted(len(rows), 'row')}, such as row {lacking[0] + 1}; remove "
+            f"{'those rows' if len(lacking) > 1 else 'that row'}"
+        )
+
+
 def of_column(column: pa.Array, task: Task, where: str) -> Targets:
-    """Return a column as the target of a regression or a classification.
+    """Return a column without missing values as the target of a regression or a classification.
 
     Raises:
         DataError: if it cannot be one, in one line that begins with `where`.
@@ -40,13 +54,6 @@ def of_column(column: pa.Array, task: Task, where: str) -> Targets:
     kind = column.type
     if not is_text(kind) and not is_number(kind) and not pa.types.is_null(kind):
         raise DataError(f"{where} is of type {kind}; it must contain numbers, booleans or texts")
-    missing = columns.missing(column)
-    if missing.any():
-        count = int(missing.sum())
-        raise DataError(
-            f"{where} is missing in {count:,} of {len(column):,} rows, such as row {int(missing.argmax()) + 1}; remove "
-            f"{'those rows' if count > 1 else 'that row'}"
-        )
     values = columns.texts(column) if is_text(kind) else columns.numbers(column)
     if not is_text(kind) and np.isinf(values).any():
         raise DataError(f"{where} contains an infinite number")
@@ -69,8 +76,9 @@ def of_column(column: pa.Array, task: Task, where: str) -> Targets:
         names = [str(each) if is_text(kind) else f"{each:g}" for each in different]
         return Targets(numbered.astype(np.int32), names, note)
     if is_text(kind):
+        example = next((each for each in different if not numerals.is_numeral(each)), different[0])
         raise DataError(
-            f'{where} contains texts, such as {str(values[0])!r}; a regression requires numbers: set task = "classification"'
+            f'{where} contains texts, such as {example[:40]!r}; a regression requires numbers: set task = "classification"'
         )
     return Targets(values, [], note)
 

@@ -16,7 +16,7 @@ from lrbench.datasets.columns import LARGEST, distinct, is_number, is_text, miss
 from lrbench.datasets.data import Split, standardise, standardise_targets
 from lrbench.datasets.files import listed
 from lrbench.datasets.numerals import Decimal
-from lrbench.datasets.targets import Targets, Task, of_column
+from lrbench.datasets.targets import Targets, Task, of_column, require_values
 from lrbench.datasets.validation import Rows, Valid
 from lrbench.errors import DataError, counted
 
@@ -105,22 +105,25 @@ def of_columns(
     marker = str(reading.valid) if validation.is_column(reading.valid) else None
     names, notes = _inputs(columns, target, marker, reading, where)
     used = {name: columns[name] for name in (target, *names)}
-    if valid:
-        used = {name: _joined(name, column, valid, where) for name, column in used.items()}
-    marked = None
+    kept, marked = np.arange(len(columns[target])), None
     if marker is not None:
         kept, marked = _marked(columns[marker], marker, where)
         used = {name: column.take(kept) for name, column in used.items()}
         if left := len(columns[marker]) - len(kept):
             notes.append(f"{where}: the {left:,} rows that {marker!r} marks as test are not used")
-    for name in reading.categories:
+    require_values(columns[target], kept, f"{where}: target {target!r}")
+    if valid:
+        used = {name: _joined(name, column, valid, where) for name, column in used.items()}
+        further = np.arange(len(valid[target]))
+        require_values(valid[target], further, f"{where}: target {target!r} of the validation rows")
+    for name in (each for given in reading.categories for each in _named(given, columns)):
         if name in used and not is_text(used[name].type):
             used[name] = pc.cast(used[name], pa.string())
     targets = of_column(used.pop(target), reading.task, f"{where}: target {target!r}")
     for name, column in used.items():
         _check(column, f"{where}: column {name!r}")
     if valid:
-        rows = validation.appended(len(columns[target]), len(valid[target]))
+        rows = validation.appended(len(kept), len(valid[target]))
     else:
         rows = marked or validation.drawn(reading.valid, targets.values, reading.split_seed, where)
     # An input for each text or number, and one for missing values; in float64, and standardised in a copy.

@@ -210,7 +210,7 @@ def test_an_override_is_accepted_or_refused(tmp_path: Path, overrides: list[str]
 
 CELLS = st.sampled_from(
     "|nan|NaN|inf|-inf|NA|null|1e400|1e308|-1e308|9007199254740993|18446744073709551616|0x10|1,5|2024-02-30|2024-02-29|12:00|"
-    'true|"|""|"a|=1+1|é|\ud800|\x00|\r|\n|\ufeff|;|\t|🎉'.split("|")
+    '1.234,5|1,234|1 234|$5|?|true|"|""|"a|=1+1|é|\ud800|\x00|\r|\n|\ufeff|;|\t|🎉'.split("|")
 ) | st.just("x" * 200)
 
 

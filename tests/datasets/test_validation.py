@@ -176,6 +176,21 @@ def test_a_class_without_training_rows_is_said() -> None:
     )
 
 
+def test_a_target_that_is_missing_is_named_by_its_row_in_the_file() -> None:
+    gaps = FRAME.assign(price=[None if i in (3, 34) else i * 0.5 for i in range(40)])
+    gaps.to_csv("t.csv", index=False)
+    said = "t.csv: target 'price' is missing in 1 of 30 rows, such as row 35; remove that row"
+    with pytest.raises(DataError) as caught:
+        prepared(valid="part")  # row 4 is marked as test
+    assert str(caught.value) == said
+    gaps[25:].to_csv("valid.csv", index=False)
+    with pytest.raises(DataError) as caught:
+        prepared("train.csv", valid="valid.csv")
+    assert str(caught.value) == (
+        "train.csv: target 'price' of the validation rows is missing in 1 of 15 rows, such as row 10; remove that row"
+    )
+
+
 # ---- arrays ----
 
 PIXELS = np.random.default_rng(0).integers(0, 255, (30, 4, 4), dtype=np.uint8)
