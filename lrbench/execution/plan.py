@@ -59,6 +59,7 @@ def plan_text(
     lines = [
         head,
         *_stages(study, engine),
+        *engine.notes,
         f"devices: {engine.mesh.size} × {', '.join(kinds)}",
         "",
         _table(rows),

@@ -488,6 +488,9 @@ def test_a_table_is_tuned_by_one_command() -> None:
     assert code == 0, printed
     said = "numbered.csv: not used, as identifiers, with another value in every row: 'id'; to use one, list the columns"
     assert printed.count(said) == 1
+    code, printed = lrbench(["plan", "tabular", *numbered[:2], *small])
+    assert code == 0, printed
+    assert printed.count(said) == 1
     code, printed = lrbench(["run", "tabular"])
     assert code == 2
     assert printed.startswith(
