@@ -48,7 +48,9 @@ def columns(path: str, decimal: Decimal = "auto", unread: Collection[str] = ()) 
     file = Path(path)
     suffix = file.suffix.lower()
     if suffix not in FILE_SUFFIXES:
-        raise DataError(f"{file.name}: unknown format; the suffix must be one of {', '.join(FILE_SUFFIXES)}")
+        raise DataError(
+            f"{file.name}: unknown format; the suffix must be one of {', '.join(FILE_SUFFIXES)}; save a spreadsheet as CSV"
+        )
     valid: dict[str, pa.Array] = {}
     with _as_data_error(file):
         if suffix == ".npz":
@@ -140,15 +142,20 @@ def _csv(file: Path, decimal: Decimal, unread: Collection[str]) -> tuple[dict[st
 def _parsed_csv(file: Path, separator: str, decimal: str) -> dict[str, pa.Array]:
     from pyarrow import csv
 
-    table = csv.read_csv(
-        file,
-        parse_options=csv.ParseOptions(delimiter=separator, newlines_in_values=True),
-        convert_options=csv.ConvertOptions(
-            strings_can_be_null=True, null_values=numerals.MISSING, decimal_point=decimal
-        ),
+    parsing = csv.ParseOptions(delimiter=separator, newlines_in_values=True)
+    converting = csv.ConvertOptions(
+        strings_can_be_null=True, null_values=numerals.MISSING, decimal_point=decimal
     )
+    try:
+        table = csv.read_csv(file, parse_options=parsing, convert_options=converting)
+    except pa.ArrowInvalid as error:
+        if "columns, got" not in str(error):
+            raise
+        raise ValueError(
+            f"{error}; columns are separated by {separator!r}, and a value that contains it must be in quotes"
+        ) from error
     if any(pa.types.is_binary(kind) for kind in table.schema.types):
-        raise ValueError("its text is not UTF-8")
+        raise ValueError("its text is not UTF-8; save it as UTF-8")
     return _columns(table, file.name)
 
 

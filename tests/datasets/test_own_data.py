@@ -120,9 +120,14 @@ REFUSED = {
     "not UTF-8": (
         b"x,y\n" + b"gr\xfcn,1\n" * 20,
         "y",
-        "is not a valid csv file: its text is not UTF-8",
+        "is not a valid csv file: its text is not UTF-8; save it as UTF-8",
     ),
-    "ragged": ("x,y\n1,2,3\n", "y", "Expected 2 columns, got 3"),
+    "ragged": (
+        "x,y\n1,2,3\n",
+        "y",
+        "is not a valid csv file: CSV parse error: Expected 2 columns, got 3: 1,2,3; columns are separated by ',', and a value that "
+        "contains it must be in quotes",
+    ),
     "one class": (
         "x,y\n" + rows("same"),
         "y",

@@ -307,7 +307,9 @@ def study(**given: Any) -> dict[str, Any]:
 
 
 def test_the_suffixes_of_files_are_those_that_are_read() -> None:
-    with pytest.raises(DataError, match=f"must be one of {', '.join(FILE_SUFFIXES)}"):
+    with pytest.raises(
+        DataError, match=f"must be one of {', '.join(FILE_SUFFIXES)}; save a spreadsheet as CSV"
+    ):
         files.columns("t.xlsx")
     assert all(validation.is_file(f"t{suffix}") for suffix in FILE_SUFFIXES)
 
