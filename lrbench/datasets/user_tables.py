@@ -199,11 +199,9 @@ def _named(name: str, columns: Mapping[str, pa.Array]) -> list[str]:
 
 
 def _identifies(name: str, column: pa.Array) -> bool:
-    """Return whether a column has another value in every row, and is called like an identifier, or has texts that no row shares."""
-    unlike = pa.types.is_integer(column.type) or is_text(column.type)
-    if not unlike or distinct(column) < len(column):
-        return False
-    return bool(_IDENTIFIER.fullmatch(name)) or (is_text(column.type) and len(column) > MOST_CATEGORIES)
+    """Return whether a column has another text in every row, or another whole number and the name of an identifier."""
+    whole = pa.types.is_integer(column.type) and _IDENTIFIER.fullmatch(name)
+    return bool(whole or is_text(column.type)) and distinct(column) == len(column)
 
 
 def _counts(column: pa.Array) -> bool:
