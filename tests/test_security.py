@@ -15,7 +15,8 @@ import pyarrow.csv
 import pytest
 
 import lrbench as lb
-from lrbench.datasets import user_tables
+from lrbench.datasets import user_images, user_tables
+from lrbench.datasets.user_tables import Reading
 from lrbench.errors import DataError, StoreError, StudyError
 from lrbench.execution.execute import run
 from lrbench.experiments import bench as _bench
@@ -98,6 +99,7 @@ def test_every_parameter_that_names_an_entry_is_known_here() -> None:
         ("schedule", "parts"),
         ("problem", "target"),
         ("problem", "data"),
+        ("problem", "inputs"),
         ("problem", "text"),
     }
     texts = {
@@ -232,7 +234,7 @@ class Bomb:
 def test_arrays_of_objects_are_refused() -> None:
     bomb = np.array([Bomb()] * 12, dtype=object)
     np.savez("o.npz", images=bomb, labels=bomb, price=bomb)
-    for act in (lambda: user_tables.prepare("o.npz", "price", "auto"), lambda: user_tables.images("o.npz")):
+    for act in (lambda: user_tables.prepare("o.npz", Reading("price")), lambda: user_images.images("o.npz")):
         with pytest.raises(
             DataError, match=r"^o\.npz: is not a valid NPZ file: Object arrays cannot be loaded"
         ):
@@ -242,7 +244,7 @@ def test_arrays_of_objects_are_refused() -> None:
     Path("q.npz").write_bytes(pickle.dumps(Bomb()))
     for name in ("p.npz", "q.npz"):
         with pytest.raises(DataError, match=rf"^{name}: is not a valid NPZ file"):
-            user_tables.prepare(name, "price", "auto")
+            user_tables.prepare(name, Reading("price"))
     assert not Path("ran").exists()
 
 

@@ -55,7 +55,7 @@ class Split(NamedTuple):
         return Data(self.train, self.valid)
 
 
-def split(inputs: np.ndarray, targets: np.ndarray, every: int = 5, seed: int = 0) -> Split:
+def split(inputs: np.ndarray, targets: np.ndarray, every: float = 5, seed: int = 0) -> Split:
     """Split a data set: one example in `every` is for validation. The split does not depend on the seed of a run.
 
     It is stratified: examples are sorted by their targets, and one of each `every` neighbours is drawn, so that both parts
@@ -63,8 +63,9 @@ def split(inputs: np.ndarray, targets: np.ndarray, every: int = 5, seed: int = 0
     """
     generator = np.random.Generator(np.random.PCG64(seed))
     order = np.lexsort((generator.random(len(targets)), targets))
-    starts = np.arange(0, len(order) - every + 1, every)
-    valid = order[starts + generator.integers(0, every, len(starts))]
+    bounds = np.floor(np.arange(int(len(order) / every) + 1) * every).astype(int)
+    widths = int(every) if every == int(every) else np.diff(bounds)
+    valid = order[bounds[:-1] + generator.integers(0, widths, len(bounds) - 1)]
     train = np.setdiff1d(order, valid)
     valid, train = generator.permutation(valid), generator.permutation(train)
     return Split((inputs[train], targets[train]), (inputs[valid], targets[valid]))

@@ -81,6 +81,11 @@ class Engine:
         """The study's problems."""
         return self.instances.problems
 
+    @property
+    def notes(self) -> list[str]:
+        """What was decided of the data of the problems and a person should know, a line each."""
+        return list(dict.fromkeys(note for problem in self.problems for note in problem.notes))
+
     def lanes_per_pack(self, program: Program) -> int:
         """Return the most runs of a pack of a program; 0 if a user's function raises."""
         size = self.instances.lane_bytes(program)

@@ -69,6 +69,7 @@ def plan(study: Study, devices: int | None = None, launcher: str = "local", node
             for stage, rates, seeds in stages
         ),
         shorter_runs=_shorter(study, engine),
+        notes=tuple(engine.notes),
         devices=engine.mesh.size,
         device_kinds=tuple(sorted({str(each["kind"]) for each in engine.describe_devices()})),
         programs=programs,
@@ -95,6 +96,7 @@ def plan_text(
     lines = [
         f"{found.study}: {counted(found.runs, 'run')} of {steps} ({shape}), evaluated {counted(found.evaluations, 'time')}",
         *_stages_text(found),
+        *found.notes,
         f"devices: {found.devices} × {', '.join(found.device_kinds)}",
         "",
         _table([_row(program) for program in found.programs]),

@@ -88,6 +88,7 @@ class Plan(JsonRecord):
     evaluations: Count = Field(description="the evaluations of a run")
     stages: tuple[StagePlan, ...] = Field(description="the stages that are chosen later")
     shorter_runs: Count = Field(description="the most runs of the stage `shorter`")
+    notes: tuple[str, ...] = Field(description="what was noticed in data of one's own")
     devices: Count = Field(description="how many devices train")
     device_kinds: tuple[str, ...] = Field(description="their kinds")
     programs: tuple[ProgramPlan, ...] = Field(description="the programs of the grid")

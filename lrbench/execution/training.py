@@ -153,6 +153,8 @@ class StagedTraining:
             tunings=manifest_contents.kept_tunings(self.manifest, grid, self.parts.completed()),
             measured=self._record_tunings,
         )
+        for note in engine.notes:
+            self._listener.warn(note)
         described = {**self.manifest, **manifest_contents.describe(engine, grid, self.manifest)}
         store.write_manifest(described)
         if landscapes := engine.surfaces():

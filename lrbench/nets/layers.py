@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int, PyTree
 
 from lrbench.errors import ProblemError
@@ -59,14 +60,19 @@ def dense_stack(
     return init, apply
 
 
-def cross_entropy(scores: Float[Array, "label example"], labels: Int[Array, " example"]) -> Float[Array, ""]:
-    """Return the mean over examples of −log softmax(scores)[label].
+def cross_entropy(
+    scores: Float[Array, "label example"],
+    labels: Int[Array, " example"],
+    weights: Float[np.ndarray, " label"] | None = None,
+) -> Float[Array, ""]:
+    """Return the mean over examples of −w[label] · log softmax(scores)[label]; without `weights`, w = 1.
 
     The label's score is selected by a product with a one-hot matrix: the gradient of indexing is a scatter, which XLA
     computes one element at a time on a CPU.
     """
-    chosen = jnp.sum(scores * jax.nn.one_hot(labels, scores.shape[0], dtype=scores.dtype, axis=0), axis=0)
-    return jnp.mean(jax.nn.logsumexp(scores, axis=0) - chosen)
+    hot = jax.nn.one_hot(labels, scores.shape[0], dtype=scores.dtype, axis=0)
+    entropy = jax.nn.logsumexp(scores, axis=0) - jnp.sum(scores * hot, axis=0)
+    return jnp.mean(entropy if weights is None else entropy * (jnp.asarray(weights, scores.dtype) @ hot))
 
 
 def next_token_entropy(

@@ -23,15 +23,20 @@ def constant_square(
     return float(np.mean(np.square(np.asarray(valid, np.float64) - np.mean(train, axis=0, dtype=np.float64))))
 
 
-def constant_entropy(train: Int[np.ndarray, " example"], valid: Int[np.ndarray, " example"]) -> float | None:
-    """Return the cross-entropy of the frequencies of the training labels.
+def constant_entropy(
+    train: Int[np.ndarray, " example"],
+    valid: Int[np.ndarray, " example"],
+    weights: Float[np.ndarray, " label"] | None = None,
+) -> float | None:
+    """Return the cross-entropy of the frequencies of the training labels, each of which counts `weights[label]` times, on average once.
 
     >>> constant_entropy(np.array([0, 1]), np.array([1, 1, 0])), constant_entropy(np.array([0]), np.array([1]))
     (0.693147, None)
     """
     labels = 1 + max(int(train.max()), int(valid.max()))
+    each = np.ones(labels) if weights is None else weights[:labels]
     trained, evaluated = (
-        np.bincount(part.reshape(-1), minlength=labels) / part.size for part in (train, valid)
+        each * np.bincount(part.reshape(-1), minlength=labels) / part.size for part in (train, valid)
     )
     return _entropy(evaluated, trained)
 
@@ -54,9 +59,9 @@ def _entropy(found: Float[np.ndarray, " outcome"], predicted: Float[np.ndarray, 
     return -float(np.sum(found[some] * np.log(predicted[some]))) if (predicted[some] > 0).all() else None
 
 
-def of_labels(parts: Split) -> float | None:
+def of_labels(parts: Split, weights: Float[np.ndarray, " label"] | None = None) -> float | None:
     """Return `constant_entropy` of the labels of a split."""
-    return constant_entropy(parts.train[1], parts.valid[1])
+    return constant_entropy(parts.train[1], parts.valid[1], weights)
 
 
 def of_numbers(parts: Split) -> float:

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array
+import numpy as np
+from jaxtyping import Array, Float, Int
 
 from lrbench.datasets.data import Split
 from lrbench.errors import ProblemError
@@ -36,8 +37,9 @@ def classifier(
     gain: float = 2.0,
     parametrisation: Parametrisation = "standard",
     metrics: Mapping[str, Score] = MANY_LABELS,
+    weights: Float[np.ndarray, " label"] | None = None,
 ) -> Problem:
-    """Return a fully connected softmax classifier of flat inputs as a problem."""
+    """Return a fully connected softmax classifier of flat inputs as a problem; `weights` are those of the labels in its loss."""
     positive(hidden=hidden)
     sizes = [parts.train[0].shape[1], *hidden, labels]
     init, apply, factors = scaled(dense_stack(sizes, gain), sizes, parametrisation)
@@ -48,7 +50,7 @@ def classifier(
 
     def loss(params: Params, batch: Batch, key: Array) -> Array:
         del key
-        return cross_entropy(apply(params, batch[0]), batch[1])
+        return cross_entropy(apply(params, batch[0]), batch[1], weights)
 
     return Problem(
         name,
@@ -59,7 +61,7 @@ def classifier(
         metrics,
         batch_size,
         gradient_factors=factors,
-        constant_loss=of_labels(parts),
+        constant_loss=of_labels(parts, weights),
     )
 
 
@@ -84,13 +86,29 @@ def regression(name: str, parts: Split, hidden: Sequence[int], batch_size: int |
     return Problem(name, init, loss, parts.data, predict, {"r2": r2}, batch_size, constant_loss=constant)
 
 
-def convolutional_classifier(name: str, parts: Split, network: Network, batch_size: int | None) -> Problem:
-    """Return a convolutional softmax classifier of flat images as a problem."""
+def balanced(labels: Int[np.ndarray, " example"], classes: int) -> Float[np.ndarray, " label"]:
+    """Return a weight for each label, 1 / its frequency; 1 on average, and 0 for a label that no example has.
+
+    >>> balanced(np.array([0, 0, 0, 1]), 2)
+    array([0.667, 2. ])
+    """
+    counts = np.bincount(labels, minlength=classes)
+    return len(labels) / np.count_nonzero(counts) * np.where(counts > 0, 1 / np.maximum(counts, 1), 0)
+
+
+def convolutional_classifier(
+    name: str,
+    parts: Split,
+    network: Network,
+    batch_size: int | None,
+    weights: Float[np.ndarray, " label"] | None = None,
+) -> Problem:
+    """Return a convolutional softmax classifier of flat images as a problem; `weights` are those of the labels in its loss."""
     if not network.channels:
         raise ProblemError("channels = []: give the output channels of at least one convolution")
     positive(channels=network.channels)
     _ = network.features
-    forms = {form: _form(network, convolve) for form, convolve in convolutions.FORMS.items()}
+    forms = {form: _form(network, convolve, weights) for form, convolve in convolutions.FORMS.items()}
     own = next(iter(forms.values()))
     return Problem(
         name,
@@ -101,17 +119,17 @@ def convolutional_classifier(name: str, parts: Split, network: Network, batch_si
         MANY_LABELS,
         batch_size,
         forms=forms,
-        constant_loss=of_labels(parts),
+        constant_loss=of_labels(parts, weights),
     )
 
 
-def _form(network: Network, convolve: Convolution) -> Form:
+def _form(network: Network, convolve: Convolution, weights: np.ndarray | None) -> Form:
     """Return loss and predictions for one implementation of convolution."""
     scores: Callable[[Params, Array], Array] = functools.partial(network.scores, convolve)
 
     def loss(params: Params, batch: Batch, key: Array) -> Array:
         del key
-        return cross_entropy(scores(params, batch[0]), batch[1])
+        return cross_entropy(scores(params, batch[0]), batch[1], weights)
 
     def predict(params: Params, batch: Batch) -> Array:
         return scores(params, batch[0]).T

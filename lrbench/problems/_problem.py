@@ -75,6 +75,7 @@ class Problem:
         headline: the metric that is shown beside the loss; left out, the first of `metrics`.
         constant_loss: the loss of the best constant prediction, where it is known: that of a model that has learnt nothing of its
             inputs. A run that ends above it counts as if it had ended there.
+        notes: what was decided of its data and a person should know, a line each.
     """
 
     name: str
@@ -94,6 +95,7 @@ class Problem:
     version: str = ""
     headline: str | None = None
     constant_loss: float | None = None
+    notes: tuple[str, ...] = ()
 
     def __new__(cls, name: Any = None, *given: Any, **more: Any) -> Any:
         """Return a problem that is still to be filled, or, of a name and parameters alone, what a study is to choose."""

@@ -132,8 +132,11 @@ class Choice:
         return {name: fingerprint.of_file(path) for name, path in self._files(params).items()}
 
     def _files(self, params: Mapping[str, Any]) -> dict[str, Path]:
-        named = (name for name, parameter in self.entry.parameters.items() if parameter.file)
-        return {name: Path(self.folder, params[name]).resolve() for name in named if params[name]}
+        return {
+            name: Path(self.folder, params[name]).resolve()
+            for name, parameter in self.entry.parameters.items()
+            if parameter.names_file(params[name])
+        }
 
     def table(self, folder: Path) -> dict[str, Any]:
         """Return the choice as a study file in that folder would write it."""
@@ -142,10 +145,14 @@ class Choice:
             reference = f"{os.path.relpath(self.file, folder.resolve())}:{self._attribute}"
         axes: dict[str, Any] = {}
         for name, values in self.axes.items():
-            if self.entry.settings[name].file:
-                absolute = (Path(self.folder, value).resolve() if value else "" for value in values)
-                values = tuple(os.path.relpath(path, folder.resolve()) if path else "" for path in absolute)
-            axes[name] = values[0] if len(values) == 1 else list(values)
+            is_file = self.entry.settings[name].names_file
+            written = [
+                os.path.relpath(Path(self.folder, value).resolve(), folder.resolve())
+                if is_file(value)
+                else value
+                for value in values
+            ]
+            axes[name] = written[0] if len(written) == 1 else written
         version = {"code_version": self.version} if self.version else {}
         return {"name": reference or self.entry.name, **version, **axes}
 
@@ -205,9 +212,9 @@ def _restore(
 def _check_files(choice: Choice, where: str) -> None:
     """Refuse a file that does not exist."""
     for name, values in choice.axes.items():
-        for value in values if choice.entry.settings[name].file else ():
+        for value in filter(choice.entry.settings[name].names_file, values):
             path = os.path.join(choice.folder, value)  # noqa: PTH118 -- Path.is_file raises where a name is too long
-            if value and not os.path.isfile(path):  # noqa: PTH113
+            if not os.path.isfile(path):  # noqa: PTH113
                 missing = "is a device" if os.path.exists(path) else "no such file"  # noqa: PTH110
                 what = "is a folder" if os.path.isdir(path) else missing  # noqa: PTH112
                 raise StudyError(

@@ -24,6 +24,8 @@ CHARACTERS: Mapping[str, str] = {
     "Address": r"A-Za-z0-9_.:,=@%+/?&~#\[\]-",
 }
 """The characters of strings whose annotation is one of these names: those of launchers, which reach scripts and networks."""
+FILE_SUFFIXES = (".csv", ".tsv", ".txt", ".parquet", ".npz")
+"""Of a parameter that is a file or something else, such as `File | float`, texts that end so are files."""
 Part = str | dict[str, bool | int | float | str | list[Any]]
 """A schedule that is part of another one: a name, or a table with a name and parameters."""
 
@@ -51,9 +53,23 @@ class Parameter:
         return self.annotation == "float"
 
     @cached_property
-    def file(self) -> bool:
-        """Whether its value is the path of a file, relative to the study file; empty for none."""
-        return self.annotation == "File"
+    def _files(self) -> tuple[bool, bool]:
+        """Whether its values may be files, and whether they may be something else."""
+        kinds = [each.strip() for each in self.annotation.split("|")]
+        return "File" in kinds, len(kinds) > 1
+
+    def names_file(self, value: Any) -> bool:
+        """Return whether a value is the path of a file, relative to the study file; an empty one names none.
+
+        >>> [Parameter("valid", "File | float").names_file(value) for value in ("mine.csv", "fold", 0.2)]
+        [True, False, False]
+        """
+        file, other = self._files
+        return (
+            file
+            and isinstance(value, str)
+            and (value.lower().endswith(FILE_SUFFIXES) if other else bool(value))
+        )
 
     @cached_property
     def sequence(self) -> bool:

@@ -13,6 +13,7 @@ import pytest
 
 import lrbench as lb
 from lrbench.datasets import user_tables
+from lrbench.datasets.user_tables import Reading
 from lrbench.errors import DataError, ProblemError, StudyError
 from lrbench.study.spec import read
 
@@ -29,7 +30,7 @@ values = [0.1]
 
 def prepared(text: str) -> user_tables.Prepared:
     Path("t.csv").write_text(text)
-    return user_tables.prepare("t.csv", "y", "auto")
+    return user_tables.prepare("t.csv", Reading("y"))
 
 
 def rows(first: str, count: int = 20) -> str:

@@ -19,7 +19,8 @@ import tomli_w
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lrbench.datasets import user_tables
+from lrbench.datasets import user_images, user_tables
+from lrbench.datasets.user_tables import Reading
 from lrbench.errors import DataError, StudyError
 from lrbench.study.grid import of_study
 from lrbench.study.learning_rates import LONGEST_AXIS, MOST_RUNS
@@ -210,7 +211,7 @@ def test_an_override_is_accepted_or_refused(tmp_path: Path, overrides: list[str]
 
 CELLS = st.sampled_from(
     "|nan|NaN|inf|-inf|NA|null|1e400|1e308|-1e308|9007199254740993|18446744073709551616|0x10|1,5|2024-02-30|2024-02-29|12:00|"
-    'true|"|""|"a|=1+1|é|\ud800|\x00|\r|\n|\ufeff|;|\t|🎉'.split("|")
+    '1.234,5|1,234|1 234|$5|?|true|"|""|"a|=1+1|é|\ud800|\x00|\r|\n|\ufeff|;|\t|🎉'.split("|")
 ) | st.just("x" * 200)
 
 
@@ -253,7 +254,7 @@ def prepared(file: Path, target: str = "price", task: str = "auto") -> None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            ready = user_tables.prepare(str(file), target, task)
+            ready = user_tables.prepare(str(file), Reading(target, task))
     except DataError as error:
         one_line(error, f"{file.name}: ")
         return
@@ -313,7 +314,7 @@ def test_a_damaged_file_is_accepted_or_refused(
         prepared(file)
         return
     try:
-        user_tables.images(str(file))
+        user_images.images(str(file))
     except DataError as error:
         one_line(error, "i.npz: ")
 

@@ -17,7 +17,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from lrbench import machine
-from lrbench.datasets import files, texts, user_tables
+from lrbench.datasets import files, texts, user_images, user_tables
+from lrbench.datasets.user_tables import Reading
 from lrbench.errors import DataError, StudyError
 from lrbench.study import safe_toml
 from lrbench.study.spec import read
@@ -56,7 +57,7 @@ def test_categories_of_pandas_are_read(tmp_path: Path) -> None:
     plain.to_parquet("plain.parquet")
     plain.astype(dict.fromkeys(columns, "category")).to_parquet("c.parquet")
     for target in ("y", "of"):
-        found, wanted = (user_tables.prepare(f"{name}.parquet", target, "auto") for name in ("c", "plain"))
+        found, wanted = (user_tables.prepare(f"{name}.parquet", Reading(target)) for name in ("c", "plain"))
         assert found.classes == wanted.classes
         for part, other in zip(found.parts, wanted.parts, strict=True):
             np.testing.assert_array_equal(part[0], other[0])
@@ -78,7 +79,7 @@ def test_categories_of_pandas_are_read(tmp_path: Path) -> None:
 def test_images_that_mean_nothing(arrays: dict[str, np.ndarray], message: str) -> None:
     np.savez("i.npz", **({"images": np.ones((12, 4, 4)), "labels": np.arange(12) % 2} | arrays))
     with pytest.raises(DataError) as caught:
-        user_tables.images("i.npz")
+        user_images.images("i.npz")
     assert str(caught.value).startswith(f"i.npz: {message}")
 
 
@@ -87,7 +88,7 @@ def test_complex_columns_are_refused() -> None:
     with pytest.raises(
         DataError, match="the array 'x' is of type complex128; real numbers, booleans and texts are"
     ):
-        user_tables.prepare("t.npz", "y", "auto")
+        user_tables.prepare("t.npz", Reading("y"))
 
 
 @pytest.mark.parametrize("ending", ["csv", "npz", "parquet", "txt"])
@@ -106,7 +107,7 @@ def test_a_link_to_a_device_is_no_data(ending: str, study: Path) -> None:
     assert f"= '{file}': is a device; paths are relative to the folder of the study file" in said
     if ending == "npz":
         with pytest.raises(DataError, match="is a folder or a device"):
-            user_tables.images(str(file))
+            user_images.images(str(file))
 
 
 def test_data_that_do_not_fit_into_memory_are_refused_before_they_are_decompressed(
@@ -129,11 +130,11 @@ def test_data_that_do_not_fit_into_memory_are_refused_before_they_are_decompress
     tracemalloc.clear_traces()
     before = pa.total_allocated_bytes()
     for act in (
-        lambda: user_tables.prepare("texts.parquet", "y", "auto"),
-        lambda: user_tables.prepare("zeros.parquet", "y", "auto"),
-        lambda: user_tables.prepare("z.npz", "y", "auto"),
-        lambda: user_tables.images("z.npz"),
-        lambda: user_tables.prepare("wide.csv", "y", "auto"),
+        lambda: user_tables.prepare("texts.parquet", Reading("y")),
+        lambda: user_tables.prepare("zeros.parquet", Reading("y")),
+        lambda: user_tables.prepare("z.npz", Reading("y")),
+        lambda: user_images.images("z.npz"),
+        lambda: user_tables.prepare("wide.csv", Reading("y")),
         lambda: texts.read("long.txt", 8),
     ):
         with pytest.raises(
@@ -151,14 +152,14 @@ def test_an_array_that_says_it_is_larger_than_its_archive(monkeypatch: pytest.Mo
     with zipfile.ZipFile("z.npz", "w") as archive:
         archive.writestr("y.npy", head.getvalue() + bytes(100))
     with pytest.raises(DataError, match=r"^z\.npz: does not fit into memory; use a part of it$"):
-        user_tables.prepare("z.npz", "y", "auto")
+        user_tables.prepare("z.npz", Reading("y"))
 
 
 def test_one_long_text_does_not_make_all_texts_long() -> None:
     Path("t.csv").write_text("c,y\n" + "x" * 100_000 + ",1\n" + "a,2\nb,3\n" * 2000)
     tracemalloc.start()
     try:
-        assert user_tables.prepare("t.csv", "y", "regression").parts.train[0].shape[1] >= 2
+        assert user_tables.prepare("t.csv", Reading("y", "regression")).parts.train[0].shape[1] >= 2
         assert tracemalloc.get_traced_memory()[1] < 50e6
     finally:
         tracemalloc.stop()
