@@ -88,7 +88,7 @@ class Problem:
     version: str = ""
     headline: str | None = None
     constant_loss: float | None = None
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
         """Check the batch size, that metrics have predictions, and that the headline is one."""
