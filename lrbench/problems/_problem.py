@@ -95,7 +95,7 @@ class Problem:
     version: str = ""
     headline: str | None = None
     constant_loss: float | None = None
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = field(default=(), compare=False)
 
     def __new__(cls, name: Any = None, *given: Any, **more: Any) -> Any:
         """Return a problem that is still to be filled, or, of a name and parameters alone, what a study is to choose."""

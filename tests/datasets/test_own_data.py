@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -407,6 +408,18 @@ def test_a_data_frame_is_as_its_file(library: str) -> None:
     if library == "pandas":
         results = lb.sweep(found, optimizers="sgd", learning_rates=[0.01], seeds=1, steps=2)
         assert results.runs["problem"].tolist() == ["frame"]
+
+
+def test_what_is_said_of_a_frame_is_no_part_of_the_identity_of_its_runs() -> None:
+    frame = pd.DataFrame({"id": range(60), "x": X, "y": X})
+    problem = lb.problems.tabular(frame, target="y", hidden=())
+    assert problem.notes
+    silent, other = (
+        replace(problem, notes=()),
+        lb.problems.tabular(frame.assign(x=-X), target="y", hidden=()),
+    )
+    found = [of_study(read(study("") | {"problem": each})).run_ids[0] for each in (problem, silent, other)]
+    assert found[0] == found[1] != found[2]
 
 
 @pytest.mark.parametrize(

@@ -263,9 +263,12 @@ class _Walk:
         return pieces
 
     def _record(self, thing: Any) -> bytes:
-        """Hash one of lrbench's own dataclasses; a field at its default is skipped, so that fields can be added later."""
+        """Hash one of lrbench's own dataclasses; a field at its default is skipped, so that fields can be added later.
+
+        A field that is not compared, such as the notes of a problem, trains nothing.
+        """
         changed = {}
-        for each in fields(thing):
+        for each in (field for field in fields(thing) if field.compare):
             default = each.default_factory() if callable(each.default_factory) else each.default
             digest = self.digest(getattr(thing, each.name), each.name)
             if digest != self.digest(default):
