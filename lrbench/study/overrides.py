@@ -32,7 +32,7 @@ def assign(table: dict[str, Any], text: str) -> None:
     """
     key, equals, raw = text.partition("=")
     given = f"--set {text!r}"
-    path = key.strip().split(".")
+    path = _parts(key)
     if not equals or not all(path):
         raise StudyError(f"{given}: must be KEY=VALUE, such as steps=200 or learning_rate.num=32")
     if len(path) > DEEPEST:
@@ -65,10 +65,14 @@ def remove(table: dict[str, Any], keys: Sequence[str]) -> None:
     >>> remove(table, ["optimizer.0", "optimizer.1", "seeds"])
     >>> table
     {'optimizer': ['lion']}
+    >>> table = {"learning_rate": {"*.bias": {"num": 3}}}
+    >>> remove(table, ['learning_rate."*.bias".num'])
+    >>> table
+    {'learning_rate': {'*.bias': {}}}
     """
     shortened: list[list[Any]] = []
     for key in keys:
-        given, path = f"--unset {key!r}", key.strip().split(".")
+        given, path = f"--unset {key!r}", _parts(key)
         target: Any = table
         for depth, part in enumerate(path[:-1]):
             target = _existing(target, path[:depth], part, given)
@@ -80,6 +84,11 @@ def remove(table: dict[str, Any], keys: Sequence[str]) -> None:
             shortened.append(target)
     for items in shortened:
         items[:] = [item for item in items if item is not _REMOVED]
+
+
+def _parts(key: str) -> list[str]:
+    """Return the parts of a key; one in quotes may have dots, as in TOML."""
+    return [part.strip('"') for part in re.split(r'\.(?=(?:[^"]*"[^"]*")*[^"]*$)', key.strip())]
 
 
 def _existing(target: Any, above: Sequence[str], part: str, given: str) -> Any:
