@@ -227,7 +227,7 @@ def unknown(what: str, given: str, allowed: list[str], listed: str = "") -> str:
     >>> unknown("optimizer", "adm", ["adam", "sgd"])
     "unknown optimizer 'adm'; allowed: adam, sgd; did you mean 'adam'?"
     >>> unknown("optimizer", "adm", names("optimizer"))
-    "unknown optimizer 'adm'; nearest: adam, adamw, adamax; `lrbench list optimizers` lists all ..."
+    "unknown optimizer 'adm'; nearest: adam, adamw, adamax; `lrbench list optimizers` lists all"
     """
     if len(allowed) <= SHORT:
         near = difflib.get_close_matches(given[:100], allowed, n=1, cutoff=0.5)
@@ -235,7 +235,7 @@ def unknown(what: str, given: str, allowed: list[str], listed: str = "") -> str:
         return f"unknown {what} {given!r}; allowed: {', '.join(allowed) or 'none'}{hint}"
     if not listed and what in KINDS:
         listed = f"`lrbench list {plural(what)}` lists"
-    where = f"{listed} all {len(allowed)}" if listed else f"{len(allowed):,} are allowed"
+    where = f"{listed} all" if listed else f"{len(allowed):,} are allowed"
     return f"unknown {what} {given!r}; {nearest(given, allowed)}{where}"
 
 

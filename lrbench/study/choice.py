@@ -260,7 +260,8 @@ def _axes(entry: catalog.Entry, table: Mapping[str, Any], where: str) -> dict[st
     for key, parameter in entry.parameters.items():
         if parameter.default is signature.REQUIRED and key not in axes:
             raise StudyError(
-                f"{where}.{key}: missing; {entry.name} requires it: {parameter.doc or parameter.annotation}"
+                f"{where}.{key}: missing; {entry.name} requires it: {(parameter.doc or parameter.annotation).rstrip('.')}; "
+                f"in a command, by --set {where}.{key}=..."
             )
     return axes
 

@@ -65,6 +65,10 @@ def remove(table: dict[str, Any], keys: Sequence[str]) -> None:
     >>> remove(table, ["optimizer.0", "optimizer.1", "seeds"])
     >>> table
     {'optimizer': ['lion']}
+    >>> table = {"learning_rate": {"*.bias": {"num": 3}}}
+    >>> remove(table, ['learning_rate."*.bias".num'])
+    >>> table
+    {'learning_rate': {'*.bias': {}}}
     """
     shortened: list[list[Any]] = []
     for key in keys:

@@ -305,7 +305,7 @@ def test_a_mistake_is_exit_code_2(
     with pytest.raises(SystemExit) as caught:
         commands.main()
     assert caught.value.code == 2
-    assert capsys.readouterr().err.startswith("lrbench: unknown study 'quickstat'")
+    assert capsys.readouterr().err.startswith("lrbench: unknown study or problem 'quickstat'")
 
 
 def test_regret_is_read_off_the_grid() -> None:
