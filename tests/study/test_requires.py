@@ -108,7 +108,7 @@ def test_options_are_columns_and_survive_the_manifest() -> None:
         ),
         (
             {"name": "sgd", "clipp": 1},
-            "allowed: momentum, nesterov, clip, weight_decay; did you mean 'clip'?",
+            "allowed: momentum, nesterov, clip, weight_decay, no_decay; did you mean 'clip'?",
         ),
     ],
 )
@@ -120,8 +120,8 @@ def test_what_options_refuse(optimizer: Any, message: str) -> None:
 
 def test_an_optimizer_keeps_a_parameter_of_an_options_name(train: Callable[..., Any]) -> None:
     """adadelta's weight decay is added to the gradient, that of others is not; dpsgd clips each example."""
-    assert list(catalog.get("optimizer", "adadelta").options) == ["clip"]
-    assert list(catalog.get("optimizer", "dpsgd").options) == ["weight_decay"]
+    assert list(catalog.get("optimizer", "adadelta").options) == ["clip", "no_decay"]
+    assert list(catalog.get("optimizer", "dpsgd").options) == ["weight_decay", "no_decay"]
 
     def mine(learning_rate: Any, *, clip: float = 7.0) -> Any:
         return optax.sgd(learning_rate * clip)
