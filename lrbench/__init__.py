@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from lrbench.execution.execute import run
     from lrbench.execution.find import find
     from lrbench.execution.sweep import sweep
+    from lrbench.execution.trainable_results import load
     from lrbench.problems import Data, Problem, problem
-    from lrbench.results.results import Results, compare, load
+    from lrbench.results.results import Results, compare
     from lrbench.study.choice import Optimizer, Schedule
     from lrbench.study.learning_rates import logspace
     from lrbench.study.metric import Metric
@@ -36,7 +37,7 @@ _MODULES = {
     "compare": "results.results",
     "evaluated_at": "study.requires",
     "find": "execution.find",
-    "load": "results.results",
+    "load": "execution.trainable_results",
     "logspace": "study.learning_rates",
     "problem": "problems",
     "problems": "problems",

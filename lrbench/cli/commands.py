@@ -23,6 +23,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "list": info_commands.list_,
     "report": result_commands.report,
     "best": result_commands.best,
+    "train": train_commands.train,
     "query": result_commands.query,
     "export": result_commands.export,
     "compare": result_commands.compare,

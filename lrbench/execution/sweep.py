@@ -13,7 +13,7 @@ import numpy as np
 
 from lrbench.errors import StudyError
 from lrbench.execution.execute import execute, run
-from lrbench.results.results import Results
+from lrbench.execution.trainable_results import TrainableResults
 from lrbench.study import spec
 
 
@@ -28,7 +28,7 @@ def sweep(
     out: str | os.PathLike[str] | None = None,
     report: bool = False,
     **more: Any,
-) -> Results:
+) -> TrainableResults:
     """Train a grid of runs from Python.
 
     Args:
