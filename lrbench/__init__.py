@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from lrbench.execution.execute import run
     from lrbench.execution.find import find
     from lrbench.execution.sweep import sweep
+    from lrbench.execution.trainable_results import load
     from lrbench.problems import Data, Problem, from_apply, from_equinox, from_flax, from_nnx, problem
-    from lrbench.results.results import Results, compare, load
+    from lrbench.results.results import Results, compare
     from lrbench.study.choice import Optimizer, Schedule
     from lrbench.study.learning_rates import logspace
     from lrbench.study.metric import Metric
@@ -40,7 +41,7 @@ _MODULES = {
     "from_equinox": "problems",
     "from_flax": "problems",
     "from_nnx": "problems",
-    "load": "results.results",
+    "load": "execution.trainable_results",
     "logspace": "study.learning_rates",
     "problem": "problems",
     "problems": "problems",

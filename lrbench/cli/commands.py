@@ -23,6 +23,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "list": info_commands.list_,
     "report": result_commands.report,
     "best": result_commands.best,
+    "train": train_commands.train,
     "plot": result_commands.plot,
     "open": result_commands.open_,
     "query": result_commands.query,

@@ -1,4 +1,4 @@
-"""The commands that train: `run`, `find` and `experiment`."""
+"""The commands that train: `run`, `find`, `train` and `experiment`."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from lrbench.cli.arguments import (
     Devices,
     Launcher,
     Overrides,
+    ResultsPath,
     StudyName,
     Trust,
     Unset,
@@ -117,6 +118,59 @@ def find(
     if done.failures:
         print_failures(done)
         raise typer.Exit(FAILED)
+
+
+def train(
+    context: typer.Context,
+    folder: ResultsPath,
+    problem: Annotated[str | None, typer.Option(metavar="NAME", help="Of this problem.")] = None,
+    optimizer: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Of this optimizer, as `lrbench best` prints it.")
+    ] = None,
+    schedule: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Of this schedule, as `lrbench best` prints it.")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(metavar="N", help="Of this seed [the one with the median loss].")
+    ] = None,
+    steps: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", min=1, help="Train for so many steps; the schedule keeps its shape over them."
+        ),
+    ] = None,
+    run_id: Annotated[
+        str | None, typer.Option("--run", metavar="RUN_ID", help="This run, in place of all of these.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Weights [DIR/weights/RUN_ID.safetensors].")
+    ] = None,
+    trust: Trust = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the path alone.")] = False,
+) -> None:
+    """Train the recommended run again and keep its weights.
+
+    What is not named is the best line that fits, at the rate to use. The weights are a safetensors file.
+    """
+    from lrbench.cli.progress import listener
+    from lrbench.execution.train_best import train_best
+    from lrbench.execution.trainable_results import load
+
+    trained = train_best(
+        load(folder),
+        problem,
+        optimizer,
+        schedule,
+        seed=seed,
+        steps=steps,
+        run=run_id,
+        trust=trust,
+        listener=listener(quiet, context.ensure_object(Interrupt)),
+    )
+    path = trained.save(out or folder / "weights" / f"{trained.run_id}.safetensors")
+    if not quiet:
+        print_text(trained.summary())
+    print_text(str(path))
 
 
 def experiment(

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from lrbench.engine import device_memory, devices, matmul
 from lrbench.engine.instances import Instances
-from lrbench.engine.pack import PackTrainer
+from lrbench.engine.pack import PackTrainer, TrainedModel
 from lrbench.engine.programs import Programs
 from lrbench.engine.segments import Progress
 from lrbench.engine.snapshot import SnapshotStore
@@ -209,6 +210,32 @@ class Engine:
         """
         with self.watchdog.pack(f"{self.name(self.grid.programs[pack.program])} (pack {pack.pack_id})"):
             return self._trainer.train(pack, lanes_per_pack, progress or _no_progress, checkpoints, stopping)
+
+    def train_one(
+        self,
+        pack: Pack,
+        run: int,
+        ended: Float[np.ndarray, " run"],
+        lanes_per_pack: int,
+        progress: Progress | None = None,
+        stopping: Callable[[], bool] = lambda: False,
+    ) -> TrainedModel:
+        """Train one run of a pack again, in the lanes that it had when all of the pack were trained, and keep its model.
+
+        Args:
+            pack: the runs that were trained together.
+            run: which of them.
+            ended: the step by which each of them was no longer finite, or after which it was stopped; infinite for all others.
+            lanes_per_pack, progress, stopping: as of `run`; the progress is of as many runs as a chunk has lanes.
+
+        Raises:
+            KeyboardInterrupt: if training was interrupted.
+            ProblemError: as of `run`.
+        """
+        with self.watchdog.pack(f"{self.name(self.grid.programs[pack.program])} (one run)"):
+            return self._trainer.train_one(
+                pack, run, ended, lanes_per_pack, progress or _no_progress, stopping
+            )
 
 
 def _no_progress(runs: int, steps: int) -> None:

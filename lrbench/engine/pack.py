@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 from jaxtyping import Float, Int
 
-from lrbench.engine import device_memory, snapshot
+from lrbench.engine import device_memory, layout, snapshot
 from lrbench.engine.instances import Instances
 from lrbench.engine.lane import PLATEAU_SCALE, Hyper
 from lrbench.engine.lane_batch import LaneBatch
@@ -23,8 +25,23 @@ from lrbench.engine.tuner import Tuner
 from lrbench.engine.watchdog import Watchdog
 from lrbench.engine.xla_program import CompiledProgram
 from lrbench.results.trained import Trained, joined
+from lrbench.study import requires
 from lrbench.study.grid import Pack, Program
 from lrbench.study.stages import GRID
+
+
+class TrainedModel(NamedTuple):
+    """A run that was trained again, with its model.
+
+    Args:
+        trained: its curves.
+        params: the parameters that its last evaluation is of, as NumPy arrays.
+        state: the state of a model that has one; `()` for all others.
+    """
+
+    trained: Trained
+    params: Any
+    state: Any
 
 
 @dataclass
@@ -91,34 +108,97 @@ class PackTrainer:
     ) -> Trained:
         """Train the runs of a piece, which are on the devices at once."""
         grid = self.instances.grid
-        began = time.perf_counter()
-        compiled = self.programs.get(program, lanes_per_pack)
-        seconds = {"compile": time.perf_counter() - began, "train": 0.0, "evaluate": 0.0}
-        self._report_loops(compiled)
+        compiled, seconds = self._compiled(program, lanes_per_pack)
         with self.instances.precision():
-            if grid.steps_of(program.problem) < self.instances.longest(program):
-                compiled = compiled.with_schedules(self.instances.padded_schedules(program))
             training = self._training(pack.stage, program, runs, compiled, progress, piece, seconds)
             if piece.snapshot is not None:
                 training.restore(piece.snapshot)
             rows = training.run()
-        lanes = training.lanes
-        found = {name: np.stack([row[name] for row in rows], axis=1) for name in rows[0]}
-        scale = found.pop(PLATEAU_SCALE, None)
-        curves = {"learning_rate": self._learning_rates(program, runs, scale), **found}
-        taken = len(runs) * grid.steps_of(program.problem) - lanes.saved_steps
+        taken = len(runs) * grid.steps_of(program.problem) - training.lanes.saved_steps
         # Segments of one step are dominated by overhead, and say nothing about longer ones.
         if taken and grid.every_of(program.problem) > 1:
             self.tuner.record_pace(program, seconds["train"] / taken, compiled.compile_seconds)
+        return self._record(pack.pack_id, program, runs, training, rows)
+
+    def train_one(
+        self,
+        pack: Pack,
+        run: int,
+        ended: Float[np.ndarray, " run"],
+        lanes_per_pack: int,
+        progress: Progress,
+        stopping: Callable[[], bool],
+    ) -> TrainedModel:
+        """Train one run of a pack again, and keep its model; `Engine.train_one` explains the arguments.
+
+        A run's last digits depend on its lane in the chunk, and on nothing that is in other lanes. So it is trained in all lanes of one
+        chunk, and is read from the lane that it had at the time.
+        """
+        grid, number = self.instances.grid, int(pack.runs[run])
+        program = grid.programs[pack.program]
+        compiled, seconds = self._compiled(program, lanes_per_pack)
+        evaluations = grid.evaluations(program.problem).tolist()
+        _, seed = np.unique(grid.positions(pack.runs)["seed"], return_inverse=True)
+        # In a deterministic study runs keep their lanes.
+        ends = np.full(len(seed), np.inf) if self.instances.study.deterministic else ended
+        lanes = layout.lanes_of(run, seed, ends, evaluations, compiled.mesh.size, compiled.size)
+        copies = np.full(compiled.size.lanes, number)
+        following = dict(zip(evaluations, itertools.pairwise(lanes), strict=False))
+        with self.instances.precision():
+            piece = Piece(None, 0, {}, stopping)
+            training = self._training("", program, copies, compiled, progress, piece, seconds)
+
+            def rearrange(step: int) -> None:
+                now, after = following[step]
+                if now != after:
+                    training.lanes.copy(now)
+
+            training.rearrange = rearrange
+            rows = training.run()
+            state = training.lanes.state(lanes[-1])
+            where = requires.evaluation(compiled.recipe.optimizer)
+            params = state.params if where is None else where(state.optimizer, state.params)
+        # Every copy gets the values of the lane that counts.
+        rows = [
+            {name: values[np.full(len(copies), lane)] for name, values in row.items()}
+            for row, lane in zip(rows, lanes, strict=True)
+        ]
+        trained = self._record(pack.pack_id, program, copies, training, rows).take(np.array(lanes[-1:]))
+        return TrainedModel(trained, jax.tree.map(np.asarray, params), state.model)
+
+    def _compiled(self, program: Program, lanes_per_pack: int) -> tuple[CompiledProgram, dict[str, float]]:
+        """Return a program compiled for the runs of the present grid, and the seconds of its training, with those of compiling."""
+        began = time.perf_counter()
+        compiled = self.programs.get(program, lanes_per_pack)
+        seconds = {"compile": time.perf_counter() - began, "train": 0.0, "evaluate": 0.0}
+        self._report_loops(compiled)
+        if self.instances.grid.steps_of(program.problem) < self.instances.longest(program):
+            with self.instances.precision():
+                compiled = compiled.with_schedules(self.instances.padded_schedules(program))
+        return compiled, seconds
+
+    def _record(
+        self,
+        pack_id: str,
+        program: Program,
+        runs: Int[np.ndarray, " run"],
+        training: Training,
+        rows: Sequence[Mapping[str, np.ndarray]],
+    ) -> Trained:
+        """Return what training found; `rows` has, of each evaluation, name → value of each run."""
+        grid, lanes = self.instances.grid, training.lanes
+        found = {name: np.stack([row[name] for row in rows], axis=1) for name in rows[0]}
+        scale = found.pop(PLATEAU_SCALE, None)
+        curves = {"learning_rate": self._learning_rates(program, runs, scale), **found}
         return Trained(
-            pack.pack_id,
+            pack_id,
             grid.run_ids[runs],
             grid.evaluations(program.problem),
             curves,
             lanes.diverged_step,
             lanes.stopped_step,
             np.full(len(runs), self.instances.parameters(program)),
-            seconds,
+            training.seconds,
             lanes.saved_steps,
             lanes.saved_by_stopping,
         )
@@ -135,9 +215,10 @@ class PackTrainer:
     ) -> Training:
         """Put runs on the devices, ready to be trained."""
         study, grid = self.instances.study, self.instances.grid
+        lanes = self._lanes(program, runs, compiled)
         return Training(
             evaluations=tuple(int(step) for step in grid.evaluations(program.problem)),
-            lanes=self._lanes(program, runs, compiled),
+            lanes=lanes,
             piece=piece,
             watchdog=self.watchdog,
             progress=progress,
@@ -146,7 +227,7 @@ class PackTrainer:
             objective=self._judged_by(program),
             race=self._race(program, runs) if study.race and stage == GRID else None,
             # Which lanes share a chunk changes the last digits, and when lanes are compacted depends on the devices.
-            compact=not study.deterministic,
+            rearrange=lambda step: None if study.deterministic else lanes.compact(),
         )
 
     def _judged_by(self, program: Program) -> str:

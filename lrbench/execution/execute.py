@@ -13,12 +13,12 @@ from lrbench.execution import output_folder
 from lrbench.execution.listener import Listener
 from lrbench.execution.notebook import default_listener
 from lrbench.execution.rebuild import write_all
+from lrbench.execution.trainable_results import TrainableResults
 from lrbench.execution.training import Options, StagedTraining
 from lrbench.launchers import Outcome
 from lrbench.results import lock
 from lrbench.results.drawing import Helpers
 from lrbench.results.folder import ResultsFolder
-from lrbench.results.results import Results
 from lrbench.study import catalog, spec
 from lrbench.study.grid import Grid, of_study
 from lrbench.study.spec import Study
@@ -39,7 +39,7 @@ class Finished:
         lost: the number of completed runs whose part was found damaged while tables were built.
     """
 
-    results: Results
+    results: TrainableResults
     trained: int
     failures: tuple[Outcome, ...] = ()
     profile: Path | None = None
@@ -50,7 +50,7 @@ def run(
     study: str | os.PathLike[str] | Mapping[str, Any] | Study,
     out: str | os.PathLike[str] | None = None,
     **more: Any,
-) -> Results:
+) -> TrainableResults:
     """Train a study and return its results; the arguments are those of `execute`.
 
     Packs that failed are in `results.manifest["failures"]`; the runs of all other packs are in the tables.
@@ -133,7 +133,13 @@ def _execute(
             listener=listener,
             helpers=helpers,
         )
-    return Finished(results, stages.trained, tuple(stages.failures), stages.profile, stages.lost())
+    return Finished(
+        TrainableResults(results.folder, study),
+        stages.trained,
+        tuple(stages.failures),
+        stages.profile,
+        stages.lost(),
+    )
 
 
 def _write_study(store: ResultsFolder, study: Study) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 
 from lrbench.errors import StudyError
 from lrbench.execution.execute import execute, run
-from lrbench.results.results import Results
+from lrbench.execution.trainable_results import TrainableResults
 from lrbench.study import catalog, spec
 from lrbench.study.learning_rates import Rates
 
@@ -39,7 +39,7 @@ def sweep(
     out: str | os.PathLike[str] | None = None,
     report: bool = False,
     **more: Any,
-) -> Results:
+) -> TrainableResults:
     """Train a grid of runs from Python.
 
     Args:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import pandas as pd
 import pyarrow as pa
@@ -92,9 +93,9 @@ class Results:
             return None
         return as_html(self.folder, self.manifest, answer, self.thresholds, figure)
 
-    def __reduce__(self) -> tuple[type[Results], tuple[Path]]:
+    def __reduce__(self) -> tuple[type[Self], tuple[Path]]:
         """Pickle the folder; what was read of it is read again."""
-        return Results, (self.folder,)
+        return type(self), (self.folder,)
 
     @property
     def thresholds(self) -> Thresholds:
@@ -185,7 +186,7 @@ class Results:
 
         return report(self)
 
-    def save(self, folder: str | os.PathLike[str]) -> Results:
+    def save(self, folder: str | os.PathLike[str]) -> Self:
         """Copy everything to a folder, and return the results there.
 
         Raises:
@@ -199,7 +200,7 @@ class Results:
             shutil.copytree(self.folder, target, symlinks=True, dirs_exist_ok=True)
         except OSError as error:
             raise StoreError(f"{target}: cannot be written: {error.strerror or error}") from error
-        return Results(target)
+        return dataclasses.replace(self, folder=target)
 
     def some_curves(self, *names: str) -> pd.DataFrame:
         """Return `run_id`, as categories, and some columns of the table of curves, in a tenth of the memory of all of them.
