@@ -26,7 +26,8 @@ def choose_run(
 
     Args:
         results: the results.
-        problem, optimizer, schedule: names, or labels as the answer has them; of the lines that fit, the best one is taken.
+        problem, optimizer, schedule: names, or labels as the answer has them; of the lines that fit, the best one is taken, also of several
+            variants of a problem, such as networks of two sizes.
         seed: of the runs at that rate; left out, the one whose loss is the median, and of two the lower one.
         run: a run_id, in place of all others.
 
@@ -89,11 +90,13 @@ def _line(results: Results, named: dict[str, str | None]) -> pd.Series:
             raise StudyError(f"{kind}: {unknown(kind, given, known)}")
         answer = answer[fits]
     problems = list(dict.fromkeys(answer["problem"]))
-    if len(problems) > 1:
+    if lines.iloc[answer["line"]]["problem"].nunique() > 1:
         raise StudyError(f"problem: name one of the {len(problems)} of this study: {', '.join(problems)}")
-    if answer.empty or not answer["trains"].iloc[0]:
+    answer = answer[answer["trains"]]
+    if answer.empty:
         raise StudyError("no rate of this line trains, so there are no weights; try other rates")
-    return answer.iloc[0]
+    # Models of one problem, such as networks of several sizes, are judged by the same loss on the same data.
+    return answer.sort_values("loss", kind="stable").iloc[0]
 
 
 def _at_rate(results: Results, line: pd.Series) -> pd.DataFrame:
