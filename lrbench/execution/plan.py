@@ -186,7 +186,8 @@ def _row(engine: Engine, program: Program, cost: CostEstimate) -> dict[str, Any]
 
 def _shape(grid: Grid) -> str:
     named = (f"{name.replace('_', ' ')} rate" for name in grid.named_rates)
-    words = ("problem", "optimizer", "schedule", "learning rate", *named, "seed")
+    rates = "sampled point" if grid.points else "learning rate"
+    words = ("problem", "optimizer", "schedule", rates, *named, "seed")
     return " × ".join(map(counted, grid.sizes.values(), words))
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lrbench.errors import StudyError
-from lrbench.study import catalog, fingerprint, own_code, signature
+from lrbench.study import catalog, fingerprint, own_code, sample, signature
 
 
 class _Chosen(dict[str, Any]):
@@ -52,7 +52,7 @@ class Choice:
 
     Args:
         entry: what is chosen.
-        axes: parameter → its values.
+        axes: parameter → its values; one that is sampled has its range as the only value.
         source: hash of the user's code, empty for built-in ones.
         reference: the name of the user's code in the study.
         file: the file of the user's code.
@@ -82,6 +82,11 @@ class Choice:
             self.folder.resolve(),
             self.version,
         )
+
+    @property
+    def ranges(self) -> dict[str, sample.Range]:
+        """The parameters that are sampled, and what from."""
+        return {name: values[0] for name, values in self.axes.items() if isinstance(values[0], sample.Range)}
 
     @property
     def size(self) -> int:
@@ -120,6 +125,7 @@ class Choice:
             if self.entry.settings[name].file:
                 absolute = (Path(self.folder, value).resolve() if value else "" for value in values)
                 values = tuple(os.path.relpath(path, folder.resolve()) if path else "" for path in absolute)
+            values = tuple(each.table() if isinstance(each, sample.Range) else each for each in values)
             axes[name] = values[0] if len(values) == 1 else list(values)
         version = {"code_version": self.version} if self.version else {}
         return {"name": reference or self.entry.name, **version, **axes}
@@ -210,8 +216,12 @@ def _axes(entry: catalog.Entry, table: Mapping[str, Any], where: str) -> dict[st
         if key not in entry.settings:
             message = catalog.unknown(f"parameter of {entry.name}", key, list(entry.settings))
             raise StudyError(f"{where}.{key} = {value!r}: {message}")
-        axes[key] = _axis(entry.settings[key], value, f"{where}.{key}")
-        if key in entry.options and min(axes[key]) < 0:
+        parameter = entry.settings[key]
+        if isinstance(value, Mapping) and parameter.numeric:
+            axes[key] = (_range(entry.kind, value, f"{where}.{key}"),)
+        else:
+            axes[key] = _axis(parameter, value, f"{where}.{key}")
+        if key in entry.options and min(map(_least, axes[key])) < 0:
             raise StudyError(f"{where}.{key} = {value!r}: must be 0, which is off, or more")
     for key, parameter in entry.parameters.items():
         if parameter.default is signature.REQUIRED and key not in axes:
@@ -219,6 +229,21 @@ def _axes(entry: catalog.Entry, table: Mapping[str, Any], where: str) -> dict[st
                 f"{where}.{key}: missing; {entry.name} requires it: {parameter.doc or parameter.annotation}"
             )
     return axes
+
+
+def _least(value: Any) -> Any:
+    return value.least if isinstance(value, sample.Range) else value
+
+
+def _range(kind: str, value: Mapping[str, Any], where: str) -> sample.Range:
+    if kind != "optimizer":
+        raise StudyError(
+            f"{where} = {value!r}: only a number of an optimizer can have a range; give a number or a list"
+        )
+    try:
+        return sample.range_of(value, where)
+    except ValueError as error:
+        raise StudyError(str(error)) from error
 
 
 def _axis(parameter: signature.Parameter, value: Any, where: str) -> tuple[Any, ...]:

@@ -24,11 +24,12 @@ from pydantic import (
 )
 
 from lrbench.errors import LrbenchError, StudyError
-from lrbench.study import catalog, safe_toml
+from lrbench.study import catalog, safe_toml, sample
 from lrbench.study.choice import Choice, choose
 from lrbench.study.learning_rates import LARGEST, LONGEST_AXIS, MOST_RUNS, SMALLEST, LearningRates
 from lrbench.study.overrides import assign, launchers, shorten
 from lrbench.study.safe_toml import DEEPEST
+from lrbench.study.sample import MOST_POINTS
 from lrbench.study.stages import FRESH, ROUNDS, Step, shorter, steps
 
 MOST_EVALUATIONS = 1_000_000
@@ -153,6 +154,7 @@ class Study(BaseModel):
         strict=True,
         description="how often the steps of the grid are halved near the best rate and the collapse",
     )
+    sample: int | None = Field(None, ge=2, le=MOST_POINTS, strict=True, description="points of a sample")
     budget: Literal["steps", "epochs"] = Field(
         "steps", description="what runs of different batch sizes have in common"
     )
@@ -223,6 +225,7 @@ class Study(BaseModel):
                 raise ValueError(f"probes: {catalog.unknown('probe', probe, catalog.names('probe'))}")
             if self.probes.count(probe) > 1:
                 raise ValueError(f"probes: {probe} is listed twice")
+        sample.check(self.sample, self.learning_rate, self.optimizer, self.refine)
         for kind in ("problem", "optimizer", "schedule"):
             if (variants := sum(choice.size for choice in getattr(self, kind))) > MOST_VARIANTS:
                 raise ValueError(f"{kind}: has {variants:,} variants; at most {MOST_VARIANTS:,} are allowed")
@@ -275,7 +278,12 @@ class Study(BaseModel):
         """The most runs of all stages."""
         seeds = 1 if self.learning_rate.auto else len(self.grid_seeds)
         chosen = sum(step.rates * len(step.seeds) for step in self.stages())
-        return self.lines * (self.learning_rate.count * seeds + chosen)
+        return self.lines * (self.rates * seeds + chosen)
+
+    @property
+    def rates(self) -> int:
+        """How many rates each line begins with."""
+        return self.sample or self.learning_rate.count
 
     def table(self, folder: Path) -> dict[str, Any]:
         """Return the study as plain data, as a study file in that folder would write it."""
