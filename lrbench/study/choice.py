@@ -6,7 +6,7 @@ import itertools
 import json
 import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -170,6 +170,15 @@ def choose(kind: str, item: Any, where: str, context: Mapping[str, Any]) -> Choi
     choice = Choice(entry, _axes(entry, table, where), folder=context.get("folder", Path()))
     _check_files(choice, where)
     return choice
+
+
+def ranges_of(optimizers: Sequence[Choice]) -> dict[str, sample.Range]:
+    """Return what is sampled of the optimizers of a study, by its key."""
+    return {
+        f"optimizer.{number}.{name}": each
+        for number, choice in enumerate(optimizers)
+        for name, each in choice.ranges.items()
+    }
 
 
 def _restore(

@@ -16,7 +16,6 @@ import numpy as np
 from jaxtyping import Float
 
 if TYPE_CHECKING:  # pydantic is slow to import, and tables ask only which columns are sampled
-    from lrbench.study.choice import Choice
     from lrbench.study.learning_rates import LearningRates, Rates
 
 MOST_POINTS = 65_536
@@ -123,23 +122,18 @@ def range_of(value: Mapping[str, Any], where: str) -> Range:
     return Range(low, high, log)
 
 
-def check(count: int | None, learning_rate: LearningRates, optimizers: Sequence[Choice], refine: int) -> None:
+def check(count: int | None, learning_rate: LearningRates, ranges: Mapping[str, Range], refine: int) -> None:
     """Refuse ranges without a sample, and a sample without ranges.
 
     Args:
         count: the points of the sample, `None` if there is none.
         learning_rate: the rates of the study.
-        optimizers: those of the study.
+        ranges: key → the range of each parameter of an optimizer that has one.
         refine: how often the steps of a grid are halved.
 
     Raises:
         ValueError: naming what is missing.
     """
-    ranges = {
-        f"optimizer.{number}.{name}": each
-        for number, choice in enumerate(optimizers)
-        for name, each in choice.ranges.items()
-    }
     rates = {"learning_rate": learning_rate} | {
         f"learning_rate.{name}": each for name, each in learning_rate.named.items()
     }

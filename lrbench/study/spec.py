@@ -25,7 +25,7 @@ from pydantic import (
 
 from lrbench.errors import LrbenchError, StudyError
 from lrbench.study import catalog, safe_toml, sample
-from lrbench.study.choice import Choice, choose
+from lrbench.study.choice import Choice, choose, ranges_of
 from lrbench.study.learning_rates import LARGEST, LONGEST_AXIS, MOST_RUNS, SMALLEST, LearningRates
 from lrbench.study.overrides import assign, launchers, shorten
 from lrbench.study.safe_toml import DEEPEST
@@ -225,7 +225,7 @@ class Study(BaseModel):
                 raise ValueError(f"probes: {catalog.unknown('probe', probe, catalog.names('probe'))}")
             if self.probes.count(probe) > 1:
                 raise ValueError(f"probes: {probe} is listed twice")
-        sample.check(self.sample, self.learning_rate, self.optimizer, self.refine)
+        sample.check(self.sample, self.learning_rate, ranges_of(self.optimizer), self.refine)
         for kind in ("problem", "optimizer", "schedule"):
             if (variants := sum(choice.size for choice in getattr(self, kind))) > MOST_VARIANTS:
                 raise ValueError(f"{kind}: has {variants:,} variants; at most {MOST_VARIANTS:,} are allowed")
