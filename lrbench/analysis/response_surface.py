@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import warnings
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,10 +15,12 @@ FEWEST = 8
 """The fewest points that a surface is fitted to."""
 MOST = 512
 """The most points that it is fitted to: the time grows with the cube of their number."""
-DRAWS, CANDIDATES, SPREAD = 500, 1_000, 2**13
+DRAWS, CANDIDATES, SPREAD = 500, 400, 2**13
 """Draws from the posterior, the points at which each looks for its lowest, and those from which these are taken."""
 LINE = 201
 """Points along each parameter, for its region."""
+NEIGHBOURS = 3
+"""Of how many nearest points most must be useful where training may work, and all where it is taken to."""
 _BINS = 32
 
 
@@ -27,13 +29,13 @@ def installed() -> bool:
     return importlib.util.find_spec("sklearn") is not None
 
 
-class Surface(NamedTuple):
+class Response(NamedTuple):
     """A fitted surface of one line; parameters are in the order of the columns that it was fitted to."""
 
     best: Floats  # [parameter] the point of the lowest predicted loss
-    best_low: Floats  # [parameter] the middle 95 % of where draws from the posterior have their lowest point
+    best_low: Floats  # [parameter] the middle 95 % of where draws from the posterior have their lowest point, and the best point that was tried
     best_high: Floats
-    loss: Floats  # [3] the predicted loss there, and the ends of its 95 % interval
+    loss: float  # the predicted loss there
     region_low: (
         Floats  # [parameter] the unbroken stretch around the best within the tolerance, all else at the best
     )
@@ -82,11 +84,15 @@ def scale_of(values: Floats) -> Scale:
     return Scale(low, np.where(high > low, high, low + 1.0), log)
 
 
-def fit(values: Floats, loss: Floats, start: float, floor: float, tolerance: float) -> Surface | None:
-    r"""Fit a Gaussian process to the mean losses of the points of a line, and find its lowest point.
+def fit(
+    values: Floats, loss: Floats, start: float, floor: float, tolerance: float, useful: float
+) -> Response | None:
+    r"""Fit a Gaussian process to the mean losses of the useful points of a line, and find its lowest point.
 
     y = log max(ℓ − floor, 10⁻⁶(ℓ₀ − floor)); without a floor y = log(g + 0.01), g = (ℓ − least)/(ℓ₀ − least). Its kernel is Matérn's of
-    smoothness 5/2 with a length for each parameter, and white noise; inputs are shares of their ranges, `Scale`.
+    smoothness 3/2 with a length for each parameter, and white noise; inputs are shares of their ranges, `Scale`. It is fitted where g is at most
+    `useful`: a cliff, beyond which training collapses, is no smooth function. The best point lies where all of the nearest points are useful, so that it is not beyond the cliff; its interval, and the region, go
+    on as far as most of them are.
 
     Args:
         values: [point, parameter].
@@ -94,49 +100,83 @@ def fit(values: Floats, loss: Floats, start: float, floor: float, tolerance: flo
         start: ℓ₀.
         floor: what no loss is below, NaN if that is not known.
         tolerance: which share of ℓ₀ − ℓ_best the region may be above ℓ_best.
+        useful: the largest g of a useful point.
 
     Returns:
-        None if there are too few points, or all losses are the same.
+        None if there are too few useful points, or all of their losses are the same.
 
     Raises:
         ImportError: without scikit-learn.
     """
+    from threadpoolctl import threadpool_limits  # comes with scikit-learn
+
+    with threadpool_limits(1):  # for a few hundred points further threads cost more than they gain
+        return _fitted(values, loss, start, floor, tolerance, useful)
+
+
+def _fitted(
+    values: Floats, loss: Floats, start: float, floor: float, tolerance: float, useful: float
+) -> Response | None:
+    """Fit a surface, and find what `fit` returns."""
     from scipy.stats import qmc
 
     kept = np.isfinite(loss)
     values, loss = values[kept], loss[kept]
-    if len(loss) < FEWEST or np.ptp(loss) == 0:
+    least = float(loss.min(initial=np.inf))
+    trained = loss - least <= useful * (start - least)
+    if trained.sum() < FEWEST or np.ptp(loss[trained]) == 0:
         return None
     scale = scale_of(values)
-    scored = _Score(start, floor, float(loss.min()))
-    some = _some(loss)
-    process = _Process(scale.shares(values[some]), scored.of(loss[some]))
+    shares, scored = scale.shares(values), _Score(start, floor, least)
+    some = np.flatnonzero(trained)[_some(loss[trained])]
+    process = _Process(shares[some], scored.of(loss[some]), _Useful(shares, trained))
     spread = qmc.Sobol(values.shape[1], rng=np.random.default_rng(1)).random(SPREAD)
+    inside = process.useful(spread)
+    spread = spread[inside] if inside.any() else shares[some]
     predicted = process.mean(spread)
     lowest = np.argsort(predicted, kind="stable")[:CANDIDATES]
-    candidates = np.concatenate([spread[lowest], scale.shares(values[some])])
-    best = process.lowest(candidates)
-    candidates = np.concatenate([best[None], candidates])
-    mean, deviation, draws = process.posterior(candidates)
-    where = scale.values(candidates[draws.argmin(axis=0)])
-    low, high = np.quantile(where, [0.025, 0.975], axis=0)
-    found = scored.back(mean[0] + 1.96 * deviation[0] * np.array([0.0, -1.0, 1.0]))
-    bar = scored.of(np.array([found[0] + tolerance * (start - found[0])]))[0]
+    known = some[np.argsort(loss[some], kind="stable")[:CANDIDATES]]
+    candidates = np.concatenate([spread[lowest], shares[known]])
+    mean, draws = process.posterior(candidates)
+    sure = process.useful(candidates, share=1.0)
+    sure[len(candidates) - len(known) :] = True
+    lost = float(scored.back(mean[sure].min(keepdims=True))[0])
+    best = candidates[sure][mean[sure].argmin()]
+    at = scale.values(best[None])[0]
+    low, high = np.quantile(scale.values(candidates[draws.argmin(axis=0)]), [0.025, 0.975], axis=0)
+    tried = values[loss.argmin()]
+    bar = float(scored.of(np.array([lost + tolerance * (start - lost)]))[0])
     regions = [_region(process, best, number, bar) for number in range(len(best))]
     region_low, region_high = scale.values(np.array(regions).T)
-    at = scale.values(best[None])[0]
-    return Surface(
+    return Response(
         at,
-        np.minimum(low, at),
-        np.maximum(high, at),
-        found,
+        np.minimum.reduce([low, at, tried]),
+        np.maximum.reduce([high, at, tried]),
+        lost,
         region_low,
         region_high,
         process.length_scale,
         _importance(spread, predicted),
         scale.log,
-        int(some.size),
+        len(some),
     )
+
+
+class _Useful:
+    """Where training works, judged by the nearest points."""
+
+    def __init__(self, shares: Floats, useful: Bools) -> None:
+        """Arrange the points [point, parameter]."""
+        from scipy.spatial import KDTree
+
+        self._tree, self._useful = KDTree(shares), useful
+
+    def __call__(self, shares: Floats, share: float = 0.5) -> Bools:
+        """Whether more than half of the points nearest to each of some others are useful; with `share` = 1 all of them."""
+        _, nearest = self._tree.query(shares, k=NEIGHBOURS)
+        useful = self._useful[nearest].mean(axis=1)
+        found: Bools = useful > share if share < 1 else useful == 1
+        return found
 
 
 class _Score(NamedTuple):
@@ -162,16 +202,17 @@ class _Score(NamedTuple):
 class _Process:
     """A Gaussian process over shares of the ranges, and its posterior without the noise of single points."""
 
-    def __init__(self, shares: Floats, score: Floats) -> None:
-        """Fit it."""
+    def __init__(self, shares: Floats, score: Floats, useful: _Useful) -> None:
+        """Fit it to points [point, parameter] and their scores [point]."""
         from sklearn.exceptions import ConvergenceWarning
         from sklearn.gaussian_process import GaussianProcessRegressor
         from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
+        self.useful = useful
         self._center, self._unit = float(score.mean()), float(score.std()) or 1.0
         y = (score - self._center) / self._unit
-        lengths = Matern(np.full(shares.shape[1], 0.5), (0.02, 20.0), nu=2.5)
-        kernel = ConstantKernel(1.0, (1e-2, 1e3)) * lengths + WhiteKernel(1e-2, (1e-6, 1.0))
+        lengths = Matern(np.full(shares.shape[1], 0.5), (0.02, 20.0), nu=1.5)
+        kernel = ConstantKernel(1.0, (1e-2, 1e3)) * lengths + WhiteKernel(1e-2, (1e-3, 1.0))
         with warnings.catch_warnings():
             # A parameter without effect has a length at its bound, which is what there is to say of it.
             warnings.simplefilter("ignore", ConvergenceWarning)
@@ -185,29 +226,13 @@ class _Process:
         found: Floats = self._center + self._unit * self._process.predict(shares)
         return found
 
-    def lowest(self, candidates: Floats) -> Floats:
-        """The point [parameter] of the lowest predicted score, from the lowest of some candidates on."""
-        from scipy.optimize import minimize
-
-        first = candidates[self.mean(candidates).argmin()]
-        found: Any = minimize(
-            lambda at: float(self._process.predict(at[None])[0]),
-            first,
-            bounds=[(0.0, 1.0)] * len(first),
-            method="L-BFGS-B",
-        )
-        best: Floats = np.clip(found.x, 0.0, 1.0)
-        return best
-
-    def posterior(self, shares: Floats) -> tuple[Floats, Floats, Floats]:
-        """Mean and deviation [point] of the scores, and draws [point, draw]."""
-        mean, deviation = self._process.predict(shares, return_std=True)
-        draws = self._process.sample_y(shares, DRAWS, random_state=0)
-        return (
-            self._center + self._unit * mean,
-            self._unit * deviation,
-            self._center + self._unit * draws,
-        )
+    def posterior(self, shares: Floats) -> tuple[Floats, Floats]:
+        """The predicted scores [point], and draws [point, draw] from what they may be."""
+        mean, covariance = self._process.predict(shares, return_cov=True)
+        # Rounding may leave a covariance a little short of positive.
+        root = np.linalg.cholesky(covariance + 1e-8 * np.eye(len(mean)))
+        draws = mean[:, None] + root @ np.random.default_rng(0).standard_normal((len(mean), DRAWS))
+        return self._center + self._unit * mean, self._center + self._unit * draws
 
 
 def _some(loss: Floats) -> Ints:
@@ -225,7 +250,7 @@ def _region(process: _Process, best: Floats, number: int, bar: float) -> tuple[f
     along = np.union1d(np.linspace(0.0, 1.0, LINE), best[number])
     points = np.repeat(best[None], len(along), axis=0)
     points[:, number] = along
-    bad = process.mean(points) > bar
+    bad = (process.mean(points) > bar) | ~process.useful(points)
     at = int(np.searchsorted(along, best[number]))
     below, above = np.flatnonzero(bad[:at]), np.flatnonzero(bad[at + 1 :])
     low = below[-1] + 1 if len(below) else 0

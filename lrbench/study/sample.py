@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float
 
+from lrbench.errors import counted
+
 if TYPE_CHECKING:  # pydantic is slow to import, and tables ask only which columns are sampled
     from lrbench.study.learning_rates import LearningRates, Rates
 
@@ -163,7 +165,7 @@ def check(count: int | None, learning_rate: LearningRates, ranges: Mapping[str, 
     for key, each in ranges.items():
         if each.values and (not listed or len(each.values) != count):
             raise ValueError(
-                f"{key}: has {len(each.values)} values; a sample of {count} requires {count}, and as many learning_rate.values"
+                f"{key}: has {counted(len(each.values), 'value')}; a sample of {count} requires {count}, and as many learning_rate.values"
             )
     if refine:
         raise ValueError(

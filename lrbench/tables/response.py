@@ -11,15 +11,13 @@ from lrbench.analysis.groups import Floats, line_columns
 from lrbench.analysis.labels import rate_text
 from lrbench.analysis.line_answers import each_shape
 from lrbench.analysis.objective import Objectives
-from lrbench.analysis.response_surface import Surface, fit
+from lrbench.analysis.response_surface import Response, fit
 from lrbench.analysis.thresholds import Thresholds
 from lrbench.errors import counted
 from lrbench.study import sample
 from lrbench.tables.comparison import LineRuns
 
-_NUMBERS = (
-    "best best_low best_high region_low region_high best_loss best_loss_low best_loss_high length_scale importance"
-).split()
+_NUMBERS = ("best best_low best_high region_low region_high best_loss length_scale importance").split()
 
 
 def response(
@@ -31,14 +29,14 @@ def response(
 ) -> pd.DataFrame:
     """A row per line of sampled points and each parameter that is sampled, the learning rate among them: where the best value is, and how much it matters.
 
-    A Gaussian process is fitted to log ℓ, the mean loss of each point; all parameters are shares of their ranges, on a logarithmic scale where they were drawn
-    so. There is no such table if a study has no sample, or if scikit-learn is not installed.
+    A Gaussian process is fitted to log ℓ, the mean loss of each point, where that is useful, with a gap of at most ½; all parameters are shares of their ranges, on
+    a logarithmic scale where they were drawn so. There is no such table if a study has no sample, or if scikit-learn is not installed.
 
     Args:
         sensitivity: the sensitivity table.
         line_runs: the runs of its lines.
         sampled_lines: the positions of those of its lines whose parameters are sampled.
-        thresholds: for `good`.
+        thresholds: for `good` and `useful`.
         objectives: by problem, as in the manifest.
 
     Columns:
@@ -46,12 +44,12 @@ def response(
         parameter: `learning_rate`, or the column that the parameter would have if it were not sampled, such as `optimizer_momentum`
         scale: `log` or `linear`
         best: its value at the point of the lowest predicted loss
-        best_low, best_high: the middle 95 % of where draws from the fitted process have their lowest point
+        best_low, best_high: the middle 95 % of where draws from the fitted process have their lowest point, widened to the best point that was tried
         region_low, region_high: the predicted loss is within 5 % of the way to ℓ₀ of the best between these values, with all other parameters at their best
-        best_loss, best_loss_low, best_loss_high: the predicted loss at the best point, and its 95 % interval; the same for all parameters of a line
+        best_loss: the predicted loss at the best point, the same for all parameters of a line; without an interval, as none was found to cover: `confirm` measures it
         length_scale: over which part of its range the loss changes; 20 is the most, and means that the loss hardly depends on it
-        importance: the share of the variance of log ℓ, over the whole range, that depends on this parameter alone
-        points: to how many points of the line the process is fitted: at most 512
+        importance: the share of the variance of log ℓ, over all that is useful, that depends on this parameter alone
+        points: to how many useful points of the line the process is fitted: at most 512
         answer: the same in words
 
     Source: Rasmussen & Williams, Gaussian Processes for Machine Learning, 2006; Sobol, Math. Comput. Simul. 55 (2001), 271 (importance).
@@ -74,7 +72,7 @@ def response(
 
 def _surface(
     runs: pd.DataFrame, limits: Thresholds, objectives: Objectives
-) -> tuple[Surface | None, list[str]]:
+) -> tuple[Response | None, list[str]]:
     """The surface of a line, and the names of its parameters."""
     some, mean, problems, _ = next(each_shape(runs, limits, objectives))
     named = [name for name in sample.columns(runs.columns) if runs[name].notna().any()]
@@ -84,14 +82,18 @@ def _surface(
     loss: Floats = np.where(mean.stable[0], mean.loss[0], start)
     optimum, lowest = float(problems.optimum[0]), float(problems.lowest[0])
     floor = optimum if np.isfinite(optimum) else np.nan if lowest < 0 else 0.0
-    found = fit(values, loss, start, floor, limits.good)
+    found = fit(values, loss, start, floor, limits.good, limits.useful)
     return found, ["learning_rate", *(name.removeprefix(sample.column("")) for name in named)]
 
 
-def _row(surface: Surface, number: int, name: str, limits: Thresholds) -> dict[str, Any]:
-    row = {each: getattr(surface, each)[number] for each in _NUMBERS if not each.startswith("best_loss")}
-    row |= dict(zip(("best_loss", "best_loss_low", "best_loss_high"), surface.loss, strict=True))
-    row |= {"parameter": name, "scale": "log" if surface.log[number] else "linear", "points": surface.points}
+def _row(surface: Response, number: int, name: str, limits: Thresholds) -> dict[str, Any]:
+    row = {each: getattr(surface, each)[number] for each in _NUMBERS if each != "best_loss"}
+    row |= {
+        "best_loss": surface.loss,
+        "parameter": name,
+        "scale": "log" if surface.log[number] else "linear",
+        "points": surface.points,
+    }
     short = name.removeprefix("optimizer_").replace("_", " ")
     return row | {"answer": _answer(short, row, limits)}
 
