@@ -27,7 +27,7 @@ def _values(shares: np.ndarray) -> np.ndarray:
 
 
 def _simulated(
-    seed: int, points: int = 96, noise: float = 0.1, **changed: Any
+    seed: int, points: int = 128, noise: float = 0.1, **changed: Any
 ) -> tuple[Response | None, np.ndarray]:
     rng = np.random.default_rng(seed)
     optimum, weight = rng.uniform(0.25, 0.7, 2), rng.uniform(1, 5, 2)
