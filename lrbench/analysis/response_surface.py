@@ -127,9 +127,9 @@ def _fitted(
     if trained.sum() < FEWEST or np.ptp(loss[trained]) == 0:
         return None
     scale = scale_of(values)
-    shares, scored = scale.shares(values), _Score(start, floor, least)
+    shares, scored = scale.shares(values), Score(start, floor, least)
     some = np.flatnonzero(trained)[_some(loss[trained])]
-    process = _Process(shares[some], scored.of(loss[some]), _Useful(shares, trained))
+    process = Process(shares[some], scored.of(loss[some]), Useful(shares, trained))
     spread = qmc.Sobol(values.shape[1], rng=np.random.default_rng(1)).random(SPREAD)
     inside = process.useful(spread)
     spread = spread[inside] if inside.any() else shares[some]
@@ -162,7 +162,7 @@ def _fitted(
     )
 
 
-class _Useful:
+class Useful:
     """Where training works, judged by the nearest points."""
 
     def __init__(self, shares: Floats, useful: Bools) -> None:
@@ -179,7 +179,7 @@ class _Useful:
         return found
 
 
-class _Score(NamedTuple):
+class Score(NamedTuple):
     """The logarithm of the loss, as the rate to use is judged by it."""
 
     start: float
@@ -199,10 +199,10 @@ class _Score(NamedTuple):
         return np.minimum(self.least + (np.exp(score) - 0.01) * (self.start - self.least), self.start)
 
 
-class _Process:
+class Process:
     """A Gaussian process over shares of the ranges, and its posterior without the noise of single points."""
 
-    def __init__(self, shares: Floats, score: Floats, useful: _Useful) -> None:
+    def __init__(self, shares: Floats, score: Floats, useful: Useful) -> None:
         """Fit it to points [point, parameter] and their scores [point]."""
         from sklearn.exceptions import ConvergenceWarning
         from sklearn.gaussian_process import GaussianProcessRegressor
@@ -245,7 +245,7 @@ def _some(loss: Floats) -> Ints:
     return np.sort(np.concatenate([order[:half], order[rest]]))
 
 
-def _region(process: _Process, best: Floats, number: int, bar: float) -> tuple[float, float]:
+def _region(process: Process, best: Floats, number: int, bar: float) -> tuple[float, float]:
     """The ends, as shares, of the unbroken stretch around the best of one parameter in which the score is below a bar."""
     along = np.union1d(np.linspace(0.0, 1.0, LINE), best[number])
     points = np.repeat(best[None], len(along), axis=0)

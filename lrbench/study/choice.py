@@ -27,12 +27,14 @@ class _Chosen(dict[str, Any]):
 
 
 class Optimizer(_Chosen):
-    """An optimizer, by name or as a function, and the values of its parameters; a list is an axis of the grid.
+    """An optimizer, by name or as a function, and the values of its parameters; a list is an axis of the grid, a range is sampled.
 
     A function of your own whose code cannot be hashed has a `version`, which stands for the code.
 
     >>> Optimizer("adam", b2=[0.99, 0.999])
     {'name': 'adam', 'b2': [0.99, 0.999]}
+    >>> Optimizer("sgd", momentum={"min": 0.0, "max": 0.99})
+    {'name': 'sgd', 'momentum': {'min': 0.0, 'max': 0.99}}
     """
 
 

@@ -439,6 +439,7 @@ def _sentence(error: ValidationError) -> str:
         return f"{key} = {given!r}: must be a number from {SMALLEST:g} to {LARGEST:g}"
     wanted = {
         "seeds": 'must be a count, a list of whole numbers below 2**30, or "enough"',
+        "sample": f"must be a whole number from 2 to {MOST_POINTS:,}",
         "name": "must be 1 to 64 of a-z, 0-9, _ and -",
         "learning_rate": "must be auto, or a table with min, max and num, or with values",
     }.get(key)
