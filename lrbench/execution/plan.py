@@ -185,10 +185,12 @@ def _row(engine: Engine, program: Program, cost: CostEstimate) -> dict[str, Any]
 
 
 def _shape(grid: Grid) -> str:
-    named = (f"{name.replace('_', ' ')} rate" for name in grid.named_rates)
+    named = [f"{name.replace('_', ' ')} rate" for name in grid.named_rates]
     rates = "sampled point" if grid.points else "learning rate"
     words = ("problem", "optimizer", "schedule", rates, *named, "seed")
-    return " × ".join(map(counted, grid.sizes.values(), words))
+    sampled = {f"{name.replace('_', ' ')} rate" for name in grid.sampled_rates}
+    sizes = zip(grid.sizes.values(), words, strict=True)
+    return " × ".join(counted(size, word) for size, word in sizes if word not in sampled)
 
 
 def _table(rows: list[dict[str, Any]]) -> str:

@@ -30,7 +30,7 @@ def response(
     """A row per line of sampled points and each parameter that is sampled, the learning rate among them: where the best value is, and how much it matters.
 
     A Gaussian process is fitted to log ℓ, the mean loss of each point, where that is useful, with a gap of at most ½; all parameters are shares of their ranges, on
-    a logarithmic scale where they were drawn so. There is no such table if a study has no sample, or if scikit-learn is not installed.
+    a logarithmic scale where they were drawn so. A line with fewer than eight useful points has no row. There is no such table if a study has no sample, or if scikit-learn is not installed.
 
     Args:
         sensitivity: the sensitivity table.

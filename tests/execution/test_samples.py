@@ -14,10 +14,12 @@ import lrbench as lb
 from lrbench.analysis import response_surface
 from lrbench.errors import StudyError
 from lrbench.execution.find import range_tests_of
+from lrbench.execution.plan import _shape
 from lrbench.execution.rebuild import rebuild
 from lrbench.results.answer_schema import as_json
 from lrbench.results.folder import ResultsFolder
 from lrbench.results.results import compare
+from lrbench.study.grid import of_study
 from lrbench.study.spec import check
 from lrbench.tables import base
 from tests.helpers.heard import Heard
@@ -174,3 +176,29 @@ def test_many_numbers_at_once(tmp_path: Path) -> None:
     assert len(found.manifest["packs"]) == 1
     assert found.response["parameter"].tolist() == ["learning_rate", "optimizer_b1", "optimizer_weight_decay"]
     assert np.isfinite(found.runs["final_train_loss"]).all()
+
+
+def test_named_rates_are_trained_as_a_study_that_lists_them(tmp_path: Path) -> None:
+    study = STUDY | {
+        "problem": "fractal",
+        "optimizer": "sgd",
+        "schedule": "constant",
+        "confirm": 0,
+        "seeds": 1,
+    }
+    rates = {"min": 1e-2, "max": 1.0, "output": {"min": 1e-3, "max": 1.0}}
+    found = lb.run(study | {"learning_rate": rates}, tmp_path / "named", report=False)
+    assert len(found.sensitivity) == 1
+    row = found.runs.iloc[4]
+    listed = {"values": [row["learning_rate"]], "output": {"values": [row["sampled_learning_rate_output"]]}}
+    alone = {name: value for name, value in study.items() if name != "sample"} | {"learning_rate": listed}
+    same = lb.run(alone, tmp_path / "listed", report=False).runs.iloc[0]
+    assert same["run_id"] == row["run_id"]
+    assert same["final_train_loss"] == pytest.approx(row["final_train_loss"], rel=1e-5)
+
+
+def test_a_plan_counts_points() -> None:
+    rates = {"min": 1e-2, "max": 1.0, "output": {"min": 1e-3, "max": 1.0}}
+    study = STUDY | {"problem": "fractal", "optimizer": "sgd", "learning_rate": rates, "confirm": 0}
+    found = _shape(of_study(check(study, "few.toml", trust=True)))
+    assert found == "1 problem × 1 optimizer × 2 schedules × 16 sampled points × 2 seeds"
