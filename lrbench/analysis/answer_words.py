@@ -70,6 +70,7 @@ def _cells(row: Row, metric: str | None, *, paced: bool, brief: bool) -> dict[st
     mark = "*" if paced and row["band"] != "pace" else ""
     out = {"optimizer": row["optimizer"], "schedule": row["schedule"], "use": _rate(row["use"])}
     band = _span(row["band_low"], row["band_high"], to) + mark
+    band = "sampled" if row["sampled"] else band
     out["band"] = none if not trains else f"({band})" if _around_another(row) else band
     out["collapse"] = _collapse_cell(row, to, brief=brief) if trains else "–"
     out[_name(objective)] = with_half_width(*_three(row, "score"), percent=_is_share(objective))
@@ -217,7 +218,9 @@ def _no_rate(row: Row) -> list[str]:
 
 
 def _around(row: Row, limits: Thresholds) -> list[str]:
-    """The band, where training collapses, and what to try next."""
+    """The band, where training collapses, and what to try next; of a sampled line, that it has neither."""
+    if row["sampled"]:
+        return [f"the best of {counted(row['rates'], 'sampled point')}, which have no band and no collapse"]
     return [*_band(row, limits), *_collapse(row), *_edge(row)]
 
 

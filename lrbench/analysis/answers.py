@@ -57,6 +57,8 @@ class Answers(NamedTuple):
 def answers(found: MeanLoss, problems: Problems, limits: Thresholds) -> Answers:
     """Answer for lines with the same number of rates.
 
+    Of a line whose parameters are sampled together with its rates, the rate to use is that of the best point, and there are neither bands nor a collapse.
+
     Args:
         found: ℓ(η) of the lines.
         problems: what they have from their problems.
@@ -65,7 +67,7 @@ def answers(found: MeanLoss, problems: Problems, limits: Thresholds) -> Answers:
     Source: docs, "Definitions".
     """
     trains = found.trains(problems.star, limits)
-    use = rate_to_use(found, problems, limits)
+    use = np.where(found.sampled, found.best, rate_to_use(found, problems, limits))
     best_rate, use_rate = (_known(trains, found.at(found.rate, at)) for at in (found.best, use))
     bar = problems.star + limits.good * np.maximum(found.start - problems.star, 0.0)
     gap = found.gap
@@ -74,6 +76,11 @@ def answers(found: MeanLoss, problems: Problems, limits: Thresholds) -> Answers:
     )
     good, own = found.stable & (found.loss <= bar[:, None]), gap <= limits.good
     collapse = _collapse(found.rate, gap, np.fmax(best_rate, use_rate), limits)
+    degrades = _degrades(found.rate, gap, np.fmax(best_rate, use_rate), _grid_step(found), collapse)
+    bands = (band(found.rate, each, best_rate) for each in (good, own, paced))
+    good_ends, own_ends, paced_ends, collapse = (
+        Ends(_known(~found.sampled, low), _known(~found.sampled, high)) for low, high in (*bands, collapse)
+    )
     return Answers(
         trains,
         np.where(trains, use, 0),
@@ -81,16 +88,16 @@ def answers(found: MeanLoss, problems: Problems, limits: Thresholds) -> Answers:
         _known(trains, found.at(found.loss, found.best)),
         use_rate,
         _known(trains, found.at(found.loss, use)),
-        band(found.rate, good, best_rate),
-        band(found.rate, own, best_rate),
-        band(found.rate, paced, best_rate),
+        good_ends,
+        own_ends,
+        paced_ends,
         collapse,
-        _degrades(found.rate, gap, np.fmax(best_rate, use_rate), _grid_step(found), collapse),
+        _known(~found.sampled, degrades),
     )
 
 
-def _known(trains: Bools, values: Floats) -> Floats:
-    return np.where(trains, values, np.nan)
+def _known(known: Bools, values: Floats) -> Floats:
+    return np.where(known, values, np.nan)
 
 
 def rate_to_use(found: MeanLoss, problems: Problems, limits: Thresholds) -> Ints:

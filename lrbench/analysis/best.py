@@ -9,8 +9,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from lrbench.analysis.answer_words import rows_of, sentence
-from lrbench.analysis.groups import Floats, Ints, columns_of, group, line_columns
-from lrbench.analysis.labels import labels
+from lrbench.analysis.groups import Floats, Ints, columns_of, group, is_sampled, line_columns
+from lrbench.analysis.labels import labels, with_sampled
 from lrbench.analysis.objective import Objective, Objectives
 from lrbench.analysis.thresholds import Thresholds
 
@@ -45,7 +45,7 @@ _BEHIND = ("behind", "behind_low", "behind_high", "more_seeds", "steps_factor", 
 _OUT = (
     "problem optimizer schedule use band_low band_high collapse_low collapse_high score behind told_apart steps_factor confirmed_seeds line "
     "winner trains use_low use_high best_learning_rate band from to degrades_from no_collapse cliff objective at score_low score_high loss "
-    "loss_low loss_high headline value value_low value_high behind_low behind_high more_seeds steps_factor_low steps_factor_high seeds "
+    "loss_low loss_high headline value value_low value_high sampled behind_low behind_high more_seeds steps_factor_low steps_factor_high seeds "
     "rates rate_low rate_high diverged_fraction gap answer"
 ).split()
 
@@ -65,7 +65,7 @@ def best(
         objectives: problem → what its runs are judged by, for its name; None: a loss.
 
     Returns:
-        problem, optimizer, schedule (labels), and
+        problem, optimizer, schedule (labels; that of the optimizer with what is sampled, at the rate to use), and
         line: its row of the sensitivity table, which has its parameters;
         winner: whether it is the line with the lowest loss of its problem; trains: whether any rate trains;
         use: the rate to use, `best_learning_rate` that of the least loss, `use_low` and `use_high` its interval;
@@ -77,6 +77,7 @@ def best(
         stopped runs of larger rates before they were seen to diverge: training may collapse far below it;
         objective, at: what runs are judged by, and when; score: that at `use`, in its own units;
         loss: the same as a number that is better the smaller it is; headline, value: the metric shown beside it;
+        sampled: whether other parameters are sampled together with its rates, so that it has no band and no collapse;
         told_apart: whether the line is told apart from the winner, <NA> where nobody knows;
         behind: how much higher its loss ends; steps_factor: how many times the winner's steps it needs, at equal
         loss; more_seeds: how many more seeds would tell them apart;
@@ -116,6 +117,8 @@ def _columns(sensitivity: pd.DataFrame, objectives: Objectives) -> pd.DataFrame:
     """All columns that need no comparison, a row per line in the table's order."""
     sensitivity = sensitivity.reset_index(drop=True)
     table = labels(sensitivity)
+    table["optimizer"] = with_sampled(sensitivity, table["optimizer"])
+    table["sampled"] = is_sampled(sensitivity)
     for name, sources in _FROM.items():
         table[name] = _numbers(sensitivity, sources)
     known = "trains" in sensitivity

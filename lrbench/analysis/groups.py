@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from lrbench.study import sample
+
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 KINDS = ("problem", "optimizer", "schedule")
@@ -48,7 +50,19 @@ def point_columns(frame: pd.DataFrame) -> list[str]:
     """The columns that identify a grid point: everything that identifies a run, except its seed."""
     leading = ["study", *KINDS, "learning_rate", *_named_rates(frame), "steps"]
     parameters = [name for kind in KINDS for name in parameter_columns(frame, kind)]
-    return list(dict.fromkeys([name for name in leading if name in frame.columns] + parameters))
+    sampled = sample.columns(frame.columns)
+    return list(dict.fromkeys([name for name in leading if name in frame.columns] + parameters + sampled))
+
+
+def is_sampled(frame: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    """Whether each row is of a line whose parameters are sampled together with its rates.
+
+    Example:
+        >>> is_sampled(pd.DataFrame({"sampled_optimizer_momentum": [0.9, None]})).tolist()
+        [True, False]
+    """
+    found = frame[sample.columns(frame.columns)].notna().to_numpy(dtype=np.bool_)
+    return np.asarray(found.any(axis=1))
 
 
 def _codes(column: pd.Series) -> Ints:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from lrbench.analysis.fitted_rates import EVERY, half_width
-from lrbench.analysis.groups import KINDS, Floats, Ints, columns_of, group, line_columns, members
+from lrbench.analysis.groups import KINDS, Floats, Ints, columns_of, group, is_sampled, line_columns, members
 from lrbench.analysis.intervals import t_quantile
 from lrbench.analysis.mean_loss import Bools
 
@@ -51,6 +51,8 @@ def best_lines(sensitivity: pd.DataFrame) -> Ints:
 def slices(sensitivity: pd.DataFrame) -> Iterator[Slice]:
     """Find, for each numeric parameter that varies within a problem, optimizer and schedule, the lines that differ in it alone.
 
+    A line of sampled parameters is in none: its best rate depends on them.
+
     Example:
         >>> names = {"problem": "a", "optimizer": "sgd", "schedule": "constant"}
         >>> table = pd.DataFrame({**names, "optimizer_momentum": [0.0, 0.0, 0.9, 0.9],
@@ -58,7 +60,7 @@ def slices(sensitivity: pd.DataFrame) -> Iterator[Slice]:
         >>> [(each.parameter, each.lines.tolist()) for each in slices(table)]
         [('optimizer_momentum', [0, 2]), ('optimizer_clip', [2, 3])]
     """
-    every, loss = line_columns(sensitivity), losses_of(sensitivity)
+    every, loss, sampled = line_columns(sensitivity), losses_of(sensitivity), is_sampled(sensitivity)
     for parameter in [name for name in every if name not in KINDS]:
         if not _numeric(sensitivity[parameter]):
             continue
@@ -66,7 +68,7 @@ def slices(sensitivity: pd.DataFrame) -> Iterator[Slice]:
         rest = group(sensitivity, [name for name in every if name != parameter])[0]
         values = pd.to_numeric(sensitivity[parameter]).to_numpy(dtype=np.float64, na_value=np.nan)
         for mine in members(group(sensitivity, entry)[0]):
-            mine = mine[np.isfinite(values[mine])]
+            mine = mine[np.isfinite(values[mine]) & ~sampled[mine]]
             best = mine[loss[mine].argmin()] if len(mine) else -1
             lines = mine[rest[mine] == rest[best]]
             if len(lines) > 1:

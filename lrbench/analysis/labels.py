@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from lrbench.analysis.groups import KINDS, columns_of, group, parameter_columns
+from lrbench.study import sample
 
 
 @overload
@@ -41,6 +42,28 @@ def label(row_or_frame: pd.Series | pd.DataFrame, kind: str) -> str | pd.Series:
     texts = [_write(row, kind, differing[str(row[kind])]) for _, row in distinct.iterrows()]
     labels = np.array(texts, dtype=object)[code] if len(code) else np.array([], dtype=object)
     return pd.Series(labels, index=row_or_frame.index, dtype="str", name=kind)
+
+
+def with_sampled(sensitivity: pd.DataFrame, optimizer: pd.Series) -> pd.Series:
+    """Labels of the optimizers of a sensitivity table, with what is sampled together with the rate to use.
+
+    Example:
+        >>> frame = pd.DataFrame({"optimizer": ["sgd"], "sampled_optimizer_momentum": [0.91234]})
+        >>> with_sampled(frame, label(frame, "optimizer")).tolist()
+        ['sgd(momentum=0.912)']
+    """
+    columns = sample.columns(sensitivity.columns)
+    if not columns:
+        return optimizer
+    names = [name.removeprefix(sample.column("")).removeprefix("optimizer_") for name in columns]
+    found = []
+    for text, row in zip(optimizer, sensitivity[columns].to_numpy(dtype=np.float64), strict=True):
+        added = ", ".join(
+            f"{name}={value:.3g}" for name, value in zip(names, row, strict=True) if np.isfinite(value)
+        )
+        inside = ", ".join(filter(None, [text.partition("(")[2].removesuffix(")"), added]))
+        found.append(f"{text.partition('(')[0]}({inside})" if inside else text)
+    return pd.Series(found, optimizer.index, dtype="str", name=optimizer.name)
 
 
 def pair_names(table: pd.DataFrame) -> tuple[list[str], list[str]]:

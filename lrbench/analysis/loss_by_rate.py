@@ -25,7 +25,7 @@ def loss_by_rate(
     Returns:
         A row per line and rate, rates ascending: `line` (0, 1, … as in the sensitivity table), problem,
             optimizer,
-        schedule (labels), learning_rate, `loss` (the mean), `low`, `high` (the ends, over seeds), `initial` (ℓ₀), `seeds`,
+        schedule (labels), learning_rate, `loss` (the mean), `low`, `high` (the ends, over seeds), `initial` (ℓ₀), `seeds`, `sampled` (whether other parameters differ from rate to rate, too),
         `diverged` (seeds that are not ok), `zone`.
 
     Example:
@@ -50,11 +50,12 @@ def loss_by_rate(
             "high": high,
             "initial": np.broadcast_to(some.initial[:, None], some.rate.shape),
             "seeds": used.sum(axis=2),
+            "sampled": np.broadcast_to(some.sampled[:, None], some.rate.shape),
             "diverged": (used & (some.ok < 1)).sum(axis=2),
         }
         found.append(pd.DataFrame({name: values.reshape(-1) for name, values in columns_of.items()}))
     if not found:
-        known = ["line", "learning_rate", "loss", "low", "high", "initial", "seeds", "diverged"]
+        known = ["line", "learning_rate", "loss", "low", "high", "initial", "seeds", "sampled", "diverged"]
         return pd.DataFrame(columns=[*known, *KINDS, "zone"])
     out = pd.concat(found).sort_values("line", kind="stable", ignore_index=True)
     out[list(KINDS)] = names.to_numpy()[out["line"].to_numpy()]

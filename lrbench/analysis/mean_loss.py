@@ -30,6 +30,7 @@ class MeanLoss(NamedTuple):
     best: Ints  # [line] the position of the best rate; 0 where there is none
     least: Floats  # [line] ℓ*_line, the loss there; NaN where no rate may be the best one
     start: Floats  # [line] ℓ₀
+    sampled: Bools  # [line] whether other parameters are sampled together with the rate: then rates next to each other say nothing of each other
 
     def at(self, values: Floats, position: Ints) -> Floats:
         """Values [line, rate] at a position of each line; NaN where the line has no best rate."""
@@ -77,7 +78,18 @@ def mean_loss(some: Lines, limits: Thresholds) -> MeanLoss:
     lowest = np.where(np.isfinite(lowest), lowest, np.nan)
     asked = np.where(some.asked, first, np.nan)
     return MeanLoss(
-        some.rate, loss, asked, stable, confirmed, used, able, useless, best, lowest, some.initial
+        some.rate,
+        loss,
+        asked,
+        stable,
+        confirmed,
+        used,
+        able,
+        useless,
+        best,
+        lowest,
+        some.initial,
+        some.sampled,
     )
 
 

@@ -94,7 +94,10 @@ def at_rates(
 
 
 def _around(cube: Cube, rate: Floats, good: float) -> Floats:
-    """The losses [line, 2 REACH + 1, seed] of lines at a rate each, in the middle, and at its neighbours; NaN where those are not good."""
+    """The losses [line, 2 REACH + 1, seed] of lines at a rate each, in the middle, and at its neighbours; NaN where those are not good.
+
+    A neighbour of a sampled point has other parameters, too, and is none.
+    """
     apart = np.abs(np.log(cube.rate) - np.log(rate)[:, None])
     at = np.where(np.isfinite(apart), apart, np.inf).argmin(axis=1)
     places = at[:, None] + np.arange(-REACH, REACH + 1)
@@ -102,6 +105,7 @@ def _around(cube: Cube, rate: Floats, good: float) -> Floats:
     taken = np.take_along_axis(cube.loss, np.clip(places, 0, cube.rate.shape[1] - 1)[..., None], axis=1)
     mean = masked_mean(taken, np.isfinite(taken))
     own = mean[:, REACH, None]
+    inside &= ~cube.sampled[:, None] | (places == at[:, None])
     kept = inside & (mean <= own + good * np.maximum(cube.initial - own, 0.0))
     return np.where(kept[..., None], taken, np.nan)
 

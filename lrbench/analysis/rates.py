@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from lrbench.analysis.groups import Floats, Ints, columns_of, group, line_columns, members
+from lrbench.analysis.groups import Floats, Ints, columns_of, group, is_sampled, line_columns, members
 from lrbench.analysis.objective import Objectives, losses, objective_of_each, trained
 
 
@@ -33,6 +33,7 @@ class Lines(NamedTuple):
     fresh: npt.NDArray[np.bool_]  # [line, seed] whether the seed is a fresh one, of the stage `confirm`
     asked: npt.NDArray[np.bool_]  # [line, rate] whether the rate is one of the grid
     initial: Floats  # [line] ℓ₀: the median over the runs, or the loss of the best constant prediction if that is lower
+    sampled: npt.NDArray[np.bool_]  # [line] whether other parameters are sampled together with the rate
 
     @property
     def size(self) -> Axes:
@@ -53,7 +54,7 @@ def lines(runs: pd.DataFrame, objectives: Objectives = None) -> Iterator[Lines]:
     clipped = np.fmin(final, start[code])
     fine = trained(runs).astype(np.float64)
     stopped = (runs["status"] == "stopped").to_numpy(dtype=np.float64)
-    reached, stage = _steps(runs), stages(runs)
+    reached, stage, sampled = _steps(runs), stages(runs), is_sampled(runs.iloc[first])
     ranged = stage == "range"
     only = np.bincount(code, ~ranged, len(first)) == 0
     (used,) = (~ranged | only[code]).nonzero()
@@ -78,7 +79,7 @@ def lines(runs: pd.DataFrame, objectives: Objectives = None) -> Iterator[Lines]:
         loss, ok, stop, steps = (
             _filled(size, at, values[used[mine]]) for values in (clipped, fine, stopped, reached)
         )
-        yield Lines(line, rate, loss, ok, stop, steps, fresh, asked, start[line])
+        yield Lines(line, rate, loss, ok, stop, steps, fresh, asked, start[line], sampled[line])
 
 
 def stages(runs: pd.DataFrame) -> npt.NDArray[Any]:
@@ -128,6 +129,7 @@ class Cube(NamedTuple):
     loss: Floats  # [line, rate, seed] min(ℓ(T), ℓ₀); ℓ₀ where the final loss is not finite
     ok: Floats  # [line, rate, seed] 1 if the run trained, else 0
     initial: float  # median ℓ₀ over the lines
+    sampled: npt.NDArray[np.bool_]  # [line] whether other parameters are sampled together with the rate
 
 
 def cubes(runs: pd.DataFrame, columns: Sequence[str], objectives: Objectives = None) -> Iterator[Cube]:
@@ -139,6 +141,7 @@ def cubes(runs: pd.DataFrame, columns: Sequence[str], objectives: Objectives = N
     begin = starts(runs, code, initial, len(first), objectives)
     clipped = np.fmin(final, begin[code])
     at_rate, _ = _ranks(code, rates, len(first))
+    sampled = is_sampled(runs.iloc[first])
     for mine in members(group(runs, columns_of(runs, "problem"))[0]):
         line, at_line = np.unique(code[mine], return_inverse=True)
         seed, at_seed = np.unique(seeds[mine], return_inverse=True)
@@ -148,7 +151,7 @@ def cubes(runs: pd.DataFrame, columns: Sequence[str], objectives: Objectives = N
         rate = np.full((size.line, size.rate), np.nan)
         rate[at.line, at.rate] = rates[mine]
         start = float(median(begin[line]))
-        yield Cube(line.astype(np.int64), rate, loss, ok, start)
+        yield Cube(line.astype(np.int64), rate, loss, ok, start, sampled[line])
 
 
 def _filled(size: Axes, at: Axes, values: Floats) -> Floats:

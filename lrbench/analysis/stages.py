@@ -16,7 +16,7 @@ from lrbench.analysis.line_answers import each_shape
 from lrbench.analysis.mean_loss import Bools, MeanLoss
 from lrbench.analysis.objective import Objectives
 from lrbench.analysis.thresholds import Thresholds
-from lrbench.study.stages import HIGHEST, LOWEST
+from lrbench.study.stages import CANDIDATES, HIGHEST, LOWEST
 
 AROUND = 10.0
 """By which factor a range goes beyond the useful rates, on both sides."""
@@ -29,13 +29,17 @@ def confirm_rates(
 ) -> pd.DataFrame:
     """The candidates of every line: its rate of least mean and two neighbours on each side, as far as most seeds train there.
 
-    The rate to use, if it is not among them, replaces the one that is the farthest from the best. A line that does not train has none.
+    The rate to use, if it is not among them, replaces the one that is the farthest from the best. A line that does not train has none. Of a line whose
+    parameters are sampled, too, they are the points of least mean.
     """
     found = []
     for first, mean, answer in _each(runs, thresholds, objectives):
         position = np.arange(mean.rate.shape[1])
         away = np.abs(position - mean.best[:, None])
-        chosen = (away <= NEIGHBOURS) & mean.able
+        order = np.where(mean.able, mean.loss, np.inf).argsort(axis=1, kind="stable")
+        rank = order.argsort(axis=1)
+        near = np.where(mean.sampled[:, None], rank < CANDIDATES, away <= NEIGHBOURS)
+        chosen = near & mean.able
         use = answer.use[:, None]
         extra = ~np.take_along_axis(chosen, use, axis=1)[:, 0]
         log = np.log(mean.rate)

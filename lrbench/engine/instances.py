@@ -88,7 +88,7 @@ class Instances:
         study, grid = self.study, self.grid
         named = math.prod(len(rates) for rates in grid.named_rates.values())
         lines = len(program.optimizers) * len(grid.schedules) * named
-        first = study.learning_rate.count, 1 if study.learning_rate.auto else len(study.grid_seeds)
+        first = study.rates, 1 if study.learning_rate.auto else len(study.grid_seeds)
         stages = [first, *((step.rates, len(step.seeds)) for step in study.stages())]
         return [(lines * rates, seeds) for rates, seeds in stages]
 

@@ -238,12 +238,7 @@ class PackTrainer:
     def _lanes(self, program: Program, runs: Int[np.ndarray, " run"], compiled: CompiledProgram) -> LaneBatch:
         grid = self.instances.grid
         at = grid.positions(runs)
-        values = {
-            name: np.array([variant.params.get(name, np.nan) for variant in grid.optimizers], float)[
-                at["optimizer"]
-            ]
-            for name in self.instances.numeric(program)
-        }
+        values = {name: grid.numbers(name, runs) for name in self.instances.numeric(program)}
         hyper = Hyper(grid.rates(runs), at["schedule"].astype(np.int32), values)  # type: ignore[arg-type]
         return LaneBatch(compiled, hyper, np.array(grid.seeds)[at["seed"]])
 

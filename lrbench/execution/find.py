@@ -80,6 +80,10 @@ def range_tests_of(study: Study) -> Study:
     Raises:
         StudyError: if there is no range to sweep, or more than one.
     """
+    if study.sample:
+        raise StudyError(
+            f"sample = {study.sample}: a range test has one value of every parameter; remove sample, and the ranges of parameters"
+        )
     rates = study.learning_rate.rates()
     if study.learning_rate.named:
         names = ", ".join(study.learning_rate.named)

@@ -58,7 +58,7 @@ def plan(study: Study, devices: int | None = None, launcher: str = "local", node
         study=study.name,
         runs=grid.runs,
         most_runs=study.runs,
-        axes=grid.sizes,
+        axes=_axes(grid),
         least_steps=lengths[0],
         most_steps=lengths[-1],
         evaluations=-(-grid.steps // grid.evaluate_every) + 1,
@@ -107,6 +107,15 @@ def plan_text(
         *(_distribution_text(found.distribution) if found.distribution else []),
     ]
     return "\n".join(lines)
+
+
+def _axes(grid: Grid) -> dict[str, int]:
+    """Return the size of each axis; rates that are sampled together are one, of points."""
+    if not grid.points:
+        return grid.sizes
+    sampled = {f"learning_rate_{name}" for name in grid.sampled_rates}
+    kept = {axis: size for axis, size in grid.sizes.items() if axis not in sampled}
+    return {"sampled_point" if axis == "learning_rate" else axis: size for axis, size in kept.items()}
 
 
 def _words(axis: str) -> str:

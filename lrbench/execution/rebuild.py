@@ -100,7 +100,7 @@ def _write_all(
     listener: Listener,
     helpers: Helpers | None,
 ) -> Results:
-    from lrbench.analysis import Thresholds
+    from lrbench.analysis import Thresholds, response_surface
     from lrbench.analysis.line_curves import decays
     from lrbench.analysis.measured_coverage import interval_methods
     from lrbench.results.building import build
@@ -126,6 +126,11 @@ def _write_all(
         manifest["failures"] = [
             manifest_contents.failure(grid, failed.pack, failed.error) for failed in failures
         ]
+    if grid.points and not response_surface.installed():
+        listener.notify(
+            "the table `response`, which says how the loss depends on what is sampled, requires scikit-learn: "
+            "pip install 'lrbench[surface]', then `lrbench report DIR`"
+        )
     build.write_failures(store, manifest.get("failures", ()))
     manifest |= manifest_contents.account(found, grid)
     store.write_manifest(manifest)

@@ -27,7 +27,7 @@ def loss_vs_learning_rate(results: StudyTables) -> Figure:
 
     Line: mean over seeds of min(ℓ(T), ℓ₀), a diverged run counting as ℓ₀; band: lowest to highest seed;
     disc: rate to use; cross: the last useful rate before training collapses; shaded: no line is useful
-    at these rates. In the corner: the metric of the problem's headline that the line of least loss reaches at the rate to use.
+    at these rates; dots alone: points of a sample, whose other parameters differ, too. In the corner: the metric of the problem's headline that the line of least loss reaches at the rate to use.
 
     Source: Wortsman et al., arXiv:2309.14322, figure 1.
     """
@@ -76,8 +76,14 @@ def _panel(
         optimizer, schedule = str(rows["optimizer"].iloc[0]), str(rows["schedule"].iloc[0])
         colour = colours[optimizer]
         look = {"linestyle": styles[schedule], "marker": "o" if len(rows) == 1 else ""}
+        sampled = bool(rows["sampled"].iloc[0])
+        if sampled:
+            look = {"linestyle": "", "marker": ".", "alpha": 0.6}
         (drawn,) = axes.plot(rows["learning_rate"], rows["loss"], color=colour, lw=1.8, **look)
-        axes.fill_between(rows["learning_rate"], rows["low"], rows["high"], color=colour, alpha=0.16, lw=0)
+        if not sampled:
+            axes.fill_between(
+                rows["learning_rate"], rows["low"], rows["high"], color=colour, alpha=0.16, lw=0
+            )
         _marks(axes, rows, colour)
         handles[f"{optimizer}, {schedule}" if len(styles) > 1 else optimizer] = drawn
     base.log_rates(axes, mine["learning_rate"])

@@ -37,7 +37,7 @@
 
   function lossTraces(line, index, band) {
     const group = { legendgroup: "g" + index, x: line.rate };
-    const many = line.rate.length > 1, colour = lit(line.colour);
+    const many = line.rate.length > 1 && !line.sampled, colour = lit(line.colour);
     const note = line.rate.map((rate, at) => [rateText(rate), digits(line.loss[at]), digits(line.low[at]), digits(line.high[at]),
       line.zone[at], line.seeds[at] - line.diverged[at], line.seeds[at]]);
     const edge = { ...group, mode: "lines", line: { width: 0 }, hoverinfo: "skip", showlegend: false };

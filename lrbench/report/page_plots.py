@@ -102,6 +102,7 @@ def _rates(table: pd.DataFrame, line: pd.Series, room: int) -> dict[str, Any]:
     columns = {"rate": "learning_rate", "loss": "loss", "low": "low", "high": "high"}
     out: dict[str, Any] = {key: _numbers(some[name]) for key, name in columns.items()}
     out |= {"zone": [str(zone).replace("_", " ") for zone in some["zone"]]}
+    out |= {"sampled": bool(table["sampled"].any())}
     out |= {key: some[key].astype(int).tolist() for key in ("diverged", "seeds")}
     start = float(table["initial"].iloc[0])
     out |= {"start": _number(start), **{name: _number(mark) for name, mark in marks.items()}}

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from lrbench.analysis.answer_words import Row, headline, moves, rows_of
 from lrbench.analysis.groups import line_columns
 from lrbench.analysis.thresholds import Thresholds
+from lrbench.study import sample
 
 SCHEMA_VERSION = 1
 Number = Annotated[float, Field(allow_inf_nan=False)] | None
@@ -70,6 +71,9 @@ class LineAnswer(_Strict):
     value: Value = Field(description="the metric at `use`, mean over seeds")
     value_low: Value = Field(description="the lower end of its interval")
     value_high: Value = Field(description="the upper end of it")
+    sampled: bool = Field(
+        description="whether other parameters are sampled together with its rates: then it has no band and no collapse"
+    )
     told_apart: bool | None = Field(
         description="whether its loss is told apart from the winner's; null if that is not known"
     )
@@ -132,7 +136,7 @@ def as_json(
         limits: the thresholds of the study.
         top: the most lines of a problem; None: all.
     """
-    columns = line_columns(sensitivity)
+    columns = [*line_columns(sensitivity), *sample.columns(sensitivity.columns)]
     problems = []
     for name, rows in answer.groupby("problem", sort=False):
         records = rows_of(rows)

@@ -184,7 +184,7 @@ def _keyed(results: Side, folder: int) -> pd.DataFrame:
     columns = ["run_id", "problem", "learning_rate", "seed", "stage", "status", *_LOSSES, *measured]
     kept = runs[[name for name in dict.fromkeys(columns) if name in runs]]
     line = pd.Series(keys["optimizer"] + keys["schedule"], index=runs.index)
-    for name in grid.named_rates:
+    for name in grid.named_rates.keys() - grid.sampled_rates.keys():
         line = line + f" {name}=" + runs[f"learning_rate_{name}"].map(repr)
     use = rates_to_use(results.sensitivity)[group(runs, line_columns(runs))[0]]
     return kept.assign(problem_key=keys["problem"], line=line, folder=folder, use=use)
@@ -193,4 +193,5 @@ def _keyed(results: Side, folder: int) -> pd.DataFrame:
 def _key(variant: Variant) -> str:
     """What a variant is, as text; of the user's code, its name alone, so that it can be compared after a change."""
     params = {name: value for name, value in variant.params.items() if name not in variant.off}
+    params |= dict.fromkeys(variant.sampled, "sampled")
     return json.dumps([variant.name, params | dict(variant.files)], sort_keys=True)

@@ -17,6 +17,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from lrbench.errors import StoreError
 from lrbench.study.learning_rates import LARGEST as LARGEST_RATE
 from lrbench.study.learning_rates import LONGEST_AXIS, MOST_RUNS, RATE_NAME, SMALLEST
+from lrbench.study.sample import MOST_POINTS
 from lrbench.study.spec import MOST_EVALUATIONS, MOST_LANES, MOST_STEPS, MOST_VARIANTS
 
 SCHEMA_VERSION = 2
@@ -49,6 +50,7 @@ Count = Annotated[int, Field(ge=0, le=_LARGEST_NUMBER)]
 Rate = Annotated[float, Field(ge=SMALLEST, le=LARGEST_RATE, allow_inf_nan=False)]
 Rates = Annotated[list[Rate], Field(min_length=1, max_length=LONGEST_AXIS), AfterValidator(_distinct)]
 Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]
+Points = Annotated[list[Finite], Field(max_length=MOST_POINTS)]
 Curve = Annotated[str, Field(pattern=r"^(train_loss|valid_.+)$", max_length=1000), AfterValidator(_one_line)]
 
 
@@ -70,11 +72,14 @@ class VariantSchema(_Schema):
     files: dict[Name, Text] = {}
     off: list[Name] = []
     revision: Annotated[int, Field(ge=1, le=10**6)] = 1
+    sampled: dict[Name, Points] = {}
 
     @model_validator(mode="after")
     def _consistent(self) -> VariantSchema:
         if missing := set(self.files) - set(self.params):
             raise ValueError(f"files names {sorted(missing)}, which are no parameters")
+        if missing := set(self.sampled) - set(self.numeric):
+            raise ValueError(f"sampled names {sorted(missing)}, which are no numbers of it")
         parts = self.params.get("parts", [])
         if isinstance(parts, list) and not all(isinstance(part, str | dict) for part in parts):
             raise ValueError("params.parts must be names and tables")
@@ -110,6 +115,8 @@ class GridSchema(_Schema):
     lengths: list[
         Annotated[list[Annotated[int, Field(ge=1, le=MOST_STEPS)]], Field(min_length=2, max_length=2)]
     ] = []
+    points: Annotated[list[Rate], Field(max_length=MOST_POINTS), AfterValidator(_distinct)] = []
+    sampled_rates: dict[Name, Points] = {}
 
     @model_validator(mode="after")
     def _consistent(self) -> GridSchema:
@@ -129,6 +136,7 @@ class GridSchema(_Schema):
             if every > steps or steps > every * MOST_EVALUATIONS:
                 raise ValueError(f"lengths: evaluations every {every} steps do not fit {steps} steps")
         self._check_stages()
+        self._check_sample()
         return self
 
     @property
@@ -147,12 +155,23 @@ class GridSchema(_Schema):
             if not seeds.issuperset(stage.seeds) or not all(rates.issuperset(each) for each in stage.rates):
                 raise ValueError(f"stages: {stage.name} has rates or seeds that the grid lacks")
 
+    def _check_sample(self) -> None:
+        """Refuse points that are not those of the rates, and values that are not one for each point."""
+        each = [values for variant in self.optimizers for values in variant.sampled.values()]
+        each += self.sampled_rates.values()
+        if any(len(values) != len(self.points) for values in each):
+            raise ValueError(f"sampled: does not have a value for each of {len(self.points)} points")
+        if self.points and not set(self.points).issuperset(self.learning_rates):
+            raise ValueError("points: lacks a learning rate of the grid")
+        if not self.named_rates.keys() >= self.sampled_rates.keys():
+            raise ValueError("sampled_rates: has rates that the grid lacks")
+
 
 def _columns(variants: Sequence[VariantSchema]) -> None:
     """Refuse variants that are the same, or whose parameters make no column of a table."""
-    if len({json.dumps([v.name, v.params, v.source, v.files], sort_keys=True) for v in variants}) < len(
-        variants
-    ):
+    if len(
+        {json.dumps([v.name, v.params, v.source, v.files, v.sampled], sort_keys=True) for v in variants}
+    ) < len(variants):
         raise ValueError("a problem, optimizer or schedule is listed twice")
     for name in {name for variant in variants for name in variant.shown}:
         kinds = {_kind(variant.params.get(name)) for variant in variants}

@@ -6,13 +6,13 @@ import itertools
 import json
 import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from lrbench.errors import StudyError
-from lrbench.study import catalog, fingerprint, own_code, signature
+from lrbench.study import catalog, fingerprint, own_code, sample, signature
 
 
 class _Chosen(dict[str, Any]):
@@ -31,12 +31,14 @@ class _Chosen(dict[str, Any]):
 
 
 class Optimizer(_Chosen):
-    """An optimizer, by name or as a function, and the values of its parameters; a list is an axis of the grid.
+    """An optimizer, by name or as a function, and the values of its parameters; a list is an axis of the grid, a range is sampled.
 
     A function of your own whose code cannot be hashed has a `version`, which stands for the code.
 
     >>> Optimizer("adam", b2=[0.99, 0.999])
     {'name': 'adam', 'b2': [0.99, 0.999]}
+    >>> Optimizer("sgd", momentum={"min": 0.0, "max": 0.99})
+    {'name': 'sgd', 'momentum': {'min': 0.0, 'max': 0.99}}
     """
 
 
@@ -64,7 +66,7 @@ class Choice:
 
     Args:
         entry: what is chosen.
-        axes: parameter → its values.
+        axes: parameter → its values; one that is sampled has its range as the only value.
         source: hash of the user's code, empty for built-in ones.
         reference: the name of the user's code in the study.
         file: the file of the user's code.
@@ -109,6 +111,11 @@ class Choice:
         return f"{self.entry.name}({given})" if given else self.entry.name
 
     @property
+    def ranges(self) -> dict[str, sample.Range]:
+        """The parameters that are sampled, and what from."""
+        return {name: values[0] for name, values in self.axes.items() if isinstance(values[0], sample.Range)}
+
+    @property
     def size(self) -> int:
         """How many variants there are."""
         return math.prod(len(values) for values in self.axes.values())
@@ -138,6 +145,12 @@ class Choice:
             if parameter.names_file(params[name])
         }
 
+    def _written(self, name: str, value: Any, folder: Path) -> Any:
+        """Return a value of a parameter as a study file in that folder would write it."""
+        if self.entry.settings[name].names_file(value):
+            return os.path.relpath(Path(self.folder, value).resolve(), folder.resolve())
+        return value.table() if isinstance(value, sample.Range) else value
+
     def table(self, folder: Path) -> dict[str, Any]:
         """Return the choice as a study file in that folder would write it."""
         reference = self.reference
@@ -145,13 +158,7 @@ class Choice:
             reference = f"{os.path.relpath(self.file, folder.resolve())}:{self._attribute}"
         axes: dict[str, Any] = {}
         for name, values in self.axes.items():
-            is_file = self.entry.settings[name].names_file
-            written = [
-                os.path.relpath(Path(self.folder, value).resolve(), folder.resolve())
-                if is_file(value)
-                else value
-                for value in values
-            ]
+            written = [self._written(name, value, folder) for value in values]
             axes[name] = written[0] if len(written) == 1 else written
         version = {"code_version": self.version} if self.version else {}
         return {"name": reference or self.entry.name, **version, **axes}
@@ -197,6 +204,15 @@ def choose(kind: str, item: Any, where: str, context: Mapping[str, Any]) -> Choi
     choice = Choice(entry, _axes(entry, table, where), folder=context.get("folder", Path()))
     _check_files(choice, where)
     return choice
+
+
+def ranges_of(optimizers: Sequence[Choice]) -> dict[str, sample.Range]:
+    """Return what is sampled of the optimizers of a study, by its key."""
+    return {
+        f"optimizer.{number}.{name}": each
+        for number, choice in enumerate(optimizers)
+        for name, each in choice.ranges.items()
+    }
 
 
 def _restore(
@@ -254,8 +270,12 @@ def _axes(entry: catalog.Entry, table: Mapping[str, Any], where: str) -> dict[st
         if key not in entry.settings:
             message = catalog.unknown(f"parameter of {entry.name}", key, list(entry.settings), entry.listed)
             raise StudyError(f"{where}.{key} = {value!r}: {message}")
-        axes[key] = _axis(entry.settings[key], value, f"{where}.{key}")
-        if key in entry.options and entry.settings[key].numeric and min(axes[key]) < 0:
+        parameter = entry.settings[key]
+        if isinstance(value, Mapping) and parameter.numeric:
+            axes[key] = (_range(entry.kind, value, f"{where}.{key}"),)
+        else:
+            axes[key] = _axis(parameter, value, f"{where}.{key}")
+        if key in entry.options and parameter.numeric and min(map(_least, axes[key])) < 0:
             raise StudyError(f"{where}.{key} = {value!r}: must be 0, which is off, or more")
     for key, parameter in entry.parameters.items():
         if parameter.default is signature.REQUIRED and key not in axes:
@@ -264,6 +284,21 @@ def _axes(entry: catalog.Entry, table: Mapping[str, Any], where: str) -> dict[st
                 f"in a command, by --set {where}.{key}=..."
             )
     return axes
+
+
+def _least(value: Any) -> Any:
+    return value.least if isinstance(value, sample.Range) else value
+
+
+def _range(kind: str, value: Mapping[str, Any], where: str) -> sample.Range:
+    if kind != "optimizer":
+        raise StudyError(
+            f"{where} = {value!r}: only a number of an optimizer can have a range; give a number or a list"
+        )
+    try:
+        return sample.range_of(value, where)
+    except ValueError as error:
+        raise StudyError(str(error)) from error
 
 
 def _axis(parameter: signature.Parameter, value: Any, where: str) -> tuple[Any, ...]:

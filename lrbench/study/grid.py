@@ -14,16 +14,18 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
+from itertools import groupby
 from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from lrbench.errors import StoreError, StudyError
-from lrbench.study import run_id
-from lrbench.study.spec import MOST_STEPS, Study
+from lrbench.study import run_id, sample
+from lrbench.study.epochs import lengths
+from lrbench.study.spec import Study
 from lrbench.study.stages import GRID, RANGE, Stage, stage_of
-from lrbench.study.variant import Variant, variants_of
+from lrbench.study.variant import Variant, cells, variants_of
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,8 @@ class Grid:
         race: whether runs of the stage `grid` that cannot become good any more are stopped; not part of a run's identity.
         stages: which of the combinations are runs, stage by stage; empty if all of them are, in the stage `grid`.
         lengths: steps and evaluate_every of the runs of each problem; empty if they are `steps` and `evaluate_every` for all.
+        points: the learning rates of a sample, ascending; each has its own values of all that is sampled. Empty without a sample.
+        sampled_rates: those of the named rates that are sampled → their value at each point; `named_rates` has the first of them.
     """
 
     name: str
@@ -97,6 +101,8 @@ class Grid:
     race: bool = False
     stages: tuple[Stage, ...] = ()
     lengths: tuple[tuple[int, int], ...] = ()
+    points: tuple[float, ...] = ()
+    sampled_rates: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
     # ---- axes ----
 
@@ -147,13 +153,11 @@ class Grid:
             [variant.identity for variant in kind]
             for kind in (self.problems, self.optimizers, self.schedules)
         ]
-        rates = {"": self.learning_rates, **self.named_rates}
         lengths = self.lengths or ((self.steps, self.evaluate_every),)
         found = [
-            run_id.run_ids(
-                [variants[0][number : number + 1] if self.lengths else variants[0], *variants[1:]],
-                rates,
-                self.seeds,
+            self._ids(
+                variants[0][number : number + 1] if self.lengths else variants[0],
+                variants[2],
                 json.dumps([*length, self.precision]),
             )
             for number, length in enumerate(lengths)
@@ -162,6 +166,23 @@ class Grid:
         if self.stages:
             ids[~self.is_run] = b""
         return ids
+
+    def _ids(self, problems: Sequence[str], schedules: Sequence[str], common: str) -> np.ndarray:
+        """Return the identity of every run of some problems; a run has that of the same run in a study without a sample."""
+        pieces = []
+        point = self._point
+        for sampled, group in groupby(self.optimizers, lambda each: bool(each.sampled or self.sampled_rates)):
+            members = list(group)
+            own = [[v.identity_at(at) for at in point] for v in members] if sampled else []
+            named: dict[str, Sequence[float]] = dict(self.named_rates)
+            if sampled:
+                named |= {name: [rates[at] for at in point] for name, rates in self.sampled_rates.items()}
+            rates = {"": self.learning_rates, **named}
+            zipped = {"", *self.sampled_rates} if sampled else ()
+            for optimizers in own or [[each.identity for each in members]]:
+                ids = run_id.run_ids([problems, optimizers, schedules], rates, self.seeds, common, zipped)
+                pieces.append(ids.reshape(len(problems), 1 if sampled else len(members), -1))
+        return np.concatenate(pieces, axis=1).reshape(-1)
 
     @cached_property
     def is_run(self) -> Bool[np.ndarray, " run"]:
@@ -252,10 +273,41 @@ class Grid:
         """Return each run's learning rates by name; `""` is that of all parameters without a rate of their own."""
         at = self.positions(runs)
         names = ("", *self.named_rates)
-        return {
+        found = {
             name: np.array(rates)[at[axis]]
             for name, (axis, rates) in zip(names, self._rate_axes.items(), strict=True)
         }
+        point = self._point[at["learning_rate"]] if self.points else None
+        return found | {name: np.array(rates)[point] for name, rates in self.sampled_rates.items()}
+
+    @cached_property
+    def _point(self) -> Int[np.ndarray, " rate"]:
+        """The point of the sample that each learning rate belongs to."""
+        found: Int[np.ndarray, " rate"] = np.searchsorted(self.points, self.learning_rates)
+        return found
+
+    def sampled(self, runs: Int[np.ndarray, " run"]) -> dict[str, Float[np.ndarray, " run"]]:
+        """Return the columns of what is sampled together with the learning rate; NaN where an optimizer has no such parameter."""
+        if not self.points:
+            return {}
+        at = self.positions(runs)
+        point = self._point[at["learning_rate"]]
+        found = {
+            sample.column(f"learning_rate_{name}"): np.array(rates)[point]
+            for name, rates in self.sampled_rates.items()
+        }
+        none = (math.nan,) * len(self.points)
+        for name in dict.fromkeys(name for variant in self.optimizers for name in variant.sampled):
+            values = np.array([variant.sampled.get(name, none) for variant in self.optimizers])
+            found[sample.column(f"optimizer_{name}")] = values[at["optimizer"], point]
+        return found
+
+    def numbers(self, name: str, runs: Int[np.ndarray, " run"]) -> Float[np.ndarray, " run"]:
+        """Return the value that each run has of a number of its optimizer; NaN where an optimizer has none of that name."""
+        values = np.array([variant.params.get(name, math.nan) for variant in self.optimizers], float)
+        found: Float[np.ndarray, " run"] = values[self.positions(runs)["optimizer"]]
+        own = self.sampled(runs).get(sample.column(f"optimizer_{name}"), np.full(len(runs), math.nan))
+        return np.where(np.isnan(own), found, own)
 
     def columns(self, runs: Int[np.ndarray, " run"]) -> dict[str, np.ndarray]:
         """Return the identity columns of the runs table for the given runs."""
@@ -266,15 +318,17 @@ class Grid:
         }
         for kind, variants in self.variants.items():
             columns[kind] = np.array([variant.name for variant in variants], dtype=object)[at[kind]]
+        sampled = {f"learning_rate_{name}" for name in self.sampled_rates}
         for axis, values in {**self._rate_axes, "seed": self.seeds}.items():
-            columns[axis] = np.array(values)[at[axis]]
+            if axis not in sampled:
+                columns[axis] = np.array(values)[at[axis]]
         steps = np.array([self.steps_of(number) for number in range(len(self.problems))])
         columns["steps"] = steps[at["problem"]]
         columns["stage"] = self.stage(runs)
         for kind, variants in self.variants.items():
             for name in dict.fromkeys(name for variant in variants for name in variant.shown):
-                columns[f"{kind}_{name}"] = _values([v.text(name) for v in variants])[at[kind]]
-        return columns
+                columns[f"{kind}_{name}"] = cells([v.text(name) for v in variants])[at[kind]]
+        return columns | self.sampled(runs)
 
     # ---- programs and packs ----
 
@@ -343,24 +397,28 @@ class Grid:
         for kind in ("problems", "optimizers", "schedules"):
             lists = "shown", "numeric", "off"
             rows = ({**row, **{name: tuple(row.get(name, ())) for name in lists}} for row in data[kind])
-            kinds[kind] = tuple(Variant(**row) for row in rows)
+            kinds[kind] = tuple(Variant(**row | {"sampled": _tuples(row.get("sampled", {}))}) for row in rows)
         axes = {key: tuple(data[key]) for key in ("learning_rates", "seeds")}
-        named = {name: tuple(rates) for name, rates in data.get("named_rates", {}).items()}
+        named = _tuples(data.get("named_rates", {}))
         stages = tuple(map(stage_of, data.get("stages", ())))
         lengths = tuple((steps, every) for steps, every in data.get("lengths", ()))
         later = {"named_rates": named, "stages": stages, "lengths": lengths}
+        later |= {"points": tuple(data.get("points", ()))}
+        later |= {"sampled_rates": _tuples(data.get("sampled_rates", {}))}
         return cls(**{**data, **kinds, **axes, **later})
 
 
 def of_study(study: Study) -> Grid:
     """Return the runs that a study begins with, before anything is chosen; a point that is listed twice raises `StudyError`."""
     try:
+        points = sample.points_of(study.sample, study.learning_rate)
         kinds = {
-            kind: variants_of(kind, getattr(study, kind)) for kind in ("problem", "optimizer", "schedule")
+            kind: variants_of(kind, getattr(study, kind), points)
+            for kind in ("problem", "optimizer", "schedule")
         }
-    except StudyError as error:
+    except (StudyError, ValueError) as error:
         raise StudyError(f"{study.where}: {error}") from error
-    rates = study.learning_rate.rates()
+    rates = points.rates or study.learning_rate.rates()
     # A range is found with the first seed alone.
     seeds = study.grid_seeds[:1] if study.learning_rate.auto else study.grid_seeds
     return Grid(
@@ -373,45 +431,17 @@ def of_study(study: Study) -> Grid:
         study.steps,
         study.evaluate_every,
         study.precision,
-        {name: axis.rates() for name, axis in study.learning_rate.named.items()},
+        {
+            name: points.named[name][:1] if axis.ranged else axis.rates()
+            for name, axis in study.learning_rate.named.items()
+        },
         study.race,
         (Stage(RANGE, (rates,), seeds),) if study.learning_rate.auto else (),
-        _lengths(study, kinds["problem"]) if study.budget == "epochs" else (),
+        lengths(study, kinds["problem"]) if study.budget == "epochs" else (),
+        points.rates,
+        points.named,
     )
 
 
-def _lengths(study: Study, problems: Sequence[Variant]) -> tuple[tuple[int, int], ...]:
-    """Return steps and evaluate_every of each problem, so that all see as many examples as the first batch size of its `[[problem]]`."""
-    first: dict[int, int] = {}
-    evaluations = -(-study.steps // study.evaluate_every)
-    found = []
-    for variant in problems:
-        size = variant.params.get("batch_size")
-        if not isinstance(size, int) or size < 1:
-            has = (
-                "has no batch_size"
-                if size is None
-                else f"has batch_size = {size}, which is no number of examples"
-            )
-            raise StudyError(
-                f'{study.where}: budget = "epochs": problem.{variant.choice}: {variant.name} {has}; leave budget out, or '
-                'set it to "steps"'
-            )
-        steps = -(-study.steps * first.setdefault(variant.choice, size) // size)
-        if steps > MOST_STEPS:
-            raise StudyError(
-                f'{study.where}: budget = "epochs": problem.{variant.choice}: {variant.name} with batch_size = {size} '
-                f"has {steps:,} steps; at most {MOST_STEPS:,} are allowed"
-            )
-        found.append((steps, -(-steps // evaluations)))
-    return tuple(found)
-
-
-def _values(values: list[Any]) -> np.ndarray:
-    """Return the values of a parameter as a column: numbers unchanged, lists as JSON text, missing values as None."""
-    plain = [json.dumps(value) if isinstance(value, list | tuple | dict) else value for value in values]
-    if all(isinstance(value, float) or value is None for value in plain):
-        return np.array([math.nan if value is None else value for value in plain])
-    column = np.empty(len(plain), dtype=object)
-    column[:] = plain
-    return column
+def _tuples(lists: Mapping[str, Sequence[float]]) -> dict[str, tuple[float, ...]]:
+    return {name: tuple(values) for name, values in lists.items()}

@@ -51,13 +51,15 @@ class Rates(BaseModel):
                 raise ValueError("values is empty; give at least one rate")
             if len(set(self.values)) < len(self.values):
                 raise ValueError("values: a rate is listed twice")
-        elif self.auto:
+        elif self.auto or self.ranged:
             pass
         elif self.num is not None and self.per_decade is not None:
             raise ValueError("num and per_decade exclude each other; remove one, in a command with --unset")
         elif self.min is None or self.max is None or (self.num is None) == (self.per_decade is None):
             raise ValueError("requires min, max and num; or min, max and per_decade; or values")
         elif self.min > self.max or (self.min == self.max and (self.num or 2) > 1):
+            raise ValueError(f"min = {self.min:g} must be below max = {self.max:g}")
+        if self.ranged and self.min >= self.max:  # type: ignore[operator]
             raise ValueError(f"min = {self.min:g} must be below max = {self.max:g}")
         if self.count > LONGEST_AXIS:
             raise ValueError(f"has {self.count:,} rates; at most {LONGEST_AXIS:,} are allowed on one axis")
@@ -69,10 +71,18 @@ class Rates(BaseModel):
         return False
 
     @property
+    def ranged(self) -> bool:
+        """Whether it is a range alone, which is sampled."""
+        given = self.min is not None and self.max is not None
+        return given and self.num is None and self.per_decade is None
+
+    @property
     def count(self) -> int:
-        """The number of rates."""
+        """The number of rates; 1 of a range that is sampled, whose rates belong to the points of the sample."""
         if self.values is not None:
             return len(self.values)
+        if self.ranged:
+            return 1
         if self.auto:
             return len(stages.range_rates())
         assert self.min is not None and self.max is not None

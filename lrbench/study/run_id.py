@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import product
 
 import numpy as np
@@ -22,7 +22,11 @@ _BLOCK = 2**20
 
 
 def run_ids(
-    variants: Sequence[Sequence[str]], rates: Mapping[str, Sequence[float]], seeds: Sequence[int], common: str
+    variants: Sequence[Sequence[str]],
+    rates: Mapping[str, Sequence[float]],
+    seeds: Sequence[int],
+    common: str,
+    zipped: Collection[str] = (),
 ) -> npt.NDArray[np.bytes_]:
     """Return the identity of every run of a grid, in the order of its axes.
 
@@ -36,6 +40,8 @@ def run_ids(
         rates: name → rates; the empty name is that of all parameters without rates of their own.
         seeds: the seeds.
         common: what all runs have in common: steps, evaluate_every and precision; see `Grid.run_ids`.
+        zipped: the names of the rates that are points of a sample, the empty name among them, or nothing. The i-th point has the i-th of each
+            of these rates and the i-th of the optimizers, which are one and the same but for what is sampled of them.
 
     Returns:
         [run] of dtype `RUN_ID`.
@@ -53,14 +59,18 @@ def run_ids(
     order = [0, 1, 2, *(3 + axis for axis in named), len(axes) - 1]
     names = [name for name in sorted(rates) if name]
     first = _words([json.dumps([common, names]) if names else common])[:, 0]
-    problems, optimizers, *others = (axis.shape[1] for axis in axes)
+    # Where each axis lies: of a sample, the optimizers and all its rates lie along the first axis of rates.
+    lies = [3 if _in_sample(number, list(rates), zipped) else number for number in range(len(axes))]
+    sizes = [axis.shape[1] if lies[number] == number else 1 for number, axis in enumerate(axes)]
+    problems, optimizers, *others = sizes
     found = np.empty((problems, optimizers, math.prod(others)), RUN_ID)
     block = max(1, _BLOCK // found.shape[2])
     for problem, begin in product(range(problems), range(0, optimizers, block)):
         here = slice(begin, begin + block)
-        chosen = [axes[0][:, problem : problem + 1], axes[1][:, here], *axes[2:]]
+        own = axes[1] if zipped else axes[1][:, here]
+        chosen = [axes[0][:, problem : problem + 1], own, *axes[2:]]
         states = [
-            _absorb(first[word], [axis[min(word, len(axis) - 1)] for axis in chosen], order, mix)
+            _absorb(first[word], [axis[min(word, len(axis) - 1)] for axis in chosen], order, lies, mix)
             for word, mix in enumerate((_splitmix64, _fmix64))
         ]
         found[problem, here] = _hexadecimal(*states).reshape(-1, found.shape[2])
@@ -78,14 +88,25 @@ def _words(texts: Sequence[str]) -> Words:
     return np.frombuffer(digests, "<u8").astype(np.uint64).reshape(-1, 2).T
 
 
+def _in_sample(axis: int, rates: Sequence[str], zipped: Collection[str]) -> bool:
+    """Return whether an axis has a value for each point of a sample: that of optimizers, and some of the rates, which come from 3 on."""
+    if axis < 3 or axis >= 3 + len(rates):
+        return bool(zipped) and axis == 1
+    return rates[axis - 3] in zipped
+
+
 def _absorb(
-    start: np.uint64, axes: Sequence[Words], order: Sequence[int], mix: Callable[[Words], Words]
+    start: np.uint64,
+    axes: Sequence[Words],
+    order: Sequence[int],
+    lies: Sequence[int],
+    mix: Callable[[Words], Words],
 ) -> Words:
-    """Return the state [run] after all axes, the first of them varying slowest."""
+    """Return the state [run] after all axes, the first of them varying slowest; `lies` says where each of them lies among them."""
     state = np.full((1,) * len(axes), start, np.uint64)
     for axis in order:
         shape = [1] * len(axes)
-        shape[axis] = -1
+        shape[lies[axis]] = -1
         state = mix(state ^ mix(axes[axis].reshape(shape)))
     return state.reshape(-1)
 

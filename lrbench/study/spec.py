@@ -23,11 +23,12 @@ from pydantic import (
 )
 
 from lrbench.errors import LrbenchError, StudyError
-from lrbench.study import catalog, study_file
-from lrbench.study.choice import Choice, choose
+from lrbench.study import catalog, sample, study_file
+from lrbench.study.choice import Choice, choose, ranges_of
 from lrbench.study.learning_rates import LARGEST, LONGEST_AXIS, MOST_RUNS, SMALLEST, LearningRates, Whole
 from lrbench.study.overrides import assign, launchers, remove, shorten
 from lrbench.study.safe_toml import DEEPEST
+from lrbench.study.sample import MOST_POINTS
 from lrbench.study.signature import whole
 from lrbench.study.stages import FRESH, ROUNDS, Step, shorter, steps
 
@@ -155,6 +156,7 @@ class Study(BaseModel):
         strict=True,
         description="how often the steps of the grid are halved near the best rate and the collapse",
     )
+    sample: int | None = Field(None, ge=2, le=MOST_POINTS, strict=True, description="points of a sample")
     budget: Literal["steps", "epochs"] = Field(
         "steps", description="what runs of different batch sizes have in common"
     )
@@ -223,6 +225,7 @@ class Study(BaseModel):
                 raise ValueError(f"probes: {catalog.unknown('probe', probe, catalog.names('probe'))}")
             if self.probes.count(probe) > 1:
                 raise ValueError(f"probes: {probe} is listed twice")
+        sample.check(self.sample, self.learning_rate, ranges_of(self.optimizer), self.refine)
         for kind in ("problem", "optimizer", "schedule"):
             if (variants := sum(choice.size for choice in getattr(self, kind))) > MOST_VARIANTS:
                 raise ValueError(f"{kind}: has {variants:,} variants; at most {MOST_VARIANTS:,} are allowed")
@@ -275,7 +278,12 @@ class Study(BaseModel):
         """The most runs of all stages."""
         seeds = 1 if self.learning_rate.auto else len(self.grid_seeds)
         chosen = sum(step.rates * len(step.seeds) for step in self.stages())
-        return self.lines * (self.learning_rate.count * seeds + chosen)
+        return self.lines * (self.rates * seeds + chosen)
+
+    @property
+    def rates(self) -> int:
+        """How many rates each line begins with."""
+        return self.sample or self.learning_rate.count
 
     def table(self, folder: Path) -> dict[str, Any]:
         """Return the study as plain data, as a study file in that folder would write it."""
@@ -396,6 +404,7 @@ def _sentence(error: ValidationError) -> str:
         return f"{key} = {given!r}: must be a number from {SMALLEST:g} to {LARGEST:g}"
     wanted = {
         "seeds": 'must be a count, a list of whole numbers below 2**30, or "enough"',
+        "sample": f"must be a whole number from 2 to {MOST_POINTS:,}",
         "name": "must be 1 to 64 of a-z, 0-9, _ and -",
         "learning_rate": "must be auto, or a table with min, max and num, or with values",
     }.get(key)

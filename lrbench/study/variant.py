@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+
 from lrbench.errors import StudyError
 from lrbench.study.catalog import Entry
 from lrbench.study.choice import Choice
+from lrbench.study.sample import Points
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,7 @@ class Variant:
         files: parameter → hash of the file that it names.
         off: parameters that are not part of the identity: options set to 0 or an empty list, and parameters that were added later, at their defaults.
         revision: of the catalogue's entry.
+        sampled: parameter → its value at each point of the study's sample; `params` has the first of them.
     """
 
     name: str
@@ -38,6 +43,7 @@ class Variant:
     files: Mapping[str, str] = field(default_factory=dict)
     off: tuple[str, ...] = ()
     revision: int = 1
+    sampled: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
     @cached_property
     def identity(self) -> str:
@@ -45,7 +51,15 @@ class Variant:
 
         A file counts by its contents, not its path; an option that is off is the same as none.
         """
-        params = {name: value for name, value in self.params.items() if name not in self.off} | {**self.files}
+        return self._identity({**self.params, **self.sampled})
+
+    def identity_at(self, point: int) -> str:
+        """Return the identity of the variant that has the sampled values of one point: that of a study which lists them."""
+        at_point = {name: values[point] for name, values in self.sampled.items()}
+        return self._identity({**self.params, **at_point})
+
+    def _identity(self, params: Mapping[str, Any]) -> str:
+        params = {name: value for name, value in params.items() if name not in self.off} | {**self.files}
         revised = [self.revision] if self.revision > 1 else []
         return json.dumps([self.name, params, self.source, *revised], sort_keys=True, separators=(",", ":"))
 
@@ -56,7 +70,9 @@ class Variant:
         return f"{self.name}({shown})" if shown else self.name
 
     def text(self, name: str) -> Any:
-        """Return a parameter as tables show it; the parts of a schedule become `constant then cosine(final=0.1)`."""
+        """Return a parameter as tables show it: `None` if it is sampled; the parts of a schedule become `constant then cosine(final=0.1)`."""
+        if name in self.sampled:
+            return None
         value = self.params.get(name)
         if name != "parts" or not isinstance(value, list | tuple):
             return value
@@ -69,7 +85,7 @@ class Variant:
         return self.choice, self.name, self.source, json.dumps(static, sort_keys=True)
 
 
-def variants_of(kind: str, choices: Sequence[Choice]) -> tuple[Variant, ...]:
+def variants_of(kind: str, choices: Sequence[Choice], points: Points) -> tuple[Variant, ...]:
     """Return the variants of the problems, optimizers or schedules of a study; one that is listed twice raises `StudyError`."""
     found: dict[str, Variant] = {}
     labels: set[tuple[str, str]] = set()
@@ -77,18 +93,21 @@ def variants_of(kind: str, choices: Sequence[Choice]) -> tuple[Variant, ...]:
         # A problem's numbers are structure: its data and shapes may depend on them.
         entry = choice.entry
         numeric = tuple(name for name, p in entry.settings.items() if p.numeric and kind != "problem")
+        sampled = _sampled(kind, index, choice, points)
         for params in choice.variants():
+            params |= {name: values[0] for name, values in sampled.items()}
             lanes = tuple(name for name in numeric if name in params)
             variant = Variant(
                 entry.name,
                 params,
-                tuple(choice.axes),
+                tuple(name for name in choice.axes if name not in sampled),
                 lanes,
                 choice.source,
                 index,
                 choice.hashes(params),
                 _off(entry, params),
                 entry.revision,
+                sampled,
             )
             if variant.identity in found:
                 shown = ", ".join(f"{key} = {value}" for key, value in params.items())
@@ -105,7 +124,41 @@ def variants_of(kind: str, choices: Sequence[Choice]) -> tuple[Variant, ...]:
                 )
             labels.add(label)
             found[variant.identity] = variant
+    _check_sampled(kind, list(found.values()))
     return tuple(found.values())
+
+
+def cells(values: list[Any]) -> np.ndarray:
+    """Return the values of a parameter as a column: numbers unchanged, lists as JSON text, missing values as None."""
+    plain = [json.dumps(value) if isinstance(value, list | tuple | dict) else value for value in values]
+    if all(isinstance(value, float) or value is None for value in plain):
+        return np.array([math.nan if value is None else value for value in plain])
+    column = np.empty(len(plain), dtype=object)
+    column[:] = plain
+    return column
+
+
+def _sampled(kind: str, index: int, choice: Choice, points: Points) -> dict[str, tuple[float, ...]]:
+    """Return the value at each point of what is sampled of a choice."""
+    ranges = choice.ranges
+    try:
+        return dict(zip(ranges, points.of(list(ranges.values())), strict=True))
+    except ValueError as error:
+        raise StudyError(f"{kind}.{index}: {choice.entry.name}: {error}") from error
+
+
+def _check_sampled(kind: str, variants: Sequence[Variant]) -> None:
+    """Refuse lines that only a sampled parameter tells apart: it has no part in the identity of a line."""
+    shown = list(dict.fromkeys(name for variant in variants for name in variant.shown))
+    seen: dict[str, Variant] = {}
+    for variant in variants:
+        cells = json.dumps([variant.name, [variant.text(name) for name in shown]], default=str)
+        other = seen.setdefault(cells, variant)
+        if other is not variant and (sampled := [*variant.sampled, *other.sampled]):
+            raise StudyError(
+                f"{kind}.{variant.choice}: only {sampled[0]}, which is sampled, tells this {variant.name} apart from "
+                f"{kind}.{other.choice}; list {sampled[0]} in the one that does not sample it, or leave one of them out"
+            )
 
 
 def _off(entry: Entry, params: Mapping[str, Any]) -> tuple[str, ...]:

@@ -40,6 +40,7 @@ def runs(
         problem_<parameter>, optimizer_<parameter>, schedule_<parameter>: a column for each parameter or option that the study sets;
             missing where an entry has no such parameter, its default where the study does not set it; a list is written as
             JSON, the parts of a joined schedule as `constant then cosine(final=0.1)`
+        sampled_<column>: likewise for each parameter, and each named rate, that the study samples; it does not separate lines
         status: `ok`, `stopped`, `diverged` or `nonfinite`
         verdict: `good`, `slow`, `stuck`, `oscillating`, `collapsed` or `diverged`
         diverged_step: the first step with a value that is not finite; missing if all are

@@ -16,6 +16,7 @@ from lrbench.analysis.mean_loss import MeanLoss, levels
 from lrbench.analysis.objective import Objectives
 from lrbench.analysis.rates import Lines, median, stable_rates, stages
 from lrbench.analysis.thresholds import Thresholds
+from lrbench.study import sample
 
 _WITH_INTERVAL = (
     "best_learning_rate",
@@ -64,6 +65,17 @@ _COLUMNS = (
     "collapsed_fraction",
     "diverged_fraction",
 )
+_OF_CURVE = (
+    "tolerance_decades",
+    "max_stable_learning_rate",
+    "cliff_decades",
+    "learning_rate_sensitivity",
+    "learning_rate_sensitivity_low",
+    "learning_rate_sensitivity_high",
+    "best_learning_rate_low",
+    "best_learning_rate_high",
+)
+"""What there is only where the loss is a function of the learning rate alone."""
 _KINDS: dict[str, type] = {
     "rates": np.int64,
     "seeds": np.int64,
@@ -117,6 +129,8 @@ def sensitivity(
         seeds: how many seeds the grid has
         confirmed_seeds: on how many fresh seeds the rate to use was confirmed; 0 if it was not
         best_at_edge: whether the best rate is the first or the last one
+        sampled_<column>: what is sampled together with the rate to use, in the line of a study with `sample`; such a line is no function of the rate
+            alone, and its bands, its collapse, `tolerance_decades`, `max_stable_learning_rate` and `learning_rate_sensitivity` are missing
         oscillating_fraction, collapsed_fraction, diverged_fraction: the share of the runs of the grid with that verdict
         <column>_low, <column>_high: 95 % intervals of `use_loss`, `use_value`, `best_loss`, `best_learning_rate`, `learning_rate_sensitivity` and
             `steps_to_target`; missing with one seed, and those of rates and steps below six. Those of `tolerance_decades` and
@@ -148,12 +162,22 @@ def sensitivity(
             found[name][some.line] = value
         near[some.line] = _at_good_neighbours(some, mean, answer.use, mean.rate[..., None], limits)[..., 0]
     found |= _fractions(runs, code, len(first)) | _headlines(runs, code, found, near, limits)
-    frame = pd.DataFrame({name: found[name] for name in named})
+    sampled = _sampled(runs, code, found["use_learning_rate"])
+    frame = pd.DataFrame({name: found[name] for name in named} | sampled)
     return pd.concat([identity(runs, first, columns), frame.astype({"headline": "str"})], axis=1)
 
 
 def _ends(name: str) -> tuple[str, ...]:
     return (f"{name}_low", f"{name}_high") if name in _WITH_INTERVAL else ()
+
+
+def _sampled(runs: pd.DataFrame, code: Ints, use: Floats) -> dict[str, Floats]:
+    """What is sampled [line] together with the rate to use; NaN where nothing is."""
+    out = {name: np.full(len(use), np.nan) for name in sample.columns(runs.columns)}
+    (rows,) = (runs["learning_rate"].to_numpy(dtype=np.float64) == use[code]).nonzero()
+    for name, values in out.items():
+        values[code[rows]] = runs[name].to_numpy(dtype=np.float64)[rows]
+    return out
 
 
 def _fractions(runs: pd.DataFrame, code: Ints, lines: int) -> dict[str, Floats]:
@@ -236,6 +260,9 @@ def _describe(
     out["best_at_edge"] = (answer.best_rate == out["rate_low"]) | (answer.best_rate == out["rate_high"])
     out["tolerance_decades"] = _tolerance(mean, answer, star, limits)
     out |= _stability(some, answer, limits) | _dependence(some, mean, star, union, limits)
+    out |= _rates(some, mean, answer, limits)
+    out["best_at_edge"] &= ~some.sampled
+    out |= {name: np.where(some.sampled, np.nan, out[name]) for name in _OF_CURVE}
     out |= {end: np.full(len(star), np.nan) for name in _WITHOUT_METHOD for end in _ends(name)}
     out["learning_rate_sensitivity_normalised"] = out["learning_rate_sensitivity"] / unit
     for name, position in (("best_loss", mean.best), ("use_loss", answer.use)):
@@ -246,7 +273,7 @@ def _describe(
             f"{name}{end}": np.where(answer.trains, v, np.nan)
             for end, v in zip(("_low", "_high"), ends, strict=True)
         }
-    return out | _rates(some, mean, answer, limits)
+    return out
 
 
 def _of_best(loss: Floats, star: Floats, unit: Floats) -> Floats:
@@ -288,6 +315,7 @@ def _at_good_neighbours(
     places = np.clip(places, 0, some.size.rate - 1)
     own = np.take_along_axis(mean.loss, position[:, None], axis=1)
     level = np.take_along_axis(mean.loss, places, axis=1)
+    inside &= ~mean.sampled[:, None]  # the rate beside that of a sampled point has other parameters
     kept = inside & (level <= own + limits.good * np.maximum(mean.start[:, None] - own, 0.0))
     return np.where(kept[..., None], np.take_along_axis(values, places[..., None], axis=1), np.nan)
 

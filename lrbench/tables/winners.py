@@ -11,7 +11,7 @@ import pandas as pd
 
 from lrbench.analysis.groups import Floats, Ints, columns_of, group, line_columns
 from lrbench.analysis.interactions import BATCH_SIZE, losses_of, problem_columns
-from lrbench.analysis.labels import label, rate_text
+from lrbench.analysis.labels import label, rate_text, with_sampled
 from lrbench.errors import counted
 
 _USED = {
@@ -139,7 +139,8 @@ def _taken(sensitivity: pd.DataFrame) -> pd.DataFrame:
 
 def _names(sensitivity: pd.DataFrame) -> pd.Series:
     """The label of each line; the batch size is part of it where there are several."""
-    name = label(sensitivity, "optimizer") + " + " + label(sensitivity, "schedule")
+    optimizer = with_sampled(sensitivity, label(sensitivity, "optimizer"))
+    name = optimizer + " + " + label(sensitivity, "schedule")
     if BATCH_SIZE in sensitivity and sensitivity[BATCH_SIZE].nunique() > 1:
         size = sensitivity[BATCH_SIZE].map(lambda value: f", batch_size {value:g}", na_action="ignore")
         name += size.fillna("").astype("str")

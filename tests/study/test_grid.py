@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 
 from lrbench.study import catalog, grid
 from lrbench.study.choice import Choice
+from lrbench.study.learning_rates import LearningRates
+from lrbench.study.sample import points_of
 from lrbench.study.spec import read
 from lrbench.study.variant import variants_of
 
@@ -173,7 +175,7 @@ def test_a_revision_and_a_parameter_that_came_later_in_the_identity(
     def identity(declared: str, parameters: str, chosen: dict[str, Any]) -> str:
         file.write_text(f'{declared}\ndef mine(learning_rate, *, {parameters}):\n    """Step."""\n')
         (entry,) = catalog._entries_of("optimizer", file)
-        (variant,) = variants_of("optimizer", [Choice(entry, chosen)])
+        (variant,) = variants_of("optimizer", [Choice(entry, chosen)], points_of(None, LearningRates()))
         return variant.identity
 
     first = identity("", "beta: float = 0.5", {})

@@ -48,7 +48,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> lb.Results:
 
 
 @pytest.mark.parametrize(
-    "name", [name for name in NAMES if name not in ("failures", "finders", "shorter_runs")]
+    "name", [name for name in NAMES if name not in ("failures", "finders", "response", "shorter_runs")]
 )
 def test_every_column_is_explained_where_its_table_is_made(name: str, results: lb.Results) -> None:
     explained = _explained(name)
@@ -72,6 +72,7 @@ def test_tables_that_a_study_does_not_have_are_empty_and_older_ones_are_removed(
     assert {name for name in NAMES if base.may_be_absent(name)} == {
         "failures",
         "finders",
+        "response",
         "shorter_runs",
         "surfaces",
     }

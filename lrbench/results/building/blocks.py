@@ -169,6 +169,7 @@ class IdentityColumns:
         columns = {name: values.take(ranks[axis]) for name, (axis, values) in self._columns.items()}
         columns["run_id"] = pa.array(self._grid.run_ids[numbers], pa.string()).to_pandas().array
         columns["stage"] = self._grid.stage(numbers)
+        columns |= self._grid.sampled(numbers)
         return pd.DataFrame({name: columns[name] for name in self.names}, index=numbers)
 
     def table(self, frame: pd.DataFrame) -> pa.Table:

@@ -14,6 +14,8 @@ import pandas as pd
 import pyarrow as pa
 from jaxtyping import Float, Int
 
+from lrbench.analysis import response_surface
+from lrbench.analysis.groups import is_sampled
 from lrbench.analysis.objective import Metrics, Objective, metrics_of
 from lrbench.analysis.range_tests import LOSS, RANGE_TEST
 from lrbench.analysis.step_equivalents import SeedCurves
@@ -165,6 +167,13 @@ class _Sources:
     def line_runs(self) -> LineRuns:
         """The runs of each line."""
         return LinesSoFar(self.grid, self.blocks, self.whole).line_runs._replace(curves=self._at_use)
+
+    @property
+    def sampled_lines(self) -> Int[np.ndarray, " some"] | None:
+        """The positions, in the sensitivity table, of the lines whose parameters are sampled; None without any, or without what fits them."""
+        if not self.grid.points or not response_surface.installed():
+            return None
+        return np.flatnonzero(is_sampled(self.made["sensitivity"]))
 
     def _at_use(self, some: Int[np.ndarray, " some"]) -> dict[int, SeedCurves]:
         """Return the curves of some lines of the sensitivity table at their rates to use."""
