@@ -435,3 +435,22 @@ def test_another_process_gives_a_model_the_same_identity(library: str) -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     fingerprint = importlib.import_module("lrbench.study.fingerprint")
     assert done.stdout.split() == [fingerprint.of_object(LIBRARIES[library][0]())], done.stderr
+
+
+@pytest.mark.parametrize(
+    ("make", "module", "name"),
+    [
+        (lb.from_flax, "flax.linen", "flax"),
+        (lb.from_nnx, "flax.nnx", "flax"),
+        (lb.from_equinox, "equinox", "equinox"),
+    ],
+)
+def test_a_library_that_is_not_installed(
+    monkeypatch: pytest.MonkeyPatch, make: Callable[..., Any], module: str, name: str
+) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(lb.LrbenchError) as caught:
+        make(Linen(), TRAIN)
+    assert str(caught.value) == (
+        f"{make.__name__}: requires {name}, which is not installed; pip install {name}"
+    )
