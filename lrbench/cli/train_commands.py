@@ -150,17 +150,20 @@ def train(
 ) -> None:
     """Train the recommended run again and keep its weights.
 
-    What is not named is the best line that fits, at the rate to use. The weights are a safetensors file.
+    What is not named is the best line that fits, at the rate to use. The weights are a safetensors file, and the curve is a CSV file
+    beside it.
     """
     from lrbench.cli.progress import listener
-    from lrbench.execution.train_best import train_best
-    from lrbench.execution.trainable_results import load
+    from lrbench.execution.train_best import check_target, train_best
+    from lrbench.results.results import load
 
+    if out is not None:
+        check_target(out)
     trained = train_best(
         load(folder),
-        problem,
-        optimizer,
-        schedule,
+        problem=problem,
+        optimizer=optimizer,
+        schedule=schedule,
         seed=seed,
         steps=steps,
         run=run_id,
@@ -168,8 +171,10 @@ def train(
         listener=listener(quiet, context.ensure_object(Interrupt)),
     )
     path = trained.save(out or folder / "weights" / f"{trained.run_id}.safetensors")
+    curve = trained.save_curve(path.with_suffix(".csv"))
     if not quiet:
         print_text(trained.summary())
+        print_text(str(curve))
     print_text(str(path))
 
 

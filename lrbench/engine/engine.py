@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
 
 from lrbench.engine import device_memory, devices, matmul
 from lrbench.engine.instances import Instances
@@ -213,29 +212,28 @@ class Engine:
 
     def train_one(
         self,
-        pack: Pack,
         run: int,
-        ended: Float[np.ndarray, " run"],
         lanes_per_pack: int,
         progress: Progress | None = None,
         stopping: Callable[[], bool] = lambda: False,
     ) -> TrainedModel:
-        """Train one run of a pack again, in the lanes that it had when all of the pack were trained, and keep its model.
+        """Train one run with the program of its pack, and keep its model.
 
         Args:
-            pack: the runs that were trained together.
-            run: which of them.
-            ended: the step by which each of them was no longer finite, or after which it was stopped; infinite for all others.
-            lanes_per_pack, progress, stopping: as of `run`; the progress is of as many runs as a chunk has lanes.
+            run: its number in the grid.
+            lanes_per_pack, progress, stopping: as of `run`.
 
         Raises:
             KeyboardInterrupt: if training was interrupted.
             ProblemError: as of `run`.
         """
-        with self.watchdog.pack(f"{self.name(self.grid.programs[pack.program])} (one run)"):
-            return self._trainer.train_one(
-                pack, run, ended, lanes_per_pack, progress or _no_progress, stopping
-            )
+        program = self.program_of(run)
+        with self.watchdog.pack(f"{self.name(program)} (run {self.grid.run_ids[run].decode()})"):
+            return self._trainer.train_one(program, run, lanes_per_pack, progress or _no_progress, stopping)
+
+    def program_of(self, run: int) -> Program:
+        """Return the program that trains a run, by the run's number in the grid."""
+        return next(program for program in self.grid.programs if run in program.runs)
 
 
 def _no_progress(runs: int, steps: int) -> None:

@@ -15,6 +15,9 @@ from lrbench.engine.layout import Layout
 from lrbench.engine.xla_functions import Call, Replicated
 from lrbench.engine.xla_program import CompiledProgram
 
+WORTH_COMPACTING = 0.9
+"""Lanes are compacted when the most chunks of a device fall to this share: moving the state has a cost too."""
+
 
 class PendingEvaluation(NamedTuple):
     """An evaluation whose values may still be computing, and the layout of its runs.
@@ -66,7 +69,9 @@ class LaneBatch:
     def _arrange(self, runs: Int[np.ndarray, " run"]) -> None:
         """Give each run a lane, and put its hyper-parameters there."""
         compiled = self._compiled
-        self._layout = layout.place(runs, self._seed_index, compiled.mesh.size, compiled.size)
+        arranged = layout.arrange(self._seed_index[runs], compiled.mesh.size, compiled.size)
+        # The last entry is for empty lanes, −1: also where no run is left at all.
+        self._layout = arranged._replace(runs=np.append(runs, -1)[arranged.runs])
         # An empty lane trains a copy of its neighbour, whose result is discarded.
         self._filled = np.where(self._layout.runs >= 0, self._layout.runs, self._layout.runs[:, :1].clip(0))
         values = jax.tree.map(lambda each: each[self._filled], self._run_hyper)
@@ -82,32 +87,16 @@ class LaneBatch:
     def compact(self) -> None:
         """Drop the runs that are stopped or no longer finite, if the busiest device then has less work."""
         alive = np.flatnonzero((self._bad_step < 0) & np.isnan(self._stopped_step))
-        before, compiled = self._layout, self._compiled
-        if not layout.worth_compacting(before, self._seed_index[alive], compiled.mesh.size, compiled.size):
+        before = self._layout
+        needed = layout.chunks_per_device(
+            self._seed_index[alive], self._compiled.mesh.size, self._compiled.size.lanes
+        )
+        if needed > WORTH_COMPACTING * before.counts.max():
             return
         lane_of = np.zeros(len(self._bad_step), dtype=np.intp)
         lane_of[before.runs[before.runs >= 0]] = np.flatnonzero(before.runs.reshape(-1) >= 0)
         self._arrange(alive)
-        self._move(lane_of[self._filled])
-
-    def copy(self, run: int) -> None:
-        """Give all runs the state of one of them."""
-        self._move(np.full(self._filled.shape, self._lane(run)))
-
-    def state(self, run: int) -> State:
-        """Return the state of a run that has a lane, as NumPy arrays."""
-        lane = self._lane(run)
-        state: State = jax.tree.map(
-            lambda leaf: np.asarray(leaf).reshape(-1, *leaf.shape[2:])[lane], self._state
-        )
-        return state
-
-    def _lane(self, run: int) -> int:
-        """Return the lane of a run among those of all chunks."""
-        return int(np.flatnonzero(self._layout.runs.reshape(-1) == run)[0])
-
-    def _move(self, source: Int[np.ndarray, "chunk lane"]) -> None:
-        """Give each lane the state that another one has, by its number among those of all chunks."""
+        source = lane_of[self._filled]
         sharded = devices.sharded(self._compiled.mesh)
 
         def moved(leaf: Array) -> Array:
@@ -115,6 +104,14 @@ class LaneBatch:
             return jax.device_put(values.reshape(-1, *values.shape[2:])[source], sharded)
 
         self._state = jax.tree.map(moved, self._state)
+
+    def state(self, run: int) -> State:
+        """Return the state of a run that has a lane, as NumPy arrays."""
+        (lane,) = np.flatnonzero(self._layout.runs.reshape(-1) == run)
+        state: State = jax.tree.map(
+            lambda leaf: np.asarray(leaf).reshape(-1, *leaf.shape[2:])[lane], self._state
+        )
+        return state
 
     def snapshot(self) -> dict[str, np.ndarray]:
         """Return the state of the runs in their order, whatever their chunks and devices.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ import jax
 import numpy as np
 from jaxtyping import Float, Int
 
-from lrbench.engine import device_memory, layout, snapshot
+from lrbench.engine import device_memory, snapshot
 from lrbench.engine.instances import Instances
 from lrbench.engine.lane import PLATEAU_SCALE, Hyper
 from lrbench.engine.lane_batch import LaneBatch
@@ -25,7 +24,7 @@ from lrbench.engine.tuner import Tuner
 from lrbench.engine.watchdog import Watchdog
 from lrbench.engine.xla_program import CompiledProgram
 from lrbench.results.trained import Trained, joined
-from lrbench.study import requires
+from lrbench.study import requires, run_id
 from lrbench.study.grid import Pack, Program
 from lrbench.study.stages import GRID
 
@@ -122,48 +121,29 @@ class PackTrainer:
 
     def train_one(
         self,
-        pack: Pack,
+        program: Program,
         run: int,
-        ended: Float[np.ndarray, " run"],
         lanes_per_pack: int,
         progress: Progress,
         stopping: Callable[[], bool],
     ) -> TrainedModel:
-        """Train one run of a pack again, and keep its model; `Engine.train_one` explains the arguments.
+        """Train one run and keep its model; `Engine.train_one` explains the arguments.
 
-        A run's last digits depend on its lane in the chunk, and on nothing that is in other lanes. So it is trained in all lanes of one
-        chunk, and is read from the lane that it had at the time.
+        The program is that of a whole pack, and all lanes of one chunk have copies of the run: what is computed for it is the same in any
+        lane, whatever is in the others.
         """
-        grid, number = self.instances.grid, int(pack.runs[run])
-        program = grid.programs[pack.program]
         compiled, seconds = self._compiled(program, lanes_per_pack)
-        evaluations = grid.evaluations(program.problem).tolist()
-        _, seed = np.unique(grid.positions(pack.runs)["seed"], return_inverse=True)
-        # In a deterministic study runs keep their lanes.
-        ends = np.full(len(seed), np.inf) if self.instances.study.deterministic else ended
-        lanes = layout.lanes_of(run, seed, ends, evaluations, compiled.mesh.size, compiled.size)
-        copies = np.full(compiled.size.lanes, number)
-        following = dict(zip(evaluations, itertools.pairwise(lanes), strict=False))
+        runs = np.array([run])
+        piece = Piece(None, 0, {}, stopping)
         with self.instances.precision():
-            piece = Piece(None, 0, {}, stopping)
-            training = self._training("", program, copies, compiled, progress, piece, seconds)
-
-            def rearrange(step: int) -> None:
-                now, after = following[step]
-                if now != after:
-                    training.lanes.copy(now)
-
-            training.rearrange = rearrange
+            training = self._training("", program, runs, compiled, progress, piece, seconds)
+            training.compact = False  # a run that diverges keeps its lane
             rows = training.run()
-            state = training.lanes.state(lanes[-1])
+            state = training.lanes.state(0)
             where = requires.evaluation(compiled.recipe.optimizer)
             params = state.params if where is None else where(state.optimizer, state.params)
-        # Every copy gets the values of the lane that counts.
-        rows = [
-            {name: values[np.full(len(copies), lane)] for name, values in row.items()}
-            for row, lane in zip(rows, lanes, strict=True)
-        ]
-        trained = self._record(pack.pack_id, program, copies, training, rows).take(np.array(lanes[-1:]))
+        pack_id = run_id.pack_id(self.instances.grid.run_ids[runs])
+        trained = self._record(pack_id, program, runs, training, rows)
         return TrainedModel(trained, jax.tree.map(np.asarray, params), state.model)
 
     def _compiled(self, program: Program, lanes_per_pack: int) -> tuple[CompiledProgram, dict[str, float]]:
@@ -215,10 +195,9 @@ class PackTrainer:
     ) -> Training:
         """Put runs on the devices, ready to be trained."""
         study, grid = self.instances.study, self.instances.grid
-        lanes = self._lanes(program, runs, compiled)
         return Training(
             evaluations=tuple(int(step) for step in grid.evaluations(program.problem)),
-            lanes=lanes,
+            lanes=self._lanes(program, runs, compiled),
             piece=piece,
             watchdog=self.watchdog,
             progress=progress,
@@ -227,7 +206,7 @@ class PackTrainer:
             objective=self._judged_by(program),
             race=self._race(program, runs) if study.race and stage == GRID else None,
             # Which lanes share a chunk changes the last digits, and when lanes are compacted depends on the devices.
-            rearrange=lambda step: None if study.deterministic else lanes.compact(),
+            compact=not study.deterministic,
         )
 
     def _judged_by(self, program: Program) -> str:

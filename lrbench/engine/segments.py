@@ -33,7 +33,7 @@ class Training:
         pace: seconds of a step of all runs, as timed before; 0 if it never was.
         objective: the name of the loss that a race judges.
         race: decides which runs are stopped; `None` without one.
-        rearrange: called with the step after every evaluation but the last; may give runs other lanes, since some may have ended.
+        compact: whether the remaining runs are compacted after some have ended.
         rows: of each evaluation so far, name → value of each run.
     """
 
@@ -46,7 +46,7 @@ class Training:
     pace: float
     objective: str
     race: Race | None
-    rearrange: Callable[[int], None]
+    compact: bool
     rows: list[dict[str, np.ndarray]] = field(default_factory=list)
     _pending: PendingEvaluation | None = None
 
@@ -117,12 +117,12 @@ class Training:
             self.lanes.update_diverged()
 
     def _drop(self, stop: int, completed: bool) -> None:
-        """Stop the runs that have lost their race, and rearrange the others."""
+        """Stop the runs that have lost their race, and compact the others."""
         if self.race is not None and self._pending is not None:
             losses = self.lanes.values(self._pending)[self.objective]
             self.lanes.stop(self.race.update(stop, losses), stop)
-        if not completed:
-            self.rearrange(stop)
+        if self.compact and not completed:
+            self.lanes.compact()
 
     def _read(self) -> None:
         """Read the values of the pending evaluation, if there is one."""

@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
 
 from lrbench import machine
 from lrbench.errors import DataError, StoreError, StudyError, path_of
-from lrbench.execution import manifest_contents
 from lrbench.execution.listener import Listener
-from lrbench.execution.trainable_results import TrainableResults
 from lrbench.results import atomic
 from lrbench.results.choose_run import choose_run
 from lrbench.results.folder import ResultsFolder
+from lrbench.results.results import Results
 from lrbench.results.trained import Trained
-from lrbench.study import run_id, spec, study_file
+from lrbench.study import spec, study_file
 from lrbench.study.choice import choose
-from lrbench.study.grid import Grid, Pack, of_study
+from lrbench.study.grid import Grid, of_study
 from lrbench.study.spec import Study
 
 if TYPE_CHECKING:
@@ -117,14 +115,36 @@ class TrainedRun:
         """
         from safetensors.numpy import save_file
 
-        target, tensors = path_of(path), self.tensors()
-        return atomic.write(
-            target.parent, target.name, lambda temporary: save_file(tensors, temporary, dict(self.about))
-        )
+        tensors = self.tensors()
+        return _save(path, lambda temporary: save_file(tensors, temporary, dict(self.about)))
+
+    def save_curve(self, path: str | os.PathLike[str]) -> Path:
+        """Write the curve as a CSV file, whole or not at all, and return its path.
+
+        Raises:
+            StoreError: if it cannot be written.
+        """
+        return _save(path, lambda temporary: self.curve.to_csv(temporary, index=False))
+
+
+def _save(path: str | os.PathLike[str], fill: Callable[[Path], object]) -> Path:
+    """Write a file whole or not at all, and return its path."""
+    target = path_of(path)
+    check_target(target)
+    return atomic.write(target.parent, target.name, fill)
+
+
+def check_target(path: Path) -> None:
+    """Raise `StoreError` if a file of that name cannot be written, before anything is trained for it."""
+    if path.is_dir():
+        raise StoreError(f"{path}: is a folder; give the name of a file, such as {path / 'best.safetensors'}")
+    with atomic.scratch(path.parent, path.name):
+        pass
 
 
 def train_best(
-    results: TrainableResults,
+    results: Results,
+    study: Study | None = None,
     problem: Any = None,
     optimizer: Any = None,
     schedule: Any = None,
@@ -139,6 +159,7 @@ def train_best(
 
     Args:
         results: the results.
+        study: what was trained; left out, it is read from the folder.
         problem, optimizer, schedule, seed, steps, run, trust: as there.
         listener: receives the progress, and may stop it.
 
@@ -151,7 +172,7 @@ def train_best(
     listener = listener or Listener()
     given = {"problem": problem, "optimizer": optimizer, "schedule": schedule}
     own = {kind: thing for kind, thing in given.items() if thing is not None and not isinstance(thing, str)}
-    study = results.study or _study_of(results.folder, own, trust)
+    study = study or _study_of(results.folder, own, trust)
     names = {
         kind: _own_name(kind, thing) if kind in own else thing
         for kind, thing in given.items()
@@ -162,20 +183,10 @@ def train_best(
     if steps is not None and steps != work.grid.steps_of(work.at("problem")):
         study, work = _other_steps(study, work, steps)
     engine = Engine(study, work.grid, _devices(results), listener.warn, tunings=work.tunings, measures=False)
-    program = work.pack.program
-    total = work.grid.steps_of(work.at("problem"))
-    listener.begin(1, total, "")
-    if not engine.compile(work.grid.programs[program], work.lanes_per_pack).done():
-        listener.compiling(engine.name(work.grid.programs[program]))
+    listener.begin(1, work.grid.steps_of(work.at("problem")), "")
+    listener.compiling(engine.name(engine.program_of(work.number)))
     try:
-        found = engine.train_one(
-            work.pack,
-            work.run,
-            work.ended,
-            work.lanes_per_pack,
-            lambda lanes, taken: listener.advance(1, taken),
-            listener.stopping,
-        )
+        found = engine.train_one(work.number, work.lanes_per_pack, listener.advance, listener.stopping)
     finally:
         listener.end()
         engine.close()
@@ -183,30 +194,21 @@ def train_best(
 
 
 class _Work(NamedTuple):
-    """What is trained: one run of a pack, and how all of it was trained.
+    """What is trained: one run of a grid, with the program of its pack.
 
     Args:
         grid: the runs.
-        pack: the runs that were trained together.
-        run: the run's number among them.
-        ended: as of `Engine.train_one`.
-        lanes_per_pack: the most runs of a pack of the program.
+        number: the run's number among them.
+        lanes_per_pack: the most runs of a pack of its program.
         tunings: how programs were compiled.
         before: what its training found before; `None` if it was not trained.
     """
 
     grid: Grid
-    pack: Pack
-    run: int
-    ended: Float[np.ndarray, " run"]
+    number: int
     lanes_per_pack: int
     tunings: Sequence[Mapping[str, Any]]
     before: Trained | None
-
-    @property
-    def number(self) -> int:
-        """The run's number in the grid."""
-        return int(self.pack.runs[self.run])
 
     def at(self, axis: str) -> int:
         """Return the run's position on an axis of the grid."""
@@ -241,7 +243,7 @@ def _own_name(kind: str, thing: Any) -> str:
     return choose(kind, thing, kind, {"trust": True, "folder": Path()}).entry.name
 
 
-def _same_run(results: TrainableResults, study: Study, row: pd.Series) -> _Work:
+def _same_run(results: Results, study: Study, row: pd.Series) -> _Work:
     """Return the work of training a run exactly as it was trained."""
     manifest, store = results.manifest, ResultsFolder(results.folder)
     grid = replace(of_study(study), **Grid.from_dict(manifest["grid"]).chosen._asdict())
@@ -251,29 +253,16 @@ def _same_run(results: TrainableResults, study: Study, row: pd.Series) -> _Work:
             f"{results.folder}: the code or the data of {row['problem']}, {row['optimizer']} or {row['schedule']} have changed since "
             "the run was trained; put them back, or train the study again into another folder"
         )
+    number = int(numbers[0])
     parts = store.inventory(grid.run_ids, stopped=True).parts()
-    part = next((each for each in parts if numbers[0] in each.numbers), None)
+    part = next((each for each in parts if number in each.numbers), None)
     if part is None:
         raise StoreError(
             f"{results.folder}: the part of run {row['run_id']} is missing; `lrbench run` with its study trains it again"
         )
-    # In the order in which they were trained.
-    order = np.argsort(part.rows)
-    runs, trained = part.numbers[order], store.read_part(part).take(order)
-    ended = np.fmin(trained.diverged_step, trained.stopped_step)
-    (run,) = np.flatnonzero(runs == numbers[0])
-    program = next(each.number for each in grid.programs if numbers[0] in each.runs)
-    completed = np.zeros(len(grid), dtype=bool)
-    completed[runs] = True
-    return _Work(
-        grid,
-        Pack(part.pack_id, program, runs),
-        int(run),
-        np.where(np.isnan(ended), np.inf, ended),
-        manifest["lanes_per_pack"][program],
-        manifest_contents.kept_tunings(manifest, grid, completed),
-        trained.take(np.array([run])),
-    )
+    before = store.read_part(part).take(np.flatnonzero(part.numbers == number))
+    program = next(each.number for each in grid.programs if number in each.runs)
+    return _Work(grid, number, manifest["lanes_per_pack"][program], manifest.get("tunings", ()), before)
 
 
 def _other_steps(study: Study, work: _Work, steps: int) -> tuple[Study, _Work]:
@@ -294,13 +283,10 @@ def _other_steps(study: Study, work: _Work, steps: int) -> tuple[Study, _Work]:
     other = spec.check(table, f"steps = {steps}", trust=True)
     grid = of_study(other)
     number = sum(work.at(kind) * grid.stride(kind) for kind in _KINDS)
-    program = next(each.number for each in grid.programs if number in each.runs)
-    runs = np.array([number])
-    pack = Pack(run_id.pack_id(grid.run_ids[runs]), program, runs)
-    return other, _Work(grid, pack, 0, np.array([np.inf]), work.lanes_per_pack, work.tunings, None)
+    return other, _Work(grid, number, work.lanes_per_pack, work.tunings, None)
 
 
-def _devices(results: TrainableResults) -> int | None:
+def _devices(results: Results) -> int | None:
     """Return how many devices the study was trained on, where this machine has so many cores; `None` is all there are."""
     found = results.manifest.get("devices", [])
     cpus = bool(found) and all(each["platform"] == "cpu" for each in found)

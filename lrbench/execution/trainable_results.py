@@ -38,8 +38,8 @@ class TrainableResults(Results):
     ) -> TrainedRun:
         """Train the recommended run again, and return its weights.
 
-        The run is one at the rate to use of the best line that fits what is named. It is trained in the lane of the program in which it
-        was trained, so that its curve is that of the table, bit for bit, on a machine of the same kind; `difference` of what is returned
+        The run is one at the rate to use of the best line that fits what is named. It is trained by the program that trained it among others,
+        so that its curve is that of the table, bit for bit, on a machine of the same kind; `difference` of what is returned
         says whether it is.
 
         Args:
@@ -61,7 +61,8 @@ class TrainableResults(Results):
         """
         from lrbench.execution.train_best import train_best
 
-        return train_best(self, problem, optimizer, schedule, seed=seed, steps=steps, run=run, trust=trust)
+        named = {"problem": problem, "optimizer": optimizer, "schedule": schedule}
+        return train_best(self, self.study, **named, seed=seed, steps=steps, run=run, trust=trust)
 
 
 def load(folder: str | os.PathLike[str]) -> TrainableResults:
