@@ -34,7 +34,7 @@ def apply(params, inputs):
 problem = lb.from_apply(init, apply, (x[:150], y[:150]), (x[150:], y[150:]), loss="cross_entropy", name="line")
 results = lb.sweep(
     problem,
-    optimizers=["adam", lb.Optimizer("sgd", momentum=[0.0, 0.9], no_decay="*bias", weight_decay=1e-3)],
+    optimizers=["adam", lb.Optimizer("sgd", momentum=[0.0, 0.9], no_decay=["*bias"], weight_decay=1e-3)],
     learning_rates={"": [0.01, 0.1, 1.0], "*bias": [0.1]},
     seeds=2,
     steps=50,

@@ -171,7 +171,7 @@ def train(
         listener=listener(quiet, context.ensure_object(Interrupt)),
     )
     path = trained.save(out or folder / "weights" / f"{trained.run_id}.safetensors")
-    curve = trained.save_curve(path.with_suffix(".csv"))
+    curve = trained.save_curve(path.with_name(f"{path.stem}.curve.csv"))
     if not quiet:
         print_text(trained.summary())
         print_text(str(curve))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -207,6 +208,13 @@ def test_several_problems_need_a_name(tmp_path: Path) -> None:
         two.train_best()
 
 
+def test_results_stay_trainable_when_they_are_pickled_or_saved(
+    results: TrainableResults, tmp_path: Path
+) -> None:
+    again = pickle.loads(pickle.dumps(results)).save(tmp_path / "copy")
+    assert again.train_best(seed=0).run_id == results.train_best(seed=0).run_id
+
+
 def test_a_curve_that_differs_is_said(results: TrainableResults, tmp_path: Path) -> None:
     """The largest difference is that of the table as it is: here of a run whose part was changed."""
     from dataclasses import replace
@@ -238,7 +246,7 @@ def test_the_command_prints_the_run_and_the_path_last(results: TrainableResults,
     assert first.startswith(f"run {about['run_id']}: problem digits_mlp")
     assert second.startswith(f"learning rate {float(about['learning_rate']):g}: train_loss ")
     assert third == "its curve is that of the table, bit for bit"
-    assert (curve, path) == (str(out.with_suffix(".csv")), str(out))
+    assert (curve, path) == (str(tmp_path / "best.curve.csv"), str(out))
     table = _table(results, about["run_id"])
     assert pd.read_csv(curve)["valid_loss"].tolist() == table["valid_loss"].tolist()
     assert refused("train", str(results.folder), "--out", str(tmp_path)).startswith(
