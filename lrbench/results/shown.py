@@ -52,7 +52,7 @@ def as_html(
         blocks.append(_paragraph(words.headline(rows, limits)))
         # Names and texts are escaped, as in all that is not ours.
         cells = pd.DataFrame(words.cells(rows[:MOST_LINES])).map(escaped)
-        blocks.append(cells.to_html(index=False, border=0))
+        blocks.append(cells.to_html(index=False, border=0, justify="left"))
         if len(rows) > MOST_LINES:
             blocks.append(_paragraph(f"{counted(len(rows) - MOST_LINES, 'more line')}: .best() has all"))
     shown = [row for rows in problems for row in rows[:MOST_LINES]]
