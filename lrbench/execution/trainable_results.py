@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from lrbench.errors import path_of
 from lrbench.results import results
 from lrbench.results.results import Results
 from lrbench.study.spec import Study
@@ -73,4 +74,4 @@ def load(folder: str | os.PathLike[str]) -> TrainableResults:
     Raises:
         StoreError: if it is none, or one of a newer lrbench, or a table is not what was written.
     """
-    return TrainableResults(results.load(folder).folder)
+    return results.checked(TrainableResults(path_of(folder)))

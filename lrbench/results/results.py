@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import pandas as pd
 import pyarrow as pa
@@ -28,6 +28,9 @@ from lrbench.tables.base import may_be_absent
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+
+Opened = TypeVar("Opened", bound="Results")
 
 
 @dataclass(frozen=True)
@@ -244,8 +247,12 @@ def load(folder: str | os.PathLike[str]) -> Results:
     Raises:
         StoreError: if it is none, or one of a newer lrbench, or a table is not what was written.
     """
-    path = path_of(folder)
-    results = Results(path)
+    return checked(Results(path_of(folder)))
+
+
+def checked(results: Opened) -> Opened:
+    """Return results once their folder is known to be one, and its tables are checked, as of `load`."""
+    path = results.folder
     if not results.manifest:
         inside = [str(found.parent) for found in sorted(path.glob(f"*/{MANIFEST}"))]
         remedy = (

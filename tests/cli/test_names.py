@@ -56,7 +56,7 @@ def test_the_study_of_a_problem_is_a_file_to_start_from() -> None:
         ]
         if not required:
             assert read(name).learning_rate.auto
-    assert "# target = ...    # required: " in study_file.text("tabular_mlp")
+    assert "# data = ...    # required: " in study_file.text("tabular_mlp")
     assert refused("run", "tabular_mlp") == (
         "tabular_mlp: problem.data: missing; tabular_mlp requires it: a CSV, Parquet or NPZ file, relative to the study file; "
         "in a command, by --set problem.data=..."

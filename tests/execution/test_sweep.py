@@ -60,7 +60,7 @@ READY = (
         ),
         ({"schedule": "constant"}, "takes schedules=, not schedule=: "),
         ({"problem": "quadratic"}, "takes problems=, not problem=: "),
-        ({"seed": 3}, "unknown argument 'seed'; allowed: name, steps, evaluate_every, seeds, "),
+        ({"seed": 3}, "unknown argument 'seed'; nearest: seeds, most_seeds, schedules"),
         (
             {"learning_rates": "fast"},
             "learning_rates = 'fast': must be \"auto\", rates such as lb.logspace(1e-5, 10, 100), "

@@ -289,9 +289,7 @@ def test_impossible_parameters_are_one_line(schedule: Any, told: str) -> None:
 
 
 def test_part_of_an_unknown_name_is_one_line() -> None:
-    with pytest.raises(
-        lb.LrbenchError, match=r"parts.1.name: unknown schedule 'cosin'; .*nearest: cosine"
-    ):
+    with pytest.raises(lb.LrbenchError, match=r"parts.1.name: unknown schedule 'cosin'; .*nearest: cosine"):
         lb.sweep(
             "quadratic",
             optimizers="sgd",
