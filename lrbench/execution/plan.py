@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -87,14 +87,13 @@ def plan_text(
 ) -> str:
     """Return what a study would cost as text; the arguments are those of `plan`."""
     found = plan(study, devices, launcher, nodes)
-    shape = " × ".join(counted(size, _words(axis)) for axis, size in found.axes.items())
     steps = (
         counted(found.most_steps, "step")
         if found.least_steps == found.most_steps
         else f"{found.least_steps:,} to {found.most_steps:,} steps"
     )
     lines = [
-        f"{found.study}: {counted(found.runs, 'run')} of {steps} ({shape}), evaluated {counted(found.evaluations, 'time')}",
+        f"{found.study}: {counted(found.runs, 'run')} of {steps} ({_shape(found.axes)}), evaluated {counted(found.evaluations, 'time')}",
         *_stages_text(found),
         *found.notes,
         f"devices: {found.devices} × {', '.join(found.device_kinds)}",
@@ -116,6 +115,10 @@ def _axes(grid: Grid) -> dict[str, int]:
     sampled = {f"learning_rate_{name}" for name in grid.sampled_rates}
     kept = {axis: size for axis, size in grid.sizes.items() if axis not in sampled}
     return {"sampled_point" if axis == "learning_rate" else axis: size for axis, size in kept.items()}
+
+
+def _shape(axes: Mapping[str, int]) -> str:
+    return " × ".join(counted(size, _words(axis)) for axis, size in axes.items())
 
 
 def _words(axis: str) -> str:

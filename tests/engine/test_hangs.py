@@ -251,7 +251,7 @@ def test_a_call_that_takes_far_too_long_is_told_of_while_it_runs(
     assert all(held)
     (line,) = said
     assert re.fullmatch(
-        rf"quadratic × sgd \(pack {pack.pack_id}\): evaluating at step 0 has taken \d+ s so far; it was timed at [\d.e-]+ s; "
+        rf"sgd on quadratic \(pack {pack.pack_id}\): evaluating at step 0 has taken \d+ s so far; it was timed at [\d.e-]+ s; "
         r"if it does not end, interrupt it \(Ctrl-C\): completed packs are saved, and the same command with --devices 1 continues",
         line,
     )

@@ -14,7 +14,7 @@ import lrbench as lb
 from lrbench.analysis import response_surface
 from lrbench.errors import StudyError
 from lrbench.execution.find import range_tests_of
-from lrbench.execution.plan import _shape
+from lrbench.execution.plan import _axes, _shape
 from lrbench.execution.rebuild import rebuild
 from lrbench.results.answer_schema import as_json
 from lrbench.results.folder import ResultsFolder
@@ -200,5 +200,5 @@ def test_named_rates_are_trained_as_a_study_that_lists_them(tmp_path: Path) -> N
 def test_a_plan_counts_points() -> None:
     rates = {"min": 1e-2, "max": 1.0, "output": {"min": 1e-3, "max": 1.0}}
     study = STUDY | {"problem": "fractal", "optimizer": "sgd", "learning_rate": rates, "confirm": 0}
-    found = _shape(of_study(check(study, "few.toml", trust=True)))
+    found = _shape(_axes(of_study(check(study, "few.toml", trust=True))))
     assert found == "1 problem × 1 optimizer × 2 schedules × 16 sampled points × 2 seeds"
