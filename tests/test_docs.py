@@ -240,14 +240,8 @@ def run_block(
 # The folder of a sweep that is not saved goes away with its results, which Python calls implicit.
 @pytest.mark.filterwarnings("ignore:Implicitly cleaning up:ResourceWarning")
 @pytest.mark.timeout(400)  # a page trains several studies, and each compiles; a shared machine takes its time
-@pytest.mark.parametrize(
-    "page",
-    [
-        pytest.param(page, marks=[] if page == "README.md" else pytest.mark.slow)
-        for page in PAGES
-        if blocks(page)
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)])
 def test_every_block_runs(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A page is one session, in one folder, from its first block to its last."""
     monkeypatch.syspath_prepend(tmp_path)

@@ -174,6 +174,7 @@ def test_the_interval_is_not_narrower_than_that_of_the_straight_line() -> None:
     assert row["exponent_low"] == pytest.approx(line.slope - half)
 
 
+@pytest.mark.slow
 def test_the_interval_covers_the_shift_of_noisy_runs() -> None:
     generator = np.random.default_rng(1)
     inside, width = [], []

@@ -116,7 +116,10 @@ FOLLOWED = {
 """Where links were followed once, and by which command."""
 
 
-@pytest.mark.parametrize("command", FOLLOWED)
+# The launcher asks Slurm after its jobs for seconds.
+@pytest.mark.parametrize(
+    "command", [pytest.param(each, marks=[pytest.mark.slow] if each == "slurm" else []) for each in FOLLOWED]
+)
 def test_a_link_in_a_results_folder_is_refused(command: str, folder: Path) -> None:
     if command == "profile":  # it traces what it trains
         next(folder.glob("parts/*/*.parquet")).unlink()
