@@ -20,8 +20,9 @@ from lrbench.results.folder import ResultsFolder
 from lrbench.results.results import Results
 from lrbench.results.trained import Trained
 from lrbench.study import spec, study_file
-from lrbench.study.choice import choose
+from lrbench.study.choice import Choice, choose
 from lrbench.study.grid import Grid, of_study
+from lrbench.study.sample import Range
 from lrbench.study.spec import Study
 
 if TYPE_CHECKING:
@@ -272,6 +273,7 @@ def _other_steps(study: Study, work: _Work, steps: int) -> tuple[Study, _Work]:
         **{
             name: getattr(study, name) for name in ("name", *_KINDS, "precision", "objective", "at", "probes")
         },
+        "optimizer": _at_its_point(study, work),
         "deterministic": study.deterministic,
         "lanes_per_chunk": study.lanes_per_chunk,
         "steps": steps,
@@ -284,6 +286,23 @@ def _other_steps(study: Study, work: _Work, steps: int) -> tuple[Study, _Work]:
     grid = of_study(other)
     number = sum(work.at(kind) * grid.stride(kind) for kind in _KINDS)
     return other, _Work(grid, number, work.lanes_per_pack, work.tunings, None)
+
+
+def _at_its_point(study: Study, work: _Work) -> list[Choice]:
+    """Return the optimizers of a study, with the values of the run in place of what they sample; those that it does not have take one of theirs."""
+    own = work.grid.optimizers[work.at("optimizer")].choice
+
+    def value(name: str, sampled: Range, is_own: bool) -> float:
+        number = work.grid.numbers(name, np.array([work.number]))[0]
+        return float(number) if is_own else sampled.at(np.zeros(1))[0]
+
+    return [
+        replace(
+            choice,
+            axes={**choice.axes, **{n: (value(n, each, i == own),) for n, each in choice.ranges.items()}},
+        )
+        for i, choice in enumerate(study.optimizer)
+    ]
 
 
 def _devices(results: Results) -> int | None:

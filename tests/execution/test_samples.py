@@ -202,3 +202,16 @@ def test_a_plan_counts_points() -> None:
     study = STUDY | {"problem": "fractal", "optimizer": "sgd", "learning_rate": rates, "confirm": 0}
     found = _shape(_axes(of_study(check(study, "few.toml", trust=True))))
     assert found == "1 problem × 1 optimizer × 2 schedules × 16 sampled points × 2 seeds"
+
+
+def test_a_point_is_trained_for_other_steps_with_its_own_values(results: lb.Results) -> None:
+    trained = results.train_best(steps=9)
+    run = results.runs.set_index("run_id").loc[results.train_best().run_id]
+    assert trained.about["steps"] == "9"
+    assert trained.learning_rate == run["learning_rate"]
+    sampled = [
+        name for name in results.runs if str(name).startswith("sampled_optimizer_") and pd.notna(run[name])
+    ]
+    assert sampled
+    for name in sampled:
+        assert f"{name.removeprefix('sampled_optimizer_')}={run[name]:g}" in trained.about["optimizer"]
