@@ -21,7 +21,6 @@ from lrbench.launchers import Outcome, this_process
 from lrbench.results.checksums import SURFACES
 from lrbench.results.folder import ResultsFolder
 from lrbench.results.inventory import Inventory
-from lrbench.results.remote_parts import RemoteParts
 from lrbench.results.run_lookup import RunLookup
 from lrbench.study import catalog
 from lrbench.study.grid import Grid, Pack
@@ -200,7 +199,7 @@ class StagedTraining:
         """Report, before anything is trained, how many runs of the stages so far are completed already, if any."""
         cached = int((self.grid.is_run & self.parts.completed()).sum())
         if cached and not self._told:
-            self._listener.notify(f"{self._store.folder}: {cached:,} of {self.grid.runs:,} runs are cached")
+            self._listener.notify(f"{self._store.name}: {cached:,} of {self.grid.runs:,} runs are cached")
         self._told = True
 
     def _notify_of_all(self) -> None:
@@ -210,7 +209,7 @@ class StagedTraining:
         count = self.grid.runs
         runs = f"all {count:,} runs are" if count > 1 else "the run is"
         profile = " or to profile" if self._options.profile else ""
-        self._listener.notify(f"{self._store.folder}: {runs} cached; nothing to train{profile}")
+        self._listener.notify(f"{self._store.name}: {runs} cached; nothing to train{profile}")
 
     def close(self) -> None:
         """Compile nothing further."""
@@ -269,6 +268,7 @@ def _train(
         engine.count,
         chosen=grid.chosen if grid.stages else None,
         tunings=tuple(engine.describe_tunings()),
+        url=store.url,
         trainer=trainer,
     )
     packs: list[Pack] = list(grid.packs(lanes_per_pack, missing))
@@ -276,9 +276,10 @@ def _train(
     arriving = launch(packs, work, **engine.study.launcher.get(launcher, {}))
     try:
         for outcome in arriving:
-            if outcome.part or outcome.url:
-                pack_id = outcome.pack.pack_id
-                store.write_part_file(pack_id, outcome.part or RemoteParts(outcome.url).read(pack_id))
+            if outcome.part:
+                store.write_part_file(outcome.pack.pack_id, outcome.part)
+            elif outcome.url and not outcome.error:
+                store.fetch_part(outcome.pack.pack_id, outcome.url)
             # What is trained in this process has reported its progress, segment by segment.
             if outcome.process != this_process() and not outcome.error:
                 program = grid.programs[outcome.pack.program]
