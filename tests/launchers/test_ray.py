@@ -19,6 +19,7 @@ from lrbench.execution.execute import Finished, execute
 from lrbench.execution.listener import Listener
 from lrbench.launchers import ray as launcher
 from lrbench.results.folder import ResultsFolder
+from lrbench.results.places import UrlPlace
 from tests.helpers.paths import ROOT
 from tests.helpers.s3 import s3
 
@@ -87,7 +88,7 @@ def _folder(path: Path, programs: int = 1, lanes: int = 4) -> Path:
     return path
 
 
-def _run(asked: Any, out: Path, **options: Any) -> Finished:
+def _run(asked: Any, out: Path | str, **options: Any) -> Finished:
     more = {name: options.pop(name) for name in ("listener", "trust") if name in options}
     asked = asked | {"launcher": {"ray": options}} if isinstance(asked, dict) else asked
     return execute(asked, out, launcher="ray", report=False, **more)
@@ -131,6 +132,8 @@ class TestCluster:
             assert len(failed) == 6
             assert "none" in failed[0].error
             # Results that are at a URL as a whole: there the processes write to it, and the driver has a copy.
+            seed = _folder(tmp_path / "seed") / "manifest.json"
+            UrlPlace(store.url("whole")).write(seed.name, seed.read_bytes())
             there = _run(many, store.url("whole"))
             assert there.trained == 24
             _same(there.results.folder, tmp_path / "here")
