@@ -21,6 +21,7 @@ from lrbench.execution.training import Options, StagedTraining
 from lrbench.launchers import Outcome
 from lrbench.results.drawing import Helpers
 from lrbench.results.folder import ResultsFolder
+from lrbench.results.remote_folder import results_at
 from lrbench.study import catalog, spec
 from lrbench.study.grid import Grid, of_study
 from lrbench.study.spec import Study
@@ -35,6 +36,7 @@ class Finished:
 
     Args:
         results: its results.
+        name: what a person calls their folder: its path, or its URL.
         trained: the number of runs trained now.
         failures: the packs that failed.
         profile: the trace, if one was requested.
@@ -43,6 +45,7 @@ class Finished:
     """
 
     results: TrainableResults
+    name: str
     trained: int
     failures: tuple[Outcome, ...] = ()
     profile: Path | None = None
@@ -82,7 +85,7 @@ def execute(
 
     Args:
         study: a study, its file, the name of a built-in one or of a problem, or a mapping.
-        out: results folder; by default `results/<name>`.
+        out: results folder, or a URL of one, such as `s3://bucket/folder`; by default `results/<name>`.
         launcher: where packs are executed.
         devices: how many devices to use; by default all.
         overrides: `key=value` strings.
@@ -101,9 +104,10 @@ def execute(
     """
     listener = listener or default_listener()
     checked = study if isinstance(study, Study) else spec.read(study, overrides, trust=trust)
-    store = ResultsFolder(out if out is not None else Path("results") / checked.name)
     catalog.get("launcher", launcher)
     share = shard_of(shard, wait, launcher, fresh=fresh)
+    where = out if out is not None else Path("results") / checked.name
+    store = results_at(where, parts=share is None or share.number == 0)
     options = Options(launcher, devices, report, profile, report and helpers, share)
     grid = of_study(checked)
     output_folder.prepare(store, fresh, listener)
@@ -119,7 +123,7 @@ def execute(
             trained += done.trained
             if not done.lost:
                 return replace(done, trained=trained)
-    raise StoreError(f"{store.folder}: parts are damaged as soon as they are written; check the disk")
+    raise StoreError(f"{store.name}: parts are damaged as soon as they are written; check the disk")
 
 
 def _execute(
@@ -153,6 +157,7 @@ def _execute(
         )
     return Finished(
         TrainableResults(results.folder, study),
+        store.name,
         stages.trained,
         tuple(stages.failures),
         stages.profile,

@@ -230,7 +230,7 @@ class StagedTraining:
         """Report, before anything is trained, how many runs of the stages so far are completed already, if any."""
         cached = int((self.grid.is_run & self.parts.completed()).sum())
         if cached and not self._told:
-            self._listener.notify(f"{self._store.folder}: {cached:,} of {self.grid.runs:,} runs are cached")
+            self._listener.notify(f"{self._store.name}: {cached:,} of {self.grid.runs:,} runs are cached")
         self._told = True
 
     def _notify_of_all(self) -> None:
@@ -240,7 +240,7 @@ class StagedTraining:
         count = self.grid.runs
         runs = f"all {count:,} runs are" if count > 1 else "the run is"
         profile = " or to profile" if self._options.profile else ""
-        self._listener.notify(f"{self._store.folder}: {runs} cached; nothing to train{profile}")
+        self._listener.notify(f"{self._store.name}: {runs} cached; nothing to train{profile}")
 
     def close(self) -> None:
         """Compile nothing further."""
