@@ -93,7 +93,7 @@ def run(
         profile=profile,
         listener=shows,
         helpers=True,
-        shard=share and share.given,
+        shard=share.given if share else None,
         wait=wait,
     )
     if done.instead:

@@ -12,7 +12,17 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from lrbench.engine import device_memory, devices, flops, lane, matmul, probing, rate_patterns, schedule_table, seeds
+from lrbench.engine import (
+    device_memory,
+    devices,
+    flops,
+    lane,
+    matmul,
+    probing,
+    rate_patterns,
+    schedule_table,
+    seeds,
+)
 from lrbench.engine.lane import Recipe
 from lrbench.engine.schedule_table import ScheduleTable
 from lrbench.errors import LrbenchError, ProblemError, StudyError

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,8 +13,8 @@ from lrbench.errors import StoreError, counted, duration
 from lrbench.execution import output_folder
 from lrbench.execution.listener import Listener
 from lrbench.execution.notebook import default_listener
-from lrbench.execution.rebuild import write_all
 from lrbench.execution.other_shards import locked_as
+from lrbench.execution.rebuild import write_all
 from lrbench.execution.shards import Shard, shard_of
 from lrbench.execution.share_training import ShareTraining
 from lrbench.execution.trainable_results import TrainableResults
@@ -115,7 +116,9 @@ def execute(
         return _execute_share(checked, grid, store, share, devices, listener)
     with locked_as(share, store, listener) as is_locked:
         if not is_locked:
-            line = f"{share}: trained nothing: another process is shard 0 of {store.name}, and makes the tables"
+            line = (
+                f"{share}: trained nothing: another process is shard 0 of {store.name}, and makes the tables"
+            )
             return Finished(TrainableResults(store.folder, checked), store.name, 0, instead=line)
         trained = 0
         for _ in range(_TRIES):
@@ -179,8 +182,10 @@ def _execute_share(
     study: Study, grid: Grid, store: ResultsFolder, shard: Shard, devices: int | None, listener: Listener
 ) -> Finished:
     """Train the share of a shard other than 0."""
-    training = ShareTraining(study, grid, store, shard, devices, listener)
-    training.run()
+    # Of a URL each process has a copy of its own; a folder is locked by shard 0.
+    with store.locked() if store.url else contextlib.nullcontext():
+        training = ShareTraining(study, grid, store, shard, devices, listener)
+        training.run()
     trained = f"{shard}: trained {counted(training.trained, 'run')}"
     if training.awaited:
         line = (

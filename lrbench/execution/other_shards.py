@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 GRACE = 60.0
 """Seconds in which a shard that is started again takes back what it recorded of packs that failed."""
 _SAY_AGAIN = 60.0
+"""Seconds between two lines that say what is waited for."""
+_NAMED = 6
+"""So many shards are named in a line."""
 
 
 @contextlib.contextmanager
@@ -104,40 +107,43 @@ class OtherShards:
         Returns:
             The packs that failed, and what is missing when the wait is over, in words; empty if nothing is.
         """
+        self._store.flush()
         patience = Patience(self._shard.wait, self._listener.check, self._records.activity)
-        said, before = -math.inf, -1
+        said, before, goes_on = -math.inf, -1, True
         while True:
             self._store.refresh()
             left = missing & ~parts.completed()
-            failures = self._failures(grid, left)
+            failures = self._failures(grid, left, old=not goes_on)
             for failed in failures:
                 left[failed.pack.runs] = False
-            if not left.any():
+            count = int(left.sum())
+            if not count:
                 self._records.forget(grid, parts.completed())
                 return failures, ""
+            if not goes_on:
+                return failures, self._words(shares, left)
             if time.monotonic() - said >= _SAY_AGAIN:
                 said = time.monotonic()
                 self._listener.notify(f"waiting for {self._words(shares, left)}")
-            if before != (before := int(left.sum())):
+            if count != before:
                 patience.renew()
-            if not patience.pause():
-                return failures, f"{self._words(shares, left)}"
+            before = count
+            goes_on = patience.pause()
 
-    def _failures(self, grid: Grid, left: Bool[np.ndarray, " run"]) -> list[Outcome]:
-        """Return the packs that failed and have runs that are left."""
-        late = time.monotonic() - self._began > GRACE
-        names = [name for name, at in self._records.stamps().items() if late or self._old.get(name) != at]
+    def _failures(self, grid: Grid, left: Bool[np.ndarray, " run"], *, old: bool) -> list[Outcome]:
+        """Return the packs that failed and have runs that are left; those of before this process began only if `old`, or after a while."""
+        old = old or time.monotonic() - self._began > GRACE
+        names = [name for name, at in self._records.stamps().items() if old or self._old.get(name) != at]
         return [each for each in self._records.failures(grid, names) if left[each.pack.runs].any()]
 
-    def _words(
-        self, shares: Sequence[Int[np.ndarray, " run"]], left: Bool[np.ndarray, " run"]
-    ) -> str:
+    def _words(self, shares: Sequence[Int[np.ndarray, " run"]], left: Bool[np.ndarray, " run"]) -> str:
         """Return how many runs are left of which shards."""
-        begun = self._records.begun(self._shard.count)
-        each = [(number, int(left[runs].sum())) for number, runs in enumerate(shares)]
-        return ", ".join(
-            f"{counted(runs, 'run')} of shard {number}/{self._shard.count}"
-            + ("" if number in begun or not number else ", which has not begun")
-            for number, runs in each
-            if runs
-        )
+        begun = self._records.begun(self._shard.count) | {0}
+        each = [(number, int(left[runs].sum())) for number, runs in enumerate(shares) if left[runs].any()]
+        words = [
+            f"{counted(runs, 'run')} of shard {number}/{self._shard.count}{'' if number in begun else ' (not begun)'}"
+            for number, runs in each[:_NAMED]
+        ]
+        if others := each[_NAMED:]:
+            words.append(f"{sum(runs for _, runs in others):,} of {counted(len(others), 'other shard')}")
+        return ", ".join(words)

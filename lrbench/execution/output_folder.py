@@ -11,6 +11,7 @@ import numpy as np
 
 from lrbench.errors import StoreError
 from lrbench.execution.listener import Listener
+from lrbench.execution.shard_records import FOLDER as SHARDS
 from lrbench.results.folder import MANIFEST, ResultsFolder
 from lrbench.results.inventory import PARTS
 from lrbench.results.part_file import PartSummary
@@ -22,7 +23,7 @@ def prepare(store: ResultsFolder, fresh: bool, listener: Listener) -> None:
     if not store.url and store.folder.exists() and not store.folder.is_dir():
         raise StoreError(f"{store.name}: is a file; choose another --out")
     names = store.place.names()
-    known = MANIFEST in names or (PARTS in names and bool(store.place.stamps(PARTS)))
+    known = MANIFEST in names or any(bool(store.place.stamps(each)) for each in {PARTS, SHARDS} & names)
     if names and not known:
         raise StoreError(f"{store.name}: is not a results folder, but has other files; choose another --out")
     if fresh:

@@ -209,9 +209,7 @@ def _distribution(engine: Engine, each: list[CostEstimate], launcher: str, nodes
     )
 
 
-def _packs_of_nodes(
-    engine: Engine, each: list[CostEstimate], launcher: str, nodes: int
-) -> list[list[Pack]]:
+def _packs_of_nodes(engine: Engine, each: list[CostEstimate], launcher: str, nodes: int) -> list[list[Pack]]:
     """Return the packs of each node; those of a shard are cut within its share."""
     grid = engine.grid
     per_pack = [engine.lanes_per_pack(program) for program in grid.programs]

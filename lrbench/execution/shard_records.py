@@ -5,7 +5,6 @@ Files there may be anybody's; what is no record is left out.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

@@ -9,7 +9,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from lrbench.errors import LaunchError
 
@@ -25,7 +25,8 @@ _GIVEN = re.compile(r"(auto|[0-9]{1,6})(?:/([0-9]{1,6}))?")
 _ALLOWED = "I/N, with I from 0 to N - 1, such as 0/4, or auto, or auto/N"
 
 
-class Place(NamedTuple):
+@dataclass(frozen=True)
+class FoundShard:
     """The number of a process, from 0, and how many there are; `count` is 0 where that is not known."""
 
     number: int
@@ -67,20 +68,20 @@ def _checked(given: str, number: int, count: int, said_by: str = "") -> tuple[in
     raise LaunchError(f"--shard {given}: {found}must be {_ALLOWED}")
 
 
-def _pairs(given: str) -> Iterator[Place]:
+def _pairs(given: str) -> Iterator[FoundShard]:
     """Yield what is said by who says both number and count."""
     if (known := _of_jax()) is not None:
-        yield Place(*known, "jax.distributed")
+        yield FoundShard(*known, "jax.distributed")
     for names in PAIRS:
         number, count = (_number(given, name) for name in names)
         if number is not None and count is not None:
-            yield Place(number, count, f"{names[0]}/{names[1]}")
+            yield FoundShard(number, count, f"{names[0]}/{names[1]}")
 
 
-def _numbers(given: str) -> Iterator[Place]:
+def _numbers(given: str) -> Iterator[FoundShard]:
     for name in NUMBERS:
         if (number := _number(given, name)) is not None:
-            yield Place(number, 0, name)
+            yield FoundShard(number, 0, name)
 
 
 def _number(given: str, name: str) -> int | None:

@@ -52,7 +52,9 @@ class Shard:
         return f"shard {self.given}"
 
 
-def shard_of(given: str | None, wait: float | None, launcher: str = "local", *, fresh: bool = False) -> Shard | None:
+def shard_of(
+    given: str | None, wait: float | None, launcher: str = "local", *, fresh: bool = False
+) -> Shard | None:
     """Return what `--shard` and `--wait` give; `None` without the former.
 
     Args:
@@ -70,7 +72,9 @@ def shard_of(given: str | None, wait: float | None, launcher: str = "local", *, 
             raise LaunchError(f"--wait {wait:g}: works only with --shard")
         return None
     if launcher != "local":
-        raise LaunchError(f"--shard {given}: works only with --launcher local, not with --launcher {launcher}")
+        raise LaunchError(
+            f"--shard {given}: works only with --launcher local, not with --launcher {launcher}"
+        )
     if fresh:
         raise LaunchError(
             f"--shard {given}: not with --fresh, since others may have begun; move the folder away, or choose another --out"

@@ -154,7 +154,8 @@ class ShareTraining:
         if there != shards.digest(self._grid, costs.of_runs(self._engine, self._grid)):
             here, versions = machine.versions(), self._manifest.get("versions", {})
             words = "; ".join(
-                f"{name} is {here.get(name)} here and {versions.get(name)} there" for name in ("lrbench", "jax")
+                f"{name} is {here.get(name)} here and {versions.get(name)} there"
+                for name in ("lrbench", "jax")
             )
             raise LaunchError(
                 f"{self._shard}: divides the runs otherwise than shard 0 of {self._store.name}: {words}; give every shard the "

@@ -88,6 +88,9 @@ class ResultsFolder:
     def refresh(self) -> None:
         """Have what other processes have written so far."""
 
+    def flush(self) -> None:
+        """Return once everything that was written is where other machines find it."""
+
     # ---- the manifest ----
 
     @property

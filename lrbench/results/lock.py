@@ -41,9 +41,7 @@ def locked(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         handle = _acquire(folder)
     except BlockingIOError as error:
-        raise Taken(
-            f"{folder}: {_owner(folder)}; wait for it, end it, or choose another --out"
-        ) from error
+        raise Taken(f"{folder}: {_owner(folder)}; wait for it, end it, or choose another --out") from error
     except OSError as error:
         raise StoreError(
             f"{folder}: cannot be written: {error.strerror or error}; choose another --out"

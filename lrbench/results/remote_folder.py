@@ -92,6 +92,8 @@ class RemoteFolder(ResultsFolder):
         Nothing locks an object store: commands on other machines are for whoever starts them to keep apart.
         """
         self._copy.place.check_writable()
+        if not self._has_parts:  # of a process of the same number that was killed
+            shutil.rmtree(self.folder, ignore_errors=True)
         with super().locked():
             self.refresh()
             try:
@@ -108,15 +110,22 @@ class RemoteFolder(ResultsFolder):
         else:
             self._copy.pull_file(MANIFEST)
 
+    def flush(self) -> None:
+        """As of `ResultsFolder`."""
+        self._copy.push()
+
     def inventory(self, run_ids: np.ndarray, *, stopped: bool) -> Inventory:
         """As of `ResultsFolder`."""
         place = FolderPlace(self.folder) if self._has_parts else self.place
         return Inventory(place, run_ids, stopped=stopped)
 
     def write(self, name: str, fill: Callable[[Path], object]) -> Path:
-        """As of `ResultsFolder`; it is sent meanwhile."""
+        """As of `ResultsFolder`; it is sent meanwhile, or at once where nothing stays on this machine."""
         path = super().write(name, fill)
-        self._copy.send(name)
+        if self._has_parts:
+            self._copy.send(name)
+        else:
+            self._copy.push()
         return path
 
     def fetch_part(self, pack_id: str, url: str) -> None:

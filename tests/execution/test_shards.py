@@ -69,7 +69,10 @@ def test_which_shard(
 @pytest.mark.parametrize(
     ("option", "variables", "said"),
     [
-        *((each, {}, ALLOWED) for each in ("4/4", "1", "-1/4", "0/0", "x", "", "1/4/5", "auto/", "0/9999999")),
+        *(
+            (each, {}, ALLOWED)
+            for each in ("4/4", "1", "-1/4", "0/0", "x", "", "1/4/5", "auto/", "0/9999999")
+        ),
         (
             "auto",
             {},
@@ -104,23 +107,20 @@ def test_which_shard(
         ),
     ],
 )
-def test_no_shard(
-    option: str, variables: dict[str, str], said: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_shard(option: str, variables: dict[str, str], said: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(LaunchError) as error:
         _resolved(monkeypatch, option, **variables)
     assert str(error.value) == f"--shard {option}: {said}"
 
 
 def test_jax_comes_first_once_it_is_distributed(monkeypatch: pytest.MonkeyPatch) -> None:
-    import jax
     from jax._src import distributed
 
-    here = types.SimpleNamespace(process_id=1, num_processes=2)
+    here = types.SimpleNamespace(process_id=1, num_processes=2, client=None)
     monkeypatch.setattr(distributed, "global_state", here)
     variables = {"SLURM_PROCID": "5", "SLURM_NTASKS": "9"}
     assert _resolved(monkeypatch, "auto", **variables) == (5, 9)
-    monkeypatch.setattr(jax.distributed, "is_initialized", lambda: True)
+    here.client = "connected"
     assert _resolved(monkeypatch, "auto", **variables) == (1, 2)
 
 
@@ -210,7 +210,7 @@ def test_costs_are_counted_alike_everywhere() -> None:
         found.append(costs.of_runs(Engine(study, grid, 1), grid))
     plain, probed, longer = found
     digits, _, quadratic, _ = plain
-    assert digits > 100 * quadratic > 0
+    assert digits > 50 * quadratic > 0
     assert plain[0] == plain[1]
     assert probed[0] > 1.5 * digits
     assert longer == pytest.approx([2 * each for each in plain], rel=1e-5)
