@@ -68,8 +68,11 @@ def print_failures(done: Finished) -> None:
     """Print why packs failed, and how to go on."""
     for failed in done.failures:
         print_text(f"pack {failed.pack.pack_id} failed: {failed.error}", err=True)
-    runs = done.results.manifest["runs"]
-    missing, saved = runs["left"], "the others are saved; " if runs["done"] else ""
+    if done.instead:
+        missing, saved = sum(len(failed.pack.runs) for failed in done.failures), ""
+    else:
+        runs = done.results.manifest["runs"]
+        missing, saved = runs["left"], "the others are saved; " if runs["done"] else ""
     are, them = ("is", "it") if missing == 1 else ("are", "them")
     line = f"{counted(missing, 'run')} {are} missing; {saved}the same command tries {them} again"
     print_text(line, err=True)

@@ -53,6 +53,19 @@ def run(
     profile: Annotated[
         bool, typer.Option("--profile", help="Trace the first half second of training, for Perfetto.")
     ] = False,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            metavar="I/N|auto|auto/N",
+            help="Train one of N shares of the runs, I from 0, while other processes train the rest; auto asks the scheduler.",
+        ),
+    ] = None,
+    wait: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECONDS", help="With --shard: wait so long for the others without anything new [3600]."
+        ),
+    ] = None,
 ) -> None:
     """Train a study and print the answer.
 
@@ -60,12 +73,14 @@ def run(
     """
     from lrbench.cli.progress import listener
     from lrbench.execution.execute import execute
+    from lrbench.execution.shards import shard_of
 
     if detach and launcher != "slurm":
         raise LrbenchError(f"--detach: works only with --launcher slurm, not with --launcher {launcher}")
     detached = ["launcher.slurm.detach=true"] if detach else []
     checked = read_study(study, [*(overrides or ()), *detached], unset, trust=trust)
-    shows = listener(quiet, context.ensure_object(Interrupt))
+    share = shard_of(shard, wait, launcher, fresh=fresh, profile=profile)
+    shows = listener(quiet, context.ensure_object(Interrupt), str(share or ""))
     if said := default_study(study, checked):
         shows.notify(said)
     done = execute(
@@ -78,9 +93,14 @@ def run(
         profile=profile,
         listener=shows,
         helpers=True,
+        shard=share.given if share else None,
+        wait=wait,
     )
-    print_answer(done.results.folder)
-    if not quiet:
+    if done.instead:
+        print_text(done.instead)
+    else:
+        print_answer(done.results.folder)
+    if not (done.instead or quiet):
         print_text("")
         print_written(done.results.folder, done.name, pictures=not no_report)
         if done.profile:

@@ -11,7 +11,7 @@ import numpy as np
 
 from lrbench.errors import StoreError
 from lrbench.execution.listener import Listener
-from lrbench.results.folder import MANIFEST, ResultsFolder
+from lrbench.results.folder import MANIFEST, SHARDS, ResultsFolder
 from lrbench.results.inventory import PARTS
 from lrbench.results.part_file import PartSummary
 from lrbench.study.grid import Grid
@@ -22,7 +22,7 @@ def prepare(store: ResultsFolder, fresh: bool, listener: Listener) -> None:
     if not store.url and store.folder.exists() and not store.folder.is_dir():
         raise StoreError(f"{store.name}: is a file; choose another --out")
     names = store.place.names()
-    known = MANIFEST in names or (PARTS in names and bool(store.place.stamps(PARTS)))
+    known = MANIFEST in names or any(bool(store.place.stamps(each)) for each in {PARTS, SHARDS} & names)
     if names and not known:
         raise StoreError(f"{store.name}: is not a results folder, but has other files; choose another --out")
     if fresh:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -97,6 +96,8 @@ class RemoteFolder(ResultsFolder):
         Nothing locks an object store: commands on other machines are for whoever starts them to keep apart.
         """
         self._copy.place.check_writable()
+        if not self._has_parts:  # one of a process of the same number may be there, which was killed
+            self._copy.discard()
         with super().locked():
             self.refresh()
             try:
@@ -104,7 +105,7 @@ class RemoteFolder(ResultsFolder):
             finally:
                 self._copy.push()
         if not self._has_parts:
-            shutil.rmtree(self.folder, ignore_errors=True)
+            self._copy.discard()
 
     def refresh(self) -> None:
         """As of `ResultsFolder`."""
@@ -113,15 +114,22 @@ class RemoteFolder(ResultsFolder):
         else:
             self._copy.pull_file(MANIFEST)
 
+    def flush(self) -> None:
+        """As of `ResultsFolder`."""
+        self._copy.push()
+
     def inventory(self, run_ids: np.ndarray, *, stopped: bool) -> Inventory:
         """As of `ResultsFolder`."""
         place = FolderPlace(self.folder) if self._has_parts else self.place
         return Inventory(place, run_ids, stopped=stopped)
 
     def write(self, name: str, fill: Callable[[Path], object]) -> Path:
-        """As of `ResultsFolder`; it is sent meanwhile."""
+        """As of `ResultsFolder`; it is sent meanwhile, or at once where nothing stays on this machine."""
         path = super().write(name, fill)
-        self._copy.send(name)
+        if self._has_parts:
+            self._copy.send(name)
+        else:
+            self._copy.push()
         return path
 
     def fetch_part(self, pack_id: str, url: str) -> None:
