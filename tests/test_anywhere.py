@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import pydantic
 import pytest
 import yaml
 
+from lrbench.execution.execute import execute
 from tests.helpers.pages import files
 from tests.helpers.paths import ROOT
 
@@ -188,12 +190,9 @@ def tables(results: Path) -> dict[str, bytes]:
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """The tables of one process."""
-    place = tmp_path_factory.mktemp("whole")
-    (place / "study.toml").write_text(FILES["study.toml"])
-    command = [sys.executable, "-m", "lrbench", "run", "study.toml", "--out", "out", "--no-report"]
-    ((code, said),) = start([(command, {})], place)
-    assert code == 0, said
-    return tables(place / "out")
+    out = tmp_path_factory.mktemp("whole")
+    execute(tomllib.loads(FILES["study.toml"]), out, report=False)
+    return tables(out)
 
 
 @pytest.mark.slow
