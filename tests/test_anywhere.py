@@ -153,9 +153,12 @@ def folder(tmp_path: Path) -> Path:
 def start(processes: list[Process], folder: Path) -> list[tuple[int, str]]:
     """Start all at the same time, with `folder` for every place that they share; return exit codes, and what was printed."""
 
+    places = {"/shared": folder, "/study": folder}
+    places |= dict.fromkeys(("s3://my-bucket", "gs://my-bucket"), f"file://{folder}")
+
     def here(word: str) -> str:
-        for place in ("/shared", "/study", "s3://my-bucket", "gs://my-bucket"):
-            word = word.replace(f"{place}/", f"{folder}/")
+        for place, instead in places.items():
+            word = word.replace(f"{place}/", f"{instead}/")
         return word
 
     shared = {
