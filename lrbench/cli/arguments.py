@@ -23,7 +23,8 @@ StudyName = Annotated[
     ),
 ]
 ResultsPath = Annotated[
-    Path, typer.Argument(metavar="DIR", help="A results folder.", autocompletion=completion.folders)
+    str,
+    typer.Argument(metavar="DIR", help="A results folder, or its URL.", autocompletion=completion.folders),
 ]
 ProblemName = Annotated[
     str | None,
@@ -54,6 +55,20 @@ Launcher = Annotated[
 Trust = Annotated[bool, typer.Option("--trust", help="Run the code that the study names (file.py:function).")]
 Devices = Annotated[str, typer.Option("--devices", metavar="N|all", help="How many devices to use.")]
 Json = Annotated[bool, typer.Option("--json", help="All of it as JSON.")]
+
+
+def beside_results(folder: str, *names: str) -> Path:
+    """Return where a file is written that belongs to a results folder, if no other place is named.
+
+    Raises:
+        LrbenchError: if the results are at a URL, of which there is only a copy here.
+    """
+    from lrbench.results.places import local_path
+
+    path = local_path(folder)
+    if path is None:
+        raise LrbenchError(f"{folder}: is a URL, of which a copy is read; say with --out where to write")
+    return path.joinpath(*names)
 
 
 def read_study(study: str, overrides: list[str] | None, unset: list[str] | None, *, trust: bool) -> Study:

@@ -69,7 +69,9 @@ def plan(
     launcher: Launcher = "local",
     nodes: Annotated[
         int | None,
-        typer.Option(metavar="N", min=1, help="The number of nodes like this machine [the study's jobs]."),
+        typer.Option(
+            metavar="N", min=1, help="The number of nodes like this machine, or of shards [the study's jobs]."
+        ),
     ] = None,
     json: Json = False,
 ) -> None:

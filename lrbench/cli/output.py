@@ -33,12 +33,12 @@ def print_json(record: BaseModel) -> None:
 
 
 def print_answer(
-    folder: Path, *, problem: str | None = None, top: int | None = None, form: Form = "table"
+    folder: Path | str, *, problem: str | None = None, top: int | None = None, form: Form = "table"
 ) -> None:
     """Print the answer of a results folder.
 
     Args:
-        folder: the results folder.
+        folder: the results folder, or its URL.
         problem: the name or the label of the only problem to print; None: all of them.
         top: the most lines of a problem.
         form: whether a table follows the winner of each problem or sentences, or all of it is JSON.
@@ -68,29 +68,32 @@ def print_failures(done: Finished) -> None:
     """Print why packs failed, and how to go on."""
     for failed in done.failures:
         print_text(f"pack {failed.pack.pack_id} failed: {failed.error}", err=True)
-    runs = done.results.manifest["runs"]
-    missing, saved = runs["left"], "the others are saved; " if runs["done"] else ""
+    if done.instead:
+        missing, saved = sum(len(failed.pack.runs) for failed in done.failures), ""
+    else:
+        runs = done.results.manifest["runs"]
+        missing, saved = runs["left"], "the others are saved; " if runs["done"] else ""
     are, them = ("is", "it") if missing == 1 else ("are", "them")
     line = f"{counted(missing, 'run')} {are} missing; {saved}the same command tries {them} again"
     print_text(line, err=True)
 
 
-def print_written(folder: Path, *, pictures: bool) -> None:
-    """Print the paths of the tables in a results folder, and of the plots and the report."""
+def print_written(folder: Path, name: str, *, pictures: bool) -> None:
+    """Print the paths of the tables in a results folder, and of the plots and the report; `name` is the folder's, or its URL."""
     from lrbench.study import catalog
     from lrbench.tables.base import file_to_open
 
     def exists(file: str) -> bool:
         return (folder / file).exists()
 
-    names = [file_to_open(name, exists) for name in catalog.names("table")]
+    files = [file_to_open(table, exists) for table in catalog.names("table")]
     if pictures:
-        names += ["plots", "report.html"]
-    print_paths(folder, names)
+        files += ["plots", "report.html"]
+    print_paths(folder, name, files)
 
 
-def print_paths(folder: Path, names: list[str]) -> None:
-    """Print the paths of those files in a folder that exist."""
-    for name in names:
-        if (folder / name).exists():
-            print_text(str(folder / name))
+def print_paths(folder: Path, name: str, files: list[str]) -> None:
+    """Print the paths of those files in a folder that exist; `name` is the folder's, or its URL."""
+    for file in files:
+        if (folder / file).exists():
+            print_text(f"{name}/{file}")

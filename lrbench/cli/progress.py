@@ -86,16 +86,17 @@ class _Clock:
 class Plain(Quiet):
     """A line when something begins or ends, and one every ten seconds of training."""
 
-    def __init__(self, interrupt: Interrupt, stream: TextIO | None = None) -> None:
-        """Write to `stream`, by default standard error."""
+    def __init__(self, interrupt: Interrupt, stream: TextIO | None = None, name: str = "") -> None:
+        """Write to `stream`, by default standard error; lines begin with the name of this process, if it has one."""
         super().__init__(interrupt)
+        self._name = _prefix(name)
         self._stream = stream or sys.stderr
         self._clock = _Clock()
         self._reported = 0.0
 
     def notify(self, text: str) -> None:
         """Write the line."""
-        print(escaped(text), file=self._stream, flush=True)
+        print(escaped(self._name + text), file=self._stream, flush=True)
 
     def begin(self, runs: int, steps: int, stage: str) -> None:
         """Write how much there is to train."""
@@ -124,9 +125,10 @@ class Plain(Quiet):
 class Bar(Quiet):
     """A progress bar with runs, what is going on, the time so far and the time left."""
 
-    def __init__(self, interrupt: Interrupt) -> None:
-        """Nothing is drawn until training begins."""
+    def __init__(self, interrupt: Interrupt, name: str = "") -> None:
+        """Nothing is drawn until training begins; lines begin with the name of this process, if it has one."""
         super().__init__(interrupt)
+        self._name = _prefix(name)
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn
         from rich.table import Column
@@ -147,12 +149,12 @@ class Bar(Quiet):
 
     def notify(self, text: str) -> None:
         """Print the line above the bar."""
-        self._console.print(escaped(text), markup=False, highlight=False)
+        self._console.print(escaped(self._name + text), markup=False, highlight=False)
 
     def begin(self, runs: int, steps: int, stage: str) -> None:
         """Draw the bar."""
         self._clock = _Clock(runs, steps)
-        title = f"{_prefix(stage)}{counted(runs, 'run')}"
+        title = f"{self._name}{_prefix(stage)}{counted(runs, 'run')}"
         self._task = self._progress.add_task(title, total=steps, clock=self._clock)
         self._progress.start()
 
@@ -171,8 +173,8 @@ class Bar(Quiet):
         self._progress.stop()
 
 
-def _prefix(stage: str) -> str:
-    return f"{stage}: " if stage else ""
+def _prefix(name: str) -> str:
+    return f"{name}: " if name else ""
 
 
 def _steps(runs: int, steps: int) -> str:
@@ -181,8 +183,14 @@ def _steps(runs: int, steps: int) -> str:
     return f"about {each}" if steps % runs else each
 
 
-def listener(quiet: bool, interrupt: Interrupt) -> Listener:
-    """Return a listener that shows nothing if quiet, else a bar on a terminal, and lines elsewhere."""
+def listener(quiet: bool, interrupt: Interrupt, name: str = "") -> Listener:
+    """Return a listener that shows nothing if quiet, else a bar on a terminal, and lines elsewhere.
+
+    Args:
+        quiet: whether nothing is shown.
+        interrupt: is asked whether the work is to stop.
+        name: of this process, if it is one of several.
+    """
     if quiet:
         return Quiet(interrupt)
-    return Bar(interrupt) if sys.stderr.isatty() else Plain(interrupt)
+    return Bar(interrupt, name) if sys.stderr.isatty() else Plain(interrupt, name=name)

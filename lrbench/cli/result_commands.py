@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from lrbench.cli import completion
-from lrbench.cli.arguments import Json, ProblemName, ResultsPath
+from lrbench.cli.arguments import Json, ProblemName, ResultsPath, beside_results
 from lrbench.cli.interrupt import Interrupt
 from lrbench.cli.output import Form, print_answer, print_text, print_written
 from lrbench.errors import LrbenchError
@@ -26,10 +26,11 @@ def report(context: typer.Context, folder: ResultsPath) -> None:
     """Rebuild tables, plots and report of a folder from its parts."""
     from lrbench.cli.progress import listener
     from lrbench.execution.rebuild import rebuild
-    from lrbench.results.folder import ResultsFolder
+    from lrbench.results.remote_folder import results_at
 
-    rebuild(ResultsFolder(folder), listener=listener(False, context.ensure_object(Interrupt)), helpers=True)
-    print_written(folder, pictures=True)
+    store = results_at(folder)
+    rebuild(store, listener=listener(False, context.ensure_object(Interrupt)), helpers=True)
+    print_written(store.folder, store.name, pictures=True)
 
 
 def best(
@@ -75,6 +76,8 @@ def plot(
     from lrbench.study import catalog
 
     catalog.get("plot", name)
+    if out is None:
+        beside_results(folder)
     print_text(str(pictures.save(load(folder), name, problem=problem, out=out)))
 
 
@@ -88,12 +91,14 @@ def open_(folder: ResultsPath) -> None:
     from lrbench.errors import StoreError
     from lrbench.results.folder import ResultsFolder
     from lrbench.results.pictures import REPORT
+    from lrbench.results.remote_folder import read_copy
 
-    if not ResultsFolder(folder).manifest:
+    copy = read_copy(folder)
+    if not ResultsFolder(copy).manifest:
         raise StoreError(
             f"{folder}: is not a results folder (it has no manifest.json); `lrbench run STUDY` creates one"
         )
-    path = folder / REPORT
+    path = copy / REPORT
     if not path.is_file():
         raise StoreError(f"{path}: is missing; `lrbench report {folder}` writes it")
     if not (_has_display() and webbrowser.open(path.absolute().as_uri())):
@@ -109,9 +114,11 @@ def _has_display() -> bool:
 
 def compare(
     folders: Annotated[
-        list[Path],
+        list[str],
         typer.Argument(
-            metavar="DIR DIR", help="Two or more results folders.", autocompletion=completion.folders
+            metavar="DIR DIR",
+            help="Two or more results folders, or their URLs.",
+            autocompletion=completion.folders,
         ),
     ],
 ) -> None:
@@ -161,8 +168,9 @@ def export(
     """Write the results for another tool."""
     from lrbench.results.results import load
 
+    target = out if out is not None else beside_results(folder, to)
     print_text(load(folder).export(to, out))
-    print_text(str(out if out is not None else folder / to))
+    print_text(str(target))
 
 
 @contextlib.contextmanager

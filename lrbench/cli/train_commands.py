@@ -16,6 +16,7 @@ from lrbench.cli.arguments import (
     StudyName,
     Trust,
     Unset,
+    beside_results,
     default_study,
     device_count,
     read_study,
@@ -31,7 +32,9 @@ FAILED = 3
 def run(
     context: typer.Context,
     study: StudyName,
-    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Results folder [results/NAME].")] = None,
+    out: Annotated[
+        str | None, typer.Option(metavar="DIR|URL", help="Results folder, or its URL [results/NAME].")
+    ] = None,
     overrides: Overrides = None,
     unset: Unset = None,
     launcher: Launcher = "local",
@@ -50,6 +53,19 @@ def run(
     profile: Annotated[
         bool, typer.Option("--profile", help="Trace the first half second of training, for Perfetto.")
     ] = False,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            metavar="I/N|auto|auto/N",
+            help="Train one of N shares of the runs, I from 0, while other processes train the rest; auto asks the scheduler.",
+        ),
+    ] = None,
+    wait: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECONDS", help="With --shard: wait so long for the others without anything new [3600]."
+        ),
+    ] = None,
 ) -> None:
     """Train a study and print the answer.
 
@@ -57,12 +73,14 @@ def run(
     """
     from lrbench.cli.progress import listener
     from lrbench.execution.execute import execute
+    from lrbench.execution.shards import shard_of
 
     if detach and launcher != "slurm":
         raise LrbenchError(f"--detach: works only with --launcher slurm, not with --launcher {launcher}")
     detached = ["launcher.slurm.detach=true"] if detach else []
     checked = read_study(study, [*(overrides or ()), *detached], unset, trust=trust)
-    shows = listener(quiet, context.ensure_object(Interrupt))
+    share = shard_of(shard, wait, launcher, fresh=fresh)
+    shows = listener(quiet, context.ensure_object(Interrupt), str(share or ""))
     if said := default_study(study, checked):
         shows.notify(said)
     done = execute(
@@ -75,11 +93,16 @@ def run(
         profile=profile,
         listener=shows,
         helpers=True,
+        shard=share.given if share else None,
+        wait=wait,
     )
-    print_answer(done.results.folder)
-    if not quiet:
+    if done.instead:
+        print_text(done.instead)
+    else:
+        print_answer(done.results.folder)
+    if not (done.instead or quiet):
         print_text("")
-        print_written(done.results.folder, pictures=not no_report)
+        print_written(done.results.folder, done.name, pictures=not no_report)
         if done.profile:
             print_text(str(done.profile))
     if done.failures:
@@ -91,7 +114,7 @@ def find(
     context: typer.Context,
     study: StudyName,
     out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Results folder [results/NAME_find].")
+        str | None, typer.Option(metavar="DIR|URL", help="Results folder, or its URL [results/NAME_find].")
     ] = None,
     overrides: Overrides = None,
     unset: Unset = None,
@@ -114,7 +137,9 @@ def find(
     if not done.results.finders.empty:
         print_text(suggestion_tables(done.results))
     if not (done.results.finders.empty or quiet):
-        print_paths(done.results.folder, ["finders.csv", "finders.parquet", "plots/range_test.png"])
+        print_paths(
+            done.results.folder, done.name, ["finders.csv", "finders.parquet", "plots/range_test.png"]
+        )
     if done.failures:
         print_failures(done)
         raise typer.Exit(FAILED)
@@ -155,12 +180,14 @@ def train(
     """
     from lrbench.cli.progress import listener
     from lrbench.execution.train_best import check_target, train_best
+    from lrbench.results.remote_folder import read_copy
     from lrbench.results.results import load
 
+    weights = beside_results(folder, "weights") if out is None else out
     if out is not None:
         check_target(out)
     trained = train_best(
-        load(folder),
+        load(read_copy(folder, parts=True)),
         problem=problem,
         optimizer=optimizer,
         schedule=schedule,
@@ -170,7 +197,7 @@ def train(
         trust=trust,
         listener=listener(quiet, context.ensure_object(Interrupt)),
     )
-    path = trained.save(out or folder / "weights" / f"{trained.run_id}.safetensors")
+    path = trained.save(out or weights / f"{trained.run_id}.safetensors")
     curve = trained.save_curve(path.with_name(f"{path.stem}.curve.csv"))
     if not quiet:
         print_text(trained.summary())

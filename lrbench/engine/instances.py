@@ -12,7 +12,17 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from lrbench.engine import device_memory, devices, lane, matmul, probing, rate_patterns, schedule_table, seeds
+from lrbench.engine import (
+    device_memory,
+    devices,
+    flops,
+    lane,
+    matmul,
+    probing,
+    rate_patterns,
+    schedule_table,
+    seeds,
+)
 from lrbench.engine.lane import Recipe
 from lrbench.engine.schedule_table import ScheduleTable
 from lrbench.errors import LrbenchError, ProblemError, StudyError
@@ -45,6 +55,7 @@ class Instances:
         self._data: dict[int, Data] = {}
         self._lane_bytes: dict[int, int] = {}
         self._activation_bytes: dict[int, int] = {}
+        self._gradient_operations: dict[int, float] = {}
         self._errors: dict[int, LrbenchError] = {}
         self._schedules: dict[int, ScheduleTable] = {}
         with self.precision():
@@ -159,6 +170,21 @@ class Instances:
             except Exception as error:
                 raise ProblemError(f"{problem.name}: {type(error).__name__}: {error}") from error
             return float((found.cost_analysis() or {}).get("flops", 0.0))
+
+    def gradient_operations(self, program: Program) -> float:
+        """Return the operations of the gradient of a minibatch, counted from its trace: the same on every machine.
+
+        They are 0 if a user's function raises: its packs fail with the error.
+        """
+        if program.problem not in self._gradient_operations:
+            problem, found = self.problem(program), 0.0
+            with self.precision(), contextlib.suppress(Exception):
+                model = problem.split(self.initial[program.problem].shapes)
+                gradient = jax.grad(problem.training_loss, has_aux=True)
+                key = jax.random.key(0, impl="threefry2x32")
+                found = flops.count(gradient, *model, self._minibatch(problem), key)
+            self._gradient_operations[program.problem] = found
+        return self._gradient_operations[program.problem]
 
     def probe_gradients(self, program: Program) -> dict[str, float]:
         """Return the cost of each probe at an evaluation, in gradients of a minibatch, counted from its trace.

@@ -1,4 +1,4 @@
-"""Checkpoints of packs that are not finished, in the results folder until their parts are written.
+"""Checkpoints of packs that are not finished, in the results folder or at its URL until their parts are written.
 
 A checkpoint is an NPZ file of NumPy with a BLAKE2 digest of all its arrays, one of which is JSON.
 """
@@ -12,17 +12,17 @@ import json
 import re
 import zipfile
 from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
 from lrbench.engine.snapshot import Snapshot
-from lrbench.results import atomic, safe_files
+from lrbench.errors import StoreError
 from lrbench.results.folder import CHECKPOINTS
+from lrbench.results.places import Place
 
-_NAME = re.compile(r"([0-9]{1,12})-([0-9]{1,12})(\.npz)?")
-"""Start and evaluations; without an ending it is of an older version."""
+_NAME = re.compile(r"([0-9]{1,12})-([0-9]{1,12})\.npz")
+"""Start and evaluations."""
 
 
 class Checkpoints:
@@ -31,59 +31,64 @@ class Checkpoints:
     A checkpoint saves time and nothing else: if one cannot be written or read, a line reports it, and training goes on.
     """
 
-    def __init__(self, folder: Path, pack_id: str, every: float, say: Callable[[str], None]) -> None:
+    def __init__(self, place: Place, pack_id: str, every: float, say: Callable[[str], None]) -> None:
         """Nothing is read or created yet; `say` takes one line."""
         self.every = every
-        self._folder, self._place = folder.resolve(), f"{CHECKPOINTS}/{pack_id}"
+        self._place, self._folder = place, f"{CHECKPOINTS}/{pack_id}"
         self._say = say
 
     def load(self, start: int, key: Mapping[str, Any]) -> Snapshot | None:
         """Return the last checkpoint of a key; others are named in a line each, and removed."""
-        for name in sorted(self._of(start), key=_evaluations, reverse=True):
-            file = f"{self._place}/{name}"
-            path = safe_files.path(self._folder, file)
+        try:
+            names = sorted(self._of(start), key=_evaluations, reverse=True)
+        except StoreError as error:
+            self._say(f"{error}; training begins without a checkpoint")
+            return None
+        for name in names:
             try:
-                if path.is_dir():
-                    raise IsADirectoryError
-                found, snapshot = _decoded(safe_files.open_file(self._folder, file))
+                with self._place.open(f"{self._folder}/{name}") as file:
+                    found, snapshot = _decoded(file)
                 if found == dict(key):
                     return snapshot
                 why = "is of other runs, probes or versions"
-            except IsADirectoryError:
-                why = "is of an older lrbench"
             except Exception as error:  # damaged bytes can mislead any decoder
                 why = f"is damaged ({' '.join(str(error).split())[:200]})"
-            self._say(f"{path}: {why}; its runs are trained from the beginning")
-            safe_files.remove_tree(self._folder, file)
+            self._say(
+                f"{self._place.name}/{self._folder}/{name}: {why}; its runs are trained from the beginning"
+            )
+            self._remove(name)
         return None
 
     def save(self, start: int, key: Mapping[str, Any], snapshot: Snapshot) -> None:
         """Write a checkpoint, then remove those before it."""
         name = f"{start}-{len(snapshot.rows)}.npz"
         try:
-            arrays = _arrays(key, snapshot)
-            atomic.write(self._folder, f"{self._place}/{name}", lambda path: _write(path, arrays))
-        except Exception as error:  # such as a full disk
-            path = self._folder / self._place / name
-            self._say(f"{path}: no checkpoint was written: {' '.join(str(error).split())[:200]}")
-            return
-        for other in self._of(start):
-            if other != name:
-                safe_files.remove_tree(self._folder, f"{self._place}/{other}")
+            self._place.write(f"{self._folder}/{name}", _encoded(_arrays(key, snapshot)))
+            for other in self._of(start):
+                if other != name:
+                    self._remove(other)
+        except Exception as error:  # such as a full disk, or a network that is down
+            self._say(
+                f"{self._place.name}/{self._folder}/{name}: no checkpoint was written: {' '.join(str(error).split())[:200]}"
+            )
 
     def remove(self) -> None:
         """Remove the checkpoints of the pack."""
-        safe_files.remove_tree(self._folder, self._place)
-        with contextlib.suppress(OSError):  # there are some of another pack
-            (self._folder / CHECKPOINTS).rmdir()
+        with contextlib.suppress(
+            StoreError
+        ):  # of a store that cannot be reached now; the next command removes them
+            self._place.remove(self._folder)
+
+    def _remove(self, name: str) -> None:
+        self._place.remove(f"{self._folder}/{name}")
 
     def _of(self, start: int) -> list[str]:
-        names = safe_files.names(self._folder, self._place)
-        return [name for name in names if (found := _NAME.match(name)) and int(found[1]) == start]
+        names = (name.rpartition("/")[2] for name in self._place.stamps(self._folder))
+        return [name for name in names if (found := _NAME.fullmatch(name)) and int(found[1]) == start]
 
 
 def _evaluations(name: str) -> int:
-    found = _NAME.match(name)
+    found = _NAME.fullmatch(name)
     return int(found[2]) if found else 0
 
 
@@ -100,22 +105,24 @@ def _arrays(key: Mapping[str, Any], snapshot: Snapshot) -> dict[str, np.ndarray]
     return arrays
 
 
-def _write(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    np.savez(path, digest=_digest(arrays), **arrays)  # type: ignore[arg-type]
+def _encoded(arrays: Mapping[str, np.ndarray]) -> bytes:
+    file = io.BytesIO()
+    np.savez(file, digest=_digest(arrays), **arrays)  # type: ignore[arg-type]
+    return file.getvalue()
 
 
-def _decoded(file: io.BufferedReader) -> tuple[dict[str, Any], Snapshot]:
+def _decoded(file: IO[bytes]) -> tuple[dict[str, Any], Snapshot]:
     """Return key and snapshot of an open file.
 
     Raises:
         ValueError: if it is not what was written.
     """
-    with file, zipfile.ZipFile(file) as members:
+    with zipfile.ZipFile(file) as members:
         if any(each.compress_type != zipfile.ZIP_STORED for each in members.infolist()):
             raise ValueError("is compressed, as lrbench writes none")
-        file.seek(0)
-        with np.load(file, allow_pickle=False) as found:
-            arrays = dict(found)
+    file.seek(0)
+    with np.load(file, allow_pickle=False) as found:
+        arrays = dict(found)
     if not np.array_equal(arrays.pop("digest"), _digest(arrays)):
         raise ValueError("its values have changed")
     about = json.loads(arrays.pop("about").tobytes())

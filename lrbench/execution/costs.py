@@ -1,4 +1,4 @@
-"""The estimated cost of programs on this machine: measured when they last ran here, or else from their operations."""
+"""The estimated cost of programs: on this machine, measured when they last ran here or else from their operations; and on any machine alike."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from lrbench.engine.engine import Engine
-    from lrbench.study.grid import Pack
+    from lrbench.study.grid import Grid, Pack
 
 STEP_SECONDS = 3e-6
 """The overhead of a step of a small model, in seconds."""
+STEP_OPERATIONS = 20_000
+"""The same overhead in operations, of which a core does so many in that time on small matrices."""
 _SIDE = 256
 """Rows of the small matrices whose products are timed."""
 
@@ -56,6 +58,25 @@ def of_programs(engine: Engine) -> list[CostEstimate]:
         compiling = tuner.COMPILE_SECONDS if unknown else found.compile_seconds
         estimates.append(CostEstimate(compiling, step * engine.grid.steps_of(program.problem), measured))
     return estimates
+
+
+def of_runs(engine: Engine, grid: Grid) -> list[float]:
+    """Return the estimated cost of a run of each program, in operations: the same on every machine, since nothing is measured.
+
+    Counted are the gradients of its steps and what the probes take at its evaluations, from their traces.
+
+    Args:
+        engine: of the study.
+        grid: the runs of some of its stages.
+    """
+    found = []
+    for program in grid.programs:
+        gradient = engine.instances.gradient_operations(program)
+        probes = sum(engine.instances.probe_gradients(program).values())
+        steps, evaluations = grid.steps_of(program.problem), len(grid.evaluations(program.problem))
+        cost = steps * (gradient + STEP_OPERATIONS) + evaluations * probes * gradient
+        found.append(float(f"{cost:.6g}"))  # the last digits of a sum must not move a cut
+    return found
 
 
 def of_packs(each: Sequence[CostEstimate], packs: Sequence[Pack]) -> list[float]:

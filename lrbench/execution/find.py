@@ -15,6 +15,7 @@ from lrbench.execution.execute import Finished, execute
 from lrbench.execution.listener import Listener
 from lrbench.execution.notebook import default_listener
 from lrbench.results import pictures
+from lrbench.results.remote_folder import results_at
 from lrbench.results.results import Results
 from lrbench.results.text_table import aligned
 from lrbench.study import spec
@@ -70,7 +71,8 @@ def execute_range_tests(
     listener = listener or default_listener()
     done = execute(tests, out, devices=devices, report=False, listener=listener)
     listener.check()
-    pictures.write(done.results, RANGE_TEST)
+    with results_at(out if out is not None else done.results.folder).locked():
+        pictures.write(done.results, RANGE_TEST)
     return done
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -89,6 +90,13 @@ def describes(manifest: Mapping[str, Any], grid: Grid) -> bool:
     if not all("metrics" in problem for problem in problems):
         return False
     return _asked(Grid.from_dict(manifest["grid"])) == _asked(grid)
+
+
+def request(study: Study, grid: Grid) -> str:
+    """Return a hash of all that decides which stages a study has: the grid that it begins with, its steps and what its runs are judged by."""
+    steps = [step._asdict() for step in study.stages()], [factor for factor, _ in study.shorter()]
+    text = json.dumps([_asked(grid), *steps, study.objective, study.at])
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 def _asked(grid: Grid) -> str:

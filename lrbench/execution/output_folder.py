@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,30 +11,30 @@ import numpy as np
 
 from lrbench.errors import StoreError
 from lrbench.execution.listener import Listener
-from lrbench.results import lock
+from lrbench.execution.shard_records import FOLDER as SHARDS
 from lrbench.results.folder import MANIFEST, ResultsFolder
+from lrbench.results.inventory import PARTS
 from lrbench.results.part_file import PartSummary
 from lrbench.study.grid import Grid
 
 
 def prepare(store: ResultsFolder, fresh: bool, listener: Listener) -> None:
     """Refuse a folder of other files; with `fresh`, set the contents of the folder aside."""
-    if store.folder.exists() and not store.folder.is_dir():
-        raise StoreError(f"{store.folder}: is a file; choose another --out")
-    known = os.path.lexists(store.folder / MANIFEST) or bool(store.part_paths())
-    if not known and any(store.folder.glob("[!.]*")):
-        raise StoreError(
-            f"{store.folder}: is not a results folder, but has other files; choose another --out"
-        )
+    if not store.url and store.folder.exists() and not store.folder.is_dir():
+        raise StoreError(f"{store.name}: is a file; choose another --out")
+    names = store.place.names()
+    known = MANIFEST in names or any(bool(store.place.stamps(each)) for each in {PARTS, SHARDS} & names)
+    if names and not known:
+        raise StoreError(f"{store.name}: is not a results folder, but has other files; choose another --out")
     if fresh:
         if store.folder.is_symlink():
             raise StoreError(
-                f"{store.folder}: is a symbolic link, which --fresh would leave dangling; give the folder itself, "
+                f"{store.name}: is a symbolic link, which --fresh would leave dangling; give the folder itself, "
                 f"{store.folder.resolve()}, or choose another --out"
             )
-        with lock.locked(store.folder):
+        with store.locked():
             if aside := store.set_aside():
-                listener.notify(f"the contents of {store.folder} are now in {aside}")
+                listener.notify(f"the contents of {store.name} are now in {aside}")
 
 
 def checked_manifest(store: ResultsFolder, grid: Grid) -> dict[str, Any]:
@@ -44,13 +43,13 @@ def checked_manifest(store: ResultsFolder, grid: Grid) -> dict[str, Any]:
     name = manifest.get("study", grid.name)
     if name != grid.name:
         raise StoreError(
-            f"{store.folder}: holds the study {name!r}, not {grid.name!r}; choose another --out, or --fresh"
+            f"{store.name}: holds the study {name!r}, not {grid.name!r}; choose another --out, or --fresh"
         )
     before, now = _trained_sources(store, manifest) if "grid" in manifest else {}, _sources(grid)
     changed = sorted(what for what in before.keys() & now.keys() if before[what] != now[what])
     if changed:
         raise StoreError(
-            f"{store.folder}: {', '.join(changed)} has changed since its runs were trained; "
+            f"{store.name}: {', '.join(changed)} has changed since its runs were trained; "
             "choose another --out, or --fresh"
         )
     return manifest
@@ -62,7 +61,7 @@ def check_curves(store: ResultsFolder, grid: Grid, parts: Sequence[PartSummary],
         if objective != "auto" and objective not in part.curves:
             name = grid.problems[int(grid.positions(part.numbers[:1])["problem"][0])].name
             raise StoreError(
-                f"{store.folder}: has runs of {name} that were trained when it had no {objective}; choose another objective, or "
+                f"{store.name}: has runs of {name} that were trained when it had no {objective}; choose another objective, or "
                 "train them again with --fresh"
             )
 

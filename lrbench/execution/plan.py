@@ -9,18 +9,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lrbench.analysis.line_curves import decays
-from lrbench.errors import StudyError, counted, duration
+from lrbench.errors import counted, duration
 from lrbench.execution import costs
 from lrbench.execution.costs import CostEstimate
 from lrbench.execution.plan_schema import DistributionPlan, NodePlan, Plan, ProbePlan, ProgramPlan, StagePlan
+from lrbench.execution.shards import divide, of_share
 from lrbench.results.text_table import aligned
 from lrbench.study import catalog
-from lrbench.study.grid import Grid, Program, of_study
+from lrbench.study.grid import Grid, Pack, Program, of_study
 from lrbench.study.spec import Study
 
 if TYPE_CHECKING:
     from lrbench.engine.engine import Engine
 
+LOCAL = "local"
+"""The launcher that distributes nothing by itself; of several processes each may train a share."""
 BUSIEST = 12
 """At most so many nodes have a row: those that take longest."""
 
@@ -34,18 +37,15 @@ def plan(study: Study, devices: int | None = None, launcher: str = "local", node
         study: the study.
         devices: how many devices to use; by default all.
         launcher: the launcher that would distribute the packs.
-        nodes: the number of nodes like this machine; by default the number of jobs in `[launcher.slurm]`, or else one.
+        nodes: the number of nodes like this machine, which with the launcher `local` are shards; by default the number of jobs in
+            `[launcher.slurm]`, or else one.
 
     Raises:
-        StudyError: if there is no such launcher, or it distributes nothing.
+        StudyError: if there is no such launcher.
     """
     from lrbench.engine.engine import Engine
 
-    is_local = catalog.get("launcher", launcher).name == "local"
-    if is_local and nodes is not None:
-        raise StudyError(
-            f"--nodes {nodes}: requires a launcher that distributes packs: --launcher ray or slurm"
-        )
+    is_local = catalog.get("launcher", launcher).name == LOCAL
     grid = of_study(study)
     engine = Engine(study, grid, devices)
     each = costs.of_programs(engine)
@@ -77,7 +77,7 @@ def plan(study: Study, devices: int | None = None, launcher: str = "local", node
         train_seconds=sum(each.train_seconds for each in programs),
         probes=tuple(_probes(engine, grid)),
         distribution=None
-        if is_local
+        if is_local and nodes is None
         else _distribution(engine, each, launcher, nodes or _jobs(study, launcher)),
     )
 
@@ -180,20 +180,20 @@ def _probes_text(found: ProbePlan) -> str:
 
 
 def _distribution(engine: Engine, each: list[CostEstimate], launcher: str, nodes: int) -> DistributionPlan:
-    """Return how a launcher would distribute the packs."""
-    per_pack = [engine.lanes_per_pack(program) for program in engine.grid.programs]
-    packs = list(engine.grid.packs(per_pack))
-    shares = import_module(f"lrbench.launchers.{launcher}").shares(costs.of_packs(each, packs), nodes)
+    """Return how a launcher would distribute the packs, or `--shard` the runs."""
+    of_nodes = _packs_of_nodes(engine, each, launcher, nodes)
     found = []
-    for node, share in enumerate(shares, 1):
-        programs = {packs[n].program for n in share}
+    for node, packs in enumerate(of_nodes, 0 if launcher == LOCAL else 1):
+        if not packs:
+            continue
+        programs = {pack.program for pack in packs}
         found.append(
             NodePlan(
                 node=node,
-                packs=len(share),
+                packs=len(packs),
                 programs=len(programs),
                 compile_seconds=sum(each[program].compile_seconds for program in programs),
-                train_seconds=sum(each[packs[n].program].seconds_per_run * len(packs[n].runs) for n in share),
+                train_seconds=sum(each[pack.program].seconds_per_run * len(pack.runs) for pack in packs),
             )
         )
     found.sort(key=lambda node: -_seconds(node))
@@ -201,12 +201,24 @@ def _distribution(engine: Engine, each: list[CostEstimate], launcher: str, nodes
     return DistributionPlan(
         launcher=launcher,
         nodes=nodes,
-        packs=len(packs),
+        packs=sum(map(len, of_nodes)),
         seconds=longest,
         balance=sum(map(_seconds, found)) / (nodes * longest),
         training=sum(node.train_seconds for node in found) / (nodes * longest),
         busiest_first=tuple(found),
     )
+
+
+def _packs_of_nodes(engine: Engine, each: list[CostEstimate], launcher: str, nodes: int) -> list[list[Pack]]:
+    """Return the packs of each node; those of a shard are cut within its share."""
+    grid = engine.grid
+    per_pack = [engine.lanes_per_pack(program) for program in grid.programs]
+    if launcher == LOCAL:
+        shares = divide(grid, grid.is_run, costs.of_runs(engine, grid), nodes)
+        return [list(grid.packs(per_pack, of_share(grid, runs))) for runs in shares]
+    packs = list(grid.packs(per_pack))
+    found = import_module(f"lrbench.launchers.{launcher}").shares(costs.of_packs(each, packs), nodes)
+    return [[packs[number] for number in share] for share in found]
 
 
 def _seconds(node: NodePlan) -> float:
@@ -219,7 +231,7 @@ def _distribution_text(found: DistributionPlan) -> list[str]:
     idle = f"; {counted(found.nodes - len(busy), 'node')} would be idle" if len(busy) < found.nodes else ""
     rows = [
         {
-            "node": node.node,
+            "shard" if found.launcher == LOCAL else "node": node.node,
             "packs": node.packs,
             "programs": node.programs,
             "compile s": node.compile_seconds,
@@ -231,7 +243,7 @@ def _distribution_text(found: DistributionPlan) -> list[str]:
     less = len(busy) - BUSIEST
     return [
         "",
-        f"{found.launcher}, over {counted(found.nodes, 'node')} like this one: {counted(found.packs, 'pack')}, "
+        f"{'--shard' if found.launcher == LOCAL else found.launcher}, over {counted(found.nodes, 'node')} like this one: {counted(found.packs, 'pack')}, "
         f"{_range([node.packs for node in busy])} each{idle}",
         "",
         _table(rows),

@@ -56,7 +56,7 @@ class ProbePlan(JsonRecord):
 class NodePlan(JsonRecord):
     """The work of one node."""
 
-    node: Count = Field(description="its number, from 1")
+    node: Count = Field(description="its number, from 1; that of a shard, from 0")
     packs: Count = Field(description="its packs")
     programs: Count = Field(description="the programs that it compiles")
     compile_seconds: Seconds = Field(description="the time that it compiles")
@@ -64,9 +64,9 @@ class NodePlan(JsonRecord):
 
 
 class DistributionPlan(JsonRecord):
-    """How a launcher would distribute the packs over nodes like this one."""
+    """How a launcher would distribute the packs over nodes like this one, or `--shard` the runs."""
 
-    launcher: str = Field(description="the launcher")
+    launcher: str = Field(description="the launcher; `local` for shards")
     nodes: Count = Field(description="how many nodes there are")
     packs: Count = Field(description="how many packs they share")
     seconds: Seconds = Field(description="the time of the busiest node")
@@ -98,5 +98,5 @@ class Plan(JsonRecord):
     train_seconds: Seconds = Field(description="the time that training all runs takes")
     probes: tuple[ProbePlan, ...] = Field(description="the problems whose probes cost more than a step")
     distribution: DistributionPlan | None = Field(
-        description="what each node would do; null without `--launcher`"
+        description="what each node would do; null without `--launcher` and without `--nodes`"
     )

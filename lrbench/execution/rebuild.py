@@ -13,7 +13,7 @@ from lrbench.errors import StoreError
 from lrbench.execution import manifest_contents
 from lrbench.execution.listener import Listener
 from lrbench.launchers import Outcome
-from lrbench.results import drawing, lock, pictures, safe_files
+from lrbench.results import drawing, pictures, safe_files
 from lrbench.results.checksums import SURFACES
 from lrbench.results.drawing import Helpers
 from lrbench.results.folder import ResultsFolder
@@ -38,14 +38,20 @@ def rebuild(
     Raises:
         StoreError: if it is not a results folder, cannot be written, or another process works on it.
     """
-    manifest, listener = store.manifest, listener or Listener()
+    listener = listener or Listener()
+    with store.locked():
+        return _rebuild(store, report, listener, helpers)
+
+
+def _rebuild(store: ResultsFolder, report: bool, listener: Listener, helpers: bool) -> Results:
+    manifest = store.manifest
     if not {"grid", "problems"} <= manifest.keys():
         raise StoreError(
-            f"{store.folder}: is not a results folder (manifest.json is missing, or has no grid and problems); "
+            f"{store.name}: is not a results folder (manifest.json is missing, or has no grid and problems); "
             "`lrbench run STUDY` creates one"
         )
     grid = Grid.from_dict(manifest["grid"])
-    with lock.locked(store.folder), Helpers(store.folder, grid.rows_of_curves) as others:
+    with Helpers(store.folder, grid.rows_of_curves) as others:
         if report and helpers:
             others.start()
         parts = store.inventory(grid.run_ids, stopped=grid.race)
@@ -142,7 +148,7 @@ def _write_all(
     elif report:
         pictures.remove(results)
         listener.warn(
-            f"{store.folder}: plots and the report are written for at most {pictures.MOST_RUNS:,} runs and "
+            f"{store.name}: plots and the report are written for at most {pictures.MOST_RUNS:,} runs and "
             f"{pictures.MOST_ROWS:,} rows of curves; `lrbench best` and `lrbench query` read the tables"
         )
     manifest["seconds"] = manifest.get("seconds", {}) | {

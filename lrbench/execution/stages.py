@@ -30,6 +30,7 @@ from lrbench.results import safe_files
 from lrbench.results.building.lines import LinesSoFar, lines_so_far
 from lrbench.results.folder import ResultsFolder
 from lrbench.results.inventory import Inventory
+from lrbench.results.places import Place
 from lrbench.study.grid import Grid
 from lrbench.study.learning_rates import LARGEST, SMALLEST
 from lrbench.study.spec import Study
@@ -206,9 +207,9 @@ class Chooser:
         return confirm_rates(runs, self.thresholds, self.objectives)
 
 
-def is_chosen(store: ResultsFolder, record: str) -> bool:
+def is_chosen(place: Place, record: str) -> bool:
     """Return whether a stage has a record."""
-    return safe_files.exists(store.folder, f"{FOLDER}/{record}.json")
+    return place.exists(f"{FOLDER}/{record}.json")
 
 
 def _read(store: ResultsFolder, name: str) -> dict[str, list[float]]:

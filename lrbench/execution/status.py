@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime
-from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
@@ -17,8 +17,9 @@ from lrbench.errors import StoreError, counted, duration
 from lrbench.execution.json_record import SCHEMA_VERSION, Count, JsonRecord, Seconds
 from lrbench.execution.stages import is_chosen
 from lrbench.launchers import slurm
-from lrbench.results import safe_files
-from lrbench.results.folder import ResultsFolder
+from lrbench.results.folder import read_manifest
+from lrbench.results.inventory import Inventory
+from lrbench.results.places import Place, place_of
 from lrbench.study.grid import Grid
 from lrbench.study.stages import GRID
 
@@ -53,30 +54,34 @@ class Status(JsonRecord):
     )
 
 
-def status(folder: Path) -> Status:
+def status(where: str | os.PathLike[str]) -> Status:
     """Return completed and missing runs, the state of the submitted Slurm jobs, and the pace.
+
+    Args:
+        where: the results folder or its URL; of parts at a URL no more is read than which runs they hold.
 
     Raises:
         StoreError: if it is not a results folder.
     """
-    store = ResultsFolder(folder)
-    manifest = store.manifest
+    place = place_of(where)
+    manifest = read_manifest(place)
     if "grid" not in manifest:
         raise StoreError(
-            f"{folder}: is not a results folder (it has no manifest.json); `lrbench run STUDY` creates one"
+            f"{place.name}: is not a results folder (it has no manifest.json); `lrbench run STUDY` creates one"
         )
     grid = Grid.from_dict(manifest["grid"])
-    parts = store.inventory(grid.run_ids, stopped=grid.race).parts()
+    inventory = Inventory(place, grid.run_ids, stopped=grid.race)
+    parts = inventory.parts()
     runs = np.array([len(part.numbers) for part in parts])
-    written = np.array([_changed(part.path) for part in parts])
+    written = np.array(inventory.written())
     done = int(runs.sum())
     left, pace = grid.runs - done, 0.0
     if len(runs) and left and not _copied(manifest, written):
         pace = _pace(written, runs, np.array([part.seconds.get("train", 0.0) for part in parts]))
-    stages, waiting = _stages(store, manifest, grid)
-    jobs, failed = _jobs(folder)
+    stages, waiting = _stages(place, manifest, grid)
+    jobs, failed = _jobs(place)
     return Status(
-        folder=str(folder),
+        folder=place.name,
         study=str(manifest.get("study", grid.name)),
         runs=grid.runs,
         completed=done,
@@ -91,9 +96,9 @@ def status(folder: Path) -> Status:
     )
 
 
-def status_text(folder: Path) -> str:
+def status_text(where: str | os.PathLike[str]) -> str:
     """Return the progress of a study as text; argument and errors are those of `status`."""
-    found = status(folder)
+    found = status(where)
     lines = [
         f"{found.folder}: {found.study}: {found.completed:,} of {counted(found.runs, 'run')} completed, {found.missing:,} missing"
     ]
@@ -119,16 +124,14 @@ def status_text(folder: Path) -> str:
     return "\n".join(lines)
 
 
-def _stages(
-    store: ResultsFolder, manifest: Mapping[str, Any], grid: Grid
-) -> tuple[dict[str, int], tuple[str, ...]]:
+def _stages(place: Place, manifest: Mapping[str, Any], grid: Grid) -> tuple[dict[str, int], tuple[str, ...]]:
     """Return the runs of each stage that is chosen, and which are not, if the study has any but its grid."""
     steps = manifest.get("stages", [])
     if not steps:
         return {}, ()
     sizes = Counter(grid.stage(np.flatnonzero(grid.is_run)).tolist())
     order = dict.fromkeys(stage.name for stage in grid.stages) or [GRID]
-    waiting = (step["record"] for step in steps if not is_chosen(store, step["record"]))
+    waiting = (step["record"] for step in steps if not is_chosen(place, step["record"]))
     return {name: sizes[name] for name in order}, tuple(waiting)
 
 
@@ -157,19 +160,11 @@ def _copied(manifest: Mapping[str, Any], written: np.ndarray) -> bool:
     return False
 
 
-def _changed(path: Path) -> float:
-    """Return when a part was written; 0 if another process has moved it meanwhile."""
-    try:
-        return path.lstat().st_mtime
-    except FileNotFoundError:
-        return 0.0
-
-
-def _jobs(folder: Path) -> tuple[dict[str, int], int]:
+def _jobs(place: Place) -> tuple[dict[str, int], int]:
     """Return how many of the submitted jobs are in each state, and in how many packs failed."""
-    jobs = slurm.submitted(folder)
+    jobs = slurm.submitted(place)
     found = slurm.states() if jobs else {}
-    failed = sum(safe_files.exists(folder, f"{slurm.FOLDER}/{job}.errors.json") for job in jobs)
+    failed = sum(place.exists(f"{slurm.FOLDER}/{job}.errors.json") for job in jobs)
     if found is None:
         return {UNKNOWN: len(jobs)}, failed
     return dict(sorted(Counter(found.get(job, "ENDED").lower() for job in jobs).items())), failed

@@ -6,8 +6,9 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from lrbench.errors import path_of
 from lrbench.results import results
+from lrbench.results.places import local_path
+from lrbench.results.remote_folder import read_copy
 from lrbench.results.results import Results
 from lrbench.study.spec import Study
 
@@ -22,9 +23,11 @@ class TrainableResults(Results):
     Args:
         folder: the results folder.
         study: what was trained, where this process has trained it, with the objects that were passed from Python.
+        url: of what the folder is a copy of, without its parts; empty if it is none.
     """
 
     study: Study | None = field(default=None, compare=False, repr=False)
+    url: str = field(default="", compare=False, repr=False)
 
     def train_best(
         self,
@@ -62,16 +65,19 @@ class TrainableResults(Results):
         """
         from lrbench.execution.train_best import train_best
 
+        if self.url:
+            read_copy(self.url, parts=True)
         named = {"problem": problem, "optimizer": optimizer, "schedule": schedule}
         return train_best(self, self.study, **named, seed=seed, steps=steps, run=run, trust=trust)
 
 
 def load(folder: str | os.PathLike[str]) -> TrainableResults:
-    """Open a results folder.
+    """Open a results folder, or a copy of one that is at a URL, as it is now.
 
     Every table of up to 1 GiB is compared with the sum that the manifest has of it; larger ones are when they are read.
 
     Raises:
         StoreError: if it is none, or one of a newer lrbench, or a table is not what was written.
     """
-    return results.checked(TrainableResults(path_of(folder)))
+    url = "" if local_path(folder) is not None else os.fspath(folder)
+    return results.checked(TrainableResults(read_copy(folder), url=url))

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
-from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,18 +13,18 @@ from lrbench.analysis.line_curves import decays
 from lrbench.analysis.thresholds import Thresholds
 from lrbench.execution import manifest_contents, output_folder
 from lrbench.execution.listener import Listener
+from lrbench.execution.missing_runs import train
+from lrbench.execution.other_shards import OtherShards
+from lrbench.execution.shards import Shard, of_share
 from lrbench.execution.stages import Chooser
-from lrbench.execution.work import PackWork, Trainer
-from lrbench.launchers import Outcome, this_process
+from lrbench.launchers import Outcome
 from lrbench.results.checksums import SURFACES
 from lrbench.results.folder import ResultsFolder
 from lrbench.results.inventory import Inventory
-from lrbench.results.remote_parts import RemoteParts
 from lrbench.results.run_lookup import RunLookup
-from lrbench.study import catalog
-from lrbench.study.grid import Grid, Pack
+from lrbench.study.grid import Grid
 from lrbench.study.spec import Study
-from lrbench.study.stages import Shorter, Stage
+from lrbench.study.stages import Shorter, Stage, Step
 
 if TYPE_CHECKING:
     from lrbench.engine.engine import Engine
@@ -41,6 +39,7 @@ class Options:
     report: bool
     profile: bool
     helpers: bool
+    shard: Shard | None = None
 
 
 class StagedTraining:
@@ -59,8 +58,14 @@ class StagedTraining:
     ) -> None:
         """Read what the folder has."""
         self.study, self.grid, self._store, self._options = study, grid, store, options
+        self._first = grid
         self._listener: Listener = listener
         self.manifest = output_folder.checked_manifest(store, grid)
+        for key in ("all_chosen", "shards"):
+            self.manifest.pop(key, None)
+        self._others = OtherShards(options.shard, store, listener) if options.shard else None
+        self.awaited = ""
+        """What did not come in time from other shards."""
         self.shorter: list[Shorter] = []
         self.failures: list[Outcome] = []
         self.trained = 0
@@ -90,34 +95,44 @@ class StagedTraining:
         )
         chooser = Chooser(self._store, self.study, objectives, self.manifest["problems"], Thresholds())
         complete = self._train(self.grid, self.parts, self.grid.stages[0] if self.grid.stages else None)
-        for step in self.study.stages():
+        steps = self.study.stages()
+        for number, step in enumerate(steps, 1):
             stage = chooser.stage(step, self.grid, self.parts) if complete else None
             self._listener.check()
             if stage is not None:
                 self.grid = self.grid.with_stages([stage])
                 self.parts = self._inventory(self.grid)
-                self._record()
+                self._record(all_chosen=number == len(steps) and not self._shorter_steps())
                 complete = self._train(self.grid, self.parts, stage)
-        if complete:
+        if complete and steps:
             self._train_shorter(chooser)
         if not self.trained:
             self._notify_of_all()
 
+    def _decaying(self) -> list[bool]:
+        """Return whether each schedule decays."""
+        return [decays(np.array(each["shape"])) for each in self.manifest["schedules"]]
+
+    def _shorter_steps(self) -> list[tuple[float, Step]]:
+        """Return the choices of runs that are shorter, of lines whose schedule decays."""
+        return self.study.shorter() if any(self._decaying()) else []
+
     def _train_shorter(self, chooser: Chooser) -> None:
-        """Train what is missing of the runs that are shorter, of lines whose schedule decays."""
-        decaying = [decays(np.array(each["shape"])) for each in self.manifest["schedules"]]
-        steps = self.study.shorter() if any(decaying) else []
-        for factor, stage in chooser.shorter(steps, self.grid, self.parts, decaying):
+        """Choose the runs that are shorter, and train what is missing of them."""
+        chosen = chooser.shorter(self._shorter_steps(), self.grid, self.parts, self._decaying())
+        self.shorter = [Shorter(factor, stage) for factor, stage in chosen]
+        self._record(all_chosen=True)
+        for each in self.shorter:
             self._listener.check()
-            self.shorter.append(Shorter(factor, stage))
-            self._record()
-            grid = self.grid.shorter(factor, stage)
-            if not self._train(grid, self._inventory(grid), stage):
+            grid = self.grid.shorter(each.factor, each.stage)
+            if not self._train(grid, self._inventory(grid), each.stage):
                 break
 
-    def _record(self) -> None:
-        """Write the stages so far into the manifest, before they are trained."""
+    def _record(self, *, all_chosen: bool) -> None:
+        """Write the stages so far into the manifest, before they are trained, and whether there will be others."""
         self.manifest |= {"grid": self.grid.asdict(), "shorter": [each.asdict() for each in self.shorter]}
+        if all_chosen:
+            self.manifest["all_chosen"] = manifest_contents.request(self.study, self._first)
         self._store.write_manifest(self.manifest)
 
     def _start_if_needed(self) -> None:
@@ -152,10 +167,13 @@ class StagedTraining:
             self._listener.warn,
             tunings=manifest_contents.kept_tunings(self.manifest, grid, self.parts.completed()),
             measured=self._record_tunings,
+            measures=self._others is None,
         )
         for note in engine.notes:
             self._listener.warn(note)
         described = {**self.manifest, **manifest_contents.describe(engine, grid, self.manifest)}
+        if self._others is not None:
+            described["shards"] = self._others.describe(engine, grid)
         store.write_manifest(described)
         if landscapes := engine.surfaces():
             described |= store.drop_checksums(described, SURFACES)
@@ -171,21 +189,33 @@ class StagedTraining:
 
     def _train(self, grid: Grid, parts: Inventory, stage: Stage | None) -> bool:
         """Train the missing runs of a stage, by default of a whole grid; return whether each of them was tried."""
-        completed = parts.completed()
-        mine = grid.is_run if stage is None else grid.in_stage(stage)
-        missing = mine & ~completed
+        wanted = grid.is_run if stage is None else grid.in_stage(stage)
+        missing = wanted & ~parts.completed()
         if not missing.any():
             return True
         name = stage.name if stage is not None and self.study.stages() else ""
         self._notify_of_cached()
-        engine, listener = self._start(grid), self._listener
+        engine = self._start(grid)
+        if self._others is None:
+            return self._train_here(engine, parts, missing, name)
+        shares = self._others.shares(engine, grid, wanted)
+        own = missing & of_share(grid, shares[0])
+        tried = self._train_here(engine, parts, own, name) if own.any() else True
+        failures, self.awaited = self._others.wait(grid, parts, shares, missing & ~own)
+        self.failures += failures
+        self._expected.append(grid.run_ids[parts.completed()])
+        return tried and not self.awaited
+
+    def _train_here(self, engine: Engine, parts: Inventory, missing: np.ndarray, stage: str) -> bool:
+        """Have the launcher train missing runs; return whether each of them was tried."""
+        grid, listener = engine.grid, self._listener
         if self._options.profile and self.profile is None:
             from lrbench.execution.trace import TracingListener
 
             listener = tracing = TracingListener(listener, self._store.folder)
         lanes_per_pack = self.manifest["lanes_per_pack"]
-        outcomes = _train(
-            engine, self._store, self._options.launcher, lanes_per_pack, missing, name, listener
+        outcomes = train(
+            engine, self._store, self._options.launcher, lanes_per_pack, missing, stage, listener
         )
         if listener is not self._listener:
             self.profile = tracing.path
@@ -193,14 +223,14 @@ class StagedTraining:
         self._seconds["writing"] = self._seconds.get("writing", 0.0) + writing
         self.failures += [outcome for outcome in outcomes if outcome.error]
         self._expected += [grid.run_ids[outcome.pack.runs] for outcome in outcomes if not outcome.error]
-        self.trained += int(parts.completed().sum() - completed.sum())
+        self.trained += int((parts.completed() & missing).sum())
         return sum(len(outcome.pack.runs) for outcome in outcomes) == int(missing.sum())
 
     def _notify_of_cached(self) -> None:
         """Report, before anything is trained, how many runs of the stages so far are completed already, if any."""
         cached = int((self.grid.is_run & self.parts.completed()).sum())
         if cached and not self._told:
-            self._listener.notify(f"{self._store.folder}: {cached:,} of {self.grid.runs:,} runs are cached")
+            self._listener.notify(f"{self._store.name}: {cached:,} of {self.grid.runs:,} runs are cached")
         self._told = True
 
     def _notify_of_all(self) -> None:
@@ -210,7 +240,7 @@ class StagedTraining:
         count = self.grid.runs
         runs = f"all {count:,} runs are" if count > 1 else "the run is"
         profile = " or to profile" if self._options.profile else ""
-        self._listener.notify(f"{self._store.folder}: {runs} cached; nothing to train{profile}")
+        self._listener.notify(f"{self._store.name}: {runs} cached; nothing to train{profile}")
 
     def close(self) -> None:
         """Compile nothing further."""
@@ -240,52 +270,3 @@ class StagedTraining:
         numbers = RunLookup(self.grid.run_ids).numbers(expected)
         numbers = numbers[numbers < len(self.grid)]
         return int((~self.parts.completed()[numbers]).sum())
-
-
-def _train(
-    engine: Engine,
-    store: ResultsFolder,
-    launcher: str,
-    lanes_per_pack: Sequence[int],
-    missing: np.ndarray,
-    stage: str,
-    listener: Listener,
-) -> list[Outcome]:
-    """Execute every pack that has missing runs; return the outcome of each."""
-    grid = engine.grid
-    steps = np.array([grid.steps_of(number) for number in range(len(grid.problems))])
-    launch: Callable[..., Generator[Outcome, None, None]] = catalog.get("launcher", launcher).load()
-    # A program that could not be compiled has 0 lanes: it is one pack, which fails.
-    lanes_per_pack = [
-        lanes or len(program.runs) for lanes, program in zip(lanes_per_pack, grid.programs, strict=True)
-    ]
-    problem = grid.positions(np.flatnonzero(missing))["problem"]
-    listener.begin(len(problem), int(steps[problem].sum()), stage)
-    trainer = Trainer(engine, store, lanes_per_pack, listener)
-    work = PackWork(
-        engine.study,
-        store.folder.resolve(),
-        tuple(lanes_per_pack),
-        engine.count,
-        chosen=grid.chosen if grid.stages else None,
-        tunings=tuple(engine.describe_tunings()),
-        trainer=trainer,
-    )
-    packs: list[Pack] = list(grid.packs(lanes_per_pack, missing))
-    outcomes = []
-    arriving = launch(packs, work, **engine.study.launcher.get(launcher, {}))
-    try:
-        for outcome in arriving:
-            if outcome.part or outcome.url:
-                pack_id = outcome.pack.pack_id
-                store.write_part_file(pack_id, outcome.part or RemoteParts(outcome.url).read(pack_id))
-            # What is trained in this process has reported its progress, segment by segment.
-            if outcome.process != this_process() and not outcome.error:
-                program = grid.programs[outcome.pack.program]
-                listener.advance(len(outcome.pack.runs), int(steps[program.problem]))
-            outcomes.append(dataclasses.replace(outcome, part=b""))
-            listener.check()
-    finally:
-        arriving.close()  # a cluster that it started ends with it
-        listener.end()
-    return outcomes

@@ -19,9 +19,9 @@ from lrbench.errors import LaunchError
 from lrbench.execution import costs
 from lrbench.execution.listener import Listener
 from lrbench.launchers import Outcome
-from lrbench.results import part_file
+from lrbench.results import inventory, part_file
 from lrbench.results.folder import ResultsFolder
-from lrbench.results.remote_parts import RemoteParts
+from lrbench.results.places import FolderPlace, Place, UrlPlace, is_url
 from lrbench.results.trained import Trained
 from lrbench.study import grid, run_id
 from lrbench.study.grid import Chosen, Pack
@@ -47,7 +47,8 @@ class PackWork:
         chosen: what the stages so far have made of the study's grid; `None` if there is none but the grid.
         tunings: how programs are compiled, by the kind of machine; other processes measure nothing, so that all compile alike.
         parts: `shared` writes parts into the folder; `returned` sends them back with the outcomes; a URL is where they are
-            written for whoever fetches them.
+            written for whoever fetches them. Where the folder has a `url`, that is it.
+        url: of the results, where they are at one; this process then sends what it writes into the folder, and others write to the URL.
         trainer: the engine of this process, where there already is one; it is not pickled.
     """
 
@@ -58,40 +59,52 @@ class PackWork:
     chosen: Chosen | None = field(default=None, compare=False, repr=False)
     tunings: tuple[Mapping[str, Any], ...] = field(default=(), compare=False, repr=False)
     parts: str = field(default="shared", compare=False)
+    url: str = field(default="", compare=False)
     trainer: Trainer | None = field(default=None, compare=False, repr=False)
     token: str = field(default_factory=lambda: uuid.uuid4().hex, repr=False)
 
     def __call__(self, pack: Pack) -> Outcome:
         """Train a pack and write its part; what its training raises becomes the error of the outcome."""
         try:
-            trainer = self.trainer or _trainer(self)
+            trainer, place = self.trainer or _trainer(self), self._place
             run_ids = trainer.run_ids(pack)
-            if self._is_done(trainer, pack, run_ids):
+            if place is not None and inventory.holds(place, pack.pack_id, run_ids):
                 return Outcome(pack, {}, url=self._url)
-            checkpoints = trainer.checkpoints(pack) if self.parts == "shared" else None
+            checkpoints = trainer.checkpoints(pack, place) if place is not None else None
             trained = trainer.train(pack, checkpoints)
-            if self.parts == "returned":
+            if place is None:
                 return Outcome(pack, trained.seconds, part=part_file.encoded(trained))
             began = time.perf_counter()
-            if self._url:
-                RemoteParts(self._url).write(pack.pack_id, part_file.encoded(trained))
-            else:
+            if self._is_here:
                 trainer.folder.write_part(trained)
+            else:
+                place.write(inventory.part_name(pack.pack_id), part_file.encoded(trained))
             if checkpoints:
                 checkpoints.remove()
         except Exception as error:  # a pack that fails must not take the others with it
             return self.failed(pack, error)
         return Outcome(pack, {**trained.seconds, "write": time.perf_counter() - began}, url=self._url)
 
-    def _is_done(self, trainer: Trainer, pack: Pack, run_ids: np.ndarray) -> bool:
-        """Return whether a pack is done already, as far as can be seen from here."""
-        if self._url:
-            return RemoteParts(self._url).contains(pack.pack_id, run_ids)
-        return self.parts == "shared" and trainer.folder.part_contains(pack.pack_id, run_ids)
+    @property
+    def _is_here(self) -> bool:
+        """Whether parts go into the results folder of this process."""
+        return self.trainer is not None and self.parts == "shared"
 
     @property
     def _url(self) -> str:
-        return self.parts if "://" in self.parts else ""
+        """The URL that parts are fetched from; empty if they are in the folder or returned."""
+        if self._is_here:
+            return ""
+        return self.parts if is_url(self.parts) else self.url
+
+    @property
+    def _place(self) -> Place | None:
+        """Where parts and checkpoints are written; None if parts are returned."""
+        if self.trainer is not None and self._is_here:
+            return self.trainer.folder.place
+        if self._url:
+            return UrlPlace(self._url)
+        return FolderPlace(self.folder) if self.parts == "shared" else None
 
     def prepare(self, packs: Iterable[Pack]) -> None:
         """Begin to compile, in this process, what packs will need."""
@@ -105,8 +118,8 @@ class PackWork:
         Raises:
             LaunchError, StoreError: if it is none.
         """
-        if "://" in parts:
-            RemoteParts(parts)
+        if is_url(parts):
+            UrlPlace(parts)
         elif parts not in {"shared", "returned"}:
             raise LaunchError(
                 f"parts = {parts!r}: must be returned, shared or a URL, such as s3://bucket/folder"
@@ -115,8 +128,9 @@ class PackWork:
 
     def look(self, pack: Pack) -> Outcome | None:
         """Return the outcome of a pack whose part is in the results folder, whoever wrote it; `None` if there is none."""
-        there = ResultsFolder(self.folder).has_part(pack.pack_id)
-        return Outcome(pack, {}, process="another") if there else None
+        place = UrlPlace(self.url) if self.url else FolderPlace(self.folder)
+        there = place.exists(inventory.part_name(pack.pack_id))
+        return Outcome(pack, {}, url=self.url, process="another") if there else None
 
     def costs(self, packs: Sequence[Pack]) -> list[float]:
         """Return what packs are estimated to cost, in seconds of this machine."""
@@ -171,13 +185,13 @@ class Trainer:
         program = self.engine.grid.programs[pack.program]
         return self.engine.compile(program, self.lanes_per_pack[pack.program]).done()
 
-    def checkpoints(self, pack: Pack) -> Checkpoints | None:
-        """Return the checkpoints of a pack, if the study has any."""
+    def checkpoints(self, pack: Pack, place: Place) -> Checkpoints | None:
+        """Return the checkpoints of a pack in a place, if the study has any."""
         from lrbench.execution.checkpoints import Checkpoints
 
         every = self.engine.study.checkpoint_every
         notify = self.engine.notify
-        return Checkpoints(self.folder.folder, pack.pack_id, every, notify) if every else None
+        return Checkpoints(place, pack.pack_id, every, notify) if every else None
 
     def stopping(self) -> bool:
         """Return whether this process is to end."""

@@ -21,9 +21,10 @@ from typing import Any
 
 from lrbench.errors import LaunchError, counted
 from lrbench.launchers import Outcome, Word, Work
-from lrbench.results import safe_files
+from lrbench.results import places, safe_files
 from lrbench.results.folder import JOBS_LINKS, ResultsFolder
 from lrbench.results.inventory import PACK_ID
+from lrbench.results.places import FolderPlace, Place
 from lrbench.study.grid import Pack
 
 FOLDER, RECORD = "jobs", "submitted.json"
@@ -86,7 +87,7 @@ def slurm(
         detach: submit the jobs and return at once.
     """
     queued = states() or {}
-    before = {job: names for job, names in submitted(work.folder).items() if job in queued}
+    before = {job: names for job, names in submitted(FolderPlace(work.folder)).items() if job in queued}
     submitted_before = {name for names in before.values() for name in names}
     new = [pack for pack in packs if pack.pack_id not in submitted_before]
     options = {"partition": partition, "account": account, "gres": gres, "cpus_per_task": cpus, "mem": memory}
@@ -117,7 +118,7 @@ def shares(costs: Sequence[float], jobs: int) -> list[range]:
     return [range(bisect_left(job, n), bisect_right(job, n)) for n in sorted(set(job))]
 
 
-def submitted(results: Path) -> dict[str, list[str]]:
+def submitted(results: Place) -> dict[str, list[str]]:
     """Return the jobs that were last submitted for a results folder, and the names of their packs.
 
     Raises:
@@ -132,10 +133,10 @@ def submitted(results: Path) -> dict[str, list[str]]:
     }
 
 
-def _read(results: Path, name: str) -> dict[str, Any]:
+def _read(results: Place, name: str) -> dict[str, Any]:
     """Return the contents of a file in `jobs/`; nothing if it is missing or damaged."""
     try:
-        found = json.loads(safe_files.read(results, f"{FOLDER}/{name}", _LONGEST))
+        found = json.loads(places.read(results, f"{FOLDER}/{name}", _LONGEST))
     except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
@@ -219,7 +220,7 @@ def _sleep(seconds: float, work: Work) -> None:
 
 
 def _reason(results: Path, job: str, pack_id: str) -> Exception:
-    error = _read(results, f"{job}.errors.json").get(pack_id)
+    error = _read(FolderPlace(results), f"{job}.errors.json").get(pack_id)
     return LaunchError(
         str(
             error

@@ -19,10 +19,11 @@ import pandas as pd
 import pyarrow as pa
 
 from lrbench.errors import StoreError, path_of
-from lrbench.results import atomic, checksums, inventory, manifest_schema, part_file, safe_files
+from lrbench.results import atomic, checksums, inventory, lock, manifest_schema, part_file, places, safe_files
 from lrbench.results.building.table_writer import TableWriter
 from lrbench.results.inventory import Inventory
 from lrbench.results.part_file import DamagedPart, PartSummary
+from lrbench.results.places import FolderPlace, Place, UrlPlace
 from lrbench.results.trained import Trained
 
 if TYPE_CHECKING:
@@ -35,14 +36,60 @@ CHECKPOINTS = "checkpoints"
 """Where the checkpoints of packs are, each in a folder of its pack_id."""
 
 
+def read_manifest(place: Place) -> dict[str, Any]:
+    """Return the manifest in a place, checked against its schema; empty if there is none yet.
+
+    Raises:
+        StoreError: if it is damaged, of a newer lrbench, or no file.
+    """
+    path = Path(place.name, MANIFEST)
+    try:
+        text = places.read(place, MANIFEST, manifest_schema.LARGEST)
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be read: {error.strerror or error}") from error
+    return manifest_schema.read(text, path)
+
+
 class ResultsFolder:
-    """A results folder on a local disk."""
+    """A results folder on a local disk.
+
+    `remote_folder.RemoteFolder` is one whose files are at a URL.
+    """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         """Nothing is read or created yet."""
         self.folder = path_of(folder)
         self._sums: dict[str, checksums.Checksum | None] = {}
         """Of the tables that were written or removed since the manifest was written."""
+
+    # ---- where it meets what other processes write ----
+
+    @property
+    def url(self) -> str:
+        """The URL where its files are; empty if they are in the folder alone."""
+        return ""
+
+    @property
+    def place(self) -> Place:
+        """Where other processes write parts and checkpoints, and find records."""
+        return FolderPlace(self.folder)
+
+    @property
+    def name(self) -> str:
+        """What a person calls it: its path, or its URL."""
+        return str(self.folder)
+
+    def locked(self) -> contextlib.AbstractContextManager[None]:
+        """Lock it for writing, as `lock.locked`."""
+        return lock.locked(self.folder)
+
+    def refresh(self) -> None:
+        """Have what other processes have written so far."""
+
+    def flush(self) -> None:
+        """Return once everything that was written is where other machines find it."""
 
     # ---- the manifest ----
 
@@ -53,14 +100,7 @@ class ResultsFolder:
         Raises:
             StoreError: if it is damaged, of a newer lrbench, or no file.
         """
-        path = self.folder / MANIFEST
-        try:
-            text = safe_files.read(self.folder, MANIFEST, manifest_schema.LARGEST)
-        except (FileNotFoundError, NotADirectoryError):
-            return {}
-        except OSError as error:
-            raise StoreError(f"{path}: cannot be read: {error.strerror or error}") from error
-        return manifest_schema.read(text, path)
+        return read_manifest(FolderPlace(self.folder))
 
     def write_manifest(self, manifest: Mapping[str, Any]) -> None:
         """Write the manifest with the checksums of the tables that were written before."""
@@ -93,7 +133,7 @@ class ResultsFolder:
 
     def inventory(self, run_ids: np.ndarray, *, stopped: bool) -> Inventory:
         """Return the parts as far as they hold runs of a grid; the arguments are those of `Inventory`."""
-        return Inventory(self.folder, run_ids, stopped=stopped)
+        return Inventory(FolderPlace(self.folder), run_ids, stopped=stopped)
 
     def write_part(self, trained: Trained) -> Path:
         """Write the part of a pack."""
@@ -102,6 +142,12 @@ class ResultsFolder:
     def write_part_file(self, pack_id: str, data: bytes) -> Path:
         """Write the part of a pack, as `part_file.encoded` gave it, maybe on another machine."""
         return self.write(inventory.part_name(pack_id), lambda path: path.write_bytes(data))
+
+    def fetch_part(self, pack_id: str, url: str) -> None:
+        """Write the part of a pack as it is at a URL."""
+        with UrlPlace(url).open(inventory.part_name(pack_id)) as file:
+            data = file.read()
+        self.write_part_file(pack_id, data)
 
     def read_part(self, part: PartSummary, curves: Sequence[str] | None = None) -> Trained:
         """Return the runs of the grid that a part holds, in the grid's order; all curves, or those that are named.
@@ -121,16 +167,6 @@ class ResultsFolder:
         """Return whether there is a part of a pack, whatever it holds."""
         return safe_files.exists(self.folder, inventory.part_name(pack_id))
 
-    def part_contains(self, pack_id: str, run_ids: np.ndarray) -> bool:
-        """Return whether the part of a pack is there, and holds exactly these runs."""
-        name = inventory.part_name(pack_id)
-        try:
-            file = safe_files.open_file(self.folder, name)
-        except FileNotFoundError:
-            return False
-        with file:
-            return part_file.contains(file, self.folder / name, run_ids)
-
     # ---- repair ----
 
     def repair(self, parts: Inventory | None = None) -> list[str]:
@@ -146,11 +182,10 @@ class ResultsFolder:
         ]
         atomic.remove_abandoned(self.folder, ["", "plots", "jobs", "stages", "parts", *folders])
         lines = [self.set_part_aside(damaged) for damaged in (parts.damaged() if parts else ())]
-        for name in safe_files.names(self.folder, CHECKPOINTS):
+        packs = {name.split("/")[1] for name in self.place.stamps(CHECKPOINTS) if name.count("/") > 1}
+        for name in packs:
             if inventory.PACK_ID.fullmatch(name) and self.has_part(name):
-                safe_files.remove_tree(self.folder, f"{CHECKPOINTS}/{name}")
-        with contextlib.suppress(OSError):  # there is none, or one of a pack that is not finished
-            (self.folder / CHECKPOINTS).rmdir()
+                self.place.remove(f"{CHECKPOINTS}/{name}")
         return lines
 
     def set_part_aside(self, damaged: DamagedPart) -> str:
@@ -160,7 +195,7 @@ class ResultsFolder:
             aside = path.replace(path.with_suffix(".damaged"))
         return f"{path}: was damaged, and is now {aside.name}; its runs are trained again"
 
-    def set_aside(self) -> Path | None:
+    def set_aside(self) -> str | None:
         """Rename the results folder to a name beside it, and return that; `None` if there was nothing in it."""
         if not any(self.folder.glob("[!.]*")):
             return None
@@ -169,7 +204,7 @@ class ResultsFolder:
         aside = folder.with_name(f"{folder.name}.before-{now}")
         with atomic.reporting(self.folder):
             folder.rename(aside)
-        return aside
+        return str(aside)
 
     # ---- tables and other files ----
 

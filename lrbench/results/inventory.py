@@ -6,10 +6,9 @@ and are found as well.
 
 from __future__ import annotations
 
-import contextlib
-import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,14 +16,17 @@ import numpy as np
 from jaxtyping import Bool
 
 from lrbench.errors import StoreError
-from lrbench.results import part_file, safe_files
+from lrbench.results import part_file
 from lrbench.results.part_file import DamagedPart, NotAPart, PartSummary
+from lrbench.results.places import FolderPlace, Place, Stamp
 from lrbench.results.run_lookup import RunLookup
 
+PARTS = "parts"
+"""The folder of the parts."""
 PACK_ID = re.compile("[0-9a-f]{16}")
 """What the name of a pack looks like."""
-Stamp = tuple[int, int]
-"""Size and time of change of a file, in ns."""
+_AT_ONCE = 16
+"""So many parts at a URL are opened at the same time: each takes several round trips."""
 
 
 def part_name(pack_id: str) -> str:
@@ -42,9 +44,24 @@ def part_paths(results: Path) -> list[Path]:
     A name with a dot before it is not finished, or no part.
 
     Raises:
-        StoreError: as `_stamps`.
+        StoreError: if a part or a folder of parts is a link, is no folder, or cannot be read: parts that are not seen would
+            be trained again.
     """
-    return sorted(_stamps(results), key=lambda path: path.name)
+    return sorted((results / name for name in _stamps(FolderPlace(results))), key=lambda path: path.name)
+
+
+def _stamps(place: Place) -> dict[str, Stamp]:
+    return {name: stamp for name, stamp in place.stamps(PARTS).items() if name.endswith(".parquet")}
+
+
+def holds(place: Place, pack_id: str, run_ids: np.ndarray) -> bool:
+    """Return whether the part of a pack is in a place, and holds exactly these runs."""
+    name = part_name(pack_id)
+    try:
+        with place.open(name) as file:
+            return part_file.contains(file, Path(place.name, name), run_ids)
+    except FileNotFoundError:
+        return False
 
 
 class Inventory:
@@ -54,16 +71,16 @@ class Inventory:
     the folder as it is at that moment.
 
     Args:
-        folder: the results folder.
+        place: the results folder, or the URL of one.
         run_ids: the runs of the grid.
         stopped: whether runs that a race stopped count, too.
     """
 
-    def __init__(self, folder: Path, run_ids: np.ndarray, *, stopped: bool) -> None:
+    def __init__(self, place: Place, run_ids: np.ndarray, *, stopped: bool) -> None:
         """Nothing is read yet."""
-        self._folder, self._run_ids, self._stopped = folder, run_ids, stopped
-        self._stamps: dict[Path, Stamp] = {}
-        self._known: dict[Path, PartSummary | DamagedPart | None] = {}
+        self._place, self._run_ids, self._stopped = place, run_ids, stopped
+        self._stamps: dict[str, Stamp] = {}
+        self._known: dict[str, PartSummary | DamagedPart | None] = {}
         self._parts: list[PartSummary] = []
 
     def parts(self) -> list[PartSummary]:
@@ -81,6 +98,12 @@ class Inventory:
             found[part.numbers] = True
         return found
 
+    def written(self) -> list[float]:
+        """Return when each of the parts was written, in seconds since 1970."""
+        top = Path(self._place.name)
+        names = (part.path.relative_to(top).as_posix() for part in self.parts())
+        return [self._stamps[name][1] / 1e9 for name in names]
+
     def damaged(self) -> list[DamagedPart]:
         """Return the parts that are damaged as far as their runs show it, without their curves."""
         self._look()
@@ -88,26 +111,33 @@ class Inventory:
 
     def _look(self) -> None:
         """Open the parts that are new or have changed."""
-        stamps = _stamps(self._folder)
+        stamps = _stamps(self._place)
         if stamps == self._stamps:
             return
-        new = [path for path, stamp in stamps.items() if self._stamps.get(path) != stamp]
-        if new:
-            lookup = RunLookup(self._run_ids)  # is large, and only needed here
-            found = {path: self._summary(path, lookup) for path in new}
-        else:
-            found = {}
-        self._known = {path: found[path] if path in found else self._known[path] for path in stamps}
+        new = [name for name, stamp in stamps.items() if self._stamps.get(name) != stamp]
+        found = self._summaries(new) if new else {}
+        self._known = {name: found[name] if name in found else self._known[name] for name in stamps}
         self._stamps = stamps
         parts = [each for each in self._known.values() if isinstance(each, PartSummary) and len(each.rows)]
         parts.sort(key=lambda part: (int(part.numbers[0]), part.path.name))
         self._parts = _each_run_once(parts, len(self._run_ids))
 
-    def _summary(self, path: Path, lookup: RunLookup) -> PartSummary | DamagedPart | None:
+    def _summaries(self, names: Sequence[str]) -> dict[str, PartSummary | DamagedPart | None]:
+        """Return what is known of some parts, as `_summary`."""
+        lookup = RunLookup(self._run_ids)  # is large, and only needed here
+        if isinstance(self._place, FolderPlace):
+            return {name: self._summary(name, lookup) for name in names}
+        with ThreadPoolExecutor(_AT_ONCE) as threads:
+            found: Iterable[PartSummary | DamagedPart | None] = threads.map(
+                lambda name: self._summary(name, lookup), names
+            )
+            return dict(zip(names, found, strict=True))
+
+    def _summary(self, name: str, lookup: RunLookup) -> PartSummary | DamagedPart | None:
         """Return what is known of a part, that it is damaged, or `None` if lrbench did not write it or it has gone."""
+        path = Path(self._place.name, name)
         try:
-            # The folders above it were seen to be no links when it was found.
-            with part_file.reading(path), safe_files.open_file(path.parent, path.name) as file:
+            with part_file.reading(path), self._place.open(name) as file:
                 return part_file.summary(
                     file, path, lookup.numbers, grid_size=len(self._run_ids), stopped=self._stopped
                 )
@@ -116,7 +146,7 @@ class Inventory:
         except DamagedPart as error:
             return error
         except StoreError:
-            if path.exists():
+            if self._place.exists(name):
                 raise
             return None  # another process moved it meanwhile
 
@@ -133,46 +163,3 @@ def _each_run_once(parts: Sequence[PartSummary], runs: int) -> list[PartSummary]
         elif own.any():
             left.append(replace(part, rows=part.rows[own], numbers=part.numbers[own]))
     return left
-
-
-def _stamps(results: Path) -> dict[Path, Stamp]:
-    """Return the size and the time of change of every part of a results folder.
-
-    Raises:
-        StoreError: if a part or a folder of parts is a link, is no folder, or cannot be read: parts that are not seen would
-            be trained again.
-    """
-    parts = safe_files.path(results, "parts")
-    if not os.path.lexists(parts):
-        return {}
-    found, folders = _stamps_in(parts)
-    for name in folders:
-        found |= _stamps_in(parts / name)[0]
-    return found
-
-
-def _stamps_in(folder: Path) -> tuple[dict[Path, Stamp], list[str]]:
-    """Return the parts in a folder, and the names of the folders in it."""
-    found: dict[Path, Stamp] = {}
-    folders: list[str] = []
-    try:
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                if entry.name.startswith("."):
-                    continue
-                if entry.is_symlink():
-                    raise safe_files.link_error(entry)
-                if entry.is_dir():
-                    folders.append(entry.name)
-                elif entry.name.endswith(".parquet"):
-                    with contextlib.suppress(FileNotFoundError):  # another process may move it
-                        stat = entry.stat()
-                        found[folder / entry.name] = stat.st_size, stat.st_mtime_ns
-    except FileNotFoundError:
-        return {}, []
-    except OSError as error:
-        raise StoreError(
-            f"{folder}: cannot be read: {error.strerror or error}; make it a folder that you may read, or start again with "
-            "--fresh"
-        ) from error
-    return found, folders

@@ -25,20 +25,23 @@ _ABANDONED = 3600.0
 _LONGEST = 10_000
 
 
+class Taken(StoreError):
+    """Another process has locked a results folder."""
+
+
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Lock a results folder for writing, creating it if there is none; reading one requires no lock.
 
     Raises:
-        StoreError: if another process has locked it, or it cannot be written.
+        Taken: if another process has locked it.
+        StoreError: if it cannot be written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         handle = _acquire(folder)
     except BlockingIOError as error:
-        raise StoreError(
-            f"{folder}: {_owner(folder)}; wait for it, end it, or choose another --out"
-        ) from error
+        raise Taken(f"{folder}: {_owner(folder)}; wait for it, end it, or choose another --out") from error
     except OSError as error:
         raise StoreError(
             f"{folder}: cannot be written: {error.strerror or error}; choose another --out"

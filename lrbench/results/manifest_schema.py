@@ -293,6 +293,13 @@ class StepSchema(_Schema):
     record: Name
 
 
+class ShardsSchema(_Schema):
+    """How the runs were divided among processes."""
+
+    count: Annotated[int, Field(ge=1, le=10**6)]
+    division: Digits
+
+
 class RunsSchema(_Schema):
     """How many runs the study has."""
 
@@ -330,6 +337,8 @@ class ManifestSchema(_Schema):
     grid: GridSchema | None = None
     stages: list[StepSchema] = []
     shorter: Annotated[list[ShorterSchema], Field(max_length=100)] = []
+    all_chosen: Digits | None = None
+    shards: ShardsSchema | None = None
     lanes_per_pack: list[Annotated[int, Field(ge=0, le=2**31)]] = []
     problems: list[ProblemSchema] | None = None
     programs: list[Any] = []

@@ -22,6 +22,7 @@ from lrbench.errors import LrbenchError, StoreError, path_of
 from lrbench.results import safe_files
 from lrbench.results.checksums import SURFACES, CheckedTables
 from lrbench.results.folder import JOBS_LINKS, MANIFEST, ResultsFolder
+from lrbench.results.remote_folder import read_copy
 from lrbench.results.some_curves import RUN, some_curves
 from lrbench.study import catalog
 from lrbench.tables.base import may_be_absent
@@ -240,14 +241,14 @@ class Results:
 
 
 def load(folder: str | os.PathLike[str]) -> Results:
-    """Open a results folder.
+    """Open a results folder, or a copy of one that is at a URL, as it is now.
 
     Every table of up to 1 GiB is compared with the sum that the manifest has of it; larger ones are when they are read.
 
     Raises:
         StoreError: if it is none, or one of a newer lrbench, or a table is not what was written.
     """
-    return checked(Results(path_of(folder)))
+    return checked(Results(read_copy(folder)))
 
 
 def checked(results: Opened) -> Opened:

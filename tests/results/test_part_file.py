@@ -17,7 +17,6 @@ import pytest
 from lrbench.errors import StoreError
 from lrbench.results import part_file
 from lrbench.results.part_file import DamagedPart, NotAPart
-from lrbench.results.remote_parts import RemoteParts
 from lrbench.results.run_lookup import RunLookup
 from lrbench.results.trained import Trained, joined
 from tests.helpers.paths import GOLDEN
@@ -205,30 +204,3 @@ def test_runs_are_taken_and_joined() -> None:
     assert (len(twice.run_ids), twice.saved_lane_steps, twice.seconds["train"]) == (8, 14, 1.0)
     assert joined([whole]) is whole
     assert whole.take(np.array([2, 0])).run_ids.tolist() == whole.run_ids[[2, 0]].tolist()
-
-
-# ---- parts at a URL ----
-
-
-def test_parts_at_a_url_are_those_that_were_written(tmp_path: Path) -> None:
-    """In a folder that the first of them creates; a part that is damaged, or has other runs, is not there."""
-    given, folder = trained(), tmp_path / "some" / "folder"
-    data, parts = part_file.encoded(given), RemoteParts(f"file://{folder}")
-    assert not parts.contains(given.pack_id, given.run_ids)
-    parts.write(given.pack_id, data)
-    assert [path.name for path in folder.iterdir()] == [PATH.name]
-    assert parts.read(given.pack_id) == (folder / PATH.name).read_bytes() == data
-    assert parts.contains(given.pack_id, given.run_ids[::-1])
-    assert not parts.contains(given.pack_id, given.run_ids[:3])
-    assert not parts.contains("fedcba9876543210", given.run_ids)
-    parts.write(given.pack_id, data[:-1])
-    assert not parts.contains(given.pack_id, given.run_ids)
-
-
-def test_what_is_no_url_for_parts_is_one_line() -> None:
-    with pytest.raises(StoreError) as caught:
-        RemoteParts("nowhere://bucket/folder")
-    assert str(caught.value) == (
-        "nowhere://bucket/folder: is no URL for parts: Unrecognized filesystem type in URI: nowhere://bucket/folder; "
-        "such as s3://bucket/folder"
-    )
