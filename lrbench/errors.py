@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 LONGEST = 3000
 """The most characters of a message; a study may hold a list of a million numbers, which nobody wants to read."""
 LONGEST_FILE_NAME, LONGEST_PATH = 255, 4000
 """The most bytes in the name of a file or folder, and in a path: systems allow 4,096, and lrbench appends names of its own."""
+
+
+_URL = re.compile("[a-z][a-z0-9+.-]*:/")
+"""How a URL begins once it was taken for a path."""
 
 
 class LrbenchError(Exception):
@@ -90,9 +95,11 @@ def path_of(given: str | os.PathLike[str]) -> Path:
     """Return the path that a user gave, if a file system allows such a name.
 
     Raises:
-        StoreError: if a name in it is too long, or is not UTF-8.
+        StoreError: if it is a URL, or a name in it is too long, or is not UTF-8.
     """
     path = Path(given)
+    if _URL.match(str(path)):
+        raise StoreError(f"{given}: is a URL, and this must be a folder or a file of this machine")
     try:
         encoded = str(path).encode()
     except UnicodeEncodeError as error:

@@ -202,6 +202,7 @@ def test_nothing_is_unpickled_evaluated_or_fetched(path: Path) -> None:
             names = (
                 [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""]
             )
+            names = [name for name in names if name != "urllib.parse"]  # which only takes URLs apart
             assert not {name.partition(".")[0] for name in names} & FORBIDDEN_MODULES, names
         elif isinstance(node, ast.Call):
             called = ast.unparse(node.func)

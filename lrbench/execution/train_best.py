@@ -137,6 +137,7 @@ def _save(path: str | os.PathLike[str], fill: Callable[[Path], object]) -> Path:
 
 def check_target(path: Path) -> None:
     """Raise `StoreError` if a file of that name cannot be written, before anything is trained for it."""
+    path = path_of(path)
     if path.is_dir():
         raise StoreError(f"{path}: is a folder; give the name of a file, such as {path / 'best.safetensors'}")
     with atomic.scratch(path.parent, path.name):

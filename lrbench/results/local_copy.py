@@ -47,7 +47,7 @@ class LocalCopy:
         """Nothing is read yet."""
         self.place = UrlPlace(url)
         name = hashlib.blake2b(url.encode(), digest_size=8).hexdigest()
-        self._above = Path(platformdirs.user_cache_dir("lrbench")) / "urls" / name
+        self._above = _cache() / "urls" / name
         self.folder = self._above / use
         self._record = f"{use}.{_RECORD}"
         self._met: dict[str, _Met] = {}
@@ -159,6 +159,10 @@ class LocalCopy:
     def _write_record(self) -> None:
         text = json.dumps(dict(sorted(self._met.items())))
         atomic.write(self._above, self._record, lambda path: path.write_text(text, encoding="utf-8"))
+
+
+def _cache() -> Path:
+    return Path(platformdirs.user_cache_dir("lrbench"))
 
 
 def _stamp(path: Path) -> Stamp:

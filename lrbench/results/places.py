@@ -26,8 +26,8 @@ _WITHOUT_FOLDERS = {"gcs", "s3"}
 
 _PIECE = 2**24
 """Bytes of a file that are in memory while it travels."""
-_TRIAL = ".trial"
-"""What is written to find out whether anything can be."""
+_TRIAL = ".writable"
+"""What is written, and left, to find out whether anything can be: a role may write, and not remove."""
 
 
 class Place(Protocol):
@@ -205,7 +205,7 @@ class UrlPlace:
         try:
             self._files, self._folder = pa.fs.FileSystem.from_uri(url)
         except (pa.ArrowInvalid, OSError) as error:
-            why = " ".join(str(error).split())
+            why = " ".join(str(error).replace(url, self.name).split())
             raise StoreError(
                 f"{self.name}: is no URL for results: {why}; such as s3://bucket/folder"
             ) from error
@@ -287,8 +287,6 @@ class UrlPlace:
     def check_writable(self) -> None:
         """Raise `StoreError` if nothing can be written."""
         self.write(_TRIAL, b"")
-        with contextlib.suppress(StoreError):  # a role may write, and not remove
-            self.remove(_TRIAL)
 
     def move(self, to: str) -> None:
         """Give every file another name, at another URL of the same store, one after another."""

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from lrbench.errors import StoreError
 from lrbench.results.folder import MANIFEST, ResultsFolder
 from lrbench.results.inventory import Inventory, part_name
 from lrbench.results.local_copy import LocalCopy
@@ -50,6 +51,10 @@ def read_copy(where: str | os.PathLike[str], *, parts: bool = False) -> Path:
         return path
     copy = LocalCopy(os.fspath(where), "read")
     copy.pull(parts=parts)
+    if not (copy.folder / MANIFEST).exists():
+        raise StoreError(
+            f"{copy.place.name}: is not a results folder (it has no {MANIFEST}); `lrbench run STUDY --out URL` creates one"
+        )
     return copy.folder
 
 

@@ -316,6 +316,6 @@ def test_output_that_nobody_reads_is_no_error(tmp_path: Path) -> None:
 def test_a_table_without_csv_is_named_as_parquet(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("runs.parquet", "summary.csv", "summary.parquet", "curves.csv", "curves.parquet"):
         (tmp_path / name).touch()
-    output.print_written(tmp_path, pictures=True)
+    output.print_written(tmp_path, str(tmp_path), pictures=True)
     names = [Path(line).name for line in capsys.readouterr().out.splitlines()]
     assert names == ["curves.parquet", "runs.parquet", "summary.csv"]

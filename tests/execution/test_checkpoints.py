@@ -117,6 +117,7 @@ def test_a_checkpoint_that_is_damaged_or_foreign_is_told_of(
     flipped = bytearray(sound)
     flipped[len(sound) // 2] ^= 1
     for broken in (b"", sound[: len(sound) // 2], bytes(flipped), _pickled(sound), _compressed(sound)):
+        kept.parent.mkdir(parents=True, exist_ok=True)
         kept.write_bytes(broken)
         assert again.load(0, key) is None
         (line,) = said
@@ -127,12 +128,14 @@ def test_a_checkpoint_that_is_damaged_or_foreign_is_told_of(
     for _ in range(200):
         flipped = bytearray(sound)
         flipped[chance.randrange(len(sound))] ^= 1 << chance.randrange(8)
+        kept.parent.mkdir(parents=True, exist_ok=True)
         kept.write_bytes(flipped)
         found = again.load(0, key)
         assert found is None or all(
             np.array_equal(found.lanes[name], values, equal_nan=True)
             for name, values in snapshot.lanes.items()
         )
+    kept.parent.mkdir(parents=True, exist_ok=True)
     kept.write_bytes(sound)
     said.clear()
     with monkeypatch.context() as other:

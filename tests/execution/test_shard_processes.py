@@ -23,8 +23,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 STUDY = """
 name = "shared"
-steps = 60000
-evaluate_every = 1000
+steps = 200000
+evaluate_every = 5000
 seeds = 2
 confirm = 2
 refine = 1
@@ -33,7 +33,7 @@ optimizer = ["sgd", "adam"]
 schedule = ["constant", "cosine"]
 probes = []
 deterministic = true
-checkpoint_every = 0.1
+checkpoint_every = 0.01
 learning_rate = {min = 0.001, max = 10.0, num = 5}
 """
 TABLES = "runs", "summary", "sensitivity", "comparison", "ranking", "shorter_runs"

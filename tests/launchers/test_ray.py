@@ -19,7 +19,9 @@ from lrbench.execution.execute import Finished, execute
 from lrbench.execution.listener import Listener
 from lrbench.launchers import ray as launcher
 from lrbench.results.folder import ResultsFolder
+from lrbench.results.places import UrlPlace
 from tests.helpers.paths import ROOT
+from tests.helpers.s3 import s3
 
 # A bowl that hangs for ever on the node whose id stands beside it, and says on how many devices it is otherwise.
 CODE = """\
@@ -86,7 +88,7 @@ def _folder(path: Path, programs: int = 1, lanes: int = 4) -> Path:
     return path
 
 
-def _run(asked: Any, out: Path, **options: Any) -> Finished:
+def _run(asked: Any, out: Path | str, **options: Any) -> Finished:
     more = {name: options.pop(name) for name in ("listener", "trust") if name in options}
     asked = asked | {"launcher": {"ray": options}} if isinstance(asked, dict) else asked
     return execute(asked, out, launcher="ray", report=False, **more)
@@ -113,33 +115,30 @@ class TestCluster:
         _same(tmp_path / "shared", tmp_path / "here")
 
     def test_parts_at_a_url(self, cluster: Any, many: dict[str, Any], tmp_path: Path) -> None:
-        import boto3
-        from moto.server import ThreadedMotoServer
-
         execute(many, _folder(tmp_path / "here"), report=False)
-        server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-        server.start()
-        try:
-            host, port = server.get_host_and_port()
-            client = boto3.client("s3", endpoint_url=f"http://{host}:{port}", region_name="us-east-1")
-            client.create_bucket(Bucket="bucket")
-            options = f"endpoint_override={host}:{port}&scheme=http&region=us-east-1"
-            url = f"s3://bucket/studies/small?{options}"
+        with s3() as store:
+            url, client = store.url("studies/small"), store.client
             assert _run(many, _folder(tmp_path / "s3"), parts=url).trained == 24
             _same(tmp_path / "s3", tmp_path / "here")
-            keys = [each["Key"] for each in client.list_objects_v2(Bucket="bucket")["Contents"]]
-            names = {path.name for path in ResultsFolder(tmp_path / "s3").part_paths()}
-            assert sorted(keys) == sorted(f"studies/small/{name}" for name in names)
+            paths = ResultsFolder(tmp_path / "s3").part_paths()
+            names = {path.relative_to(tmp_path / "s3").as_posix() for path in paths}
+            assert sorted(store.names()) == sorted(f"studies/small/{name}" for name in names)
             before = client.list_objects_v2(Bucket="bucket")["Contents"]
             # On another machine the parts come from there; nothing is trained or written again.
             assert _run(many, _folder(tmp_path / "again"), parts=url).trained == 24
             assert client.list_objects_v2(Bucket="bucket")["Contents"] == before
             _same(tmp_path / "again", tmp_path / "here")
-            failed = _run(many, _folder(tmp_path / "no"), parts=f"s3://none/x?{options}").failures
+            failed = _run(many, _folder(tmp_path / "no"), parts=f"s3://none/x?{store.options}").failures
             assert len(failed) == 6
             assert "none" in failed[0].error
-        finally:
-            server.stop()
+            # Results that are at a URL as a whole: there the processes write to it, and the driver has a copy.
+            seed = _folder(tmp_path / "seed") / "manifest.json"
+            UrlPlace(store.url("whole")).write(seed.name, seed.read_bytes())
+            there = _run(many, store.url("whole"))
+            assert there.trained == 24
+            _same(there.results.folder, tmp_path / "here")
+            assert sum(name.startswith("whole/parts/") for name in store.names()) == len(names)
+            assert _run(many, store.url("whole")).trained == 0
 
     @pytest.mark.parametrize(("number", "code"), [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGTERM, 130)])
     def test_a_driver_that_is_killed_loses_nothing(

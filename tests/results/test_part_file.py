@@ -14,7 +14,6 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from lrbench.errors import StoreError
 from lrbench.results import part_file
 from lrbench.results.part_file import DamagedPart, NotAPart
 from lrbench.results.run_lookup import RunLookup

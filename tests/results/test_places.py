@@ -92,11 +92,13 @@ def test_a_copy_of_another_name_is_left_by_a_move(tmp_path: Path) -> None:
 def test_what_is_no_url_is_one_line_without_keys() -> None:
     with pytest.raises(StoreError) as caught:
         UrlPlace("nowhere://key:secret@bucket/folder?token=x")
-    assert str(caught.value).startswith("nowhere://bucket/folder: is no URL for results: Unrecognized filesystem type")
+    assert str(caught.value).startswith(
+        "nowhere://bucket/folder: is no URL for results: Unrecognized filesystem type"
+    )
     assert "secret" not in str(caught.value)
 
 
 def test_what_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(StoreError, match="file/folder: a cannot be read or written: .*; check the address"):
+    with pytest.raises(StoreError, match=r"file/folder: a cannot be read or written: .*; check the address"):
         UrlPlace(f"file://{tmp_path}/file/folder").write("a", b"")
