@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import subprocess
@@ -15,6 +16,7 @@ import pydantic
 import pytest
 import yaml
 
+from lrbench.execution import shard_variables
 from lrbench.execution.execute import execute
 from tests.helpers.pages import files
 from tests.helpers.paths import ROOT
@@ -23,9 +25,9 @@ FILES = files("anywhere.md")
 SECONDS = 300
 """A recipe that takes longer hangs: four processes, each of which compiles, on a shared machine."""
 LRBENCH = f'exec {sys.executable} -m lrbench "$@" --no-report --quiet'
-# Options of ssh and torchrun go before what they start.
-SSH = 'while [ "$1" != lrbench ]; do shift; done; exec "$@"'
-COMMANDS = {"lrbench": LRBENCH, "ssh": SSH, "torchrun": SSH}
+# ssh and torchrun take options of their own before the command that they start.
+STARTS = 'while [ "$1" != lrbench ]; do shift; done; exec "$@"'
+COMMANDS = {"lrbench": LRBENCH, "ssh": STARTS, "torchrun": STARTS}
 """What stands for other commands here."""
 
 
@@ -88,8 +90,8 @@ def test_what_the_models_do_not_check(file: str) -> None:
     assert spec["completions"] == spec["parallelism"]
     volumes = {each["name"] for each in spec["template"]["spec"]["volumes"]}
     assert {each["name"] for each in container(file)["volumeMounts"]} <= volumes
-    limits = container(file)["resources"]
-    assert limits.get("requests", {}).items() <= limits["limits"].items()
+    resources = container(file)["resources"]
+    assert resources.get("requests", {}).items() <= resources["limits"].items()
 
 
 # ---- commands ----
@@ -150,7 +152,6 @@ def folder(tmp_path: Path) -> Path:
 
 def start(processes: list[Process], folder: Path) -> list[tuple[int, str]]:
     """Start all at the same time, with `folder` for every place that they share; return exit codes, and what was printed."""
-
     places = {"/shared": folder, "/study": folder}
     places |= dict.fromkeys(("s3://my-bucket", "gs://my-bucket"), f"file://{folder}")
 
@@ -159,8 +160,10 @@ def start(processes: list[Process], folder: Path) -> list[tuple[int, str]]:
             word = word.replace(f"{place}/", f"{instead}/")
         return word
 
+    # Tests may themselves run under a scheduler.
+    told = {*itertools.chain(*shard_variables.PAIRS), *shard_variables.NUMBERS}
     shared = {
-        **os.environ,
+        **{name: value for name, value in os.environ.items() if name not in told},
         "PATH": f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}",
         "PYTHONPATH": str(ROOT),
         "JAX_NUM_CPU_DEVICES": "2",
@@ -193,6 +196,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """The tables of one process."""
     out = tmp_path_factory.mktemp("whole")
     execute(tomllib.loads(FILES["study.toml"]), out, report=False)
+    assert tables(out)
     return tables(out)
 
 
