@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -113,6 +114,12 @@ class LocalCopy:
         finally:
             self._write_record()
 
+    def discard(self) -> None:
+        """Remove the copy; at the URL everything stays as it is."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        (self._above / self._record).unlink(missing_ok=True)
+        self._met = {}
+
     def send(self, name: str) -> None:
         """Send a file while this process goes on; `push` says what went wrong."""
         if self._threads is None:
@@ -132,10 +139,16 @@ class LocalCopy:
                 pass
 
     def _fetch(self, name: str) -> None:
-        """Fetch a file, unless it goes meanwhile."""
-        with contextlib.suppress(FileNotFoundError), atomic.scratch(self.folder, name) as temporary:
+        """Fetch a file, unless it is not there, or goes meanwhile."""
+        try:
             there = self.place.stamp(name)
-            self.place.fetch(name, temporary)
+        except FileNotFoundError:
+            return
+        with atomic.scratch(self.folder, name) as temporary:
+            try:
+                self.place.fetch(name, temporary)
+            except FileNotFoundError:
+                return
             path = atomic.rename(temporary, self.folder, name)
             self._met[name] = _Met(there, _stamp(path))
 

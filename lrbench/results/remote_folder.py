@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -97,8 +96,8 @@ class RemoteFolder(ResultsFolder):
         Nothing locks an object store: commands on other machines are for whoever starts them to keep apart.
         """
         self._copy.place.check_writable()
-        if not self._has_parts:  # of a process of the same number that was killed
-            shutil.rmtree(self.folder, ignore_errors=True)
+        if not self._has_parts:  # one of a process of the same number may be there, which was killed
+            self._copy.discard()
         with super().locked():
             self.refresh()
             try:
@@ -106,7 +105,7 @@ class RemoteFolder(ResultsFolder):
             finally:
                 self._copy.push()
         if not self._has_parts:
-            shutil.rmtree(self.folder, ignore_errors=True)
+            self._copy.discard()
 
     def refresh(self) -> None:
         """As of `ResultsFolder`."""

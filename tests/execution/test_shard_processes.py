@@ -18,6 +18,7 @@ from lrbench.execution.execute import execute
 from lrbench.results.places import place_of
 from lrbench.results.results import load
 from tests.helpers.paths import ROOT
+from tests.helpers.s3 import s3
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
@@ -33,7 +34,7 @@ optimizer = ["sgd", "adam"]
 schedule = ["constant", "cosine"]
 probes = []
 deterministic = true
-checkpoint_every = 0.01
+checkpoint_every = 0.2
 learning_rate = {min = 0.001, max = 10.0, num = 5}
 """
 TABLES = "runs", "summary", "sensitivity", "comparison", "ranking", "shorter_runs"
@@ -62,23 +63,10 @@ def _folder(tmp_path: Path, patch: pytest.MonkeyPatch) -> Iterator[str]:
 
 @contextlib.contextmanager
 def _bucket(tmp_path: Path, patch: pytest.MonkeyPatch) -> Iterator[str]:
-    """Give the URL of a folder in an S3 on loopback, which processes that are started now have the keys of."""
-    import boto3
-    from moto.server import ThreadedMotoServer
-
-    keys = {"ACCESS_KEY_ID": "none", "SECRET_ACCESS_KEY": "none", "EC2_METADATA_DISABLED": "true"}
-    for name, value in keys.items():
-        patch.setenv(f"AWS_{name}", value)
+    """Give the URL of a folder in an S3 on loopback; the processes have their caches elsewhere."""
     patch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    try:
-        host, port = server.get_host_and_port()
-        client = boto3.client("s3", endpoint_url=f"http://{host}:{port}", region_name="us-east-1")
-        client.create_bucket(Bucket="bucket")
-        yield f"s3://bucket/shared?endpoint_override={host}:{port}&scheme=http&region=us-east-1"
-    finally:
-        server.stop()
+    with s3() as store:
+        yield store.url("shared")
 
 
 def _start(study: Path, out: str, shard: str, wait: int = 200) -> subprocess.Popen[str]:
