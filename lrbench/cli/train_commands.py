@@ -79,7 +79,7 @@ def run(
         raise LrbenchError(f"--detach: works only with --launcher slurm, not with --launcher {launcher}")
     detached = ["launcher.slurm.detach=true"] if detach else []
     checked = read_study(study, [*(overrides or ()), *detached], unset, trust=trust)
-    share = shard_of(shard, wait, launcher, fresh=fresh)
+    share = shard_of(shard, wait, launcher, fresh=fresh, profile=profile)
     shows = listener(quiet, context.ensure_object(Interrupt), str(share or ""))
     if said := default_study(study, checked):
         shows.notify(said)

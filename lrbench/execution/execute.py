@@ -106,7 +106,7 @@ def execute(
     listener = listener or default_listener()
     checked = study if isinstance(study, Study) else spec.read(study, overrides, trust=trust)
     catalog.get("launcher", launcher)
-    share = shard_of(shard, wait, launcher, fresh=fresh)
+    share = shard_of(shard, wait, launcher, fresh=fresh, profile=profile)
     where = out if out is not None else Path("results") / checked.name
     store = results_at(where, parts=share is None or share.number == 0)
     options = Options(launcher, devices, report, profile, report and helpers, share)
@@ -154,7 +154,7 @@ def _execute(
             stages.parts,
             report=options.report,
             seconds=stages.seconds,
-            failures=stages.failures,
+            failures=stages.failure_records,
             listener=listener,
             helpers=helpers,
         )

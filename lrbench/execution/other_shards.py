@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Bool, Int
 
-from lrbench.errors import counted
+from lrbench.errors import StoreError, counted
 from lrbench.execution import costs
 from lrbench.execution.listener import Listener
 from lrbench.execution.shard_records import ShardRecords
@@ -111,11 +111,13 @@ class OtherShards:
         patience = Patience(self._shard.wait, self._listener.check, self._records.activity)
         said, before, goes_on = -math.inf, -1, True
         while True:
-            self._store.refresh()
-            left = missing & ~parts.completed()
-            failures = self._failures(grid, left, old=not goes_on)
-            for failed in failures:
-                left[failed.pack.runs] = False
+            try:
+                failures, left = self._look(grid, parts, missing, old=not goes_on)
+            except StoreError:
+                if not (goes_on and self._store.url):
+                    raise
+                goes_on = patience.pause()  # a network may be down for a while
+                continue
             count = int(left.sum())
             if not count:
                 self._records.forget(grid, parts.completed())
@@ -129,6 +131,17 @@ class OtherShards:
                 patience.renew()
             before = count
             goes_on = patience.pause()
+
+    def _look(
+        self, grid: Grid, parts: Inventory, missing: Bool[np.ndarray, " run"], *, old: bool
+    ) -> tuple[list[Outcome], Bool[np.ndarray, " run"]]:
+        """Return the packs that failed, and which runs are still missing."""
+        self._store.refresh()
+        left = missing & ~parts.completed()
+        failures = self._failures(grid, left, old=old)
+        for failed in failures:
+            left[failed.pack.runs] = False
+        return failures, left
 
     def _failures(self, grid: Grid, left: Bool[np.ndarray, " run"], *, old: bool) -> list[Outcome]:
         """Return the packs that failed and have runs that are left; those of before this process began only if `old`, or after a while."""

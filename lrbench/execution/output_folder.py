@@ -11,8 +11,7 @@ import numpy as np
 
 from lrbench.errors import StoreError
 from lrbench.execution.listener import Listener
-from lrbench.execution.shard_records import FOLDER as SHARDS
-from lrbench.results.folder import MANIFEST, ResultsFolder
+from lrbench.results.folder import MANIFEST, SHARDS, ResultsFolder
 from lrbench.results.inventory import PARTS
 from lrbench.results.part_file import PartSummary
 from lrbench.study.grid import Grid

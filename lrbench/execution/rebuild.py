@@ -12,7 +12,6 @@ import numpy as np
 from lrbench.errors import StoreError
 from lrbench.execution import manifest_contents
 from lrbench.execution.listener import Listener
-from lrbench.launchers import Outcome
 from lrbench.results import drawing, pictures, safe_files
 from lrbench.results.checksums import SURFACES
 from lrbench.results.drawing import Helpers
@@ -67,7 +66,7 @@ def write_all(
     report: bool,
     listener: Listener,
     seconds: Mapping[str, float] = MappingProxyType({}),
-    failures: Iterable[Outcome] | None = None,
+    failures: Iterable[Mapping[str, Any]] | None = None,
     helpers: Helpers | None = None,
 ) -> Results:
     """Write everything that is built from the parts of a folder; the caller holds the lock of the folder.
@@ -79,7 +78,7 @@ def write_all(
         parts: its parts.
         report, listener: as of `rebuild`.
         seconds: wall time so far, by activity.
-        failures: packs that failed; by default those of the manifest.
+        failures: the records of packs that failed; by default those of the manifest.
         helpers: processes that draw, too.
     """
     for line in store.repair(parts):
@@ -102,7 +101,7 @@ def _write_all(
     parts: Inventory,
     report: bool,
     seconds: Mapping[str, float],
-    failures: Iterable[Outcome] | None,
+    failures: Iterable[Mapping[str, Any]] | None,
     listener: Listener,
     helpers: Helpers | None,
 ) -> Results:
@@ -129,9 +128,7 @@ def _write_all(
     )
     seconds["tables"] = time.perf_counter() - began
     if failures is not None:
-        manifest["failures"] = [
-            manifest_contents.failure(grid, failed.pack, failed.error) for failed in failures
-        ]
+        manifest["failures"] = list(failures)
     if grid.points and not response_surface.installed():
         listener.notify(
             "the table `response`, which says how the loss depends on what is sampled, requires scikit-learn: "

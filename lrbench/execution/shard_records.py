@@ -15,30 +15,30 @@ from jaxtyping import Bool
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lrbench.launchers import Outcome
+from lrbench.results.folder import SHARDS
 from lrbench.results.places import Place, Stamp
 from lrbench.results.run_lookup import RunLookup
 from lrbench.study.grid import Grid, Pack
 from lrbench.study.run_id import RUN_ID
 
-FOLDER = "shards"
-_FAILED = re.compile(rf"{FOLDER}/[0-9a-f]{{16}}\.failed\.json")
+_FAILED = re.compile(rf"{SHARDS}/[0-9a-f]{{16}}\.failed\.json")
 _LONGEST = 2**26
 """The most bytes of a record: the run_ids of the largest pack take two million."""
 
 
-class _Record(BaseModel):
+class _ShardRecord(BaseModel):
     """What every record has in common: types are those of JSON, and nothing else is in it."""
 
     model_config = ConfigDict(strict=True, extra="forbid")
 
 
-class _Begun(_Record):
+class _Begun(_ShardRecord):
     """A shard that has begun."""
 
     lanes_per_pack: list[Annotated[int, Field(ge=0, le=2**31)]]
 
 
-class _Failed(_Record):
+class _Failed(_ShardRecord):
     """A pack that failed."""
 
     stage: str
@@ -47,7 +47,7 @@ class _Failed(_Record):
     error: str
 
 
-Record = TypeVar("Record", bound=_Record)
+Record = TypeVar("Record", bound=_ShardRecord)
 
 
 @dataclass(frozen=True)
@@ -67,25 +67,29 @@ class ShardRecords:
         """
         name = _name(number, count)
         before = _read(self.place, name, _Begun)
-        if before is not None and len(before.lanes_per_pack) == len(lanes_per_pack):
-            return before.lanes_per_pack
-        self.place.write(name, _Begun(lanes_per_pack=list(lanes_per_pack)).model_dump_json().encode())
-        return list(lanes_per_pack)
+        known = before.lanes_per_pack if before is not None else []
+        if len(known) != len(lanes_per_pack):
+            known = [0] * len(lanes_per_pack)
+        # 0 means that the program could not be compiled so far.
+        now = [lanes or own for lanes, own in zip(known, lanes_per_pack, strict=True)]
+        if before is None or now != before.lanes_per_pack:
+            self.place.write(name, _Begun(lanes_per_pack=now).model_dump_json().encode())
+        return now
 
     def begun(self, count: int) -> set[int]:
         """Return which of so many shards have begun."""
-        there = self.place.stamps(FOLDER)
+        there = self.place.stamps(SHARDS)
         return {number for number in range(count) if _name(number, count) in there}
 
     def failed(self, pack: Pack, run_ids: np.ndarray, error: str) -> None:
         """Record that a pack of these runs failed."""
         runs = [run_id.decode() for run_id in run_ids.tolist()]
         record = _Failed(stage=pack.stage, program=pack.program, runs=runs, error=error)
-        self.place.write(f"{FOLDER}/{pack.pack_id}.failed.json", record.model_dump_json().encode())
+        self.place.write(f"{SHARDS}/{pack.pack_id}.failed.json", record.model_dump_json().encode())
 
     def stamps(self) -> dict[str, Stamp]:
         """Return size and time of change of every record of a pack that failed."""
-        return {name: at for name, at in self.place.stamps(FOLDER).items() if _FAILED.fullmatch(name)}
+        return {name: at for name, at in self.place.stamps(SHARDS).items() if _FAILED.fullmatch(name)}
 
     def activity(self) -> frozenset[tuple[str, Stamp]]:
         """Return what changes while any shard is at work: parts, checkpoints, records and the manifest."""
@@ -101,7 +105,7 @@ class ShardRecords:
             assert lookup is not None
             numbers = lookup.numbers(np.array(record.runs, RUN_ID))
             if len(numbers := numbers[numbers < len(grid)]):
-                pack_id = name.removeprefix(f"{FOLDER}/").partition(".")[0]
+                pack_id = name.removeprefix(f"{SHARDS}/").partition(".")[0]
                 found.append(Outcome(Pack(pack_id, record.program, numbers, record.stage), {}, record.error))
         return found
 
@@ -109,11 +113,11 @@ class ShardRecords:
         """Remove the records of packs that have some of these runs, which are trained again or are completed."""
         for each in self.failures(grid, self.stamps()):
             if runs[each.pack.runs].any():
-                self.place.remove(f"{FOLDER}/{each.pack.pack_id}.failed.json")
+                self.place.remove(f"{SHARDS}/{each.pack.pack_id}.failed.json")
 
 
 def _name(number: int, count: int) -> str:
-    return f"{FOLDER}/{number}-of-{count}.json"
+    return f"{SHARDS}/{number}-of-{count}.json"
 
 
 def _read(place: Place, name: str, kind: type[Record]) -> Record | None:

@@ -53,13 +53,18 @@ class Shard:
 
 
 def shard_of(
-    given: str | None, wait: float | None, launcher: str = "local", *, fresh: bool = False
+    given: str | None,
+    wait: float | None,
+    launcher: str = "local",
+    *,
+    fresh: bool = False,
+    profile: bool = False,
 ) -> Shard | None:
     """Return what `--shard` and `--wait` give; `None` without the former.
 
     Args:
         given, wait: the options.
-        launcher, fresh: the options of these names, which must go with them.
+        launcher, fresh, profile: the options of these names, which must go with them.
 
     Raises:
         LaunchError: if one of them is wrong, or they do not go together.
@@ -81,7 +86,10 @@ def shard_of(
         )
     if wait is not None and not 0 <= wait < math.inf:
         raise LaunchError(f"--wait {wait:g}: must be a number of seconds, 0 or more")
-    return Shard(*shard_variables.resolved(given), WAIT if wait is None else wait)
+    shard = Shard(*shard_variables.resolved(given), WAIT if wait is None else wait)
+    if profile and shard.number:
+        raise LaunchError(f"--shard {given}: not with --profile, which is for shard 0")
+    return shard
 
 
 def divide(

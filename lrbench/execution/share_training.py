@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lrbench import machine
-from lrbench.errors import LaunchError
+from lrbench.errors import LaunchError, StoreError
 from lrbench.execution import costs, manifest_contents, output_folder, shards
 from lrbench.execution.listener import Listener
 from lrbench.execution.missing_runs import train
@@ -49,8 +49,11 @@ class ShareTraining:
         self._manifest = output_folder.checked_manifest(store, grid)
         self._engine: Engine | None = None
         self._lanes_per_pack: list[int] = []
+        self._warned = False
         self.trained = 0
         self.failures: list[Outcome] = []
+        self._trouble: StoreError | None = None
+        """Why the manifest could not be read the last time."""
         self.awaited = ""
         """What did not come in time; empty if the share of every stage was trained."""
 
@@ -79,11 +82,19 @@ class ShareTraining:
             if new:
                 patience.renew()
             elif not patience.pause():
+                if self._trouble is not None:
+                    raise self._trouble
                 self.awaited = "shard 0 to choose the next stage"
                 return
 
     def _read_manifest(self) -> None:
-        self._store.refresh()
+        """Read the manifest as it is now; of a store that cannot be reached for a while, it stays as it was."""
+        self._trouble = None
+        try:
+            self._store.refresh()
+        except StoreError as error:  # a folder is not refreshed; a network may be down for a while
+            self._trouble = error
+            return
         self._manifest = output_folder.checked_manifest(self._store, self._grid)
         self._check_division()
 
@@ -148,10 +159,15 @@ class ShareTraining:
 
     def _check_division(self) -> None:
         """Refuse to train a share of runs that shard 0 divides otherwise."""
-        there = self._manifest.get("shards", {}).get("division")
+        there = self._manifest.get("shards")
         if self._engine is None or there is None or not self._is_of_this_study():
             return
-        if there != shards.digest(self._grid, costs.of_runs(self._engine, self._grid)):
+        if there["count"] != self._shard.count and not self._warned:
+            self._warned = True
+            self._listener.warn(
+                f"shard 0 divides the runs among {there['count']}; give every process the same N, or some runs are trained twice"
+            )
+        if there["division"] != shards.digest(self._grid, costs.of_runs(self._engine, self._grid)):
             here, versions = machine.versions(), self._manifest.get("versions", {})
             words = "; ".join(
                 f"{name} is {here.get(name)} here and {versions.get(name)} there"

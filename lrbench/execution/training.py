@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -68,6 +69,8 @@ class StagedTraining:
         """What did not come in time from other shards."""
         self.shorter: list[Shorter] = []
         self.failures: list[Outcome] = []
+        self.failure_records: list[dict[str, Any]] = []
+        """What the manifest says of them; run numbers are those of the stage that they failed in."""
         self.trained = 0
         self.profile: Path | None = None
         self._seconds: dict[str, float] = {}
@@ -202,7 +205,7 @@ class StagedTraining:
         own = missing & of_share(grid, shares[0])
         tried = self._train_here(engine, parts, own, name) if own.any() else True
         failures, self.awaited = self._others.wait(grid, parts, shares, missing & ~own)
-        self.failures += failures
+        self._fail(grid, failures)
         self._expected.append(grid.run_ids[parts.completed()])
         return tried and not self.awaited
 
@@ -221,10 +224,15 @@ class StagedTraining:
             self.profile = tracing.path
         writing = sum(outcome.seconds.get("write", 0.0) for outcome in outcomes)
         self._seconds["writing"] = self._seconds.get("writing", 0.0) + writing
-        self.failures += [outcome for outcome in outcomes if outcome.error]
+        self._fail(grid, [outcome for outcome in outcomes if outcome.error])
         self._expected += [grid.run_ids[outcome.pack.runs] for outcome in outcomes if not outcome.error]
         self.trained += int((parts.completed() & missing).sum())
         return sum(len(outcome.pack.runs) for outcome in outcomes) == int(missing.sum())
+
+    def _fail(self, grid: Grid, failures: Sequence[Outcome]) -> None:
+        """Note packs of a grid that failed."""
+        self.failures += failures
+        self.failure_records += [manifest_contents.failure(grid, each.pack, each.error) for each in failures]
 
     def _notify_of_cached(self) -> None:
         """Report, before anything is trained, how many runs of the stages so far are completed already, if any."""

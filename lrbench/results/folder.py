@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 MANIFEST = "manifest.json"
 JOBS_LINKS = ".submission_file_*"
 """What submitit makes links of in the folder of its jobs; nothing is read through them."""
+SHARDS = "shards"
+"""Where shards write what they record for one another."""
 CHECKPOINTS = "checkpoints"
 """Where the checkpoints of packs are, each in a folder of its pack_id."""
 
@@ -180,7 +182,7 @@ class ResultsFolder:
             for name in safe_files.names(self.folder, above)
             if not name.startswith(".")
         ]
-        atomic.remove_abandoned(self.folder, ["", "plots", "jobs", "stages", "parts", *folders])
+        atomic.remove_abandoned(self.folder, ["", "plots", "jobs", "stages", SHARDS, "parts", *folders])
         lines = [self.set_part_aside(damaged) for damaged in (parts.damaged() if parts else ())]
         packs = {name.split("/")[1] for name in self.place.stamps(CHECKPOINTS) if name.count("/") > 1}
         for name in packs:

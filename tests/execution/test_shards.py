@@ -142,6 +142,9 @@ def test_options_that_do_not_go_together() -> None:
         with pytest.raises(LaunchError) as error:
             shard_of(*options)  # type: ignore[arg-type]
         assert str(error.value) == said
+    assert shard_of("0/4", None, profile=True) == Shard(0, 4)
+    with pytest.raises(LaunchError, match=r"^--shard 1/4: not with --profile, which is for shard 0$"):
+        shard_of("1/4", None, profile=True)
     with pytest.raises(LaunchError, match=r"^--shard 1/4: not with --fresh, since others may have begun"):
         shard_of("1/4", None, fresh=True)
 

@@ -40,6 +40,14 @@ STUDY: dict[str, Any] = {
     "deterministic": True,
     "probes": [],
 }
+FAILING = """
+import optax
+
+def failing(learning_rate):
+    def init(params):
+        raise RuntimeError("never")
+    return optax.GradientTransformation(init, optax.sgd(learning_rate).update)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -377,3 +385,15 @@ def test_the_tables_are_the_same_on_one_device(done: Path, tmp_path: Path) -> No
     """A study that is `deterministic` chooses the same on any number of devices."""
     execute(STUDY, tmp_path / "alone", devices=1, report=False)
     assert _tables(tmp_path / "alone") == _tables(done)
+
+
+def test_a_failure_is_that_of_its_own_stage(tmp_path: Path) -> None:
+    """The numbers of runs change with every stage that is chosen."""
+    Path("own.py").write_text(FAILING)
+    optimizers = ["sgd", "own.py:failing"]
+    study = STUDY | {"problem": "quadratic", "optimizer": optimizers, "schedule": "constant"}
+    execute(study, tmp_path / "out", trust=True, report=False)
+    failures = pd.read_csv(tmp_path / "out" / "failures.csv")
+    assert failures["optimizer"].tolist() == ["failing"]
+    assert failures["seeds"].tolist() == ["0 1"]
+    assert failures[["learning_rate_low", "learning_rate_high"]].to_numpy().tolist() == [[1e-3, 10.0]]

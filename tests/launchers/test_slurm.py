@@ -20,7 +20,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lrbench.errors import LaunchError, StudyError
+from lrbench.errors import LaunchError
 from lrbench.execution.execute import execute
 from lrbench.execution.plan import plan_text
 from lrbench.execution.status import status_text
@@ -240,8 +240,10 @@ def test_a_plan_for_nodes() -> None:
     alike = plan_text(read(STUDY | {"launcher": {"slurm": {"jobs": 3}}}), launcher="slurm").splitlines()[-7:]
     assert alike[0] == lines[0]
     assert "ray, over 1 node like this one" in plan_text(read(STUDY), launcher="ray")
-    with pytest.raises(StudyError, match="--nodes 2: requires a launcher that distributes packs"):
-        plan_text(read(STUDY), nodes=2)
+    shards = plan_text(read(STUDY), nodes=3).splitlines()[-8:]
+    assert shards[0] == "--shard, over 3 nodes like this one: 4 packs, 1 to 2 each"
+    assert shards[2].split("  ")[0] == "shard"
+    assert sorted(line.split()[0] for line in shards[3:6]) == ["0", "1", "2"]
 
 
 @given(st.lists(st.floats(0.1, 10), min_size=1, max_size=40), st.integers(1, 12))
