@@ -16,7 +16,6 @@ import sys
 import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -31,11 +30,8 @@ from lrbench.study.grid import of_study
 from lrbench.study.learning_rates import LearningRates
 from lrbench.study.spec import Study, read
 from tests.helpers.command import lrbench
+from tests.helpers.pages import PAGES, Block, blocks
 from tests.helpers.paths import ROOT
-
-PAGES = {
-    path.name: path for path in (ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*.md"))
-}
 
 # Sets a machine up, or belongs to the Makefile: it must be real, but is not run here.
 SETUP = ("make", "pip", ".")
@@ -52,21 +48,6 @@ FRAGMENT = {
     "optimizer": "sgd",
     "learning_rate": {"values": [1.0]},
 }
-
-
-class Block(NamedTuple):
-    """A fenced block of a page: its language, the file it is to be written to (or none), and its text."""
-
-    language: str
-    title: str
-    text: str
-
-
-def blocks(page: str) -> list[Block]:
-    found = re.findall(
-        r"^```(\w+)(?: title=\"([^\"\n]+)\")?\n(.*?)^```$", PAGES[page].read_text(), re.MULTILINE | re.DOTALL
-    )
-    return [Block(*each) for each in found]
 
 
 def commands(block: Block) -> Iterator[tuple[str, str]]:

@@ -48,6 +48,15 @@ def start(count: int | None = None, least: int = 1) -> list[jax.Device]:
     return devices[:count]
 
 
+def process() -> tuple[int, int]:
+    """Start JAX, and return the number of this process, from 0, among those that JAX knows of, and how many there are.
+
+    On a slice of TPUs this returns once JAX has started on all of its hosts.
+    """
+    start()  # first, since the next line would start as many CPU devices as JAX likes
+    return jax.process_index(), jax.process_count()
+
+
 def mesh(devices: list[jax.Device]) -> Mesh:
     """Return the devices as a mesh of one axis."""
     return Mesh(np.array(devices), (AXIS,))

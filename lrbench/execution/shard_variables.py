@@ -10,6 +10,7 @@ import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 
 from lrbench.errors import LaunchError
 
@@ -71,7 +72,7 @@ def _checked(given: str, number: int, count: int, said_by: str = "") -> tuple[in
 def _pairs(given: str) -> Iterator[FoundShard]:
     """Yield what is said by who says both number and count."""
     if (known := _of_jax()) is not None:
-        yield FoundShard(*known, "jax.distributed")
+        yield FoundShard(*known, "JAX")
     for names in PAIRS:
         number, count = (_number(given, name) for name in names)
         if number is not None and count is not None:
@@ -106,11 +107,15 @@ def _lacks(count: int | None) -> str:
 
 
 def _of_jax() -> tuple[int, int] | None:
-    """Return number and count of the processes that `jax.distributed.initialize` has connected; `None` if it was not called here."""
-    jax = sys.modules.get("jax")
-    if jax is None or not jax.distributed.is_initialized():
-        return None
-    # jax.process_index() would start the devices, before lrbench has said how many of a CPU there should be.
-    from jax._src.distributed import global_state
+    """Return number and count of the processes that JAX knows of, if it knows of others than this one.
 
-    return global_state.process_id, global_state.num_processes
+    Those are what `jax.distributed.initialize` has connected, or the hosts of a slice of TPUs.
+    """
+    jax = sys.modules.get("jax")
+    connected = jax is not None and jax.distributed.is_initialized()
+    if not connected and find_spec("libtpu") is None:  # JAX starts TPUs with nothing else
+        return None
+    from lrbench.engine import devices
+
+    number, count = devices.process()
+    return (number, count) if connected or count > 1 else None

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import itertools
-import types
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
 from hypothesis import given
@@ -113,15 +113,21 @@ def test_no_shard(option: str, variables: dict[str, str], said: str, monkeypatch
     assert str(error.value) == f"--shard {option}: {said}"
 
 
-def test_jax_comes_first_once_it_is_distributed(monkeypatch: pytest.MonkeyPatch) -> None:
-    from jax._src import distributed
-
-    here = types.SimpleNamespace(process_id=1, num_processes=2, client=None)
-    monkeypatch.setattr(distributed, "global_state", here)
+@pytest.mark.parametrize("on_tpus", [False, True])
+def test_jax_comes_first_where_it_knows_of_others(on_tpus: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a slice of TPUs it does once it has started; elsewhere once `jax.distributed.initialize` has connected them."""
     variables = {"SLURM_PROCID": "5", "SLURM_NTASKS": "9"}
+    monkeypatch.setattr(jax, "process_index", lambda: 1)
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
     assert _resolved(monkeypatch, "auto", **variables) == (5, 9)
-    here.client = "connected"
+    if on_tpus:
+        monkeypatch.setattr(shard_variables, "find_spec", {"libtpu": "installed"}.get)
+    else:
+        monkeypatch.setattr(jax.distributed, "is_initialized", lambda: True)
     assert _resolved(monkeypatch, "auto", **variables) == (1, 2)
+    monkeypatch.setattr(jax, "process_index", lambda: 0)
+    monkeypatch.setattr(jax, "process_count", lambda: 1)
+    assert _resolved(monkeypatch, "auto", **variables) == ((5, 9) if on_tpus else (0, 1))
 
 
 def test_options_that_do_not_go_together() -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,7 @@ from lrbench.launchers import ray, slurm
 from lrbench.results.folder import ResultsFolder
 from lrbench.study.spec import read
 from tests.helpers.heard import Heard
+from tests.helpers.pages import files
 from tests.helpers.paths import ROOT
 
 STUDY = {
@@ -124,6 +127,34 @@ def test_a_cancelled_job_costs_its_last_pack_and_the_tables_are_those_of_local(
     assert part.stat().st_mtime_ns == before
     for name in ("runs", "curves", "sensitivity"):
         pd.testing.assert_frame_equal(getattr(done.results, name), getattr(local, name), rtol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)  # jobs wait for the machine
+def test_shards_that_srun_starts_make_the_tables_of_one_process(
+    cluster: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As docs/anywhere.md does it, without submitit; on the one node there is, which has a task for each shard."""
+    given = files("anywhere.md")
+    script = given["study.sbatch"]
+    for line, instead in {"--nodes=4": "--nodes=1", "task=16": "task=1", "per-node=1": "per-node=2"}.items():
+        assert script.count(line) == 1
+        script = script.replace(line, instead)
+    (tmp_path / "study.sbatch").write_text(script)
+    (tmp_path / "study.toml").write_text(given["study.toml"])
+    (tmp_path / "lrbench").write_text(f'#!/bin/sh\nexec {sys.executable} -m lrbench "$@" --no-report\n')
+    (tmp_path / "lrbench").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    submit = ["sbatch", "--wait", "study.sbatch"]
+    done = subprocess.run(submit, cwd=tmp_path, check=False, capture_output=True, text=True)
+    said = "\n".join(path.read_text() for path in tmp_path.glob("slurm-*.out"))
+    assert done.returncode == 0, f"{done.stderr}\n{said}"
+    assert "shard 1/2: trained " in said
+    execute(tomllib.loads(given["study.toml"]), tmp_path / "one", report=False)
+    tables = {path.name: path.read_bytes() for path in (tmp_path / "one").glob("*.csv")}
+    assert tables
+    assert {name: (tmp_path / "results" / "anywhere" / name).read_bytes() for name in tables} == tables
 
 
 @pytest.mark.slow

@@ -1,0 +1,32 @@
+"""The pages of documentation, and their fenced blocks."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from tests.helpers.paths import ROOT
+
+PAGES = {
+    path.name: path for path in (ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*.md"))
+}
+
+
+class Block(NamedTuple):
+    """A fenced block of a page: its language, the file it is to be written to (or none), and its text."""
+
+    language: str
+    title: str
+    text: str
+
+
+def blocks(page: str) -> list[Block]:
+    found = re.findall(
+        r"^```(\w+)(?: title=\"([^\"\n]+)\")?\n(.*?)^```$", PAGES[page].read_text(), re.MULTILINE | re.DOTALL
+    )
+    return [Block(*each) for each in found]
+
+
+def files(page: str) -> dict[str, str]:
+    """Return the text of each file that a page has its reader write."""
+    return {block.title: block.text for block in blocks(page) if block.title}
