@@ -228,8 +228,9 @@ def _probes_text(found: ProbePlan) -> str:
 
 def _distribution(engine: Engine, each: list[CostEstimate], launcher: str, nodes: int) -> DistributionPlan:
     """Return how a launcher would distribute the packs."""
-    per_pack = [engine.lanes_per_pack(program) for program in engine.grid.programs]
-    packs = list(engine.grid.packs(per_pack))
+    grid = engine.grid
+    per_pack = [engine.lanes_per_pack(program) or len(program.runs) for program in grid.programs]
+    packs = list(grid.packs(per_pack))
     shares = import_module(f"lrbench.launchers.{launcher}").shares(costs.of_packs(each, packs), nodes)
     found = []
     for node, share in enumerate(shares, 1):
@@ -311,7 +312,7 @@ def _program(engine: Engine, program: Program, cost: CostEstimate) -> ProgramPla
         problem=about["problem"],
         optimizer=about["optimizer"],
         runs=sum(stages),
-        packs=sum(-(-runs // per_pack) for runs in stages),
+        packs=sum(-(-runs // (per_pack or runs)) for runs in stages),
         parameters=about["parameters"],
         bytes_per_lane=about["bytes_per_lane"],
         lanes_per_pack=per_pack,

@@ -32,7 +32,7 @@ class ProgramPlan(JsonRecord):
     packs: Count = Field(description="how many packs these are")
     parameters: Count = Field(description="the parameters of the model of one run")
     bytes_per_lane: Bytes = Field(description="the memory of one run while it is trained")
-    lanes_per_pack: Count = Field(description="the most runs of a pack")
+    lanes_per_pack: Count = Field(description="the most runs of a pack; 0 where code of one's own raises")
     bytes_per_pack: Bytes = Field(description="the memory of the runs of a pack that has so many")
     lanes_per_chunk: Count = Field(description="how many runs are vmapped together")
     chunk_chosen: str = Field(description="how that number was chosen")

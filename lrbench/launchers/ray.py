@@ -139,8 +139,12 @@ def _connected(ray: Any, address: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _watched(node: Any) -> Iterator[None]:
-    """Have another process remove what is left of a node that started here, even where this process is killed."""
-    if not node.is_head():
+    """Have another process remove what is left of a node that started here, even where this process is killed.
+
+    Args:
+        node: as Ray has it; `None` for a client of a cluster elsewhere.
+    """
+    if node is None or not node.is_head():
         yield
         return
     children = _children(node.all_processes["raylet"][0].process.pid)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import optax
 import pytest
 
 from lrbench.engine import device_memory, known_devices, matmul
@@ -71,6 +72,20 @@ def test_times_of_this_machine_are_not_shown_as_those_of_another(
     assert said[-1] == (
         "estimate: the times there are unknown; the same command without --for estimates them on such a machine"
     )
+
+
+@pytest.mark.parametrize("there", [{"device": "h100"}, {}, {"launcher": "slurm", "nodes": 2}], ids=str)
+def test_an_optimizer_that_raises_is_planned(table: dict[str, Any], there: dict[str, Any]) -> None:
+    """Its packs fail with the error, and the others are trained."""
+
+    def broken(learning_rate: float) -> optax.GradientTransformation:
+        def init(params: Any) -> Any:
+            raise ValueError("broken")
+
+        return optax.GradientTransformation(init, lambda *given: given)
+
+    found = plan(read(table | {"optimizer": ["sgd", broken]}, trust=True), **there)
+    assert [(each.packs, bool(each.lanes_per_pack)) for each in found.programs] == [(1, True), (1, False)]
 
 
 def test_a_plan_for_another_device_as_json() -> None:

@@ -285,6 +285,13 @@ def test_an_address_where_nothing_listens_is_said_at_once(address: str) -> None:
         launcher._connect(None, address)
 
 
+@pytest.mark.parametrize("node", [None, SimpleNamespace(is_head=lambda: False)], ids=["client", "elsewhere"])
+def test_a_cluster_that_did_not_start_here_is_not_watched(node: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subprocess, "Popen", None)
+    with launcher._watched(node):
+        pass
+
+
 @pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="Linux has numbers that are no later process's")
 def test_what_a_cluster_leaves_is_removed_once_its_process_has_ended(tmp_path: Path) -> None:
     session, latest = tmp_path / "session_1", tmp_path / "session_latest"
