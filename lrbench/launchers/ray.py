@@ -167,7 +167,9 @@ def _children(parent: int) -> list[int]:
 
 def _connect(ray: Any, address: str) -> None:
     requested = os.environ.get("RAY_ADDRESS", "auto") if address == "auto" else address
-    if requested not in {"auto", "local"}:
+    if requested == "auto":
+        requested = _auto(ray)
+    elif requested != "local":
         _check_reachable(requested)
     quiet = {"log_to_driver": False, "logging_level": "error"}
     with warnings.catch_warnings(), _same_handler():
@@ -182,6 +184,18 @@ def _connect(ray: Any, address: str) -> None:
                 raise _unreachable(requested, error) from error
         with _on_loopback(ray):
             ray.init(address="local", include_dashboard=False, _node_ip_address="127.0.0.1", **quiet)
+
+
+def _auto(ray: Any) -> str:
+    """Return `auto` if a cluster on this machine can be joined, or else `local`.
+
+    Ray finds that of another study, too, which listens on loopback alone, and would try for hours to reach it elsewhere.
+    """
+    try:
+        _check_reachable(ray._private.services.canonicalize_bootstrap_address("auto"))
+    except (ConnectionError, LaunchError):
+        return "local"
+    return "auto"
 
 
 @contextlib.contextmanager

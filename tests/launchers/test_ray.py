@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -308,6 +309,36 @@ def test_what_a_cluster_leaves_is_removed_once_its_process_has_ended(tmp_path: P
         assert watch.returncode == 0
         assert agent.wait() == -signal.SIGKILL
     assert [*tmp_path.iterdir()] == []
+
+
+def test_a_cluster_of_another_study_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray finds it by its processes, at an address of this machine where it does not listen."""
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+        asked = _addresses(f"127.0.0.1:{port}")
+    assert asked == ["auto"]
+    assert _addresses(f"127.0.0.1:{port}") == ["local"]
+    assert _addresses(None) == ["local"]
+
+
+def _addresses(found: str | None) -> list[str]:
+    """Return what Ray is asked to connect to, where it finds such a cluster, or none."""
+    asked: list[str] = []
+
+    def canonicalize(address: str) -> str:
+        if found is None:
+            raise ConnectionError(f"{address}: could not find any running Ray instance")
+        return found
+
+    services = SimpleNamespace(canonicalize_bootstrap_address=canonicalize)
+    constants = SimpleNamespace(ENABLE_RAY_CLUSTER=True)
+    ray = SimpleNamespace(
+        _private=SimpleNamespace(services=services, ray_constants=constants),
+        init=lambda address, **options: asked.append(address),
+    )
+    launcher._connect(ray, "auto")
+    return asked
 
 
 class _Task:
