@@ -27,10 +27,13 @@ def keys(model: type[BaseModel]) -> str:
     schema = model.model_json_schema()
     rows = [("key", "type", "unit", "meaning"), ("---",) * 4]
     for key, found in schema["properties"].items():
-        rows.append(
-            (f"`{key}`", _type(found), found.get("unit", ""), found["description"].replace("|", r"\|"))
-        )
+        rows.append((f"`{key}`", _type(found), _unit(found), found["description"].replace("|", r"\|")))
     return "\n" + "".join(f"| {' | '.join(row)} |\n" for row in rows) + "\n"
+
+
+def _unit(found: dict[str, Any]) -> str:
+    """The unit of a key, which that of one that may be null has with its type."""
+    return next((each["unit"] for each in (found, *found.get("anyOf", ())) if "unit" in each), "")
 
 
 def _type(found: dict[str, Any]) -> str:

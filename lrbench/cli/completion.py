@@ -53,6 +53,13 @@ def launchers(incomplete: str) -> list[str]:
     return _begin(incomplete, _names("launcher"))
 
 
+def known_devices(incomplete: str) -> list[str]:
+    """Return the devices that a study can be planned for that begin so."""
+    from lrbench.engine.known_devices import DEVICES
+
+    return _begin(incomplete, list(DEVICES))
+
+
 def exporters(incomplete: str) -> list[str]:
     """Return the exporters that begin so."""
     return _begin(incomplete, _names("exporter"))

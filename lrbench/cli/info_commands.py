@@ -21,6 +21,7 @@ from lrbench.cli.arguments import (
     read_study,
 )
 from lrbench.cli.output import print_json, print_text
+from lrbench.engine.known_devices import DEVICES
 
 
 def list_(
@@ -73,11 +74,20 @@ def plan(
             metavar="N", min=1, help="The number of nodes like this machine, or of shards [the study's jobs]."
         ),
     ] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(
+            "--for",
+            metavar="DEVICE",
+            help=f"Count lanes and memory for devices that are not here: {', '.join(DEVICES)}.",
+            autocompletion=completion.known_devices,
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Print what a study would cost, before anything is trained.
 
-    That is programs, packs, bytes per lane, and estimates of the time.
+    That is programs, packs, bytes per lane, and estimates of the time; with --for lanes and memory of a pack, and no times.
     """
     from lrbench.execution import plan as plans
 
@@ -85,9 +95,9 @@ def plan(
     if said := default_study(study, checked):
         print_text(said, err=True)
     if json:
-        print_json(plans.plan(checked, device_count(devices), launcher, nodes))
+        print_json(plans.plan(checked, device_count(devices), launcher, nodes, device))
     else:
-        print_text(plans.plan_text(checked, device_count(devices), launcher, nodes))
+        print_text(plans.plan_text(checked, device_count(devices), launcher, nodes, device))
 
 
 def status(folder: ResultsPath, json: Json = False) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import numpy as np
@@ -19,6 +19,28 @@ LANES_PER_PACK = {"cpu": 2048}
 LANES_PER_PACK_ELSEWHERE = 65536
 PACK_BYTES = 2 * 1024**3
 """The most memory that the runs of a pack may take between steps on a CPU; elsewhere, a quarter of the device's memory."""
+
+
+class AnyDevice(Protocol):
+    """What the rules ask a device for: a `jax.Device`, or one that is not here."""
+
+    @property
+    def platform(self) -> str:
+        """Its platform, such as `gpu`."""
+
+    @property
+    def device_kind(self) -> str:
+        """Its kind in words."""
+
+    def memory_stats(self) -> dict[str, int] | None:
+        """Return its memory, of which the rules read `bytes_limit` and `bytes_in_use`; `None` for a CPU."""
+
+
+class Target(NamedTuple):
+    """What lanes are counted for: so many devices of one kind."""
+
+    device: AnyDevice
+    size: int
 
 
 def lane_bytes(recipe: Recipe, rates: tuple[str, ...], numeric: tuple[str, ...], params: Any) -> int:
@@ -58,13 +80,13 @@ def most_per_pack(platform: str) -> int:
     return LANES_PER_PACK.get(platform, LANES_PER_PACK_ELSEWHERE)
 
 
-def lanes_per_pack(bytes_per_lane: int, device: jax.Device) -> int:
+def lanes_per_pack(bytes_per_lane: int, device: AnyDevice) -> int:
     """Return the most runs of a pack whose runs take so many bytes each."""
     available = PACK_BYTES if device.platform == "cpu" else free_bytes(device) // 4
     return max(1, min(most_per_pack(device.platform), available // bytes_per_lane))
 
 
-def free_bytes(device: jax.Device) -> int:
+def free_bytes(device: AnyDevice) -> int:
     """Return the free memory of a device; the machine's, for a CPU."""
     stats = device.memory_stats()
     if not stats or "bytes_limit" not in stats:

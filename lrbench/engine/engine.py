@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from lrbench.engine import device_memory, devices, matmul
+from lrbench.engine.device_memory import Target
 from lrbench.engine.instances import Instances
 from lrbench.engine.pack import PackTrainer, TrainedModel
 from lrbench.engine.programs import Programs
@@ -39,6 +40,7 @@ class Engine:
         tunings: how programs were compiled before, as `describe_tunings` returned it: on this kind of machine they are compiled alike.
         measures: whether others may be measured, where the training ahead is long.
         measured: is called, before the program trains, when one was.
+        planned_for: devices that are not here, for which lanes are counted; programs are then described, and not trained.
 
     Raises:
         StudyError, ProblemError: if the study names parameters that a problem, optimizer or schedule refuses.
@@ -51,6 +53,7 @@ class Engine:
     tunings: Sequence[Mapping[str, Any]] = field(default=(), repr=False)
     measures: bool = True
     measured: Callable[[], None] = field(default=lambda: None, repr=False)
+    planned_for: Target | None = None
     instances: Instances = field(init=False)
     watchdog: Watchdog = field(init=False)
     tuner: Tuner = field(init=False)
@@ -68,13 +71,24 @@ class Engine:
         alone = " with --devices 1" if self.mesh.size > 1 else ""
         advice = f"if it does not end, interrupt it (Ctrl-C): completed packs are saved, and the same command{alone} continues"
         self.watchdog = Watchdog(self.notify, advice)
-        self.tuner = Tuner(self.instances, kept=self.tunings, measures=self.measures, measured=self.measured)
+        self.tuner = Tuner(
+            self.instances,
+            kept=self.tunings,
+            measures=self.measures,
+            measured=self.measured,
+            target=self.target,
+        )
         self.programs = Programs(self.instances, self.tuner, self.watchdog)
         self._trainer = PackTrainer(self.instances, self.tuner, self.programs, self.watchdog, self.notify)
 
     def continue_with(self, grid: Grid) -> None:
         """Go on to the next stage of the study: the same programs, with the runs of this grid."""
         self.grid = self.instances.grid = grid
+
+    @property
+    def target(self) -> Target:
+        """The devices that the programs are for."""
+        return self.planned_for or Target(self.mesh.devices.flat[0], self.mesh.size)
 
     @property
     def problems(self) -> list[Problem]:
@@ -89,7 +103,7 @@ class Engine:
     def lanes_per_pack(self, program: Program) -> int:
         """Return the most runs of a pack of a program; 0 if a user's function raises."""
         size = self.instances.lane_bytes(program)
-        return device_memory.lanes_per_pack(size, self.mesh.devices.flat[0]) if size else 0
+        return device_memory.lanes_per_pack(size, self.target.device) if size else 0
 
     def optimizer_name(self, program: Program) -> str:
         """Return the name of a program's optimizer."""

@@ -15,6 +15,7 @@ import jax
 
 from lrbench import machine
 from lrbench.engine import device_memory, lanes_per_chunk, xla_options
+from lrbench.engine.device_memory import Target
 from lrbench.engine.instances import Instances
 from lrbench.engine.tuning_cache import Tuning, TuningCache
 from lrbench.study.grid import Program
@@ -79,6 +80,7 @@ class Tuner:
         kept: how programs were compiled before, as the manifest has it; on the same kind of machine they are compiled alike again.
         measures: whether anything may be measured now.
         measured: called once the tuning of a program was measured.
+        target: the devices that programs are for; left out, those of the instances.
     """
 
     def __init__(
@@ -89,12 +91,14 @@ class Tuner:
         kept: Sequence[Mapping[str, Any]] = (),
         measures: bool = True,
         measured: Callable[[], None] = lambda: None,
+        target: Target | None = None,
     ) -> None:
         """Choose nothing yet."""
         self._instances = instances
         self._cache = cache or TuningCache()
         self._kept, self._measures, self._measured = kept, measures, measured
-        device = instances.mesh.devices.flat[0]
+        mesh = instances.mesh
+        device, self._devices = target or (mesh.devices.flat[0], mesh.size)
         self._platform: str = device.platform
         self._machine = {
             "platform": device.platform,
@@ -127,7 +131,7 @@ class Tuner:
         if tuning.how == "set":
             return most
         shapes, least = self._shapes(program), self._few(program)
-        return lanes_per_chunk.fitting(most, least, shapes, self._instances.mesh.size)
+        return lanes_per_chunk.fitting(most, least, shapes, self._devices)
 
     def pace(self, program: Program) -> float:
         """Return the seconds of one run's step, all devices at work, as timed now or before; 0 if it never was."""
@@ -289,6 +293,6 @@ class Tuner:
         return {
             "program": self._instances.grid.program_id(program),
             "machine": self._machine,
-            "devices": self._instances.mesh.size,
+            "devices": self._devices,
             "lrbench": machine.version("lrbench"),
         }

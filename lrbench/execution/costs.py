@@ -34,6 +34,10 @@ class CostEstimate:
     measured: bool
 
 
+UNKNOWN = CostEstimate(math.nan, math.nan, measured=False)
+"""That of a program on devices that are not here."""
+
+
 def of_programs(engine: Engine) -> list[CostEstimate]:
     """Return the estimated cost of each program of a grid; nothing is compiled or trained.
 

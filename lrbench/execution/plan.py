@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lrbench.analysis.line_curves import decays
-from lrbench.errors import counted, duration
+from lrbench.engine import known_devices
+from lrbench.engine.known_devices import GIB
+from lrbench.errors import StudyError, counted, duration
 from lrbench.execution import costs
 from lrbench.execution.costs import CostEstimate
 from lrbench.execution.plan_schema import DistributionPlan, NodePlan, Plan, ProbePlan, ProgramPlan, StagePlan
@@ -28,27 +31,45 @@ BUSIEST = 12
 """At most so many nodes have a row: those that take longest."""
 
 
-def plan(study: Study, devices: int | None = None, launcher: str = "local", nodes: int | None = None) -> Plan:
+def plan(
+    study: Study,
+    devices: int | None = None,
+    launcher: str = "local",
+    nodes: int | None = None,
+    device: str | None = None,
+) -> Plan:
     """Return what a study would cost; nothing is compiled or trained.
 
-    Times are those of `costs`.
+    Times are those of `costs`; on a device that is not here they are unknown.
 
     Args:
         study: the study.
-        devices: how many devices to use; by default all.
+        devices: how many devices to use; by default all, or one of those that are not here.
         launcher: the launcher that would distribute the packs.
         nodes: the number of nodes like this machine, which with the launcher `local` are shards; by default the number of jobs in
             `[launcher.slurm]`, or else one.
+        device: one of `known_devices`, which need not be here; by default those of this machine.
 
     Raises:
-        StudyError: if there is no such launcher.
+        StudyError: if there is no such launcher, or it distributes by times that are unknown.
+        LaunchError: if the device is not known, or there are fewer devices than requested.
     """
+    from lrbench.engine.device_memory import Target
     from lrbench.engine.engine import Engine
 
+    known = None if device is None else known_devices.get(device)
     is_local = catalog.get("launcher", launcher).name == LOCAL
+    if known and (nodes is not None or not is_local):
+        given = "--nodes" if is_local else f"--launcher {launcher}"
+        raise StudyError(
+            f"--for {device}: times there are unknown, by which {given} distributes packs; give one of the two"
+        )
     grid = of_study(study)
-    engine = Engine(study, grid, devices)
-    each = costs.of_programs(engine)
+    if known:
+        engine = Engine(study, grid, planned_for=Target(known, devices or 1))
+    else:
+        engine = Engine(study, grid, devices)
+    each = [costs.UNKNOWN] * len(grid.programs) if known else costs.of_programs(engine)
     programs = tuple(
         _program(engine, program, cost) for program, cost in zip(grid.programs, each, strict=True)
     )
@@ -70,11 +91,12 @@ def plan(study: Study, devices: int | None = None, launcher: str = "local", node
         ),
         shorter_runs=_shorter(study, engine),
         notes=tuple(engine.notes),
-        devices=engine.mesh.size,
-        device_kinds=tuple(sorted({str(each["kind"]) for each in engine.describe_devices()})),
+        devices=engine.target.size,
+        device_kinds=(known.device_kind,) if known else _kinds(engine),
+        device_bytes=known.bytes_limit if known else None,
         programs=programs,
-        compile_seconds=sum(each.compile_seconds for each in programs),
-        train_seconds=sum(each.train_seconds for each in programs),
+        compile_seconds=_total([program.compile_seconds for program in programs]),
+        train_seconds=_total([program.train_seconds for program in programs]),
         probes=tuple(_probes(engine, grid)),
         distribution=None
         if is_local and nodes is None
@@ -83,10 +105,14 @@ def plan(study: Study, devices: int | None = None, launcher: str = "local", node
 
 
 def plan_text(
-    study: Study, devices: int | None = None, launcher: str = "local", nodes: int | None = None
+    study: Study,
+    devices: int | None = None,
+    launcher: str = "local",
+    nodes: int | None = None,
+    device: str | None = None,
 ) -> str:
     """Return what a study would cost as text; the arguments are those of `plan`."""
-    found = plan(study, devices, launcher, nodes)
+    found = plan(study, devices, launcher, nodes, device)
     steps = (
         counted(found.most_steps, "step")
         if found.least_steps == found.most_steps
@@ -96,16 +122,38 @@ def plan_text(
         f"{found.study}: {counted(found.runs, 'run')} of {steps} ({_shape(found.axes)}), evaluated {counted(found.evaluations, 'time')}",
         *_stages_text(found),
         *found.notes,
-        f"devices: {found.devices} × {', '.join(found.device_kinds)}",
+        f"devices: {found.devices} × {', '.join(found.device_kinds)}{_memory(found)}",
         "",
         _table([_row(program) for program in found.programs]),
         "",
-        f"estimate: about {duration(found.compile_seconds)} of compiling (once per program and machine) "
-        f"and {duration(found.train_seconds)} of training",
+        _estimate(found),
         *map(_probes_text, found.probes),
         *(_distribution_text(found.distribution) if found.distribution else []),
     ]
     return "\n".join(lines)
+
+
+def _memory(found: Plan) -> str:
+    """Return what a plan for a device that is not here says of its memory."""
+    return (
+        ""
+        if found.device_bytes is None
+        else f", of whose memory JAX takes {found.device_bytes / GIB:.1f} GiB"
+    )
+
+
+def _estimate(found: Plan) -> str:
+    """Return the line about the time, which is known of this machine alone."""
+    if found.compile_seconds is None or found.train_seconds is None:
+        return "estimate: the times there are unknown; the same command without --for estimates them on such a machine"
+    return (
+        f"estimate: about {duration(found.compile_seconds)} of compiling (once per program and machine) "
+        f"and {duration(found.train_seconds)} of training"
+    )
+
+
+def _kinds(engine: Engine) -> tuple[str, ...]:
+    return tuple(sorted({str(each["kind"]) for each in engine.describe_devices()}))
 
 
 def _axes(grid: Grid) -> dict[str, int]:
@@ -212,7 +260,7 @@ def _distribution(engine: Engine, each: list[CostEstimate], launcher: str, nodes
 def _packs_of_nodes(engine: Engine, each: list[CostEstimate], launcher: str, nodes: int) -> list[list[Pack]]:
     """Return the packs of each node; those of a shard are cut within its share."""
     grid = engine.grid
-    per_pack = [engine.lanes_per_pack(program) for program in grid.programs]
+    per_pack = [engine.lanes_per_pack(program) or len(program.runs) for program in grid.programs]
     if launcher == LOCAL:
         shares = divide(grid, grid.is_run, costs.of_runs(engine, grid), nodes)
         return [list(grid.packs(per_pack, of_share(grid, runs))) for runs in shares]
@@ -258,6 +306,15 @@ def _range(counts: list[int]) -> str:
     return f"{min(counts):,} to {max(counts):,}" if min(counts) < max(counts) else f"{max(counts):,}"
 
 
+def _known(seconds: float) -> float | None:
+    return None if math.isnan(seconds) else seconds
+
+
+def _total(seconds: list[float | None]) -> float | None:
+    known = [each for each in seconds if each is not None]
+    return sum(known) if len(known) == len(seconds) else None
+
+
 def _program(engine: Engine, program: Program, cost: CostEstimate) -> ProgramPlan:
     about = engine.describe(program)
     per_pack = engine.lanes_per_pack(program)
@@ -267,15 +324,17 @@ def _program(engine: Engine, program: Program, cost: CostEstimate) -> ProgramPla
         problem=about["problem"],
         optimizer=about["optimizer"],
         runs=sum(stages),
-        packs=sum(-(-runs // per_pack) for runs in stages),
+        packs=sum(-(-runs // (per_pack or runs)) for runs in stages),
         parameters=about["parameters"],
         bytes_per_lane=about["bytes_per_lane"],
+        lanes_per_pack=per_pack,
+        bytes_per_pack=per_pack * about["bytes_per_lane"],
         lanes_per_chunk=about["lanes_per_chunk"],
         chunk_chosen=about["chunk_chosen"],
         form=about["form"],
         options=about["options"],
-        compile_seconds=cost.compile_seconds,
-        train_seconds=sum(stages) * cost.seconds_per_run,
+        compile_seconds=_known(cost.compile_seconds),
+        train_seconds=_known(sum(stages) * cost.seconds_per_run),
         measured=cost.measured,
     )
 
@@ -293,6 +352,16 @@ def _row(program: ProgramPlan) -> dict[str, Any]:
         "chosen": program.chunk_chosen,
         "form": program.form,
         "options": program.options,
+        **(_full_pack(program) if program.train_seconds is None else _times(program)),
+    }
+
+
+def _full_pack(program: ProgramPlan) -> dict[str, Any]:
+    return {"lanes/pack": program.lanes_per_pack, "MiB/pack": round(program.bytes_per_pack / 1024**2)}
+
+
+def _times(program: ProgramPlan) -> dict[str, Any]:
+    return {
         "compile s": program.compile_seconds,
         "train s": program.train_seconds,
         "times": "measured" if program.measured else "guessed",

@@ -9,6 +9,7 @@ from pydantic import Field
 from lrbench.execution.json_record import SCHEMA_VERSION, Count, JsonRecord, Seconds
 
 Share = Annotated[float, Field(ge=0, allow_inf_nan=False, json_schema_extra={"unit": "share"})]
+Bytes = Annotated[float, Field(ge=0, allow_inf_nan=False, json_schema_extra={"unit": "bytes"})]
 
 
 class StagePlan(JsonRecord):
@@ -30,15 +31,17 @@ class ProgramPlan(JsonRecord):
     runs: Count = Field(description="how many runs it trains")
     packs: Count = Field(description="how many packs these are")
     parameters: Count = Field(description="the parameters of the model of one run")
-    bytes_per_lane: Annotated[float, Field(json_schema_extra={"unit": "bytes"})] = Field(
-        description="the memory of one run while it is trained"
-    )
+    bytes_per_lane: Bytes = Field(description="the memory of one run while it is trained")
+    lanes_per_pack: Count = Field(description="the most runs of a pack; 0 where code of one's own raises")
+    bytes_per_pack: Bytes = Field(description="the memory of the runs of a pack that has so many")
     lanes_per_chunk: Count = Field(description="how many runs are vmapped together")
     chunk_chosen: str = Field(description="how that number was chosen")
     form: str = Field(description="in which form the program is compiled")
     options: str = Field(description="the options of the compiler that are not its defaults")
-    compile_seconds: Seconds = Field(description="the time that compiling it takes, once")
-    train_seconds: Seconds = Field(description="the time that training its runs takes")
+    compile_seconds: Seconds | None = Field(
+        description="the time that compiling it takes, once; null with `--for`, where times are not known"
+    )
+    train_seconds: Seconds | None = Field(description="the time that training its runs takes; the same")
     measured: bool = Field(description="whether the times were measured on this machine, rather than counted")
 
 
@@ -90,12 +93,15 @@ class Plan(JsonRecord):
     shorter_runs: Count = Field(description="the most runs of the stage `shorter`")
     notes: tuple[str, ...] = Field(description="what was noticed in data of one's own")
     devices: Count = Field(description="how many devices train")
-    device_kinds: tuple[str, ...] = Field(description="their kinds")
+    device_kinds: tuple[str, ...] = Field(description="their kinds; with `--for` its name")
+    device_bytes: Bytes | None = Field(description="with `--for`, the memory that JAX has of each; else null")
     programs: tuple[ProgramPlan, ...] = Field(description="the programs of the grid")
-    compile_seconds: Seconds = Field(
-        description="the time that compiling all programs takes, once per machine"
+    compile_seconds: Seconds | None = Field(
+        description="the time that compiling all programs takes, once per machine; null with `--for`"
     )
-    train_seconds: Seconds = Field(description="the time that training all runs takes")
+    train_seconds: Seconds | None = Field(
+        description="the time that training all runs takes; null with `--for`"
+    )
     probes: tuple[ProbePlan, ...] = Field(description="the problems whose probes cost more than a step")
     distribution: DistributionPlan | None = Field(
         description="what each node would do; null without `--launcher` and without `--nodes`"

@@ -8,6 +8,8 @@ import itertools
 import os
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import warnings
 from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -20,6 +22,8 @@ from lrbench.study.grid import Pack
 
 AHEAD = 2
 """The most packs that a process has at once: the one that it trains, and those queued for it."""
+WATCH = Path(__file__).with_name("_ray_watch.py")
+"""The program that removes what a cluster leaves."""
 PAUSE = 0.5
 """Seconds between two checks whether to go on waiting."""
 
@@ -60,10 +64,7 @@ def ray(
         import ray
     except ImportError as error:
         raise LaunchError("--launcher ray requires Ray: pip install 'lrbench[ray]'") from error
-    ours = not ray.is_initialized()
-    if ours:
-        _connect(ray, address)
-    try:
+    with _connected(ray, address):
         required = {"CPU": cpus_per_pack, "GPU": _gpus(ray, gpus_per_pack)}
         if not _capacity(ray, required):
             raise LaunchError(f"launcher.ray: {_shortage(ray, required)}")
@@ -74,9 +75,6 @@ def ray(
             runtime_env={"env_vars": _environment(cpus_per_pack)},
         )
         yield from _map(ray, task, packs, work.to(parts), required)
-    finally:
-        if ours:
-            ray.shutdown()
 
 
 def shares(costs: Sequence[float], nodes: int) -> list[list[int]]:
@@ -125,9 +123,53 @@ def _map(
                 yield work.failed(pack, error)
 
 
+@contextlib.contextmanager
+def _connected(ray: Any, address: str) -> Iterator[None]:
+    """Connect to a cluster, unless this process is connected; leave it in the end, or end it if it started here."""
+    if ray.is_initialized():
+        yield
+        return
+    _connect(ray, address)
+    with _watched(ray._private.worker._global_node):
+        try:
+            yield
+        finally:
+            ray.shutdown()
+
+
+@contextlib.contextmanager
+def _watched(node: Any) -> Iterator[None]:
+    """Have another process remove what is left of a node that started here, even where this process is killed.
+
+    Args:
+        node: as Ray has it; `None` for a client of a cluster elsewhere.
+    """
+    if node is None or not node.is_head():
+        yield
+        return
+    children = _children(node.all_processes["raylet"][0].process.pid)
+    command = [sys.executable, "-IS", str(WATCH), node.get_session_dir_path(), *map(str, children)]
+    none = subprocess.DEVNULL
+    # Ctrl-C in a terminal reaches every process of the session of this one.
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=none, stderr=none, start_new_session=True):
+        yield
+
+
+def _children(parent: int) -> list[int]:
+    """Return the processes that a process has started; none where the system has no `/proc`."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            if int(path.read_text().rpartition(")")[2].split()[1]) == parent:
+                found.append(int(path.parent.name))
+    return found
+
+
 def _connect(ray: Any, address: str) -> None:
     requested = os.environ.get("RAY_ADDRESS", "auto") if address == "auto" else address
-    if requested not in {"auto", "local"}:
+    if requested == "auto":
+        requested = _auto(ray)
+    elif requested != "local":
         _check_reachable(requested)
     quiet = {"log_to_driver": False, "logging_level": "error"}
     with warnings.catch_warnings(), _same_handler():
@@ -142,6 +184,18 @@ def _connect(ray: Any, address: str) -> None:
                 raise _unreachable(requested, error) from error
         with _on_loopback(ray):
             ray.init(address="local", include_dashboard=False, _node_ip_address="127.0.0.1", **quiet)
+
+
+def _auto(ray: Any) -> str:
+    """Return `auto` if a cluster on this machine can be joined, or else `local`.
+
+    Ray finds that of another study, too, which listens on loopback alone, and would try for hours to reach it elsewhere.
+    """
+    try:
+        _check_reachable(ray._private.services.canonicalize_bootstrap_address("auto"))
+    except (ConnectionError, LaunchError):
+        return "local"
+    return "auto"
 
 
 @contextlib.contextmanager

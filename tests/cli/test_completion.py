@@ -57,6 +57,7 @@ def folder() -> None:
         (["list", "adam", "a"], []),
         (["export", "x", "--to", "c"], ["csv"]),
         (["run", "x", "--launcher", "s"], ["slurm"]),
+        (["plan", "x", "--for", "h"], ["h100", "h200"]),
         (["experiment", "fin"], ["finder_truth"]),
         (["pl"], ["plan", "plot"]),
     ],

@@ -9,7 +9,7 @@ import pytest
 from lrbench.nets import convolutions
 from lrbench.study import catalog
 from tests.helpers.lowering import lowered
-from tests.lowering import PLATFORMS, PROBLEMS
+from tests.lowering import PLATFORMS, PROBLEMS, study_of
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def test_a_study_is_lowered_with_products_of_its_precision(study: dict[str, Any]
 @pytest.mark.parametrize("problem", ["digits_mlp", "quadratic"])
 @pytest.mark.parametrize("optimizer", catalog.names("optimizer"))
 def test_every_optimizer_is_lowered_for_every_platform(optimizer: str, problem: str) -> None:
-    found = lowered({"problem": problem, "optimizer": optimizer}, PLATFORMS)
+    found = lowered(study_of(problem, optimizer), PLATFORMS)
     assert all(each.platforms == PLATFORMS for each in found)
 
 
@@ -43,7 +43,7 @@ def test_every_optimizer_is_lowered_for_every_platform(optimizer: str, problem: 
 @pytest.mark.parametrize("optimizer", ["adam", "muon"])
 @pytest.mark.parametrize("problem", PROBLEMS)
 def test_every_problem_is_lowered_for_every_platform(problem: str, optimizer: str) -> None:
-    found = lowered({"problem": problem, "optimizer": optimizer}, PLATFORMS)
+    found = lowered(study_of(problem, optimizer), PLATFORMS)
     assert all(each.platforms == PLATFORMS for each in found)
 
 

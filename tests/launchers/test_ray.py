@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -20,6 +21,7 @@ from lrbench.execution.listener import Listener
 from lrbench.launchers import ray as launcher
 from lrbench.results.folder import ResultsFolder
 from lrbench.results.places import UrlPlace
+from tests.helpers import processes
 from tests.helpers.paths import ROOT
 from tests.helpers.s3 import s3
 
@@ -37,6 +39,22 @@ def bowl():
     if (HERE / "victim").read_text() == node:
         (HERE / "reached").touch()
         time.sleep(1000)
+    return lb.problem(name="bowl", init=lambda key: jnp.ones(3), loss=lambda w, batch, key: jnp.sum(w * w))
+"""
+# A bowl that kills the first process of the cluster that makes it, or every one.
+DEADLY = """\
+import os, pathlib, signal
+import jax.numpy as jnp
+import lrbench as lb
+
+HERE = pathlib.Path(__file__).parent
+
+def bowl():
+    once, driver = HERE / "once", int((HERE / "driver").read_text())
+    if os.getpid() != driver and not once.with_name("killed").exists():
+        if once.exists():
+            once.rename(once.with_name("killed"))
+        os.kill(os.getpid(), signal.SIGKILL)
     return lb.problem(name="bowl", init=lambda key: jnp.ones(3), loss=lambda w, batch, key: jnp.sum(w * w))
 """
 CLUSTER = [
@@ -94,6 +112,12 @@ def _run(asked: Any, out: Path | str, **options: Any) -> Finished:
     return execute(asked, out, launcher="ray", report=False, **more)
 
 
+def _deadly(many: dict[str, Any], folder: Path) -> dict[str, Any]:
+    (folder / "mine.py").write_text(DEADLY)
+    (folder / "driver").write_text(str(os.getpid()))
+    return many | {"problem": "mine.py:bowl"}
+
+
 def _same(one: Path, other: Path) -> None:
     for name in ("runs.csv", "curves.parquet", "summary.csv"):
         assert (one / name).read_bytes() == (other / name).read_bytes(), name
@@ -144,6 +168,7 @@ class TestCluster:
     def test_a_driver_that_is_killed_loses_nothing(
         self, number: int, code: int, cluster: Any, many: dict[str, Any], tmp_path: Path
     ) -> None:
+        import ray
         import tomli_w
 
         (tmp_path / "many.toml").write_text(tomli_w.dumps(many))
@@ -166,10 +191,17 @@ class TestCluster:
         ) as driver:
             while driver.poll() is None and not ResultsFolder(out).part_paths():
                 time.sleep(0.01)
+            workers = {
+                each for each in processes.family(os.getpid()) if "ray::_apply" in processes.name(each)
+            }
             driver.send_signal(number)
             _, errors = driver.communicate()
             assert driver.returncode == code, errors
             assert "Traceback" not in errors
+        # The cluster is not the driver's: its nodes stay, and train nothing more.
+        assert workers
+        assert processes.left(workers) == []
+        assert all(node["Alive"] for node in ray.nodes())
         before = {path: path.stat().st_mtime_ns for path in ResultsFolder(out).part_paths()}
         assert 0 < len(before) < 24
         done = _run(tmp_path / "many.toml", out)
@@ -203,6 +235,25 @@ class TestCluster:
         counts = {path.read_text() for path in tmp_path.glob(f"devices-{cluster.victim.node_id}")}
         assert counts == {"1"}
 
+    def test_a_process_that_is_killed_is_done_without(
+        self, cluster: Any, many: dict[str, Any], tmp_path: Path
+    ) -> None:
+        asked = _deadly(many, tmp_path)
+        (tmp_path / "once").touch()
+        done = _run(asked, _folder(tmp_path / "out"), trust=True)
+        assert (tmp_path / "killed").exists()
+        assert (done.trained, done.failures) == (24, ())
+        execute(asked, _folder(tmp_path / "here"), report=False, trust=True)
+        _same(tmp_path / "out", tmp_path / "here")
+
+    def test_a_pack_that_kills_every_process_fails(
+        self, cluster: Any, many: dict[str, Any], tmp_path: Path
+    ) -> None:
+        out = _folder(tmp_path / "out", lanes=24)
+        done = _run(_deadly(many, tmp_path), out, trust=True, max_retries=1)
+        assert (done.trained, len(done.failures)) == (0, 1)
+        assert {failure.error.partition(":")[0] for failure in done.failures} == {"WorkerCrashedError"}
+
     def test_what_no_node_has_is_said(self, cluster: Any, many: dict[str, Any], tmp_path: Path) -> None:
         with pytest.raises(LaunchError) as error:
             _run(many, tmp_path / "out", cpus_per_pack=64)
@@ -232,6 +283,61 @@ def test_an_address_where_nothing_listens_is_said_at_once(address: str) -> None:
         LaunchError, match=f"launcher.ray.address = '{address}': no Ray cluster answers there"
     ):
         launcher._connect(None, address)
+
+
+@pytest.mark.parametrize("node", [None, SimpleNamespace(is_head=lambda: False)], ids=["client", "elsewhere"])
+def test_a_cluster_that_did_not_start_here_is_not_watched(node: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subprocess, "Popen", None)
+    with launcher._watched(node):
+        pass
+
+
+@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="Linux has numbers that are no later process's")
+def test_what_a_cluster_leaves_is_removed_once_its_process_has_ended(tmp_path: Path) -> None:
+    session, latest = tmp_path / "session_1", tmp_path / "session_latest"
+    (session / "logs").mkdir(parents=True)
+    latest.symlink_to(session)
+    forever = [sys.executable, "-c", "import time; time.sleep(1000)"]
+    with subprocess.Popen(forever) as agent, subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        ended.wait()
+        assert agent.pid in launcher._children(os.getpid())
+        command = [sys.executable, "-IS", str(launcher.WATCH), str(session), str(ended.pid), str(agent.pid)]
+        with subprocess.Popen(command, stdin=subprocess.PIPE) as watch:
+            time.sleep(0.2)
+            assert agent.poll() is None
+        assert watch.returncode == 0
+        assert agent.wait() == -signal.SIGKILL
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_a_cluster_of_another_study_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray finds it by its processes, at an address of this machine where it does not listen."""
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+        asked = _addresses(f"127.0.0.1:{port}")
+    assert asked == ["auto"]
+    assert _addresses(f"127.0.0.1:{port}") == ["local"]
+    assert _addresses(None) == ["local"]
+
+
+def _addresses(found: str | None) -> list[str]:
+    """Return what Ray is asked to connect to, where it finds such a cluster, or none."""
+    asked: list[str] = []
+
+    def canonicalize(address: str) -> str:
+        if found is None:
+            raise ConnectionError(f"{address}: could not find any running Ray instance")
+        return found
+
+    services = SimpleNamespace(canonicalize_bootstrap_address=canonicalize)
+    constants = SimpleNamespace(ENABLE_RAY_CLUSTER=True)
+    ray = SimpleNamespace(
+        _private=SimpleNamespace(services=services, ray_constants=constants),
+        init=lambda address, **options: asked.append(address),
+    )
+    launcher._connect(ray, "auto")
+    return asked
 
 
 class _Task:
