@@ -13,21 +13,22 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from importlib import import_module
 from itertools import islice
 from queue import Empty, SimpleQueue
 from typing import Any, BinaryIO
 
+import numpy as np
+
 _PROGRAM = "import sys; sys.path[:] = {path!r}; from lrbench.results.helpers import serve; serve({prepare!r})"
-_RETURNED, _RAISED = b"+", b"-"
 _PATIENCE = 30.0
 """Seconds in which a helper is to end by itself: on a busy machine, one that has just been started takes many."""
 SECONDS = 0.1
 """How often this process looks whether it is to stop while it waits for others."""
-_AHEAD = 2
-"""How many tasks are given out for each helper: what they return waits in memory until all before it has come."""
+_AHEAD = 4
+"""So many more tasks are given out than there are helpers: what they return waits in memory until all before it has come."""
 
 _NOTHING = pickle.dumps(None)
 Asked = tuple[Callable[..., Any], tuple[Any, ...], bytes]
@@ -70,14 +71,14 @@ class Helper:
         news = None if common is self._common else common
         self._common = common
         try:
-            _send(self.process.stdin, pickle.dumps((function, news, arguments), pickle.HIGHEST_PROTOCOL))
+            _send(self.process.stdin, [_pickled((function, news, arguments))])
             answer = _receive(self.process.stdout)
         except (OSError, ValueError, EOFError) as error:  # it has ended, or its pipes are closed
             self.ended = True
             raise Failed from error
-        if answer[:1] != _RETURNED:
+        if not answer:
             raise Failed
-        return pickle.loads(memoryview(answer)[1:])
+        return pickle.loads(answer[0], buffers=answer[1:])
 
     def end(self) -> None:
         """Let it end, by itself if it can."""
@@ -104,18 +105,18 @@ class HelperPool(contextlib.ExitStack):
     def __init__(self, most: int, prepare: str) -> None:
         """Start nothing yet."""
         super().__init__()
-        self._most, self._prepare = most if sys.executable else 0, prepare
+        self.most, self._prepare = most if sys.executable else 0, prepare
         self.running: list[Helper] = []
         self._asked: SimpleQueue[tuple[Future[Any], Asked] | None] = SimpleQueue()
         self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
         """Start them, unless they are; one that cannot be started is done without."""
-        while len(self.running) < self._most:
+        while len(self.running) < self.most:
             try:
                 helper = Helper(self._prepare)
             except OSError:
-                self._most = len(self.running)
+                self.most = len(self.running)
                 return
             self.running.append(helper)
             self.callback(helper.end)
@@ -141,11 +142,11 @@ class HelperPool(contextlib.ExitStack):
                 yield function(common, *task)
             return
         self._start_threads()
-        pickled = pickle.dumps(common, pickle.HIGHEST_PROTOCOL)
+        pickled = _pickled(common)
         left = iter(tasks)
         waiting: deque[tuple[Future[Any], tuple[Any, ...]]] = deque()
         while True:
-            for task in islice(left, _AHEAD * len(self.running) - len(waiting)):
+            for task in islice(left, _AHEAD + len(self.running) - len(waiting)):
                 waiting.append((Future(), task))
                 self._asked.put((waiting[-1][0], (function, task, pickled)))
             if not waiting:
@@ -194,17 +195,25 @@ def _ask(helper: Helper, asked: SimpleQueue[tuple[Future[Any], Asked] | None]) -
             future.set_exception(error if isinstance(error, Failed) else Failed(str(error)))
 
 
-def _send(pipe: Any, data: bytes) -> None:
-    for piece in (len(data).to_bytes(8, "little"), data):
-        left = memoryview(piece)
+def _pickled(value: Any) -> bytes:
+    return pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
+
+
+def _send(pipe: Any, pieces: Sequence[Any]) -> None:
+    """Send some buffers, and before them how many bytes each has."""
+    sizes = [memoryview(piece).nbytes for piece in pieces]
+    heads = [each.to_bytes(8, "little") for each in (len(sizes), *sizes)]
+    for piece in (b"".join(heads), *pieces):
+        left = memoryview(piece).cast("B")
         while left:
             left = left[pipe.write(left) :]
 
 
-def _receive(pipe: Any) -> bytearray:
-    """Return what was sent through a pipe; raise `EOFError` if nothing more comes."""
-    size = int.from_bytes(_read(pipe, 8), "little")
-    return _read(pipe, size)
+def _receive(pipe: Any) -> list[memoryview]:
+    """Return the buffers that were sent; raise `EOFError` if nothing more comes."""
+    (count,) = np.frombuffer(_read(pipe, 8), "<u8")
+    sizes = np.frombuffer(_read(pipe, 8 * int(count)), "<u8").tolist()
+    return [memoryview(_read(pipe, size)) for size in sizes]
 
 
 def _read(pipe: Any, size: int) -> bytearray:
@@ -226,7 +235,7 @@ def serve(prepare: str) -> None:
     """
     answers = os.fdopen(os.dup(1), "wb", 0)
     os.dup2(2, 1)  # what a library prints is no answer
-    asked: SimpleQueue[bytearray] = SimpleQueue()
+    asked: SimpleQueue[memoryview] = SimpleQueue()
     prepared = threading.Event()
     threading.Thread(target=_listen, args=(sys.stdin.buffer, asked, prepared), daemon=True).start()
     module, _, name = prepare.partition(":")
@@ -236,22 +245,24 @@ def serve(prepare: str) -> None:
         prepared.set()
     common = None
     while True:
+        buffers: list[pickle.PickleBuffer] = []
         try:
             function, news, arguments = pickle.loads(asked.get())
             if news is not None:
                 common = pickle.loads(news)
-            answer = _RETURNED + pickle.dumps(function(common, *arguments), pickle.HIGHEST_PROTOCOL)
+            found = function(common, *arguments)
+            answer = pickle.dumps(found, pickle.HIGHEST_PROTOCOL, buffer_callback=buffers.append)
+            _send(answers, [answer, *(each.raw() for each in buffers)])
         except Exception:
-            answer = _RAISED  # who asks will try, and see why
-        _send(answers, answer)
-        del answer
+            _send(answers, [])  # who asks will try, and see why
+        del buffers
 
 
-def _listen(source: BinaryIO, asked: SimpleQueue[bytearray], prepared: threading.Event) -> None:
+def _listen(source: BinaryIO, asked: SimpleQueue[memoryview], prepared: threading.Event) -> None:
     """Receive what is asked; end the process when no more can come: at once, but never while it prepares."""
     with contextlib.suppress(EOFError):
         while True:
-            asked.put(_receive(source))
+            asked.put(_receive(source)[0])
     prepared.wait()
     os._exit(0)
 

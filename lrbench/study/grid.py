@@ -243,17 +243,6 @@ class Grid:
         sizes = {name: size for name, size in self.sizes.items() if name not in {"learning_rate", "seed"}}
         return np.ravel_multi_index([at[name] for name in sizes], tuple(sizes.values()))
 
-    def runs_of(
-        self, lines: Int[np.ndarray, " line"], rates: Int[np.ndarray, " line"]
-    ) -> Int[np.ndarray, " run"]:
-        """Return the runs of lines, numbered as by `line`, each at the position of its learning rate, with every seed."""
-        sizes = {name: size for name, size in self.sizes.items() if name not in {"learning_rate", "seed"}}
-        at = dict(zip(sizes, np.unravel_index(lines, tuple(sizes.values())), strict=True))
-        at["learning_rate"] = rates
-        first = sum(position * self.stride(name) for name, position in at.items())
-        runs: Int[np.ndarray, " run"] = np.add.outer(first, np.arange(len(self.seeds))).reshape(-1)
-        return runs
-
     def with_stages(self, more: Sequence[Stage]) -> Grid:
         """Return the grid with further stages, whose rates and seeds are added to its axes."""
         base = self.stages or (Stage(GRID, (self.learning_rates,), self.seeds),)

@@ -25,9 +25,9 @@ from lrbench.results import safe_files
 from lrbench.study.grid import Grid
 from lrbench.study.stages import GRID
 
-BLOCK_RUNS = 250_000
+BLOCK_RUNS = 100_000
 """The most runs of a block, unless one line has more: so many are in memory, with their tables."""
-GROUP_RUNS = 250_000
+GROUP_RUNS = 100_000
 """The same of a group."""
 Numbers = Int[np.ndarray, " run"]
 

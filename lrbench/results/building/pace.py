@@ -79,24 +79,23 @@ class CurvesOfLines:
         wanted = np.full(self.grid.lines, np.nan)
         wanted[lines] = rate[lines]
         runs = self._runs_at(wanted)
-        line = self.grid.line(runs)
+        line, positions = self.grid.line(runs), self.grid.positions(runs)
+        seeds = np.array(self.grid.seeds, dtype=np.int64)[positions["seed"]]
+        steps = [self.grid.evaluations(each).astype(np.int64) for each in range(len(self.grid.problems))]
         curves = self._curves(runs)
         found = {}
-        for number, mine in _groups(line, runs):
+        for number, rows in _groups(line, np.arange(len(runs))):
+            mine = runs[rows].tolist()
             if not all(run in curves for run in mine):
                 continue
-            at = self.grid.positions(mine)
-            step, value = (
-                self.grid.evaluations(int(at["problem"][0])),
-                np.stack([curves[run] for run in mine]),
-            )
-            seed = np.array(self.grid.seeds)[at["seed"]]
-            if self.decaying[at["schedule"][0]]:
+            seed, step = seeds[rows], steps[positions["problem"][rows[0]]]
+            value = np.stack([curves[run] for run in mine])
+            if self.decaying[positions["schedule"][rows[0]]]:
                 points = self._points(number, float(wanted[number]), seed, int(step[-1]), value[:, -1])
                 if points is None:
                     continue
                 step, value = points
-            found[number] = SeedCurves(seed.astype(np.int64), step.astype(np.int64), value)
+            found[number] = SeedCurves(seed, step.astype(np.int64), value)
         return found
 
     def _points(
@@ -130,12 +129,23 @@ class CurvesOfLines:
         order = np.argsort(rates)
         lines = np.flatnonzero(np.isin(rate, rates))
         at = order[np.searchsorted(rates, rate[lines], sorter=order)]
-        runs = self.grid.runs_of(lines, at)
+        runs = self._runs_of(lines, at)
         runs = np.sort(runs[self.grid.is_run[runs]])
         stage, line = self.grid.stage(runs), self.grid.line(runs)
         confirmed = np.bincount(line, stage == CONFIRM, self.grid.lines) > 0
         kept = np.where(confirmed[line], stage == CONFIRM, stage != RANGE)
         return runs[kept]
+
+    def _runs_of(self, lines: Int[np.ndarray, " some"], rates: Int[np.ndarray, " some"]) -> Numbers:
+        """Return the runs of lines of the grid, each at the position of its learning rate, with every seed."""
+        sizes = {
+            axis: size for axis, size in self.grid.sizes.items() if axis not in {"learning_rate", "seed"}
+        }
+        at = dict(zip(sizes, np.unravel_index(lines, tuple(sizes.values())), strict=True))
+        at["learning_rate"] = rates
+        first = sum(position * self.grid.stride(axis) for axis, position in at.items())
+        runs: Numbers = np.add.outer(first, np.arange(len(self.grid.seeds))).reshape(-1)
+        return runs
 
     def _curves(self, numbers: Numbers) -> dict[int, Float[np.ndarray, " evaluation"]]:
         return curves_of(self.store, self.batches, numbers, self.helpers, self.check)

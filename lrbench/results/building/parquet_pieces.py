@@ -39,14 +39,14 @@ class Footer:
         self.size = len(MAGIC)
         self._fields: Fields = {}
 
-    def add(self, piece: bytes) -> memoryview:
+    def add(self, piece: memoryview) -> memoryview:
         """Take over the row groups of a piece, a whole Parquet file, and return the bytes that come next in the file.
 
         Raises:
             ValueError: if it has other columns than the first one.
         """
         begin = len(piece) - 8 - int.from_bytes(piece[-8:-4], "little")
-        fields, _ = _read_struct(piece, begin)
+        fields, _ = _read_struct(bytes(piece[begin:]), 0)
         if not self._fields:
             self._fields = {**fields, _ROWS: (6, 0), _GROUPS: (9, Items(_STRUCT, []))}
         if fields[_SCHEMA] != self._fields[_SCHEMA]:
@@ -57,7 +57,7 @@ class Footer:
             groups.append(group)
         self._fields[_ROWS] = 6, self._fields[_ROWS][1] + fields[_ROWS][1]
         self.size += begin - len(MAGIC)
-        return memoryview(piece)[len(MAGIC) : begin]
+        return piece[len(MAGIC) : begin]
 
     def encoded(self) -> bytes:
         """Return what comes after all pieces."""

@@ -6,6 +6,7 @@ A piece is encoded wherever it was made, maybe in another process; its bytes the
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -28,15 +29,15 @@ class Encoded(NamedTuple):
 
     Args:
         rows: how many it has.
-        parquet: a whole Parquet file.
+        parquet: a whole Parquet file; Arrow's buffers reach another process without being copied.
         heading: the first line of the CSV.
         text: what the CSV has below it; empty if there is to be none.
     """
 
     rows: int
-    parquet: bytes
+    parquet: pa.Buffer
     heading: bytes
-    text: bytes
+    text: pa.Buffer
 
 
 def encoded(piece: pa.Table, *, csv: bool = True, dictionaries: Sequence[str] | None = None) -> Encoded:
@@ -52,9 +53,10 @@ def encoded(piece: pa.Table, *, csv: bool = True, dictionaries: Sequence[str] | 
     with pq.ParquetWriter(sink, piece.schema, **_encoding(piece.schema, dictionaries)) as writer:
         if len(piece):
             writer.write_table(piece, ROW_GROUP)
-    parquet = sink.getvalue().to_pybytes()
-    heading, text = (_lines(csv_text.safe(piece[:0])), _lines(csv_text.safe(piece))) if csv else (b"", b"")
-    return Encoded(len(piece), parquet, heading, text[len(heading) :])
+    if not csv:
+        return Encoded(len(piece), sink.getvalue(), b"", pa.py_buffer(b""))
+    heading, lines = (_lines(csv_text.safe(rows)) for rows in (piece[:0], piece))
+    return Encoded(len(piece), sink.getvalue(), heading.to_pybytes(), lines[len(heading) :])
 
 
 def _encoding(schema: pa.Schema, dictionaries: Sequence[str] | None) -> dict[str, object]:
@@ -68,11 +70,10 @@ def _encoding(schema: pa.Schema, dictionaries: Sequence[str] | None) -> dict[str
     }
 
 
-def _lines(table: pa.Table) -> bytes:
+def _lines(table: pa.Table) -> pa.Buffer:
     sink = pa.BufferOutputStream()
     pa.csv.write_csv(table, sink, pa.csv.WriteOptions(quoting_style="needed"))
-    found: bytes = sink.getvalue().to_pybytes()
-    return found
+    return sink.getvalue()
 
 
 class TableWriter(contextlib.ExitStack):
@@ -102,8 +103,8 @@ class TableWriter(contextlib.ExitStack):
             self._begin(piece)
         self._rows += piece.rows
         if self.has_csv and self.csv:
-            self.csv.write(piece.text)
-        self.parquet.write(self._footer.add(piece.parquet))
+            self.csv.write(memoryview(piece.text))
+        self.parquet.write(self._footer.add(memoryview(piece.parquet)))
 
     def _begin(self, piece: Encoded) -> None:
         self._begun = True
@@ -142,10 +143,12 @@ class HashedFile:
     def write(self, data: bytes | memoryview) -> None:
         """Write what comes next."""
         left = memoryview(data)
-        self._digest.update(left)
         self._size += len(left)
+        hashing = threading.Thread(target=self._digest.update, args=(left,))  # takes longer than writing
+        hashing.start()
         while left and self._file:
             left = left[self._file.write(left) :]
+        hashing.join()
 
     @property
     def sum(self) -> Checksum:
