@@ -2,7 +2,8 @@
 
 What a worker takes to start, a program to compile, a pack to be handed out, written and tabulated is measured here, on one
 machine; a device is this machine, and trains at the pace that `throughput` published. Then packs are handed out, event by event, to so many devices. What is assumed and not measured:
-packs of one size vary by 10 % (log-normal), and all devices start at once.
+packs of one size vary by 10 % (log-normal), all devices start at once, and the driver, which makes the tables, has 16 cores: what helpers do of
+them is divided by 16, and what one process does by itself is not.
 """
 
 from __future__ import annotations
@@ -14,16 +15,17 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from benchmarks import making_tables
+from benchmarks.making_tables import CORES, Seconds
 from benchmarks.pictures import save
 from benchmarks.table import FOLDER, ROOT, Row, clean_environment, compare, is_quick, publish, show
-from lrbench.analysis import Thresholds
-from lrbench.results.building import build
 from lrbench.results.folder import ResultsFolder
 from lrbench.results.trained import Trained
 from lrbench.study import spec
@@ -32,7 +34,14 @@ from lrbench.study.grid import Grid, of_study
 RUNS, STEPS, LANES, PROGRAMS = 10**8, 1_000, 2_048, 10
 DEVICES = (1, 10, 100, 1_000, 3_000, 10_000)
 SPREAD = 0.1
-SEEDS = 5
+SEEDS, RATES = 5, 100
+PROBLEM = {
+    "name": "digits_mlp",
+    "validated": True,
+    "headline": "accuracy",
+    "metrics": {"accuracy": {"larger": True, "bound": 1.0}},
+}
+"""What a manifest says of the problem."""
 LOSSES = ("start", "compile", "hand out", "write", "imbalance", "tables")
 
 
@@ -50,8 +59,15 @@ class Costs:
     """One task of the launcher, in its one driver."""
     write: float
     """A part, flushed to disk."""
-    tables: float
-    """All tables, a run."""
+    serial: float
+    """All tables, a run: what one process does by itself, with finding the parts."""
+    shared: float
+    """All tables, a run: what can be shared."""
+
+    @property
+    def tables(self) -> float:
+        """All tables, a run, on the driver."""
+        return self.serial + self.shared / CORES
 
 
 def measure(quick: bool) -> Costs:
@@ -69,21 +85,30 @@ def measure(quick: bool) -> Costs:
     first = engine.run(pack, LANES)
     curves = engine.run(pack, LANES)
     engine.close()
-    runs = len(pack.runs)
-    sizes = []
-    for packs in (2, 4) if quick else (20, 80):
-        changes = {"seeds": SEEDS, "learning_rate": rates | {"num": packs * runs // SEEDS}}
-        sizes.append(_tables(of_study(spec.check(asked | changes, "model", trust=False)), curves))
+    sizes = [_tables(_lines(asked, packs), curves) for packs in ((2, 4) if quick else (250, 750))]
     (few, _, less), (many, writing, more) = sizes
     code = "import jax, lrbench.engine.engine; jax.devices()"
     environment = clean_environment(PYTHONPATH=str(ROOT))
     command = [sys.executable, "-c", code]
     starting = _seconds(lambda: subprocess.run(command, check=True, env=environment, cwd=ROOT))
-    making = (more - less) / (many - few)
-    return Costs(LANES * STEPS / _pace(), starting, first.seconds["compile"], task, writing, making)
+    serial, shared = (
+        (b - a) / (many - few) for a, b in ((less.serial, more.serial), (less.shared, more.shared))
+    )
+    pack_seconds = LANES * STEPS / _pace()
+    return Costs(pack_seconds, starting, first.seconds["compile"], task, writing, serial, shared)
 
 
-def _tables(grid: Grid, trained: Trained) -> tuple[int, float, float]:
+def _lines(asked: Mapping[str, Any], packs: int) -> Grid:
+    """A grid with about so many packs: lines of 100 rates and 5 seeds."""
+    lines = packs * LANES // (SEEDS * RATES)
+    decays = [0.5 + 0.4 * line / lines for line in range(lines)]
+    optimizer = {"name": "adam", "b1": decays}
+    rates = {"min": 1e-5, "max": 1.0, "num": RATES}
+    changes = {"seeds": SEEDS, "optimizer": optimizer, "learning_rate": rates}
+    return of_study(spec.check({**asked, **changes}, "model", trust=False))
+
+
+def _tables(grid: Grid, trained: Trained) -> tuple[int, float, Seconds]:
     """Return how many runs a grid has, and what writing a part and making all tables takes, in seconds."""
     runs = len(trained.run_ids)
     with tempfile.TemporaryDirectory() as place:
@@ -93,15 +118,11 @@ def _tables(grid: Grid, trained: Trained) -> tuple[int, float, float]:
         for each in packs:
             store.write_part(_part(each.pack_id, grid, each.runs, trained))
         writing = (time.perf_counter() - began) / len(packs)
-        making = _seconds(
-            lambda: build.build(
-                store,
-                grid,
-                store.inventory(grid.run_ids, stopped=False).parts(),
-                Thresholds(),
-                {"digits_mlp": "valid_loss"},
-            )
+        find = store.inventory
+        making = making_tables.measure(
+            store, grid, lambda: find(grid.run_ids, stopped=False).parts(), PROBLEM
         )
+        print(f"{len(packs) * runs:,} runs: {making}", file=sys.stderr)
     return len(packs) * runs, writing, making
 
 
@@ -183,15 +204,18 @@ def rows(costs: Costs, found: dict[int, dict[str, float]]) -> list[Row]:
         "compile": "compile a program",
         "hand_out": "hand out a task (Ray, one driver)",
         "write": "write a part, flushed to disk",
-        "tables": f"make all tables, a further run ({SEEDS} seeds, evaluated 11 times)",
+        "serial": f"make all tables, a further run ({RATES} rates, {SEEDS} seeds, evaluated 11 times): what one process does by itself",
+        "shared": "the same: what helpers do",
+        "tables": f"make all tables on a driver of {CORES} cores, a further run: the former, and a sixteenth of the latter",
     }
+    notes = {"pack": "published", "tables": "MODELLED"}
     table = [
         compare(
             name,
             what,
             getattr(costs, name),
             "s",
-            note="published" if name == "pack" else "measured on this machine",
+            note=notes.get(name, "measured on this machine"),
         )
         for name, what in about.items()
     ]

@@ -3,13 +3,13 @@
 Synthetic parts of 3 evaluations, in two cases: many parts of 10 runs, and many runs in parts of 1,000. The first thousand
 parts are written and timed as any part is, the others without waiting for the disk. Each size is measured in a process of
 its own; what more parts or runs take is that of the largest size that was measured, plus the slope over the smaller one.
+Tables are made in one process, with one helper and with two; what they take on 16 cores is modelled from what was shared.
 """
 
 from __future__ import annotations
 
 import multiprocessing
 import os
-import resource
 import sys
 import tempfile
 import time
@@ -19,10 +19,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from benchmarks import making_tables
 from benchmarks.table import Row, compare, is_quick, publish, show
-from lrbench.analysis import Thresholds
 from lrbench.execution import manifest_contents
-from lrbench.results.building import build
 from lrbench.results.folder import ResultsFolder
 from lrbench.results.trained import Trained
 from lrbench.study import spec
@@ -35,9 +34,21 @@ WHAT = {
     "write": "write parts, each flushed to disk (from the first thousand)",
     "list": "list the paths of all parts",
     "completed": "which runs are completed: every part is opened",
-    "tables": "make every table",
+    "tables": "make every table, in one process",
+    "tables, 1": "the same with one helper",
+    "tables, 2": "the same with two helpers",
+    "serial": "of these, what this process does by itself",
+    "shared": "and what helpers do",
+    "tables, 16": "make every table on 16 cores: the former, and a sixteenth of the latter",
     "account": "what the manifest says of the parts",
 }
+OTHERS = {
+    "memory": ("most memory of the process that has helpers", "MiB"),
+    "helper": ("most memory of a helper", "MiB"),
+    "files": ("most files in one folder", "files"),
+}
+PROBLEM = {"name": "quadratic", "validated": False}
+"""What a manifest says of the problem."""
 
 
 class Size(NamedTuple):
@@ -52,8 +63,8 @@ class Size(NamedTuple):
 
 
 SIZES = (
-    (Size(10_000, 10), Size(100_000, 10), Size(1_000_000, 10)),
-    (Size(3_000, 1_000), Size(10_000, 1_000), Size(100_000, 1_000)),
+    (Size(5_000, 10), Size(20_000, 10), Size(1_000_000, 10)),
+    (Size(1_000, 1_000), Size(3_000, 1_000), Size(100_000, 1_000)),
 )
 """For each case two sizes that are measured, and one that is extrapolated."""
 QUICK = (
@@ -92,7 +103,7 @@ def write(store: ResultsFolder, whole: Grid, size: Size) -> float:
             Trained(
                 pack.pack_id,
                 whole.run_ids[pack.runs],
-                whole.evaluations,
+                whole.evaluations(0),
                 {"train_loss": losses},
                 diverged,
                 np.full(runs, np.nan),
@@ -109,7 +120,7 @@ def write(store: ResultsFolder, whole: Grid, size: Size) -> float:
 
 
 def measure(size: Size) -> dict[str, float]:
-    """Return the seconds of each thing that is done with so many parts, and the most memory after it, in MiB."""
+    """Return the seconds of each thing that is done with so many parts, and the most memory of tables, in MiB."""
     whole = grid(size)
     with tempfile.TemporaryDirectory() as place:
         flush = os.fsync
@@ -122,41 +133,39 @@ def measure(size: Size) -> dict[str, float]:
         steps: dict[str, Callable[[], Any]] = {
             "list": again.part_paths,
             "completed": parts.completed,
-            "tables": lambda: build.build(
-                again, whole, parts.parts(), Thresholds(), {"quadratic": "train_loss"}
-            ),
             "account": lambda: manifest_contents.account(parts.parts(), whole),
         }
         for name, do in steps.items():
             began = time.perf_counter()
             do()
             found[name] = time.perf_counter() - began
-            print(f"{size.text}: {name}: {found[name]:.1f} s, {memory():,.0f} MiB", file=sys.stderr)
+            print(f"{size.text}: {name}: {found[name]:.1f} s", file=sys.stderr)
+        tables = making_tables.measure(again, whole, parts.parts, PROBLEM)
+        print(f"{size.text}: {tables}", file=sys.stderr)
+        found |= {"tables": tables.alone, "tables, 1": tables.one, "tables, 2": tables.two}
+        found |= {"serial": tables.serial, "shared": tables.shared, "tables, 16": tables.modelled}
+        found |= {"memory": tables.memory, "helper": tables.helper}
         folders = [folder for folder in Path(place, "parts").iterdir() if folder.is_dir()]
         found["files"] = max(len(list(folder.iterdir())) for folder in folders)
-    found["memory"] = memory()
     return found
-
-
-def memory() -> float:
-    """The most memory that this process had so far, in MiB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def rows(found: dict[Size, dict[str, float]], far: Size) -> list[Row]:
     """A row per measure and size of a case, and one for the size that was not measured."""
     few, many = sorted(found)
     shown = []
-    for name in (*WHAT, "memory", "files"):
-        unit = {"memory": "MiB", "files": "files"}.get(name, "s")
-        what = {"memory": "most memory", "files": "most files in one folder"}.get(name) or WHAT[name]
+    for name in (*WHAT, *OTHERS):
+        what, unit = (WHAT[name], "s") if name in WHAT else OTHERS[name]
         for size, values in found.items():
             each = 1e3 * values[name] / size.parts
             note = f"{each:.3f} ms a part, {1e3 * each / size.runs:.3f} µs a run" if unit == "s" else ""
             shown.append(compare(name, f"{what}: {size.text}", values[name], unit, note=note))
+        if name == "helper":  # it does not grow with the study
+            continue
         slope = (found[many][name] - found[few][name]) / (many.parts - few.parts)
         beyond = found[many][name] + slope * (far.parts - many.parts)
-        note = f"extrapolated: {slope:.3g} {unit} a part more"
+        modelled = "modelled, and " if name == "tables, 16" else ""
+        note = f"{modelled}extrapolated: {slope:.3g} {unit} a part more"
         shown.append(compare(name, f"{what}: {far.text}", beyond, unit, note=note))
     return shown
 

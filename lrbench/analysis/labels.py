@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import overload
+from collections.abc import Mapping, Sequence
+from typing import Any, overload
 
 import numpy as np
 import pandas as pd
@@ -39,7 +39,8 @@ def label(row_or_frame: pd.Series | pd.DataFrame, kind: str) -> str | pd.Series:
     differing: dict[str, list[str]] = {}
     for name, mine in distinct.groupby(kind, sort=False):
         differing[str(name)] = [column for column in columns if mine[column].map(_value).nunique() > 1]
-    texts = [_write(row, kind, differing[str(row[kind])]) for _, row in distinct.iterrows()]
+    rows = distinct[[kind, *columns]].to_dict("records")  # a Series for each row would take most of the time
+    texts = [_write(row, kind, differing[str(row[kind])]) for row in rows]
     labels = np.array(texts, dtype=object)[code] if len(code) else np.array([], dtype=object)
     return pd.Series(labels, index=row_or_frame.index, dtype="str", name=kind)
 
@@ -76,7 +77,7 @@ def pair_names(table: pd.DataFrame) -> tuple[list[str], list[str]]:
     return text[: len(table)], text[len(table) :]
 
 
-def _write(row: pd.Series, kind: str, columns: list[str]) -> str:
+def _write(row: Mapping[Any, Any] | pd.Series, kind: str, columns: list[str]) -> str:
     pairs = [(column.removeprefix(kind + "_"), _value(row[column])) for column in columns]
     inside = ", ".join(f"{name}={value}" for name, value in pairs if value)
     return f"{row[kind]}({inside})" if inside else str(row[kind])

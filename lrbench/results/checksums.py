@@ -37,11 +37,15 @@ class ChangedTable(StoreError):
         )
 
 
+def new_digest() -> hashlib.blake2b:
+    """Return the digest of what a table has; hashlib's own default would be 512 bits."""
+    return hashlib.blake2b(digest_size=16)
+
+
 def of(file: BufferedReader) -> Checksum:
     """Return size and checksum of an open file, whose position is its beginning afterwards."""
     file.seek(0)
-    # hashlib's own default would be the 512 bits of blake2b.
-    digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16))
+    digest = hashlib.file_digest(file, new_digest)
     size = file.tell()
     file.seek(0)
     return {"size": size, "blake2b": digest.hexdigest()}

@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from lrbench.errors import StoreError, path_of
 from lrbench.results import atomic, checksums, inventory, lock, manifest_schema, part_file, places, safe_files
-from lrbench.results.building.table_writer import TableWriter
+from lrbench.results.building.table_writer import CSV_ROWS, HashedFile, TableWriter, encoded
 from lrbench.results.inventory import Inventory
 from lrbench.results.part_file import DamagedPart, PartSummary
 from lrbench.results.places import FolderPlace, Place, UrlPlace
@@ -221,17 +221,11 @@ class ResultsFolder:
         In the CSV, a text that a spreadsheet would run as a formula has an apostrophe before it.
         """
         with self.table(name, csv=csv) as writer:
-            writer.add(pa.Table.from_pandas(frame, preserve_index=False))
+            csv = csv and len(frame) <= CSV_ROWS
+            writer.add(encoded(pa.Table.from_pandas(frame, preserve_index=False), csv=csv))
 
     @contextlib.contextmanager
-    def table(
-        self,
-        name: str,
-        *,
-        csv: bool = True,
-        dictionaries: Sequence[str] | bool = True,
-        gather: bool = True,
-    ) -> Iterator[TableWriter]:
+    def table(self, name: str, *, csv: bool = True) -> Iterator[TableWriter]:
         """Give a table to be filled piece by piece; at the end its files get their names, or are gone.
 
         Of more than `CSV_ROWS` rows there is no CSV. Where there is none, an older one is removed: it would not be true any more.
@@ -239,15 +233,14 @@ class ResultsFolder:
         Args:
             name: of the table.
             csv: whether it is written as CSV too.
-            dictionaries, gather: as in `TableWriter`.
         """
         names = f"{name}.parquet", f"{name}.csv"
         with self.scratch(names[0]) as parquet, self.scratch(names[1]) as text:
-            with TableWriter(parquet, text if csv else None, dictionaries, gather=gather) as writer:
+            with TableWriter(parquet, text if csv else None) as writer:
                 yield writer
-            self._rename_table(parquet, names[0])
-            if writer.has_csv:
-                self._rename_table(text, names[1])
+            self._rename_table(parquet, names[0], writer.parquet)
+            if writer.csv and writer.has_csv:
+                self._rename_table(text, names[1], writer.csv)
             else:
                 self._remove_table_file(names[1])
 
@@ -256,9 +249,8 @@ class ResultsFolder:
         for kind in ("csv", "parquet"):
             self._remove_table_file(f"{name}.{kind}")
 
-    def _rename_table(self, temporary: Path, name: str) -> None:
-        with temporary.open("rb") as file:
-            self._sums[name] = checksums.of(file)
+    def _rename_table(self, temporary: Path, name: str, written: HashedFile) -> None:
+        self._sums[name] = written.sum
         atomic.rename(temporary, self.folder, name)
 
     def _remove_table_file(self, name: str) -> None:

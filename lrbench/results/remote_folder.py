@@ -74,6 +74,10 @@ class RemoteFolder(ResultsFolder):
         self._has_parts = parts
         super().__init__(self._copy.folder)
 
+    def __reduce__(self) -> tuple[type[ResultsFolder], tuple[Path]]:
+        """Pickle the copy, from which other processes read parts."""
+        return ResultsFolder, (self.folder,)
+
     @property
     def name(self) -> str:
         """As of `ResultsFolder`."""

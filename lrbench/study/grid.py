@@ -187,7 +187,7 @@ class Grid:
     @cached_property
     def is_run(self) -> Bool[np.ndarray, " run"]:
         """Which combinations some stage has as a run."""
-        return self._stage_number >= 0
+        return self.stage_number >= 0
 
     @property
     def runs(self) -> int:
@@ -200,7 +200,7 @@ class Grid:
         return self.runs * max(len(self.evaluations(number)) for number in range(len(self.problems)))
 
     @cached_property
-    def _stage_number(self) -> Int[np.ndarray, " run"]:
+    def stage_number(self) -> Int[np.ndarray, " run"]:
         """The position in `stages` of the stage that each run belongs to, −1 for none; a run of the range that others have, too, is theirs."""
         found = np.full(len(self), -1 if self.stages else 0, dtype=np.int8)
         numbers = range(len(self.stages))
@@ -228,8 +228,9 @@ class Grid:
 
     def stage(self, runs: Int[np.ndarray, " run"]) -> np.ndarray:
         """Return the name of each run's stage."""
-        names = np.array([stage.name for stage in self.stages] or [GRID], dtype=object)
-        return names[self._stage_number[runs]]
+        if not self.stages:
+            return np.full(len(runs), GRID, dtype=object)
+        return np.array([stage.name for stage in self.stages], dtype=object)[self.stage_number[runs]]
 
     @property
     def lines(self) -> int:

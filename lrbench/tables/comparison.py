@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -30,7 +30,13 @@ from lrbench.analysis.thresholds import Thresholds
 
 EACH_OTHER = 40
 """How many of the best lines of a problem are compared with each other; all others only with the best one."""
+CURVES = 50_000
+"""Of how many lines curves are fetched together: those of a line have a few kB, and all curves of the study are gone through for them."""
 _STEPS = ("step_equivalent", "steps_factor", "steps_factor_low", "steps_factor_high")
+
+
+Function = Callable[..., Any]
+Arguments = tuple[Any, ...]
 
 
 class LineRuns(NamedTuple):
@@ -42,6 +48,22 @@ class LineRuns(NamedTuple):
     curves: Callable[[Ints], Mapping[int, SeedCurves]] | None = (
         None  # numbers of lines -> the curves at their `use`
     )
+    share: Callable[[Function, Iterable[tuple[Ints, Arguments]]], Iterator[Any]] | None = (
+        None  # `each`, elsewhere
+    )
+
+    def each(self, function: Function, tasks: Iterable[tuple[Ints, Arguments]]) -> Iterator[Any]:
+        """Yield `function(runs, *arguments)` for each task: numbers of lines, and further arguments.
+
+        Args:
+            function: of a module of lrbench, since other processes may do it.
+            tasks: each of lines of one block.
+        """
+        if self.share is not None:
+            yield from self.share(function, tasks)
+            return
+        for some, arguments in tasks:
+            yield function(self.fetch(some), *arguments)
 
 
 def comparison(
@@ -146,11 +168,10 @@ def _at_use(
 ) -> AtRate:
     """The lines of a problem in this order, each at its rate to use; they are fetched a block at a time."""
     rate = rates_to_use(sensitivity)
-    fetched, parts = [], []
-    for block in np.unique(line_runs.block[order]):
-        some = np.sort(order[line_runs.block[order] == block])
-        fetched.append(some)
-        parts.append(at_rates(line_runs.fetch(some), columns, rate[some], limits, objectives))
+    ordered = np.sort(order)
+    fetched = [ordered[mine] for mine in members(np.unique(line_runs.block[ordered], return_inverse=True)[1])]
+    tasks = ((some, (columns, rate[some], limits, objectives)) for some in fetched)
+    parts = list(line_runs.each(at_rates, tasks))
     return together(parts).take(_places(np.concatenate(fetched), order))
 
 
@@ -177,13 +198,13 @@ def _numbers(
 def _steps(
     line_runs: LineRuns, lines: AtRate, order: Ints, pairs: tuple[Ints, Ints], limits: Thresholds
 ) -> pd.DataFrame:
-    """The differences of each pair of a problem in steps; the curves are fetched for as many lines at a time as meet each other."""
+    """The differences of each pair of a problem in steps; the curves are fetched for many lines at a time."""
     rows = [Steps(*[np.nan] * 4)] * len(pairs[0])
     if line_runs.curves is not None and len(rows):
         each = paired(lines, *(_places(order, side) for side in pairs))
         leading = line_runs.curves(order[:EACH_OTHER])
-        for begin in range(0, len(order), EACH_OTHER):
-            some = leading if begin == 0 else line_runs.curves(order[begin : begin + EACH_OTHER])
+        for begin in range(0, len(order), CURVES):
+            some = line_runs.curves(order[begin : begin + CURVES])
             for row in np.flatnonzero(np.isin(pairs[1], list(some))):
                 a, b = leading.get(int(pairs[0][row])), some[int(pairs[1][row])]
                 if a is not None:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from lrbench.analysis.fitted_rates import fitted_rates
-from lrbench.analysis.groups import Ints, group, line_columns
+from lrbench.analysis.groups import Ints, group, line_columns, members
 from lrbench.analysis.interactions import Fits, Slice, best_lines, losses_of, sentence, shift, slices
 from lrbench.analysis.objective import Objectives
 from lrbench.analysis.thresholds import Thresholds
@@ -101,16 +101,21 @@ def _fits(
         pd.DataFrame(columns=["line", "seed", "fresh", "learning_rate", "at_edge", "step"], dtype=np.float64)
     ]
     steps = np.zeros(len(line_runs.block), dtype=np.int64)
-    for block in np.unique(line_runs.block[wanted]):
-        some: Ints = wanted[line_runs.block[wanted] == block]
-        runs = line_runs.fetch(some)
-        fits = fitted_rates(runs, limits, objectives)
+    blocks = members(np.unique(line_runs.block[wanted], return_inverse=True)[1])
+    tasks = [(wanted[mine], (columns, limits, objectives)) for mine in blocks]
+    for (some, _), (fits, taken) in zip(tasks, line_runs.each(_fits_of, tasks), strict=True):
         found.append(fits.assign(line=some[fits["line"].to_numpy(dtype=np.int64)]))
-        if "steps" in runs:
-            steps[some] = runs["steps"].iloc[
-                group(runs, columns)[1]
-            ]  # lines come in the order that was asked for
+        steps[some] = taken
     return pd.concat(found[1:] or found, ignore_index=True), steps
+
+
+def _fits_of(
+    runs: pd.DataFrame, columns: list[str], limits: Thresholds, objectives: Objectives
+) -> tuple[pd.DataFrame, Ints]:
+    """The fitted rates of some lines, and the steps [line] that a run of each takes, 0 where that is not known."""
+    first = group(runs, columns)[1]  # lines come in the order that was asked for
+    steps = runs["steps"].to_numpy(dtype=np.int64) if "steps" in runs else np.zeros(len(runs), dtype=np.int64)
+    return fitted_rates(runs, limits, objectives), steps[first]
 
 
 def _names(names: pd.DataFrame, cuts: list[Slice]) -> pd.DataFrame:

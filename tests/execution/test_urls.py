@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import re
 import shutil
 from collections.abc import Iterator
@@ -18,8 +19,9 @@ from lrbench.errors import StoreError
 from lrbench.execution.execute import execute
 from lrbench.execution.listener import Listener
 from lrbench.results import local_copy
-from lrbench.results.folder import read_manifest
+from lrbench.results.folder import ResultsFolder, read_manifest
 from lrbench.results.places import UrlPlace
+from lrbench.results.remote_folder import RemoteFolder
 from tests.helpers.command import lrbench, refused
 from tests.helpers.s3 import Store, s3
 
@@ -170,3 +172,9 @@ def test_a_store_that_fails_for_a_moment_loses_nothing(
     assert any(key.startswith("moment/parts/") for key in store.names())
     assert np.isfinite(lb.load(url).runs["final_train_loss"]).any()
     assert read_manifest(UrlPlace(url))["runs"]["done"] == 8
+
+
+def test_what_helps_with_tables_reads_the_copy(store: Store, home: Path) -> None:
+    there = pickle.loads(pickle.dumps(RemoteFolder(store.url("copied"))))
+    assert type(there) is ResultsFolder
+    assert home in there.folder.parents

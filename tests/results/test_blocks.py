@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -16,14 +17,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import lrbench.results.run_lookup
-from lrbench import analysis
+from lrbench import analysis, machine
 from lrbench.analysis import Thresholds
 from lrbench.analysis.objective import Objective
 from lrbench.execution.execute import run
 from lrbench.execution.rebuild import rebuild
 from lrbench.results import atomic, part_file
-from lrbench.results.building import blocks, build, table_writer
+from lrbench.results.building import batches, blocks, build, table_writer, workers
+from lrbench.results.building.parquet_pieces import MAGIC, Footer
 from lrbench.results.folder import ResultsFolder
+from lrbench.results.helpers import HelperPool
 from lrbench.results.run_lookup import RunLookup
 from lrbench.results.trained import Trained
 from lrbench.study.grid import Grid, of_study
@@ -122,6 +125,125 @@ def test_tables_are_the_same_bytes_however_the_runs_are_cut(
     assert [name for name in together if together[name] != apart[name]] == []
 
 
+def test_tables_are_the_same_bytes_whoever_makes_them(
+    built: tuple[ResultsFolder, Grid, dict[str, bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, whole, alone = built
+    _check_helpers_make(store, whole, alone, 2, monkeypatch)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("most", [1, 2, 3])
+def test_tables_of_many_groups_are_the_same_bytes_whoever_makes_them(
+    most: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for place, name, size in (
+        (batches, "BATCH_ROWS", 300),
+        (blocks, "GROUP_RUNS", 200),
+        (blocks, "BLOCK_RUNS", 60),
+    ):
+        monkeypatch.setattr(place, name, size)
+    store, whole = ResultsFolder(tmp_path), _grid()
+    _parts(store, whole)
+    alone = _built(store, whole)
+    assert pq.ParquetFile(tmp_path / "runs.parquet").metadata.num_row_groups > 2
+    assert pq.ParquetFile(tmp_path / "curves.parquet").metadata.num_row_groups > 5
+    _check_helpers_make(store, whole, alone, most, monkeypatch)
+
+
+def _check_helpers_make(
+    store: ResultsFolder, whole: Grid, alone: dict[str, bytes], most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Helpers make the same tables, and this process reads no runs for it; none is left behind."""
+    pools = _share(monkeypatch, most)
+    monkeypatch.setattr(blocks.RunBlocks, "_read", lambda blocks, number: pytest.fail("read here"))
+    together = _built(store, whole)
+    assert [name for name in alone if together[name] != alone[name]] == []
+    assert [helper.process.poll() for helper in pools[0].running] == [0] * most
+
+
+def _share(monkeypatch: pytest.MonkeyPatch, most: int) -> list[HelperPool]:
+    """Let so many processes make the tables, however few runs there are; the list receives them."""
+    pools: list[HelperPool] = []
+
+    def pool(runs: int) -> HelperPool:
+        pools.append(HelperPool(most, "lrbench.results.building.workers:prepare"))
+        return pools[-1]
+
+    monkeypatch.setattr(workers, "for_tables", pool)
+    return pools
+
+
+def test_tables_are_made_though_every_helper_is_killed(
+    built: tuple[ResultsFolder, Grid, dict[str, bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, whole, expected = built
+    pools = _share(monkeypatch, 1)
+    once = blocks.BlockWriter.add
+
+    def kill(writer: blocks.BlockWriter, found: blocks.MeasuredRuns) -> None:
+        pools[0].running[0].process.kill()
+        once(writer, found)
+
+    monkeypatch.setattr(blocks.BlockWriter, "add", kill)
+    assert _built(store, whole) == expected
+    assert pools[0].running[0].process.poll() == -signal.SIGKILL
+
+
+def test_damage_that_a_helper_meets_is_told_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, whole = ResultsFolder(tmp_path), _grid()
+    _parts(store, whole)
+    parts = store.inventory(whole.run_ids, stopped=whole.race).parts()
+    path = parts[3].path
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2 - 40] ^= 1
+    path.write_bytes(data)
+    pools = _share(monkeypatch, 1)
+    with pytest.raises(part_file.DamagedPart, match=path.name):
+        build.build(store, whole, parts, Thresholds(), OBJECTIVES, problems_of(whole))
+    assert pools[0].running[0].process.poll() is not None
+    assert [each.name for each in tmp_path.iterdir()] == ["parts"]
+
+
+def test_ctrl_c_ends_helpers_and_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, whole = ResultsFolder(tmp_path), _grid()
+    _parts(store, whole)
+    parts = store.inventory(whole.run_ids, stopped=whole.race).parts()
+    pools = _share(monkeypatch, 1)
+
+    def check() -> None:
+        if pools and pools[0].running:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        build.build(store, whole, parts, Thresholds(), OBJECTIVES, problems_of(whole), check=check)
+    assert pools[0].running[0].process.poll() == 0
+    assert [each.name for each in tmp_path.iterdir()] == ["parts"]
+
+
+@pytest.mark.parametrize(
+    ("cores", "runs", "gib", "most"),
+    [(1, 10**8, 64, 0), (2, 1_000, 64, 0), (2, 10**6, 64, 2), (16, 10**8, 64, 16), (16, 10**8, 2, 4)],
+)
+def test_helpers_need_cores_and_memory_and_enough_to_do(
+    cores: int, runs: int, gib: int, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine, "cores", lambda: cores)
+    monkeypatch.setattr(machine, "memory", lambda: machine.Memory(gib * 2**30, gib * 2**30))
+    assert workers.for_tables(runs).most == most
+
+
+def test_a_batch_is_a_row_group_of_curves_and_changes_nothing_else(
+    built: tuple[ResultsFolder, Grid, dict[str, bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, whole, together = built
+    before = pq.read_table(store.folder / "curves.parquet")
+    monkeypatch.setattr(batches, "BATCH_ROWS", 300)
+    apart = _built(store, whole)
+    assert [name for name in together if together[name] != apart[name]] == ["curves.parquet"]
+    assert pq.read_table(store.folder / "curves.parquet") == before
+
+
 NAMES = (
     "runs curves summary sensitivity comparison ranking tuning_budget finders interactions winners".split()
 )
@@ -170,20 +292,57 @@ def test_what_a_block_is_told_of_its_problem_is_all_it_needs() -> None:
 # --- files ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("cuts", [[], [1], [3, 5, 8]])
+def _encoded(frame: pd.DataFrame, *, csv: bool = True) -> table_writer.Encoded:
+    return table_writer.encoded(pa.Table.from_pandas(frame, preserve_index=False), csv=csv)
+
+
+@pytest.mark.parametrize("cuts", [[], [4], [4, 8], [0, 4, 4]])
 def test_a_table_in_pieces_is_the_same_file(
     tmp_path: Path, cuts: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """As long as each piece has whole row groups; one without rows is none."""
     monkeypatch.setattr(table_writer, "ROW_GROUP", 4)
     frame = pd.DataFrame({"text": list("abcdefghij"), "loss": np.arange(10.0)})
     whole, pieces = ResultsFolder(tmp_path / "whole"), ResultsFolder(tmp_path / "pieces")
     whole.write_table("t", frame)
     with pieces.table("t") as made:
         for begin, end in zip([0, *cuts], [*cuts, 10], strict=True):
-            made.add(pa.Table.from_pandas(frame[begin:end], preserve_index=False))
+            made.add(_encoded(frame[begin:end]))
     for kind in ("csv", "parquet"):
         assert (whole.folder / f"t.{kind}").read_bytes() == (pieces.folder / f"t.{kind}").read_bytes()
     assert pq.ParquetFile(pieces.folder / "t.parquet").metadata.num_row_groups == 3
+
+
+def test_joined_pieces_are_the_file_that_arrow_writes(tmp_path: Path) -> None:
+    """Texts with a dictionary, truth values, columns without a value, and more row groups than a short list has."""
+    random = np.random.default_rng(0)
+    rows = 100
+    table = pa.table(
+        {
+            "text": pa.array([None if row % 7 == 0 else f"{row % 5}" for row in range(rows)]),
+            "loss": pa.array(random.random(rows)),
+            "true": pa.array(random.random(rows) < 0.5),
+            "none": pa.nulls(rows, pa.float64()),
+            "step": pa.array(np.arange(rows)),
+        }
+    )
+    pieces = [table[begin : begin + 5] for begin in range(0, rows, 5)]
+    options = {"use_dictionary": ["text"], "column_encoding": {"loss": "BYTE_STREAM_SPLIT"}}
+    with pq.ParquetWriter(tmp_path / "arrow.parquet", table.schema, **options) as writer:
+        for piece in pieces:
+            writer.write_table(piece)
+    footer, joined = Footer(), bytearray(MAGIC)
+    for piece in pieces:
+        sink = pa.BufferOutputStream()
+        pq.write_table(piece, sink, **options)
+        joined += footer.add(memoryview(sink.getvalue()))
+    joined += footer.encoded()
+    assert joined == (tmp_path / "arrow.parquet").read_bytes()
+    assert pq.read_table(pa.BufferReader(bytes(joined))) == table
+    sink = pa.BufferOutputStream()
+    pq.write_table(table.drop_columns(["none"]), sink)
+    with pytest.raises(ValueError, match="other columns"):
+        footer.add(memoryview(sink.getvalue()))
 
 
 def test_a_table_too_long_for_csv_has_none_and_leaves_no_older_one(
@@ -194,8 +353,8 @@ def test_a_table_too_long_for_csv_has_none_and_leaves_no_older_one(
     store.write_table("t", frame)
     assert (tmp_path / "t.csv").read_text() == '"loss"\n1\n2\n'
     with store.table("t") as made:
-        made.add(pa.Table.from_pandas(frame))
-        made.add(pa.Table.from_pandas(frame))
+        made.add(_encoded(frame))
+        made.add(_encoded(frame))
     assert [path.name for path in tmp_path.iterdir()] == ["t.parquet"]
     assert pd.read_parquet(tmp_path / "t.parquet")["loss"].tolist() == [1.0, 2.0, 1.0, 2.0]
 
@@ -207,7 +366,7 @@ def test_a_table_that_fails_leaves_the_older_one(tmp_path: Path) -> None:
 
     def fail() -> None:
         with store.table("t") as made:
-            made.add(pa.table({"loss": [2.0]}))
+            made.add(_encoded(pd.DataFrame({"loss": [2.0]})))
             raise ValueError("no more")
 
     with pytest.raises(ValueError, match="no more"):

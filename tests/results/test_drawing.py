@@ -19,7 +19,7 @@ from lrbench import machine
 from lrbench.cli import commands
 from lrbench.errors import StoreError
 from lrbench.execution.execute import run
-from lrbench.results import drawing, pictures
+from lrbench.results import drawing, helpers, pictures
 from lrbench.results.drawing import Helpers
 from lrbench.results.results import Results, load
 from tests.helpers.paths import ROOT
@@ -68,22 +68,22 @@ def test_a_helper_draws_what_this_process_draws(results: Results, monkeypatch: p
     pictures.remove(results)
     monkeypatch.setattr(drawing, "deque", ForHelpers)
     monkeypatch.setattr(pictures, "write", lambda results, name: pytest.fail("drawn here"))
-    with Helpers(results.folder, 40) as helpers:
-        helpers.start()
-        helpers.start()  # once is enough
-        (process,) = helpers._processes
-        drawing.write_all(results, helpers=helpers)
+    with Helpers(results.folder, 40) as others:
+        others.start()
+        others.start()  # once is enough
+        process = others.running[0].process
+        drawing.write_all(results, helpers=others)
     assert process.poll() is not None
     assert _drawn(results) == expected
 
 
 def test_what_a_dead_helper_leaves_is_drawn_here(results: Results, here: list[str]) -> None:
-    with Helpers(results.folder, 40) as helpers:
-        helpers.start()
-        (process,) = helpers._processes
+    with Helpers(results.folder, 40) as others:
+        others.start()
+        process = others.running[0].process
         process.kill()
         process.wait()
-        drawing.write_all(results, helpers=helpers)
+        drawing.write_all(results, helpers=others)
     assert sorted(here) == sorted(pictures.names())
 
 
@@ -92,10 +92,10 @@ def test_an_error_of_a_helper_is_raised_here(
 ) -> None:
     (results.folder / "plots").write_text("in the way")
     monkeypatch.setattr(drawing, "deque", ForHelpers)
-    with Helpers(results.folder, 40) as helpers:
-        helpers.start()
+    with Helpers(results.folder, 40) as others:
+        others.start()
         with pytest.raises(StoreError, match="plots"):
-            drawing.write_all(results, helpers=helpers)
+            drawing.write_all(results, helpers=others)
     assert capfd.readouterr().err == ""
 
 
@@ -104,12 +104,12 @@ def test_work_can_be_stopped_while_a_helper_draws(results: Results, monkeypatch:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(drawing, "deque", ForHelpers)
-    monkeypatch.setattr(drawing, "_SECONDS", 0.001)
-    with Helpers(results.folder, 40) as helpers:
-        helpers.start()
-        (process,) = helpers._processes
+    monkeypatch.setattr(helpers, "SECONDS", 0.001)
+    with Helpers(results.folder, 40) as others:
+        others.start()
+        process = others.running[0].process
         with pytest.raises(KeyboardInterrupt):
-            drawing.write_all(results, check, helpers)
+            drawing.write_all(results, check, others)
     assert process.poll() == 0
 
 
@@ -121,7 +121,7 @@ from lrbench.results.drawing import Helpers
 machine.cores = lambda: 2
 helpers = Helpers(Path("nowhere"), 40)
 helpers.start()
-print(helpers._processes[0].pid, flush=True)
+print(helpers.running[0].process.pid, flush=True)
 time.sleep(100)
 """
 
@@ -156,18 +156,18 @@ def test_a_helper_needs_a_core_and_memory(
     cores: int, rows: int, started: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(machine, "cores", lambda: cores)
-    monkeypatch.setattr(drawing, "_PROGRAM", "import sys; {path!r}; sys.stdin.read()")
-    with Helpers(tmp_path, rows) as helpers:
-        helpers.start()
-        assert len(helpers._processes) == started
+    monkeypatch.setattr(helpers, "_PROGRAM", "import sys; {path!r}; {prepare!r}; sys.stdin.read()")
+    with Helpers(tmp_path, rows) as others:
+        others.start()
+        assert len(others.running) == started
 
 
 def test_a_helper_that_does_not_end_is_killed(results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(drawing, "_PATIENCE", 0.01)
-    monkeypatch.setattr(drawing, "_PROGRAM", "import time; {path!r}; time.sleep(100)")
-    with Helpers(results.folder, 40) as helpers:
-        helpers.start()
-        (process,) = helpers._processes
+    monkeypatch.setattr(helpers, "_PATIENCE", 0.01)
+    monkeypatch.setattr(helpers, "_PROGRAM", "import time; {path!r}; {prepare!r}; time.sleep(100)")
+    with Helpers(results.folder, 40) as others:
+        others.start()
+        process = others.running[0].process
     assert process.poll() == -signal.SIGKILL
 
 
@@ -175,9 +175,9 @@ def test_a_helper_that_cannot_be_started_is_done_without(
     results: Results, here: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "executable", "/no/such/python")
-    with Helpers(results.folder, 40) as helpers:
-        helpers.start()
-        drawing.write_all(results, helpers=helpers)
+    with Helpers(results.folder, 40) as others:
+        others.start()
+        drawing.write_all(results, helpers=others)
     assert sorted(here) == sorted(pictures.names())
 
 

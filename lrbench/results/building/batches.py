@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain, groupby
 from pathlib import Path
 from typing import Any
@@ -11,16 +11,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 from jaxtyping import Float, Int
 
 from lrbench.analysis.measure import measure
 from lrbench.analysis.objective import Objective, metrics_of
-from lrbench.analysis.targets import steps_to_target
-from lrbench.results import safe_files
 from lrbench.results.building import table_writer
-from lrbench.results.building.blocks import BlockWriter, RunBlocks
+from lrbench.results.building.blocks import BlockWriter, Cuts, MeasuredRuns, RunBlocks
+from lrbench.results.building.table_writer import Encoded, encoded
 from lrbench.results.folder import ResultsFolder
+from lrbench.results.helpers import ALONE, HelperPool
 from lrbench.results.part_file import PartSummary
 from lrbench.results.trained import Trained, joined
 from lrbench.study.grid import Grid
@@ -89,43 +88,85 @@ def batches_of(
         yield Batch(tuple(part for _, part in alike), objective, problems[number])
 
 
-def read(store: ResultsFolder, grid: Grid, batches: Sequence[Batch], path: Path) -> RunBlocks:
-    """Read every part once: write its curves, and put what they show of each run into blocks, which are in a file.
-
-    Only one batch of parts is in memory at a time; the curves are written in the order of the batches.
-    """
-    names = names_of(_curves(batches))
-    csv = sum(batch.rows for batch in batches) <= table_writer.CSV_ROWS  # else it would be written in vain
-    with store.table("curves", csv=csv, dictionaries=_REPEATED, gather=False) as table:
-        table.add(schema(names).empty_table())
-
-        def write(part: Trained) -> None:
-            table.add(curves(Evaluations(part.run_ids, part.step, part.curves), names))
-
-        return blocks_of(store, grid, batches, path, write)
-
-
-def blocks_of(
+def read(
     store: ResultsFolder,
     grid: Grid,
     batches: Sequence[Batch],
     path: Path,
-    each: Callable[[Trained], None] = lambda part: None,
+    helpers: HelperPool = ALONE,
+    check: Callable[[], None] = lambda: None,
 ) -> RunBlocks:
-    """Read every part once, and put what it shows of each run into blocks, which are in a file; `each` is called with every batch."""
-    metrics = [name for name in _curves(batches) if _is_metric(name)]
+    """Read every part once: write its curves, and put what they show of each run into blocks, which are in a file.
+
+    Only a few batches of parts are in memory at a time; the curves are written in the order of the batches.
+    """
+    names = names_of(_curves(batches))
+    csv = sum(batch.rows for batch in batches) <= table_writer.CSV_ROWS  # else it would be written in vain
+    with store.table("curves", csv=csv) as table:
+        table.add(encoded(schema(names).empty_table(), csv=csv, dictionaries=_REPEATED))
+        reading = _Reading(store, Cuts.of(grid), _metrics(batches), names, csv)
+        return _blocks_of(reading, grid, batches, path, helpers, check, table.add)
+
+
+def blocks_of(store: ResultsFolder, grid: Grid, batches: Sequence[Batch], path: Path) -> RunBlocks:
+    """Read every part once, and put what it shows of each run into blocks, which are in a file."""
+    reading = _Reading(store, Cuts.of(grid), _metrics(batches))
+    return _blocks_of(reading, grid, batches, path, ALONE, lambda: None, lambda curves: None)
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """How parts are read.
+
+    Args:
+        store: the results folder.
+        cuts: of the grid.
+        metrics: the names of all metrics of any of the parts.
+        names: the columns of the table of curves; none if it is not written.
+        csv: whether that has a CSV.
+    """
+
+    store: ResultsFolder
+    cuts: Cuts
+    metrics: list[str]
+    names: list[str] = field(default_factory=list)
+    csv: bool = False
+
+
+def _blocks_of(
+    reading: _Reading,
+    grid: Grid,
+    batches: Sequence[Batch],
+    path: Path,
+    helpers: HelperPool,
+    check: Callable[[], None],
+    add: Callable[[Encoded], object],
+) -> RunBlocks:
+    """Read every batch, and let `add` have its curves."""
     with BlockWriter(grid, path) as blocks:
-        for batch in batches:
-            part = batch.read(store)
-            each(part)
-            found = _measured(part, batch.objective, batch.problem).assign(
-                pack_id=batch.pack_ids().to_pandas().array
-            )
-            columns = dict.fromkeys(
-                [*found, *(f"{of}_{name}" for name in metrics for of in ("initial", "final", "best"))]
-            )
-            blocks.add(found.reindex(columns=list(columns)).set_index(batch.numbers))
+        tasks = ((batch,) for batch in batches)
+        for curves_of_batch, measured in helpers.each(_read, reading, tasks, check):
+            blocks.add(measured)
+            if curves_of_batch:
+                add(curves_of_batch)
     return RunBlocks(blocks, _no_runs())
+
+
+def _read(reading: _Reading, batch: Batch) -> tuple[Encoded | None, MeasuredRuns]:
+    """Read a batch of parts; return their curves, if these are written, and what they show of each run."""
+    part = batch.read(reading.store)
+    found = _measured(part, batch.objective, batch.problem)
+    found = found.assign(
+        pack_id=batch.pack_ids().to_pandas().array,
+        run_id=pa.array(part.run_ids, pa.string()).to_pandas().array,
+    )
+    columns = [*found, *(f"{of}_{name}" for name in reading.metrics for of in ("initial", "final", "best"))]
+    found = found.reindex(columns=list(dict.fromkeys(columns))).set_index(batch.numbers)
+    measured = MeasuredRuns.of(reading.cuts, found)
+    if not reading.names:
+        return None, measured
+    table = curves(Evaluations(part.run_ids, part.step, part.curves), reading.names)
+    return encoded(table, csv=reading.csv, dictionaries=_REPEATED), measured
 
 
 def _curves(batches: Sequence[Batch]) -> list[str]:
@@ -133,28 +174,9 @@ def _curves(batches: Sequence[Batch]) -> list[str]:
     return list(dict.fromkeys(chain.from_iterable(batch.parts[0].curves for batch in batches)))
 
 
-def steps_at_target(
-    store: ResultsFolder, grid: Grid, batches: Sequence[Batch], targets: Float[np.ndarray, " problem"]
-) -> Int[np.ndarray, " run"]:
-    """Return the first evaluated step at which each run of the grid meets the target of its problem; -1 for none."""
-    reached = np.full(len(grid), -1, dtype=np.int32)
-    with (
-        safe_files.open_file(store.folder, "curves.parquet") as file,
-        safe_files.native(file) as native,
-        pq.ParquetFile(native) as written,
-    ):
-        first = 0
-        for batch in batches:
-            groups = range(first, first := first + -(-batch.rows // table_writer.ROW_GROUP))
-            name = batch.objective.column
-            column = written.read_row_groups(groups, [name])[name]
-            numbers = batch.numbers
-            values = batch.objective.smaller(column.to_numpy().reshape(len(numbers), -1))
-            aims = targets[grid.positions(numbers)["problem"]]
-            problem = int(grid.positions(numbers[:1])["problem"][0])
-            found = steps_to_target(grid.evaluations(problem), values, aims)
-            reached[numbers] = np.where(np.isfinite(found), found, -1)
-    return reached
+def _metrics(batches: Sequence[Batch]) -> list[str]:
+    """The names of the metrics of any of the parts."""
+    return [name for name in _curves(batches) if _is_metric(name)]
 
 
 def _is_metric(curve: str) -> bool:
@@ -187,5 +209,5 @@ def _no_runs() -> pd.DataFrame:
     nothing: Float[np.ndarray, "0 1"] = np.empty((0, 1))
     losses = dict.fromkeys(("train_loss", "valid_loss", "valid_accuracy"), nothing)
     table = measure([0], losses, np.empty(0), Objective("train_loss"))
-    last = ["parameters", "constant_loss", "optimum", "headline", "pack_id"]
+    last = ["parameters", "constant_loss", "optimum", "headline", "pack_id", "run_id"]
     return pd.DataFrame(columns=[*table, *last], dtype=float)

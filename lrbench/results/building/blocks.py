@@ -3,25 +3,85 @@
 A block is whole lines (problem × optimizer × schedule), whose runs are neighbours in the grid. A part is a pack, which has
 a few runs of many lines; so the parts, each of which is read once, are sorted into blocks as they come.
 Each value of a named rate makes a line of its own, whose runs lie among those of the others.
+Neighbouring blocks are a group, which is a row group of every table that is made from runs; only how many blocks a group has depends on `BLOCK_RUNS`.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 
+from lrbench.results import safe_files
 from lrbench.study.grid import Grid
+from lrbench.study.stages import GRID
 
-BLOCK_RUNS = 250_000
-"""The most runs of a block, unless one line has more."""
+BLOCK_RUNS = 100_000
+"""The most runs of a block, unless one line has more: so many are in memory, with their tables."""
+GROUP_RUNS = 100_000
+"""The same of a group."""
+Numbers = Int[np.ndarray, " run"]
+
+
+@dataclass(frozen=True)
+class Cuts:
+    """How the runs of a grid are cut into lines, blocks and groups; small, however large the grid is.
+
+    Args:
+        sizes: the length of each axis of the grid.
+        line: how many runs there are of a problem with an optimizer and a schedule.
+        block, group: how many runs of the grid are a block and a group.
+    """
+
+    sizes: Mapping[str, int]
+    line: int
+    block: int
+    group: int
+
+    @classmethod
+    def of(cls, grid: Grid) -> Cuts:
+        """Return those of a grid."""
+        line = grid.stride("schedule")
+        block, group = (line * max(1, most // line) for most in (BLOCK_RUNS, GROUP_RUNS))
+        return cls(grid.sizes, line, block, group)
+
+    @property
+    def _blocks_of_group(self) -> int:
+        return -(-self.group // self.block)
+
+    def blocks(self, numbers: Numbers) -> Numbers:
+        """Return the block of each run."""
+        return numbers // self.group * self._blocks_of_group + numbers % self.group // self.block
+
+    def groups(self, blocks: Sequence[int]) -> list[tuple[int, list[int]]]:
+        """Return the number of each group, and those of its blocks, which are ascending."""
+        found = groupby(blocks, key=lambda block: block // self._blocks_of_group)
+        return [(group, list(mine)) for group, mine in found]
+
+    def positions(self, numbers: Numbers) -> dict[str, Numbers]:
+        """Return each run's position on every axis, by the axis's name."""
+        return dict(zip(self.sizes, np.unravel_index(numbers, tuple(self.sizes.values())), strict=True))
+
+    def lines(self, numbers: Numbers) -> Numbers:
+        """Return the number of each run's line, as `Grid.line` does."""
+        at = self.positions(numbers)
+        sizes = {name: size for name, size in self.sizes.items() if name not in {"learning_rate", "seed"}}
+        return np.ravel_multi_index([at[name] for name in sizes], tuple(sizes.values()))
+
+    def first_of_line(self, numbers: Numbers) -> Numbers:
+        """Return the line of runs of the grid: the number of its first run."""
+        # From one rate of a line to the next, all named rates and seeds come in turn.
+        between, seeds = self.line // self.sizes["learning_rate"], self.sizes["seed"]
+        return numbers - numbers % self.line + numbers % between // seeds * seeds
 
 
 class BlockWriter(contextlib.ExitStack):
@@ -29,46 +89,76 @@ class BlockWriter(contextlib.ExitStack):
 
     Args:
         grid: whose runs they are.
-        path: of the file.
+        path: of the file, in a results folder.
     """
 
     def __init__(self, grid: Grid, path: Path) -> None:
-        """Open nothing yet: the first runs bring the columns."""
+        """Open the file."""
         super().__init__()
-        self.grid, self.path = grid, path
-        self.schema: pa.Schema | None = None
-        self.pieces: list[int] = []
-        """The block that each piece of the file belongs to."""
+        self.grid, self.path, self.cuts = grid, path, Cuts.of(grid)
+        self.pieces: dict[int, list[tuple[int, int]]] = {}
+        """Block → where its pieces are in the file: where each begins, and how many bytes it has."""
         self.present = {kind: np.zeros(len(variants), dtype=bool) for kind, variants in grid.variants.items()}
         """For problem, optimizer and schedule: which variants have a run."""
-        self._writer: pa.RecordBatchFileWriter | None = None
+        self.schema: pa.Schema | None = None
+        """Columns and types of all runs: those of the first ones that came."""
+        self._file: BinaryIO = self.enter_context(path.open("wb"))
 
-    def add(self, measured: pd.DataFrame) -> None:
-        """Write some runs.
+    def add(self, found: MeasuredRuns) -> None:
+        """Write some runs."""
+        for kind, variants in found.present.items():
+            self.present[kind][variants] = True
+        for block, data in found.pieces:
+            if self.schema is None:
+                self.schema = pa.ipc.open_stream(data).schema
+            self.pieces.setdefault(block, []).append((self._file.tell(), len(data)))
+            self._file.write(data)
+
+
+@dataclass(frozen=True)
+class MeasuredRuns:
+    """What was measured of some runs, as it is in the file of blocks.
+
+    Args:
+        pieces: the number of each block, and its runs.
+        present: for problem, optimizer and schedule, which variants they have.
+    """
+
+    pieces: list[tuple[int, bytes]]
+    present: dict[str, Int[np.ndarray, " some"]]
+
+    @classmethod
+    def of(cls, cuts: Cuts, measured: pd.DataFrame) -> MeasuredRuns:
+        """Sort runs into blocks.
 
         Args:
-            measured: a row per run, always of the same columns; its index is the number of the run in the grid.
+            cuts: of the grid.
+            measured: a row per run, always of columns of the same names, `run_id` among them; its index is the number of the run in the grid.
         """
         numbers = measured.index.to_numpy()
-        positions = self.grid.positions(numbers)
-        for kind, present in self.present.items():
-            present[positions[kind]] = True
-        blocks = numbers // runs_per_block(self.grid)
+        blocks = cuts.blocks(numbers)
         order = np.argsort(blocks, kind="stable")
         rows = measured.reset_index(names="number").iloc[order]
-        table = pa.Table.from_pandas(rows, self.schema, preserve_index=False).combine_chunks()
-        if self._writer is None:
-            self.schema = table.schema
-            options = pa.ipc.IpcWriteOptions(compression="lz4")
-            self._writer = self.enter_context(pa.ipc.new_file(self.path, self.schema, options=options))
+        table = pa.Table.from_pandas(rows, preserve_index=False).combine_chunks()
         found, begins = np.unique(blocks[order], return_index=True)
-        for begin, end in zip(begins, [*begins[1:], len(order)], strict=True):
-            self._writer.write_table(table[begin:end])
-        self.pieces += found.tolist()
+        ends = [*begins[1:], len(order)]
+        pieces = [_packed(table[begin:end]) for begin, end in zip(begins, ends, strict=True)]
+        at = cuts.positions(numbers)
+        present = {kind: np.unique(at[kind]) for kind in ("problem", "optimizer", "schedule")}
+        return cls(list(zip(found.tolist(), pieces, strict=True)), present)
+
+
+def _packed(table: pa.Table) -> bytes:
+    sink = pa.BufferOutputStream()
+    options = pa.ipc.IpcWriteOptions(compression="lz4")
+    with pa.ipc.new_stream(sink, table.schema, options=options) as writer:
+        writer.write_table(table)
+    found: bytes = sink.getvalue().to_pybytes()
+    return found
 
 
 class RunBlocks:
-    """The runs of a grid, read block by block.
+    """The runs of a grid, read block by block; small, so that it can be sent to another process.
 
     Args:
         written: what was measured of them; complete.
@@ -77,25 +167,25 @@ class RunBlocks:
 
     def __init__(self, written: BlockWriter, no_runs: pd.DataFrame) -> None:
         """Read nothing yet."""
+        self.cuts = written.cuts
         self.identity = IdentityColumns(written.grid, written.present)
-        self._runs_per_block, self._runs_per_line = runs_per_block(written.grid), runs_per_line(written.grid)
-        # From one rate of a line to the next, all named rates and seeds come in turn.
-        self._between, self._seeds = written.grid.stride("learning_rate"), len(written.grid.seeds)
-        self._written, self._no_runs = written, no_runs
+        self._path, self._pieces, self._schema = written.path, written.pieces, written.schema
+        self._no_runs = no_runs
         self._last: tuple[int, pd.DataFrame] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what another process is sent: no runs."""
+        return {**self.__dict__, "_last": None}
 
     @property
     def numbers(self) -> list[int]:
         """The numbers of the blocks that have runs; 0 alone if none has."""
-        return sorted(set(self._written.pieces)) or [0]
+        return sorted(self._pieces) or [0]
 
-    def line_of(self, numbers: Int[np.ndarray, " run"]) -> Int[np.ndarray, " run"]:
-        """Return the line of runs of the grid: the number of its first run."""
-        return numbers - numbers % self._runs_per_line + numbers % self._between // self._seeds * self._seeds
-
-    def of(self, lines: Int[np.ndarray, " line"]) -> Int[np.ndarray, " line"]:
-        """Return the number of the block of each line."""
-        return lines // self._runs_per_block
+    @property
+    def groups(self) -> list[tuple[int, list[int]]]:
+        """The groups that have runs, and the numbers of the blocks of each."""
+        return self.cuts.groups(self.numbers)
 
     def read(self, block: int) -> pd.DataFrame:
         """Return the runs of a block in the order of the grid: their identity, and what was measured.
@@ -110,11 +200,11 @@ class RunBlocks:
     def lines(self, lines: Int[np.ndarray, " line"]) -> pd.DataFrame:
         """Return the runs of some lines, line by line in that order."""
         found = []
-        for block, mine in groupby(lines.tolist(), key=lambda line: int(self.of(line))):
+        for block, mine in groupby(lines.tolist(), key=lambda line: int(self.cuts.blocks(line))):
             runs = self.read(block)
             wanted = np.array(list(mine))
             order = np.argsort(wanted)
-            line = self.line_of(runs.index.to_numpy())
+            line = self.cuts.first_of_line(runs.index.to_numpy())
             position = order[np.minimum(np.searchsorted(wanted, line, sorter=order), len(wanted) - 1)]
             (rows,) = (wanted[position] == line).nonzero()
             found.append(runs.iloc[rows[np.argsort(position[rows], kind="stable")]])
@@ -123,13 +213,18 @@ class RunBlocks:
 
     def _read(self, block: int) -> pd.DataFrame:
         measured = self._no_runs
-        if self._written.schema is not None:
-            with pa.OSFile(str(self._written.path)) as source, pa.ipc.open_file(source) as file:
-                mine = [number for number, each in enumerate(self._written.pieces) if each == block]
-                pieces = [file.get_batch(number) for number in mine]
-            table = pa.Table.from_batches(pieces, self._written.schema)
-            measured = table.to_pandas().set_index("number").sort_index()
-        return pd.concat([self.identity.of(measured.index.to_numpy(dtype=np.int64)), measured], axis=1)
+        if self._schema is not None:
+            pieces = self._pieces_of(block, self._schema)
+            measured = pa.concat_tables(pieces).to_pandas().set_index("number").sort_index()
+        numbers, run_ids = measured.index.to_numpy(dtype=np.int64), measured["run_id"].array
+        identity = self.identity.of(numbers, run_ids)
+        return pd.concat([identity, measured.drop(columns="run_id")], axis=1)
+
+    def _pieces_of(self, block: int, schema: pa.Schema) -> Iterator[pa.Table]:
+        with safe_files.open_file(self._path.parent, self._path.name) as file:
+            for begin, size in self._pieces[block]:
+                piece = pa.ipc.open_stream(os.pread(file.fileno(), size, begin)).read_all()
+                yield piece.select(schema.names).cast(schema)
 
 
 class IdentityColumns:
@@ -142,8 +237,7 @@ class IdentityColumns:
 
     def __init__(self, grid: Grid, present: Mapping[str, Bool[np.ndarray, " variant"]]) -> None:
         """Compute the columns for each value of each axis."""
-        self._grid = grid
-        sizes = grid.sizes
+        self._cuts, sizes = Cuts.of(grid), grid.sizes
         used = {kind: np.flatnonzero(each) for kind, each in present.items()}
         some = len(used["problem"]) > 0
         used |= {axis: np.arange(size if some else 0) for axis, size in sizes.items() if axis not in used}
@@ -161,15 +255,20 @@ class IdentityColumns:
             name: pa.Schema.from_pandas(pd.DataFrame({name: v})) for name, (_, v) in self._columns.items()
         }
         self._types = {name: schema.field(name).type for name, schema in schemas.items()}
+        self._stages = np.array([stage.name for stage in grid.stages] or [GRID], dtype=object)
+        self._stage = grid.stage_number if grid.stages else None
+        self._sampled = _sampled(grid)
 
-    def of(self, numbers: Int[np.ndarray, " run"]) -> pd.DataFrame:
-        """Return the identity columns of runs, whose numbers are the index."""
-        positions = self._grid.positions(numbers)
-        ranks = {axis: rank[positions[axis]] for axis, rank in self._ranks.items()}
+    def of(self, numbers: Numbers, run_ids: Any) -> pd.DataFrame:
+        """Return the identity columns of runs, whose numbers are the index; their run_ids are given."""
+        at = self._cuts.positions(numbers)
+        ranks = {axis: rank[at[axis]] for axis, rank in self._ranks.items()}
         columns = {name: values.take(ranks[axis]) for name, (axis, values) in self._columns.items()}
-        columns["run_id"] = pa.array(self._grid.run_ids[numbers], pa.string()).to_pandas().array
-        columns["stage"] = self._grid.stage(numbers)
-        columns |= self._grid.sampled(numbers)
+        columns["run_id"] = run_ids
+        columns["stage"] = self._stages[
+            np.zeros_like(numbers) if self._stage is None else self._stage[numbers]
+        ]
+        columns |= {name: each[at["optimizer"], at["learning_rate"]] for name, each in self._sampled.items()}
         return pd.DataFrame({name: columns[name] for name in self.names}, index=numbers)
 
     def table(self, frame: pd.DataFrame) -> pa.Table:
@@ -181,14 +280,13 @@ class IdentityColumns:
         return pa.Table.from_pandas(frame, schema, preserve_index=False)
 
 
-def runs_per_line(grid: Grid) -> int:
-    """Return how many runs there are of a problem with an optimizer and a schedule."""
-    return grid.stride("schedule")
-
-
-def runs_per_block(grid: Grid) -> int:
-    """Return how many runs of a grid are a block."""
-    return runs_per_line(grid) * max(1, BLOCK_RUNS // runs_per_line(grid))
+def _sampled(grid: Grid) -> dict[str, Float[np.ndarray, "optimizer rate"]]:
+    """Return the columns of what is sampled together with the learning rate, which depend on that and on the optimizer."""
+    if not grid.points:
+        return {}
+    starts = (np.arange(grid.sizes[axis]) * grid.stride(axis) for axis in ("optimizer", "learning_rate"))
+    runs = np.add.outer(*starts)
+    return {name: each.reshape(runs.shape) for name, each in grid.sampled(runs.reshape(-1)).items()}
 
 
 def _axis(grid: Grid, column: str) -> str | None:

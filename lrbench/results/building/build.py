@@ -20,24 +20,25 @@ from lrbench.analysis.objective import Metrics, Objective, metrics_of
 from lrbench.analysis.range_tests import LOSS, RANGE_TEST
 from lrbench.analysis.step_equivalents import SeedCurves
 from lrbench.analysis.thresholds import Thresholds
-from lrbench.results.building.batches import batches_of, read, steps_at_target
+from lrbench.results.building import workers
+from lrbench.results.building.batches import batches_of, read
 from lrbench.results.building.blocks import RunBlocks
 from lrbench.results.building.lines import LinesSoFar, frame_of
+from lrbench.results.building.objective_curves import steps_at_target
+from lrbench.results.building.of_group import Making, make
 from lrbench.results.building.pace import CurvesOfLines
-from lrbench.results.building.totals import OF_PROBLEM, Totals, totals
+from lrbench.results.building.totals import Totals, totals
 from lrbench.results.folder import ResultsFolder
+from lrbench.results.helpers import HelperPool
 from lrbench.results.part_file import PartSummary
 from lrbench.study import catalog
 from lrbench.study.catalog import Entry
 from lrbench.study.grid import Grid
 from lrbench.tables.comparison import LineRuns
 from lrbench.tables.curves import Evaluations, curves
-from lrbench.tables.runs import runs as runs_table
 
 _BY_BLOCK = {"runs", "measured"}
 """A table made from one of these is written block by block."""
-_INTERNAL = [*OF_PROBLEM, "pace_loss"]
-"""Columns of the runs that tables are made from, and that the table of runs does not have."""
 _ELSEWHERE = {"evaluations", "failed", "landscapes"}
 """A table made from one of these is written as the parts are read, or by whoever knows it."""
 
@@ -69,17 +70,19 @@ def build(
         shorter: the runs of fewer steps, and the parts that have them.
     """
     batches = list(batches_of(grid, parts, objectives, problems))
-    with store.scratch("runs.arrow") as path:
-        blocks = read(store, grid, batches, path)
+    runs = sum(len(part.numbers) for part in parts)
+    with workers.for_tables(runs) as helpers, store.scratch("runs.arrow") as path:
+        helpers.start()
+        blocks = read(store, grid, batches, path, helpers, check)
         check()
-        whole = totals(grid, blocks, thresholds, objectives, target)
+        whole = totals(grid, blocks, thresholds, objectives, target, helpers, check)
         check()
-        reached = steps_at_target(store, grid, batches, whole.target)
+        reached = steps_at_target(store, grid, batches, whole.target, helpers, check)
         check()
         metrics = metrics_of({"problems": problems})
         few = _shorter(store, shorter, objectives, problems)
         flags = np.array(decaying) if len(decaying) else np.zeros(len(grid.schedules), dtype=bool)
-        curves_of_lines = CurvesOfLines(store, grid, batches, flags, few, objectives)
+        curves_of_lines = CurvesOfLines(store, grid, batches, flags, few, objectives, helpers, check)
         best = np.full(grid.lines, np.nan)
         best[grid.line(whole.lines)] = whole.best
         pace = curves_of_lines.reached(best, thresholds)
@@ -97,8 +100,10 @@ def build(
             few,
             curves_of_lines,
             pace,
+            helpers,
+            check,
         )
-        _write_all(store, sources, check)
+        _write_all(store, sources)
 
 
 def _shorter(
@@ -135,6 +140,7 @@ class _Sources:
         shorter: what was measured of the runs of fewer steps.
         curves: of the objective, for lines.
         pace: [line of the grid] the loss that T/1.2 steps reach at the best rate.
+        helpers, check: as in `HelperPool.each`.
         made: the tables so far that others are made from.
     """
 
@@ -150,23 +156,15 @@ class _Sources:
     shorter: pd.DataFrame | None
     curves: CurvesOfLines
     pace: Float[np.ndarray, " line"]
+    helpers: HelperPool
+    check: Callable[[], None]
     made: dict[str, pd.DataFrame] = field(default_factory=dict)
-
-    def runs(self, block: int) -> pd.DataFrame:
-        """Return a block of the table of runs, with `least_loss`: ℓ* of their problem, of which it may not have all runs."""
-        measured = self.blocks.read(block)
-        numbers = measured.index.to_numpy(dtype=np.int64)
-        steps = self.reached[numbers].astype(np.float64)
-        found = pd.Series(np.where(steps < 0, np.nan, steps), measured.index).astype("Int64")
-        measured = measured.assign(steps_to_target=found, pace_loss=self.pace[self.grid.line(numbers)])
-        measured = self.whole.of_problems(measured, self.grid.positions(numbers)["problem"])
-        table = runs_table(measured, self.thresholds, self.objectives)
-        return table.assign(**{name: measured[name] for name in _INTERNAL})
 
     @property
     def line_runs(self) -> LineRuns:
         """The runs of each line."""
-        return LinesSoFar(self.grid, self.blocks, self.whole).line_runs._replace(curves=self._at_use)
+        lines = LinesSoFar(self.grid, self.blocks, self.whole, self.helpers, self.check)
+        return lines.line_runs._replace(curves=self._at_use)
 
     @property
     def sampled_lines(self) -> Int[np.ndarray, " some"] | None:
@@ -197,7 +195,10 @@ class _Sources:
     def range_tests(self) -> pd.DataFrame | None:
         """The identity of the range tests that were trained."""
         numbers = [part.numbers for part in self._range_tests()]
-        return self.blocks.identity.of(np.sort(np.concatenate(numbers))) if numbers else None
+        if not numbers:
+            return None
+        runs = np.sort(np.concatenate(numbers))
+        return self.blocks.identity.of(runs, pa.array(self.grid.run_ids[runs], pa.string()).to_pandas().array)
 
     def _range_tests(self) -> Iterator[PartSummary]:
         """Yield the parts with range tests; other runs in them are passed over by the rules."""
@@ -207,7 +208,7 @@ class _Sources:
                 yield part
 
 
-def _write_all(store: ResultsFolder, sources: _Sources, check: Callable[[], None]) -> None:
+def _write_all(store: ResultsFolder, sources: _Sources) -> None:
     """Write the tables, first those that others are made from; those made from runs share a pass through the blocks."""
     entries = {name: catalog.get("table", name) for name in catalog.names("table")}
     mine = {name: entry for name, entry in entries.items() if not _ELSEWHERE.intersection(entry.takes)}
@@ -220,15 +221,15 @@ def _write_all(store: ResultsFolder, sources: _Sources, check: Callable[[], None
         ready = sorted(order.get_ready())
         by_block = [mine[name] for name in ready if _BY_BLOCK.intersection(mine[name].takes)]
         if by_block:
-            made |= _write_by_blocks(store, by_block, sources, made, needed)
-            check()
+            made |= _write_by_blocks(store, by_block, sources, needed)
+            sources.check()
         for name in ready:
             if mine[name] not in by_block:
                 given = [made.get(each, getattr(sources, each, None)) for each in mine[name].takes]
                 frame = _write(store, name, None if any(each is None for each in given) else given)
                 if frame is not None and name in needed:
                     made[name] = frame
-                check()
+                sources.check()
         order.done(*ready)
 
 
@@ -243,27 +244,37 @@ def _write(store: ResultsFolder, name: str, given: Sequence[Any] | None) -> pd.D
 
 
 def _write_by_blocks(
-    store: ResultsFolder,
-    entries: Sequence[Entry],
-    sources: _Sources,
-    made: Mapping[str, pd.DataFrame],
-    needed: set[str],
+    store: ResultsFolder, entries: Sequence[Entry], sources: _Sources, needed: set[str]
 ) -> dict[str, pd.DataFrame]:
-    """Write tables that are made from runs, a block at a time, and return those that other tables are made from."""
+    """Write tables that are made from runs, a group of blocks at a time, and return those that other tables are made from."""
     pieces: dict[str, list[pd.DataFrame]] = {entry.name: [] for entry in entries if entry.name in needed}
+    common = _making(entries, sources, needed)
     with contextlib.ExitStack() as stack:
         tables = [stack.enter_context(store.table(entry.name)) for entry in entries]
-        for block in sources.blocks.numbers:
-            runs = sources.runs(block)
-            for entry, table in zip(entries, tables, strict=True):
-                known = {"runs": runs, **made}
-                frame = (
-                    runs.drop(columns=_INTERNAL)
-                    if entry.name == "runs"
-                    else entry.load()(*(known[e] if e in known else getattr(sources, e) for e in entry.takes))
-                )
-                table.add(sources.blocks.identity.table(frame))
-                if entry.name in pieces:
+        size = sources.blocks.cuts.group
+        tasks = (
+            (numbers, sources.reached[group * size : (group + 1) * size], [each.has_csv for each in tables])
+            for group, numbers in sources.blocks.groups
+        )
+        for found in sources.helpers.each(make, common, tasks, sources.check):
+            for entry, table, (piece, frame) in zip(entries, tables, found, strict=True):
+                table.add(piece)
+                if frame is not None:
                     pieces[entry.name].append(frame)
-            del runs, known, frame  # before the next ones are read
     return {name: pd.concat(found, ignore_index=True) for name, found in pieces.items()}
+
+
+def _making(entries: Sequence[Entry], sources: _Sources, needed: set[str]) -> Making:
+    """Return what the tables of all groups are made from."""
+    takes = {name for entry in entries for name in entry.takes} - _BY_BLOCK
+    given = {name: sources.made[name] if name in sources.made else getattr(sources, name) for name in takes}
+    return Making(
+        [entry.name for entry in entries],
+        needed,
+        given,
+        sources.blocks,
+        sources.whole,
+        sources.pace,
+        sources.thresholds,
+        sources.objectives,
+    )

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 from jaxtyping import Bool, Float, Int
 
 from lrbench.analysis.objective import Objectives, losses
 from lrbench.analysis.step_equivalents import SeedCurves
 from lrbench.analysis.thresholds import Thresholds
-from lrbench.results import safe_files
-from lrbench.results.building import table_writer
 from lrbench.results.building.batches import Batch
+from lrbench.results.building.objective_curves import curves_of
 from lrbench.results.folder import ResultsFolder
+from lrbench.results.helpers import ALONE, HelperPool
 from lrbench.study.grid import Grid
 from lrbench.study.stages import CONFIRM, RANGE
 
@@ -36,6 +35,7 @@ class CurvesOfLines:
         decaying: whether each schedule of the grid decays.
         shorter: the runs of fewer steps, with `line`, the number of their line in the grid; `None` if there are none.
         objectives: what the runs of each problem are judged by.
+        helpers, check: as in `HelperPool.each`.
     """
 
     store: ResultsFolder
@@ -44,6 +44,8 @@ class CurvesOfLines:
     decaying: Bool[np.ndarray, " schedule"]
     shorter: pd.DataFrame | None
     objectives: Objectives
+    helpers: HelperPool = ALONE
+    check: Callable[[], None] = lambda: None
 
     def reached(self, rate: Float[np.ndarray, " line"], thresholds: Thresholds) -> Float[np.ndarray, " line"]:
         """Return the loss that T/1.2 steps reach at a rate of each line of the grid: the least of the mean curve so far; NaN where it is not known.
@@ -57,7 +59,7 @@ class CurvesOfLines:
         line = self.grid.line(runs)
         schedule = self.grid.positions(runs)["schedule"]
         constant = ~self.decaying[schedule]
-        curves = self._read(runs[constant])
+        curves = self._curves(runs[constant])
         for number, mine in _groups(line[constant], runs[constant]):
             if all(run in curves for run in mine):
                 step = self.grid.evaluations(int(self.grid.positions(mine[:1])["problem"][0]))
@@ -77,24 +79,23 @@ class CurvesOfLines:
         wanted = np.full(self.grid.lines, np.nan)
         wanted[lines] = rate[lines]
         runs = self._runs_at(wanted)
-        line = self.grid.line(runs)
-        curves = self._read(runs)
+        line, positions = self.grid.line(runs), self.grid.positions(runs)
+        seeds = np.array(self.grid.seeds, dtype=np.int64)[positions["seed"]]
+        steps = [self.grid.evaluations(each).astype(np.int64) for each in range(len(self.grid.problems))]
+        curves = self._curves(runs)
         found = {}
-        for number, mine in _groups(line, runs):
+        for number, rows in _groups(line, np.arange(len(runs))):
+            mine = runs[rows].tolist()
             if not all(run in curves for run in mine):
                 continue
-            at = self.grid.positions(mine)
-            step, value = (
-                self.grid.evaluations(int(at["problem"][0])),
-                np.stack([curves[run] for run in mine]),
-            )
-            seed = np.array(self.grid.seeds)[at["seed"]]
-            if self.decaying[at["schedule"][0]]:
+            seed, step = seeds[rows], steps[positions["problem"][rows[0]]]
+            value = np.stack([curves[run] for run in mine])
+            if self.decaying[positions["schedule"][rows[0]]]:
                 points = self._points(number, float(wanted[number]), seed, int(step[-1]), value[:, -1])
                 if points is None:
                     continue
                 step, value = points
-            found[number] = SeedCurves(seed.astype(np.int64), step.astype(np.int64), value)
+            found[number] = SeedCurves(seed, step.astype(np.int64), value)
         return found
 
     def _points(
@@ -123,40 +124,31 @@ class CurvesOfLines:
         return found
 
     def _runs_at(self, rate: Float[np.ndarray, " line"]) -> Numbers:
-        """Return the runs of each line at its rate: of the stage `confirm`, where it was confirmed there, else of the grid's seeds."""
-        wanted = np.unique(rate[np.isfinite(rate)])
-        here = np.isin(np.array(self.grid.learning_rates), wanted)
-        stride = self.grid.stride("learning_rate")
-        size = len(self.grid.learning_rates)
-        runs = np.flatnonzero(self.grid.is_run)
-        runs = runs[here[runs // stride % size]]
-        runs = runs[self.grid.rates(runs)[""] == rate[self.grid.line(runs)]]
+        """Return the runs of each line at its rate, ascending: of the stage `confirm`, where it was confirmed there, else of the grid's seeds."""
+        rates = np.array(self.grid.learning_rates)
+        order = np.argsort(rates)
+        lines = np.flatnonzero(np.isin(rate, rates))
+        at = order[np.searchsorted(rates, rate[lines], sorter=order)]
+        runs = self._runs_of(lines, at)
+        runs = np.sort(runs[self.grid.is_run[runs]])
         stage, line = self.grid.stage(runs), self.grid.line(runs)
         confirmed = np.bincount(line, stage == CONFIRM, self.grid.lines) > 0
         kept = np.where(confirmed[line], stage == CONFIRM, stage != RANGE)
         return runs[kept]
 
-    def _read(self, numbers: Numbers) -> dict[int, Float[np.ndarray, " evaluation"]]:
-        """Return the curves of chosen runs, by the number of the run; a value that is not finite, or is above the first one, counts as that."""
-        found: dict[int, Float[np.ndarray, " evaluation"]] = {}
-        if not len(numbers):
-            return found
-        with (
-            safe_files.open_file(self.store.folder, "curves.parquet") as file,
-            safe_files.native(file) as native,
-            pq.ParquetFile(native) as written,
-        ):
-            first = 0
-            for batch in self.batches:
-                groups = range(first, first := first + -(-batch.rows // table_writer.ROW_GROUP))
-                mine = np.flatnonzero(np.isin(batch.numbers, numbers))
-                if not len(mine):
-                    continue
-                name = batch.objective.column
-                column = written.read_row_groups(groups, [name])[name]
-                values = batch.objective.smaller(column.to_numpy().reshape(len(batch.numbers), -1)[mine])
-                found |= dict(zip(batch.numbers[mine].tolist(), np.fmin(values, values[:, :1]), strict=True))
-        return found
+    def _runs_of(self, lines: Int[np.ndarray, " some"], rates: Int[np.ndarray, " some"]) -> Numbers:
+        """Return the runs of lines of the grid, each at the position of its learning rate, with every seed."""
+        sizes = {
+            axis: size for axis, size in self.grid.sizes.items() if axis not in {"learning_rate", "seed"}
+        }
+        at = dict(zip(sizes, np.unravel_index(lines, tuple(sizes.values())), strict=True))
+        at["learning_rate"] = rates
+        first = sum(position * self.grid.stride(axis) for axis, position in at.items())
+        runs: Numbers = np.add.outer(first, np.arange(len(self.grid.seeds))).reshape(-1)
+        return runs
+
+    def _curves(self, numbers: Numbers) -> dict[int, Float[np.ndarray, " evaluation"]]:
+        return curves_of(self.store, self.batches, numbers, self.helpers, self.check)
 
 
 def _ends(few: pd.DataFrame, objectives: Objectives) -> pd.Series:

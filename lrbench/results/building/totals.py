@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ from lrbench.analysis.rates import of_loss
 from lrbench.analysis.targets import default_targets
 from lrbench.analysis.thresholds import Thresholds
 from lrbench.results.building.blocks import RunBlocks
+from lrbench.results.helpers import ALONE, HelperPool
 from lrbench.study.grid import Grid
 from lrbench.study.stages import GRID
 
@@ -60,34 +62,67 @@ def totals(
     thresholds: Thresholds,
     objectives: Mapping[str, Objective],
     target: float | None,
+    helpers: HelperPool = ALONE,
+    check: Callable[[], None] = lambda: None,
 ) -> Totals:
     """Go through the blocks once; a given target applies to every problem."""
     problems = len(grid.problems)
     least, lowest, constant = (np.full(problems, np.nan) for _ in range(3))
     starts: list[list[np.ndarray]] = [[np.empty((2, 0))] for _ in range(problems)]
     lines, best = [], []
-    for block in blocks.numbers:
-        runs = blocks.read(block)
-        numbers = runs.index.to_numpy(dtype=np.int64)
-        problem = grid.positions(numbers)["problem"]
-        initial, _ = losses(runs, objectives)
-        level = levels(runs, thresholds, objectives)
-        mine = problem[np.unique(level.code, return_index=True)[1]]
-        least[mine] = np.fmin(least[mine], level.least)
-        lowest[mine] = np.fmin(lowest[mine], level.lowest)
-        constant[problem] = of_loss(runs, "constant_loss", objectives)
-        for each in mine:
-            starts[each].append(np.stack(np.unique(initial[problem == each], return_counts=True)))
-        found = best_rates(runs, thresholds, objectives)
-        lines.append(blocks.line_of(numbers[found["row"].to_numpy()]))
-        best.append(found["learning_rate"].to_numpy())
-        del runs  # before the next ones are read
+    tasks = ((numbers,) for _, numbers in blocks.groups)
+    for found in helpers.each(_of_blocks, (blocks, thresholds, objectives), tasks, check):
+        for some in found:
+            least[some.problem] = np.fmin(least[some.problem], some.least)
+            lowest[some.problem] = np.fmin(lowest[some.problem], some.lowest)
+            constant[some.problem] = some.constant
+            for problem, values in zip(some.problem, some.starts, strict=True):
+                starts[problem].append(values)
+            lines.append(some.lines)
+            best.append(some.best)
     middle = np.fmin(np.array([_median(*np.concatenate(each, axis=1)) for each in starts]), constant)
     aims = default_targets(least, middle, thresholds)
     if target is not None:
         each = [objectives.get(problem.name, Objective("train_loss")) for problem in grid.problems]
         aims = np.array([objective.smaller(target) for objective in each])
     return Totals(np.concatenate(lines), np.concatenate(best), least, lowest, _rates(grid), middle, aims)
+
+
+class _OfBlock(NamedTuple):
+    """What the runs of a block give: of its problems, in ascending order, and of its lines."""
+
+    problem: Int[np.ndarray, " problem"]
+    least: Float[np.ndarray, " problem"]
+    lowest: Float[np.ndarray, " problem"]
+    constant: Float[np.ndarray, " problem"]
+    starts: list[Float[np.ndarray, "2 value"]]  # different values of ℓ₀, and how many runs have each
+    lines: Int[np.ndarray, " line"]
+    best: Float[np.ndarray, " line"]
+
+
+def _of_blocks(
+    common: tuple[RunBlocks, Thresholds, Mapping[str, Objective]], numbers: Sequence[int]
+) -> list[_OfBlock]:
+    return [_of_block(*common, number) for number in numbers]
+
+
+def _of_block(
+    blocks: RunBlocks, thresholds: Thresholds, objectives: Mapping[str, Objective], number: int
+) -> _OfBlock:
+    """Return what the runs of one block give."""
+    runs = blocks.read(number)
+    numbers = runs.index.to_numpy(dtype=np.int64)
+    problem = blocks.cuts.positions(numbers)["problem"]
+    initial, _ = losses(runs, objectives)
+    level = levels(runs, thresholds, objectives)
+    mine, first = np.unique(problem, return_index=True)
+    starts = [np.stack(np.unique(initial[problem == each], return_counts=True)) for each in mine]
+    found = best_rates(runs, thresholds, objectives)
+    lines = blocks.cuts.first_of_line(numbers[found["row"].to_numpy()])
+    constant = of_loss(runs, "constant_loss", objectives)[first]
+    best = found["learning_rate"].to_numpy()
+    code = level.code[first]
+    return _OfBlock(mine, level.least[code], level.lowest[code], constant, starts, lines, best)
 
 
 def _rates(grid: Grid) -> Int[np.ndarray, " problem"]:
