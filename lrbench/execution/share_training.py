@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lrbench import machine
 from lrbench.errors import LaunchError, StoreError
@@ -52,6 +52,8 @@ class ShareTraining:
         self._warned = False
         self.trained = 0
         self.failures: list[Outcome] = []
+        self._read: dict[str, Any] | None = None
+        """The manifest as it was last read to find further stages."""
         self._trouble: StoreError | None = None
         """Why the manifest could not be read the last time."""
         self.awaited = ""
@@ -71,32 +73,42 @@ class ShareTraining:
         """Train the share of later stages, as the manifest gets them, until it has all."""
         trained: set[tuple[float, Stage]] = set()
         patience = Patience(self._shard.wait, self._listener.check, self._records.activity)
+        what = "shard 0 to choose the next stage"
+        said = False
         while True:
-            self._read_manifest()
-            new = [each for each in self._later() if each[:2] not in trained]
-            for factor, stage, grid in new:
-                self._train(grid, stage)
-                trained.add((factor, stage))
-            if self._all_chosen():
-                return
-            if new:
-                patience.renew()
-            elif not patience.pause():
+            if self._read_manifest():
+                new = [each for each in self._later() if each[:2] not in trained]
+                for factor, stage, grid in new:
+                    self._train(grid, stage)
+                    trained.add((factor, stage))
+                if self._all_chosen():
+                    return
+                if new:
+                    patience.renew()
+            if not said:
+                said = True
+                self._listener.notify(f"waiting for {what}")
+            if not patience.pause():
                 if self._trouble is not None:
                     raise self._trouble
-                self.awaited = "shard 0 to choose the next stage"
+                self.awaited = what
                 return
 
-    def _read_manifest(self) -> None:
-        """Read the manifest as it is now; of a store that cannot be reached for a while, it stays as it was."""
+    def _read_manifest(self) -> bool:
+        """Return whether the manifest is another one now; while a store cannot be reached, it stays as it was."""
         self._trouble = None
         try:
             self._store.refresh()
         except StoreError as error:  # a folder is not refreshed; a network may be down for a while
             self._trouble = error
-            return
+            return False
+        found = self._store.manifest
+        if found == self._read:
+            return False
+        self._read = found
         self._manifest = output_folder.checked_manifest(self._store, self._grid)
         self._check_division()
+        return True
 
     def _is_of_this_study(self) -> bool:
         """Return whether the manifest is of the grid that this process has begun with."""
@@ -137,7 +149,7 @@ class ShareTraining:
             if outcome.error:
                 self._records.failed(outcome.pack, grid.run_ids[outcome.pack.runs], outcome.error)
                 self.failures.append(outcome)
-            else:
+            elif outcome.seconds:
                 self.trained += len(outcome.pack.runs)
 
     def _start(self, grid: Grid) -> Engine:

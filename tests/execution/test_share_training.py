@@ -290,6 +290,24 @@ def test_a_second_shard_0_waits_for_the_first(tmp_path: Path) -> None:
     assert ": shard 0/2 waits for it" in ear.lines[0]
 
 
+def test_a_store_out_of_reach_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, fails = tmp_path / "out", [True, False, True, True, False]
+    _run(folder, "1/2")
+
+    def refresh(store: ResultsFolder) -> None:
+        if fails and fails.pop():
+            raise StoreError("the network is down")
+
+    monkeypatch.setattr(ResultsFolder, "refresh", refresh)
+    with pytest.raises(StoreError, match="the network is down"):  # that of a folder is no network
+        while True:
+            _run(folder, "0/2", wait=60.0)
+    monkeypatch.setattr(ResultsFolder, "url", "s3://bucket/out")
+    fails[:] = [True, True]
+    assert _run(folder, "0/2", wait=60.0).instead == ""
+    assert not fails
+
+
 def test_it_is_interrupted_while_it_waits(tmp_path: Path) -> None:
     ear = Heard()
     ear.stopping = lambda: any("waiting for" in line for line in ear.lines)  # type: ignore[method-assign]
