@@ -20,6 +20,7 @@ from lrbench.execution import shard_variables
 from lrbench.execution.execute import execute
 from tests.helpers.pages import files
 from tests.helpers.paths import ROOT
+from tests.helpers.tables import written
 
 FILES = files("anywhere.md")
 SECONDS = 300
@@ -187,17 +188,12 @@ def start(processes: list[Process], folder: Path) -> list[tuple[int, str]]:
     return [(each.returncode, text) for each, text in zip(running, said, strict=True)]
 
 
-def tables(results: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in results.glob("*.csv")}
-
-
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """The tables of one process."""
     out = tmp_path_factory.mktemp("whole")
     execute(tomllib.loads(FILES["study.toml"]), out, report=False)
-    assert tables(out)
-    return tables(out)
+    return written(out)
 
 
 @pytest.mark.slow
@@ -208,11 +204,11 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     ids=lambda each: each.__name__,
 )
 def test_a_recipe_makes_the_tables_of_one_process(
-    recipe: Callable[[], Iterator[Process]], folder: Path, whole: dict[str, bytes]
+    recipe: Callable[[], Iterator[Process]], folder: Path, whole: dict[str, str]
 ) -> None:
     ended = start(list(recipe()), folder)
     assert [code for code, _ in ended] == [0] * len(ended), "\n".join(said for _, said in ended)
-    assert tables(folder / "anywhere") == whole
+    assert written(folder / "anywhere") == whole
 
 
 @pytest.mark.slow

@@ -13,6 +13,7 @@ import pytest
 
 from lrbench.execution.execute import execute
 from tests.helpers.paths import ROOT
+from tests.helpers.tables import written
 
 STUDY = """
 name = "processes"
@@ -58,10 +59,6 @@ def _start(folder: Path, address: str, number: str) -> subprocess.Popen[str]:
     )
 
 
-def _tables(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.glob("*.csv")}
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(300)  # a shared machine takes its time
 def test_two_connected_processes_make_the_tables_of_one(tmp_path: Path) -> None:
@@ -78,4 +75,4 @@ def test_two_connected_processes_make_the_tables_of_one(tmp_path: Path) -> None:
         for each in both:
             each.kill()
     execute(tomllib.loads(STUDY), tmp_path / "one", report=False)
-    assert _tables(tmp_path / "both") == _tables(tmp_path / "one")
+    assert written(tmp_path / "both") == written(tmp_path / "one")

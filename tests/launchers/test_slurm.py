@@ -30,6 +30,7 @@ from lrbench.study.spec import read
 from tests.helpers.heard import Heard
 from tests.helpers.pages import files
 from tests.helpers.paths import ROOT
+from tests.helpers.tables import written
 
 STUDY = {
     "name": "on_slurm",
@@ -152,9 +153,7 @@ def test_shards_that_srun_starts_make_the_tables_of_one_process(
     assert done.returncode == 0, f"{done.stderr}\n{said}"
     assert "shard 1/2: trained " in said
     execute(tomllib.loads(given["study.toml"]), tmp_path / "one", report=False)
-    tables = {path.name: path.read_bytes() for path in (tmp_path / "one").glob("*.csv")}
-    assert tables
-    assert {name: (tmp_path / "results" / "anywhere" / name).read_bytes() for name in tables} == tables
+    assert written(tmp_path / "results" / "anywhere") == written(tmp_path / "one")
 
 
 @pytest.mark.slow
