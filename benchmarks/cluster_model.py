@@ -85,7 +85,7 @@ def measure(quick: bool) -> Costs:
     first = engine.run(pack, LANES)
     curves = engine.run(pack, LANES)
     engine.close()
-    sizes = [_tables(_lines(asked, packs), curves) for packs in ((2, 4) if quick else (250, 750))]
+    sizes = [_tables(_lines(asked, packs), curves) for packs in ((2, 4) if quick else (150, 450))]
     (few, _, less), (many, writing, more) = sizes
     code = "import jax, lrbench.engine.engine; jax.devices()"
     environment = clean_environment(PYTHONPATH=str(ROOT))

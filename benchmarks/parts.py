@@ -63,8 +63,8 @@ class Size(NamedTuple):
 
 
 SIZES = (
-    (Size(5_000, 10), Size(20_000, 10), Size(1_000_000, 10)),
-    (Size(1_000, 1_000), Size(3_000, 1_000), Size(100_000, 1_000)),
+    (Size(3_000, 10), Size(10_000, 10), Size(1_000_000, 10)),
+    (Size(800, 1_000), Size(2_000, 1_000), Size(100_000, 1_000)),
 )
 """For each case two sizes that are measured, and one that is extrapolated."""
 QUICK = (

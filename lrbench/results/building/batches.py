@@ -93,12 +93,12 @@ def read(
     grid: Grid,
     batches: Sequence[Batch],
     path: Path,
-    helpers: HelperPool = ALONE,
-    check: Callable[[], None] = lambda: None,
+    helpers: HelperPool,
+    check: Callable[[], None],
 ) -> RunBlocks:
     """Read every part once: write its curves, and put what they show of each run into blocks, which are in a file.
 
-    Only a few batches of parts are in memory at a time; the curves are written in the order of the batches.
+    Only a few batches of parts are in memory at a time; the curves are written in the order of the batches, each of which is a row group.
     """
     names = names_of(_curves(batches))
     csv = sum(batch.rows for batch in batches) <= table_writer.CSV_ROWS  # else it would be written in vain
