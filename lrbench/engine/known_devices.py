@@ -60,7 +60,7 @@ DEVICES: Mapping[str, KnownDevice] = {
         ("gpu", "h100", 80),
         ("gpu", "h200", 141),
         ("gpu", "b200", 180),
-        # https://www.amd.com/en/products/accelerators/instinct.html; an MI250X is two devices
+        # https://rocm.docs.amd.com/en/latest/reference/gpu-specs.html; an MI250X is two devices
         ("gpu", "mi250x", 64),
         ("gpu", "mi300x", 192),
         ("gpu", "mi325x", 256),
