@@ -265,7 +265,7 @@ class TestCluster:
             _run(many, tmp_path / "out", cpus_per_pack=0)
         with pytest.raises(LaunchError, match="parts = 'here': must be returned, shared or a URL"):
             _run(many, tmp_path / "out", parts="here")
-        with pytest.raises(StoreError, match="is no URL for parts"):
+        with pytest.raises(StoreError, match="is no URL for results"):
             _run(many, tmp_path / "out", parts="cloud://here")
 
 

@@ -26,6 +26,7 @@ from lrbench.execution.plan import plan_text
 from lrbench.execution.status import status_text
 from lrbench.launchers import ray, slurm
 from lrbench.results.folder import ResultsFolder
+from lrbench.results.places import FolderPlace
 from lrbench.study.spec import read
 from tests.helpers.heard import Heard
 from tests.helpers.pages import files
@@ -107,7 +108,7 @@ def test_a_cancelled_job_costs_its_last_pack_and_the_tables_are_those_of_local(
     out = tmp_path / "out"
     submitted, lines = _run(out, detach=True)
     assert submitted.trained == 0
-    (job,) = slurm.submitted(out)
+    (job,) = slurm.submitted(FolderPlace(out))
     assert lines[-1] == f"submitted 2 packs in 1 job: {job}"
     assert f"Slurm jobs: 1 {slurm.states()[job].lower()}" in status_text(out)
     until = time.monotonic() + 60
