@@ -121,6 +121,16 @@ def versions() -> dict[str, str]:
     return found | {name: version(name) or "not installed" for name in _VERSIONS}
 
 
+def measured_with() -> str:
+    """Return the versions and the machine that a published number is measured with, as one line."""
+    found = versions()
+    gpus = nvidia()
+    return (
+        f"lrbench {found['lrbench']}, JAX {found['jax']}, optax {found['optax']} and Python {found['python']} on "
+        f"{cores()} cores of {processor()}{f' with {gpus}' if gpus else ''}"
+    )
+
+
 def version(name: str) -> str:
     """Return the version of a package, empty if it is not installed.
 

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import math
 import os
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lrbench import machine
 from lrbench.errors import StoreError, StudyError, path_of
 from lrbench.execution.execute import Finished, execute
 from lrbench.execution.listener import Listener
+from lrbench.experiments import page
+from lrbench.experiments.findings import Finding, to_table
 from lrbench.results import lock, safe_files
 from lrbench.results.folder import ResultsFolder
 from lrbench.results.results import Results
@@ -46,11 +50,15 @@ class Bench:
     """The folder of an experiment, the devices that it trains on, and the listener that follows it.
 
     Args:
+        name: of the experiment.
+        command: that runs it as it is run, for its page.
         folder: of the experiment; each of its studies has a results folder in it, of the study's name.
         devices: how many are used; left out, all.
         listener: informed of the progress.
     """
 
+    name: str
+    command: str
     folder: Path
     devices: int | None = None
     listener: Listener = field(default_factory=Listener)
@@ -89,6 +97,12 @@ class Bench:
         self.listener.check()
         return ResultsFolder(self.folder).write_picture(name, figure)
 
+    def write_findings(self, findings: Sequence[Finding]) -> tuple[Path, ...]:
+        """Write the table of findings, and the page that is made from it and from the pictures and tables written before; return the paths."""
+        known = {"command": self.command, "measured_with": machine.measured_with()}
+        paths = self.write_table(page.FINDINGS, to_table(findings).assign(**known))
+        return (*paths, self.write_text(page.NAME, page.render(self.name, self.folder)))
+
     def write_text(self, name: str, text: str) -> Path:
         """Write a file of text, and return its path."""
         self.listener.check()
@@ -124,10 +138,22 @@ def perform(
         raise StoreError(f"{folder}: is the results folder of the study {study!r}; choose another --out")
     with lock.locked(folder):
         try:
-            answer: Answer = entry.load()(Bench(folder, devices, listener or Listener()), **given)
+            bench = Bench(name, command(name, overrides), folder, devices, listener or Listener())
+            answer: Answer = entry.load()(bench, **given)
         except StudyError as error:
             raise StudyError(f"{name}: {error}") from error
     return answer
+
+
+def command(name: str, overrides: Sequence[str] = ()) -> str:
+    """Return the command that runs an experiment.
+
+    >>> command("fractal", ["resolution=64", "rates=[1, 2]"])
+    "lrbench experiment fractal --set resolution=64 --set 'rates=[1, 2]'"
+    """
+    return shlex.join(
+        ["lrbench", "experiment", name, *(word for each in overrides for word in ("--set", each))]
+    )
 
 
 def _given(entry: catalog.Entry, overrides: Sequence[str]) -> dict[str, Any]:

@@ -102,6 +102,17 @@ class Entry:
         """The first sentence of the docstring."""
         return self.doc.split("\n", 1)[0]
 
+    def section(self, title: str) -> dict[str, str]:
+        """Return a section of its docstring: what each name in it means; several names may share a line.
+
+        >>> get("table", "tuning_budget").section("Columns")["trials"]
+        'how many rates are drawn'
+        """
+        _, _, text = self.doc.partition(f"\n{title}:\n")
+        lines = re.match(r"(?:    .*\n|\n(?=    ))*", text + "\n")
+        joined = re.sub(r"\n {8,}", " ", lines[0] if lines else "")
+        return dict(re.findall(r"^    ([^\n]+?): (.+)$", joined, flags=re.MULTILINE))
+
     @property
     def listed(self) -> str:
         """What lists its parameters, for messages; empty for a user's own function."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -54,11 +53,7 @@ def columns(name: str) -> dict[str, str]:
     >>> columns("tuning_budget")["trials"]
     'how many rates are drawn'
     """
-    doc = catalog.get("table", name).doc
-    _, _, section = doc.partition("\nColumns:\n")
-    lines = re.match(r"(?:    .*\n|\n(?=    ))*", section + "\n")
-    joined = re.sub(r"\n {8,}", " ", lines[0] if lines else "")
-    return dict(re.findall(r"^    ([^\n]+?): (.+)$", joined, flags=re.MULTILINE))
+    return catalog.get("table", name).section("Columns")
 
 
 def file_to_open(name: str, exists: Callable[[str], bool]) -> str:

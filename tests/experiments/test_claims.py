@@ -26,9 +26,10 @@ from lrbench.experiments._claims import (
     usual_rates,
     warmup,
 )
-from lrbench.experiments._claims.evidence import Evidence, Finding, NotMeasured, StudyArrays
+from lrbench.experiments._claims.evidence import Evidence, NotMeasured, StudyArrays
 from lrbench.experiments._claims.limits import LIMITS
 from lrbench.experiments._claims.page import page
+from lrbench.experiments.findings import Finding
 from lrbench.results.results import load
 from lrbench.study import catalog
 from lrbench.study.grid import of_study

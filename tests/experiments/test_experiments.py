@@ -68,7 +68,7 @@ def test_experiment(name: str, tmp_path: Path) -> None:
     assert answer.lines
     assert all("\n" not in line for line in answer.lines)
     files = [file for path in answer.paths for file in (path.iterdir() if path.is_dir() else [path])]
-    assert {".csv", ".parquet", ".png", ".svg"} == {path.suffix for path in files} - {".html"}
+    assert {".csv", ".parquet", ".png", ".svg"} == {path.suffix for path in files} - {".html", ".md"}
     assert all(path.stat().st_size for path in files)
     for path in files:
         if path.suffix == ".csv":

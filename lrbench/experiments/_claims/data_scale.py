@@ -6,8 +6,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from lrbench.analysis.labels import rate_text
-from lrbench.experiments._claims.evidence import Evidence, Finding
+from lrbench.experiments._claims.evidence import Evidence
 from lrbench.experiments._claims.limits import LIMITS
+from lrbench.experiments.findings import Finding
 from lrbench.plots import base
 
 

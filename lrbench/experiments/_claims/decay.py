@@ -7,7 +7,8 @@ from matplotlib.figure import Figure
 
 from lrbench.analysis.groups import Floats, Ints
 from lrbench.experiments._claims.drawing import forest
-from lrbench.experiments._claims.evidence import Evidence, Finding, StudyArrays
+from lrbench.experiments._claims.evidence import Evidence, StudyArrays
+from lrbench.experiments.findings import Finding
 
 _DECAYS = (
     "step(step_size=30)",

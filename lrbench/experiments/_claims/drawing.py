@@ -12,7 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lrbench.analysis.groups import Floats
-from lrbench.experiments._claims.evidence import Finding, StudyArrays
+from lrbench.experiments._claims.evidence import StudyArrays
+from lrbench.experiments.findings import Finding
 from lrbench.plots import base
 
 _FOR, _AGAINST = "#00795a", "#b8432f"

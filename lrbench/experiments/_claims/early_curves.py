@@ -8,9 +8,10 @@ from matplotlib.figure import Figure
 from lrbench.analysis.labels import rate_text
 from lrbench.experiments._claims.drawing import label_axes, medians, shown_problem
 from lrbench.experiments._claims.event_files import compare_with_tables
-from lrbench.experiments._claims.evidence import Evidence, Finding
+from lrbench.experiments._claims.evidence import Evidence
 from lrbench.experiments._claims.limits import LIMITS
 from lrbench.experiments._claims.studies import ADAM
+from lrbench.experiments.findings import Finding
 from lrbench.plots import base
 
 

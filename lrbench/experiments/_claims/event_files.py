@@ -12,8 +12,9 @@ import numpy as np
 import pandas as pd
 
 from lrbench.errors import DataError
-from lrbench.experiments._claims.evidence import NAN, Finding, StudyArrays
+from lrbench.experiments._claims.evidence import NAN, StudyArrays
 from lrbench.experiments._claims.limits import LIMITS
+from lrbench.experiments.findings import Finding
 from lrbench.export.tensorboard import tensorboard
 from lrbench.results.results import Results
 

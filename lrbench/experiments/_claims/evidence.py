@@ -1,10 +1,9 @@
-"""What claims are judged by: the runs of each study as arrays, and what a finding is."""
+"""What claims are judged by: the runs of each study as arrays."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -24,26 +23,6 @@ NAN = float("nan")
 
 class NotMeasured(Exception):
     """The studies lack something that a claim requires; the message says what."""
-
-
-class Finding(NamedTuple):
-    """One number that was measured for a claim, and whether it speaks for the claim.
-
-    Args:
-        what: what was measured, in words.
-        value: the number; `low` and `high` are the ends of its 95 % interval over seeds, if it has one.
-        unit: of the number.
-        rule: what the claim requires of the number; empty for a number that is only reported.
-        met: whether the rule is met; None if the number is only reported or could not be measured.
-    """
-
-    what: str
-    value: float
-    low: float = NAN
-    high: float = NAN
-    unit: str = ""
-    rule: str = ""
-    met: bool | None = None
 
 
 class StudyArrays:

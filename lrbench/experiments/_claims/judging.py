@@ -23,7 +23,8 @@ from lrbench.experiments._claims import (
     warmup,
     zones,
 )
-from lrbench.experiments._claims.evidence import Evidence, Finding, NotMeasured
+from lrbench.experiments._claims.evidence import Evidence, NotMeasured
+from lrbench.experiments.findings import Finding
 from lrbench.tables.base import StudyTables
 
 HOLDS, IN_PART, FAILS, UNKNOWN = "holds", "holds in part", "does not hold", "not measured"

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 
-from lrbench.experiments._claims.evidence import Evidence, Finding
+from lrbench.experiments._claims.evidence import Evidence
 from lrbench.experiments._claims.limits import LIMITS
 from lrbench.experiments._claims.studies import PLAIN
+from lrbench.experiments.findings import Finding
 from lrbench.plots import base
 
 

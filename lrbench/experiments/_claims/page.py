@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import base64
-import math
 from collections.abc import Mapping, Sequence
 from importlib import resources
 
 import jinja2
 import markupsafe
 
-from lrbench.experiments._claims.evidence import Finding
 from lrbench.experiments._claims.judging import FAILS, HOLDS, IN_PART, UNKNOWN, Judgement
 from lrbench.experiments._claims.limits import LIMITS
+from lrbench.experiments.findings import interval, number
 
 _CLASS = {HOLDS: "yes", IN_PART: "partly", FAILS: "no", UNKNOWN: "unknown"}
 """The CSS class of each verdict."""
@@ -44,25 +43,6 @@ def page(judgements: Sequence[Judgement], pictures: Mapping[str, bytes], runs: M
         limits=LIMITS.asdict(),
         style=markupsafe.Markup(style + own),  # both are files of the package
     )
-
-
-def number(value: float) -> str:
-    """A measured number in a readable form.
-
-    >>> [number(value) for value in (0.123456, 250000.0, 1.2e-9, -100000.0, float("nan"))]
-    ['0.123', '250,000', '1.2e-09', '−100,000', '–']
-    """
-    if not math.isfinite(value):
-        return "–"
-    text = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
-    return text.replace("-", "−", 1) if value < 0 else text
-
-
-def interval(finding: Finding) -> str:
-    """The interval of a finding; empty if it has none."""
-    if not (math.isfinite(finding.low) and math.isfinite(finding.high)):
-        return ""
-    return f"{number(finding.low)} … {number(finding.high)}"
 
 
 def _data_url(png: bytes) -> str:

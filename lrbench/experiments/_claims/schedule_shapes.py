@@ -10,8 +10,9 @@ from matplotlib.figure import Figure
 
 from lrbench.analysis.groups import Floats
 from lrbench.experiments._claims.drawing import label_axes
-from lrbench.experiments._claims.evidence import Evidence, Finding
+from lrbench.experiments._claims.evidence import Evidence
 from lrbench.experiments._claims.limits import LIMITS
+from lrbench.experiments.findings import Finding
 from lrbench.plots import base
 
 _WARMUP = 0.1

@@ -6,8 +6,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from lrbench.experiments._claims.drawing import label_axes
-from lrbench.experiments._claims.evidence import Evidence, Finding, StudyArrays
+from lrbench.experiments._claims.evidence import Evidence, StudyArrays
 from lrbench.experiments._claims.limits import LIMITS
+from lrbench.experiments.findings import Finding
 from lrbench.plots import base
 
 _AREA, _PRICE = 100.0, 500.0

@@ -8,8 +8,9 @@ from matplotlib.figure import Figure
 from lrbench.analysis.groups import Floats
 from lrbench.analysis.targets import steps_to_target
 from lrbench.experiments._claims.drawing import medians, shown_problem
-from lrbench.experiments._claims.evidence import Evidence, Finding, NotMeasured, StudyArrays
+from lrbench.experiments._claims.evidence import Evidence, NotMeasured, StudyArrays
 from lrbench.experiments._claims.limits import LIMITS
+from lrbench.experiments.findings import Finding
 from lrbench.plots import base
 
 

@@ -7,8 +7,9 @@ from matplotlib.figure import Figure
 
 from lrbench.analysis.labels import rate_text
 from lrbench.experiments._claims.drawing import widen_left
-from lrbench.experiments._claims.evidence import Evidence, Finding, NotMeasured
+from lrbench.experiments._claims.evidence import Evidence, NotMeasured
 from lrbench.experiments._claims.limits import LIMITS
+from lrbench.experiments.findings import Finding
 from lrbench.plots import base
 
 _FAMILIES = {

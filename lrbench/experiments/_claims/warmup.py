@@ -6,7 +6,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from lrbench.experiments._claims.drawing import forest
-from lrbench.experiments._claims.evidence import Evidence, Finding
+from lrbench.experiments._claims.evidence import Evidence
+from lrbench.experiments.findings import Finding
 
 
 def measure(evidence: Evidence) -> list[Finding]:

@@ -9,9 +9,10 @@ from lrbench.analysis.groups import Floats
 from lrbench.analysis.labels import rate_text
 from lrbench.analysis.verdicts import zones
 from lrbench.experiments._claims.drawing import label_axes, medians, shown_problem
-from lrbench.experiments._claims.evidence import Evidence, Finding, NotMeasured, StudyArrays
+from lrbench.experiments._claims.evidence import Evidence, NotMeasured, StudyArrays
 from lrbench.experiments._claims.limits import LIMITS
 from lrbench.experiments._claims.studies import ADAM
+from lrbench.experiments.findings import Finding
 from lrbench.plots import base
 from lrbench.plots.curves import COLOUR_OF_RATE
 

@@ -1,0 +1,58 @@
+"""The pages of experiments: made from tables alone, published as their tables have them."""
+
+from __future__ import annotations
+
+import runpy
+from pathlib import Path
+
+import pytest
+
+from lrbench.experiments import page
+from lrbench.experiments.bench import Bench
+from lrbench.experiments.findings import Finding, of_table, to_table
+from lrbench.study import catalog
+
+ROOT = Path(__file__).parents[2]
+PUBLISHED = sorted(path.parent for path in (ROOT / "results").glob(f"*/{page.FINDINGS}.csv"))
+
+
+@pytest.mark.parametrize("folder", PUBLISHED, ids=lambda folder: folder.name)
+def test_a_published_page_is_that_of_its_tables(folder: Path) -> None:
+    text = page.render(folder.name, folder)
+    assert (folder / page.NAME).read_text(encoding="utf-8") == text
+    entry = catalog.get("experiment", folder.name)
+    assert {f"{name}.png" for name in entry.section("Pictures")} == {
+        each.name for each in folder.glob("*.png")
+    }
+    tables = {f"{name}.csv" for name in entry.section("Tables")}
+    assert tables == {each.name for each in folder.glob("*.csv")} - {f"{page.FINDINGS}.csv"}
+    assert (
+        sum(each.stat().st_size for each in folder.iterdir() if each.suffix in {".csv", ".png", ".md"}) < 4e6
+    )
+
+
+def test_the_index_is_that_of_the_tables() -> None:
+    script = ROOT / "docs" / "make_results.py"
+    assert runpy.run_path(str(script))["page"]() == (ROOT / "results" / "README.md").read_text(), (
+        f"run python {script}"
+    )
+
+
+def test_a_page_says_what_the_table_has(tmp_path: Path) -> None:
+    findings = [
+        Finding("best rate | of Adam", 0.00123, 0.001, 0.002, rule="below 1", met=True),
+        Finding("share that trains", 0.5, unit="of 2*3", rule="is 1", met=False),
+        Finding("not measured", float("nan")),
+    ]
+    bench = Bench("transfer", "lrbench experiment transfer", tmp_path)
+    paths = bench.write_findings(findings)
+    text = (tmp_path / "README.md").read_text(encoding="utf-8")
+    assert [path.name for path in paths] == ["findings.csv", "findings.parquet", "README.md"]
+    assert r"| best rate \| of Adam | 0.00123 | 0.001 … 0.002 | below 1 | met |" in text
+    assert r"| share that trains | 0.5 of 2\*3 |  | is 1 | **not met** |" in text
+    assert "| not measured | – |  |  |  |" in text
+    assert text.count("lrbench experiment transfer\n") == 1
+    assert "Source: Yang et al." in text
+    assert "Args:" not in text
+    assert page.render("transfer", tmp_path) == text
+    assert of_table(to_table(findings))[:1] == findings[:1]
