@@ -81,12 +81,17 @@ def of_table(frame: pd.DataFrame) -> list[Finding]:
     >>> of_table(to_table([Finding("runs", 96.0, unit="of 96")]))
     [Finding(what='runs', value=96.0, low=nan, high=nan, unit='of 96', rule='', met=None)]
     """
-    rows = frame.fillna({"unit": "", "rule": ""}).rename(columns={"finding": "what"}).to_dict("records")
     return [
         Finding(
-            *(str(row["what"]), float(row["value"]), float(row["low"]), float(row["high"])),
-            *(str(row["unit"]), str(row["rule"])),
-            None if pd.isna(row["met"]) else bool(row["met"]),
+            str(row["finding"]),
+            *(float(row[name]) for name in ("value", "low", "high")),
+            unit=_text(row["unit"]),
+            rule=_text(row["rule"]),
+            met=None if pd.isna(row["met"]) else bool(row["met"]),
         )
-        for row in rows
+        for row in frame.to_dict("records")
     ]
+
+
+def _text(cell: object) -> str:
+    return cell if isinstance(cell, str) else ""
