@@ -84,7 +84,9 @@ def of_table(frame: pd.DataFrame) -> list[Finding]:
     return [
         Finding(
             str(row["finding"]),
-            *(float(row[name]) for name in ("value", "low", "high")),
+            float(row["value"]),
+            float(row["low"]),
+            float(row["high"]),
             unit=_text(row["unit"]),
             rule=_text(row["rule"]),
             met=None if pd.isna(row["met"]) else bool(row["met"]),
