@@ -35,13 +35,13 @@ class Finding(NamedTuple):
         """The finding as a line of an answer.
 
         >>> Finding("dimension of the boundary", 1.66, 1.62, 1.7, rule="1.17 to 1.98", met=True).line
-        'dimension of the boundary: 1.66 (1.62 … 1.7); required: 1.17 to 1.98, met'
+        'dimension of the boundary: 1.66 (1.62 … 1.7); expected: 1.17 to 1.98, met'
         >>> Finding("runs that met their target", 96, unit="of 96").line
         'runs that met their target: 96 of 96'
         """
         between = f" ({interval(self)})" if interval(self) else ""
         verdict = {None: "", True: ", met", False: ", not met"}[self.met]
-        rule = f"; required: {self.rule}{verdict}" if self.rule else ""
+        rule = f"; expected: {self.rule}{verdict}" if self.rule else ""
         return f"{self.what}: {quantity(self)}{between}{rule}"
 
 
