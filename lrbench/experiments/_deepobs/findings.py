@@ -1,0 +1,274 @@
+"""The findings of `deepobs`: what is met, where it breaks, and what the order of the batches decides."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from lrbench.analysis.bootstrap import interval, resamples
+from lrbench.analysis.groups import Floats
+from lrbench.analysis.intervals import t_interval
+from lrbench.experiments._deepobs.expected import PER_EPOCH, Noisy
+from lrbench.experiments._deepobs.rows import MET, MOMENTUM, MOMENTUMS, SEVERAL, losses
+from lrbench.experiments.findings import NAN, Finding, number
+
+_MOMENTUM, _DESCENT = "momentum 0.99", "gradient descent"
+_SMOOTH = {_DESCENT: 0.03, _MOMENTUM: 0.011, "Adam": 0.26}
+"""Up to these rates no order stands out; above them the order of the batches decides."""
+_ROUNDING = 1e-6
+_START, _LARGEST = 353.4468, 53.13
+"""The test loss at the start and the largest curvature, as published."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the findings are read from.
+
+    Args:
+        rows: the table of that name.
+        cliffs: likewise.
+        definitions: likewise.
+        theirs: the published rows, in the order of `rows`.
+        several: our runs in other orders.
+        noisy: the problem.
+    """
+
+    rows: pd.DataFrame
+    cliffs: pd.DataFrame
+    definitions: pd.DataFrame
+    theirs: pd.DataFrame
+    several: pd.DataFrame
+    noisy: Noisy
+
+    def of(self, name: str) -> pd.DataFrame:
+        """The rows of an optimizer."""
+        return self.rows[self.rows["optimizer"] == name]
+
+    def losses(self, name: str, order: str) -> Floats:
+        """The losses [rate, seed] of an optimizer in an order; infinite where a run is not finite."""
+        found = losses(self.theirs, self.several, order)[(self.rows["optimizer"] == name).to_numpy()]
+        return np.where(np.isfinite(found), found, np.inf)
+
+
+def findings(evidence: Evidence) -> list[Finding]:
+    """Return all findings, the main ones first."""
+    return [
+        _met(evidence),
+        _shift(evidence),
+        *_cliffs(evidence),
+        _adam(evidence),
+        _rounding(evidence),
+        *_facts(evidence),
+        *_other_orders(evidence),
+        *_resonance(evidence),
+        _shift_expected(evidence),
+        _expected(evidence),
+        _agreeing(evidence),
+        *_tolerance(evidence),
+    ]
+
+
+def _met(evidence: Evidence) -> Finding:
+    count, met = len(evidence.rows), int(evidence.rows["met"].sum())
+    return Finding(
+        "rows that DeepOBS published and lrbench meets, trained in the order of their batches",
+        met,
+        unit=f"of {count}",
+        rule=f"all, to {MET:g} of the loss",
+        met=met == count,
+    )
+
+
+def _best(rates: Floats, mean: Floats) -> Floats:
+    """The rate with the least mean loss [rate, ...]."""
+    best: Floats = rates[np.argmin(mean, axis=0)]
+    return best
+
+
+def _shift(evidence: Evidence) -> Finding:
+    """How far momentum's best rate moves, by the mean over seeds, with its bootstrap interval over the same seeds."""
+    rates = evidence.of(_MOMENTUM)["learning_rate"].to_numpy()
+    fixed, reshuffled = (evidence.losses(_MOMENTUM, order) for order in SEVERAL)
+
+    def moved(index: np.ndarray) -> Floats:
+        ends = [_best(rates, each[:, index].mean(axis=-1)) for each in (fixed, reshuffled)]
+        return np.log10(ends[1] / ends[0])
+
+    index, weight = resamples(fixed.shape[1])
+    low, high = interval(moved(index), weight)
+    value = float(moved(np.arange(fixed.shape[1])))
+    return Finding(
+        f"decades by which the best rate of {_MOMENTUM} moves if the examples are reshuffled in each epoch instead of once",
+        value,
+        float(low),
+        float(high),
+        rule="−1: a decade",
+        met=bool(abs(value + 1) < 0.05),
+    )
+
+
+def _shift_expected(evidence: Evidence) -> Finding:
+    rows = evidence.of(_MOMENTUM)
+    rates = rows["learning_rate"].to_numpy()
+    fixed, reshuffled = (
+        _best(rates, rows[f"{order}_expected"].fillna(np.inf).to_numpy()) for order in SEVERAL
+    )
+    return Finding(
+        "the same decades of the expected losses over all orders, which are known in closed form",
+        float(np.log10(reshuffled / fixed)),
+    )
+
+
+def _cliffs(evidence: Evidence) -> Iterator[Finding]:
+    """The last stable rate of each linear optimizer, theirs and ours, beside the threshold of theory."""
+    by = {(row["source"], row["optimizer"]): row for row in evidence.cliffs.to_dict("records")}
+    for name, momentum in MOMENTUMS.items():
+        ours, theirs = by["given", name], by["published", name]
+        last, threshold = theirs["last_stable_rate"], "2(1 + β)/λ" if momentum else "2/λ"
+        yield Finding(
+            f"last stable rate of {name}",
+            ours["last_stable_rate"],
+            rule=f"{number(last)} of the published rows, whose next one is {number(theirs['first_unstable_rate'])}, with "
+            f"{threshold} = {number(ours['threshold'])} between",
+            met=ours["between"] and theirs["between"] and ours["last_stable_rate"] == last,
+        )
+
+
+def _adam(evidence: Evidence) -> Finding:
+    """Where the rows of Adam differ, and where ours depend on rounding."""
+    rows = evidence.of("Adam")
+    own = (rows["float64_loss"] / rows["given_loss"] - 1).abs()
+    first = _first(rows["learning_rate"], ~rows["met"])
+    rounded = _first(rows["learning_rate"], own > MET)
+    return Finding(
+        "lowest rate at which a row of Adam differs",
+        first,
+        rule=f"none below {rounded:.3g}, from which on our own losses in float32 and in float64 differ by more than {MET:g}",
+        met=None if np.isnan(first) else bool(first >= rounded),
+    )
+
+
+def _first(rates: pd.Series, which: pd.Series) -> float:
+    """The lowest rate that is meant; NaN if none is."""
+    found = rates[which]
+    return float(found.min()) if len(found) else NAN
+
+
+def _rounding(evidence: Evidence) -> Finding:
+    linear = evidence.rows[evidence.rows["optimizer"].isin(list(MOMENTUMS))]
+    largest = float(linear["relative_difference"].abs().max())
+    return Finding(
+        "largest difference of the finite rows of gradient descent and momentum, as a share of the loss",
+        largest,
+        rule=f"below {_ROUNDING:g}, the rounding of float32",
+        met=largest < _ROUNDING,
+    )
+
+
+def _facts(evidence: Evidence) -> Iterator[Finding]:
+    start, largest = evidence.noisy.start, evidence.noisy.largest
+    yield Finding(
+        "largest curvature λ", largest, rule=f"{_LARGEST}, as published", met=round(largest, 2) == _LARGEST
+    )
+    yield Finding(
+        "test loss at the start", start, rule=f"{_START}, as published", met=round(start, 4) == _START
+    )
+
+
+def _other_orders(evidence: Evidence) -> Iterator[Finding]:
+    """How far other fixed orders are from the published one, up to the rates at which no order stands out."""
+    for name, largest in _SMOOTH.items():
+        rows = evidence.of(name)
+        some = (rows["learning_rate"] <= largest).to_numpy() & rows["published_loss"].notna().to_numpy()
+        if not some.any():
+            continue
+        published = rows["published_loss"].to_numpy()[some, None]
+        for order in SEVERAL:
+            apart = np.abs(evidence.losses(name, order)[some] / published - 1)
+            worst = 100 * apart.max(axis=0)
+            low, high = t_interval(worst)
+            at = f"{rows['learning_rate'].to_numpy()[some].max():.3g}"
+            how = "another fixed order" if order == "fixed" else "reshuffled examples"
+            yield Finding(
+                f"largest difference from the published rows of {name} up to the rate {at}, with {how}",
+                float(worst.mean()),
+                float(low),
+                float(high),
+                unit="%",
+            )
+
+
+def _resonance(evidence: Evidence) -> Iterator[Finding]:
+    """The rate of momentum at which the published loss is an outlier: a direction swings once in an epoch."""
+    rows = evidence.of(_MOMENTUM).reset_index(drop=True)
+    if rows["published_loss"].isna().all():
+        return
+    beyond = rows.index[rows["learning_rate"] > _SMOOTH[_MOMENTUM]]
+    place = int(beyond[0]) if len(beyond) else len(rows) - 1
+    rate = float(rows["learning_rate"][place])
+    periods = evidence.noisy.periods(rate, MOMENTUM)
+    nearest = float(periods[np.argmin(np.abs(periods - PER_EPOCH))])
+    yield Finding(
+        f"steps in which a direction swings once with {_MOMENTUM} at the rate {rate:.3g}, the nearest to the {PER_EPOCH} of an epoch",
+        nearest,
+    )
+    yield Finding(f"published loss of {_MOMENTUM} at that rate", float(rows["published_loss"][place]))
+    for order in SEVERAL:
+        found = evidence.losses(_MOMENTUM, order)[place]
+        low, high = t_interval(found)
+        how = "fixed orders" if order == "fixed" else "reshuffled examples"
+        yield Finding(
+            f"loss of {_MOMENTUM} at that rate, mean over {how}", float(found.mean()), float(low), float(high)
+        )
+        yield Finding(
+            f"the same in expectation over all {how}, in closed form",
+            float(rows[f"{order}_expected"][place]),
+        )
+
+
+def _expected(evidence: Evidence) -> Finding:
+    """How many of our means have the closed form in their interval."""
+    inside = total = 0
+    for name in MOMENTUMS:
+        rows = evidence.of(name)
+        for order in SEVERAL:
+            found, expected = evidence.losses(name, order), rows[f"{order}_expected"].to_numpy()
+            # Where float32 overflows, there is nothing to compare.
+            some = np.isfinite(found).all(axis=1) & np.isfinite(expected)
+            low, high = t_interval(found[some])
+            total += int(some.sum())
+            inside += int(((low <= expected[some]) & (expected[some] <= high)).sum())
+    return Finding(
+        "mean losses of gradient descent and momentum over seeds whose 95 % interval contains that closed form",
+        inside,
+        unit=f"of {total}",
+        rule="95 %, less where losses are skewed",
+        met=inside >= 0.85 * total,
+    )
+
+
+def _agreeing(evidence: Evidence) -> Finding:
+    """In how many entries of the table of definitions the published rows and ours agree to three digits."""
+    by = evidence.definitions.set_index("source").drop(columns="optimizer").astype(np.float64)
+    theirs, ours = by.loc[["published"]].to_numpy(), by.loc[["given"]].to_numpy()
+    same = np.isclose(theirs, ours, rtol=1e-3, equal_nan=True)
+    return Finding(
+        "entries of lrbench's definitions (best rate, rate to use, bands, collapse, sensitivity) that are the same of the published rows and of ours",
+        int(same.sum()),
+        unit=f"of {same.size}",
+    )
+
+
+def _tolerance(evidence: Evidence) -> Iterator[Finding]:
+    by = evidence.definitions.set_index(["source", "optimizer"])["tolerance_decades"]
+    for name in ("Adam", *MOMENTUMS):
+        yield Finding(
+            f"decades of good rates of {name} in the published rows", float(by[("published", name)])
+        )
+    for name in ("Adam", *MOMENTUMS):
+        yield Finding(
+            f"decades of good rates of {name} with reshuffled examples", float(by[("reshuffled", name)])
+        )
