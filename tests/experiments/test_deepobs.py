@@ -9,6 +9,7 @@ import pytest
 from lrbench.datasets import deepobs
 from lrbench.experiments._deepobs import definitions, rows
 from lrbench.experiments._deepobs.expected import BATCH, PER_EPOCH, Noisy
+from lrbench.experiments._deepobs.findings import Evidence, findings
 
 NOISY = Noisy()
 
@@ -154,3 +155,82 @@ def test_a_row_has_both_losses_and_their_difference() -> None:
     assert table["met"].tolist() == [False, True, True, False]
     assert table.loc[0, ["fixed_low", "fixed_median", "fixed_high"]].tolist() == [5.0, 6.0, 7.0]
     assert table["reshuffled_expected"][0] == pytest.approx(NOISY.losses(0.001, 0.0, 1)[1])
+
+
+def _published_runs(order: str, seed: int, factor: float) -> pd.DataFrame:
+    """Runs that end at the published losses times a factor."""
+    theirs = rows.published(1)
+    momenta = {"Adam": np.nan, "gradient descent": 0.0, "momentum 0.99": 0.99}
+    losses = theirs["final_test_loss"] * factor
+    return pd.DataFrame(
+        {
+            "problem": "quadratic_deep",
+            "optimizer": np.where(theirs["optimizer"] == "Adam", "adam", "sgd"),
+            "schedule": "constant",
+            "optimizer_momentum": theirs["optimizer"].map(momenta),
+            "learning_rate": theirs["learning_rate"],
+            "seed": seed,
+            "status": np.where(losses.notna(), "ok", "nonfinite"),
+            "verdict": "ok",
+            "initial_train_loss": 353.0,
+            "initial_valid_loss": 353.4468,
+            "final_train_loss": losses,
+            "final_valid_loss": losses,
+            "problem_order": order,
+        }
+    )
+
+
+def _evidence(of_row: float = 1.0) -> Evidence:
+    """Evidence whose runs end where the published ones do, but for one row of Adam, and for reshuffled momentum, which is best at a tenth of the rate."""
+    given = _published_runs("given", 0, 1.0)
+    float64 = given.copy()
+    adam = given["optimizer"] == "adam"
+    given.loc[adam & (given["learning_rate"] == 63.09573), "final_valid_loss"] *= of_row
+    float64.loc[adam & (given["learning_rate"] > 30), "final_valid_loss"] *= 1.1
+    several = [
+        _published_runs(order, seed, 1.002 + 0.001 * seed) for order in rows.SEVERAL for seed in range(3)
+    ]
+    for each in several[3:]:
+        momentum = each["optimizer_momentum"] == 0.99
+        each.loc[momentum & (each["learning_rate"] == 0.0002511886), "final_valid_loss"] = 80.0
+    runs = {"given": given, "float64": float64, "several": pd.concat(several, ignore_index=True)}
+    runs = {name: rows.named(each) for name, each in runs.items()}
+    theirs = rows.published(1)
+    by_source = definitions.sources(theirs, runs)
+    return Evidence(
+        rows.rows(theirs, runs, NOISY, 100),
+        definitions.cliffs(by_source, NOISY),
+        definitions.definitions(by_source),
+        theirs,
+        runs["several"],
+        NOISY,
+    )
+
+
+def test_findings_of_runs_that_end_at_the_published_losses() -> None:
+    found = findings(_evidence())
+    met, shift, descent, momentum, adam = found[:5]
+    assert (met.value, met.unit, met.met) == (108, "of 108", True)
+    assert shift.value == pytest.approx(-1)
+    assert (shift.low, shift.high, shift.met) == (pytest.approx(-1), pytest.approx(-1), True)
+    assert (descent.value, descent.met) == (pytest.approx(0.0251, rel=1e-2), True)
+    assert (momentum.value, momentum.met) == (pytest.approx(0.0631, rel=1e-2), True)
+    assert np.isnan(adam.value)
+    by = {each.what: each for each in found}
+    assert by["largest curvature λ"].met
+    assert by["test loss at the start"].met
+    apart = by[
+        "largest difference from the published rows of Adam up to the rate 0.251, with another fixed order"
+    ]
+    assert (apart.value, apart.unit) == (pytest.approx(0.3), "%")
+    agreeing = next(each for each in found if "definitions" in each.what)
+    assert agreeing.unit == f"of {int(agreeing.value)}"
+
+
+def test_findings_of_a_row_that_differs() -> None:
+    met, *_, adam = findings(_evidence(1.01))[:5]
+    assert (met.value, met.met) == (107, False)
+    assert adam.value == pytest.approx(63.1, rel=1e-3)
+    assert adam.met
+    assert "none below 39.8" in adam.rule
