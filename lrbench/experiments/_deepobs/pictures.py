@@ -95,7 +95,7 @@ def differences(rows: pd.DataFrame) -> Figure:
             (handles[_NAMES[order]],) = axes.plot(rate, apart, "o-", color=colours[order], ms=3, lw=1.0)
         axes.axhline(MET, color=base.MUTED, lw=1, ls=base.DASHES[2])
         axes.set_yscale("log")
-        axes.set_ylim(3e-10, 10)
+        axes.set_ylim(3e-10, 100)
         base.log_rates(axes, rate)
         base.decades(axes.yaxis)
         base.name_panel(axes, name)
