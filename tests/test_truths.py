@@ -10,7 +10,10 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
+
+from lrbench.datasets import deepobs
 
 STEP = 1.05
 """From one rate of the grid to the next."""
@@ -60,3 +63,32 @@ def test_batched_equals_solo_and_a_diverged_neighbour_changes_nothing(train: Cal
     for name, values in quiet.curves.items():
         np.testing.assert_array_equal(values[[0, 2]], loud.curves[name][[0, 2]])
         np.testing.assert_allclose(values[[0, 2]], solo.curves[name], rtol=1e-4)
+
+
+def test_deepobs_published_what_its_runs_end_at(train: Callable[..., Any]) -> None:
+    """A row of each kind of DeepOBS's table of `quadratic_deep`, trained in the order of its batches, to the rounding of float32."""
+    rates = [1e-5, 1e-3, 0.0158489319, 0.0251188643, 0.0630957344, 0.1]
+    engine, (*curves,) = train(
+        {
+            "name": "published",
+            "steps": 700,
+            "evaluate_every": 700,
+            "seeds": 1,
+            "problem": {"name": "quadratic_deep", "draw": "deepobs", "order": "given"},
+            "optimizer": ["adam", {"name": "sgd", "momentum": [0.0, 0.99]}],
+            "learning_rate": {"values": rates},
+            "probes": [],
+        }
+    )
+    published = pd.read_csv(deepobs.PUBLISHED).set_index(["optimizer", "learning_rate"])["final_test_loss"]
+    found = {
+        run: loss[-1]
+        for each in curves
+        for run, loss in zip(each.run_ids, each.curves["valid_loss"], strict=True)
+    }
+    names = ("AdamOptimizer", "GradientDescentOptimizer", "MomentumOptimizer")
+    of_each = np.array([found[run] for run in engine.grid.run_ids]).reshape(len(names), len(rates))
+    for name, losses in zip(names, of_each, strict=True):
+        theirs = np.array([published[name, float(f"{rate:.7g}")] for rate in rates])
+        theirs[~np.isfinite(theirs)] = np.nan
+        np.testing.assert_allclose(np.where(np.isfinite(losses), losses, np.nan), theirs, rtol=1e-6)

@@ -6,6 +6,7 @@ import contextlib
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import jax
@@ -250,13 +251,17 @@ class Instances:
 
     def _instantiate_problem(self, variant: Variant) -> Problem:
         choice = self.study.problem[variant.choice]
-        problem = _instantiate(
-            "problem", variant, lambda: choice.entry.load()(**choice.arguments(variant.params))
-        )
+        options = {name: variant.params[name] for name in choice.entry.options if name in variant.params}
+        own = {name: value for name, value in variant.params.items() if name not in options}
+        problem = _instantiate("problem", variant, lambda: choice.entry.load()(**choice.arguments(own)))
         if not isinstance(problem, Problem):
             raise ProblemError(
                 f"problem.{variant.choice}: {variant.name} returned {type(problem).__name__}; it must return a Problem, "
                 "such as lrbench.problem(...) returns"
+            )
+        for name, value in options.items():
+            problem = _instantiate(
+                "problem", variant, partial(catalog.load_option("problem", name), problem, value)
             )
         return problem
 

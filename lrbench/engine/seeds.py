@@ -77,7 +77,7 @@ def orders(
 ) -> Int[np.ndarray, "seed step example"]:
     """Return which examples each of the `count` steps from `start` on sees.
 
-    Examples are shuffled once an epoch; the few that do not fill a minibatch are left out of that epoch.
+    Examples are shuffled once an epoch, or have the order of the problem; the few that do not fill a minibatch are left out of that epoch.
     """
     if problem.batch_size is None:
         return np.zeros((len(seeds), 1, 1), np.int32)
@@ -87,7 +87,7 @@ def orders(
     skip = start - first * per_epoch
     each = []
     for seed in seeds:
-        epochs = [_shuffled(seed, epoch, problem.data.examples)[:used] for epoch in range(first, last + 1)]
+        epochs = [_epoch(problem, seed, epoch)[:used] for epoch in range(first, last + 1)]
         each.append(np.concatenate(epochs).reshape(-1, problem.batch_size)[skip : skip + count])
     return np.stack(each)
 
@@ -99,6 +99,14 @@ def key(data: Any) -> jax.Array:
 
 def _words(seed: int, purpose: int) -> UInt32[np.ndarray, " word"]:
     return np.random.SeedSequence([seed, purpose]).generate_state(2, np.uint32)
+
+
+def _epoch(problem: Problem, seed: int, epoch: int) -> Int[np.ndarray, " example"]:
+    """Return the order of the examples in an epoch; a fixed one is that of the first epoch of reshuffled ones."""
+    examples = problem.data.examples
+    if problem.order == "given":
+        return np.arange(examples, dtype=np.int32)
+    return _shuffled(seed, 0 if problem.order == "fixed" else epoch, examples)
 
 
 @lru_cache(maxsize=512)

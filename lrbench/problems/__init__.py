@@ -1,7 +1,7 @@
 """Problems: a model, its data and its loss. Every public function in a file of this folder is an entry, and returns a `Problem`.
 
 `_problem` defines the record `Problem`; `lb.problem` builds one from any functions, `_from_apply` from those of a model, with losses
-and metrics by name, `_from_libraries` from models of Flax and Equinox, and `tabular` from a data frame. `_models` combines networks of `nets` and data of
+and metrics by name, `_from_libraries` from models of Flax and Equinox, and `tabular` from a data frame. `_options` has the options of every problem. `_models` combines networks of `nets` and data of
 `datasets` for entries that differ only in these. Only the engine trains problems; a problem describes a single model, not a batch of them.
 The engine, `lrbench` itself and user code import this page. Read `_problem` first, then `objectives` (without data), `linear` and `perceptrons`.
 """

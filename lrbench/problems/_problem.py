@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
 import jax
 from jaxtyping import Array, Float, PyTree
@@ -27,6 +27,9 @@ Score: TypeAlias = Metric | Callable[[Array, Batch], Float[Array, ""]]
 File: TypeAlias = str
 """A parameter that is the path of a file, relative to the study file; its content is part of a run's identity."""
 Box: TypeAlias = tuple[tuple[float, float], tuple[float, float]]
+Order: TypeAlias = Literal["reshuffled", "fixed", "given"]
+RESHUFFLED: Order = "reshuffled"
+"""The order of the examples where none is set."""
 
 
 class Form(NamedTuple):
@@ -75,6 +78,9 @@ class Problem:
         headline: the metric that is shown beside the loss; left out, the first of `metrics`.
         constant_loss: the loss of the best constant prediction, where it is known: that of a model that has learnt nothing of its
             inputs. A run that ends above it counts as if it had ended there.
+        order: of the examples, from which minibatches are taken one after the other: `"reshuffled"` anew in each epoch; `"fixed"`,
+            shuffled once by the run's seed and then the same in each epoch; `"given"`, that of the data, in each epoch and for all seeds.
+            The few examples at the end that do not fill a minibatch are left out of the epoch. With full batches it has no effect.
         notes: what was decided of its data and a person should know, a line each.
     """
 
@@ -95,6 +101,7 @@ class Problem:
     version: str = ""
     headline: str | None = None
     constant_loss: float | None = None
+    order: Order = RESHUFFLED
     notes: tuple[str, ...] = field(default=(), compare=False)
 
     def __new__(cls, name: Any = None, *given: Any, **more: Any) -> Any:
@@ -105,7 +112,8 @@ class Problem:
         return NamedProblem(name, **more)
 
     def __post_init__(self) -> None:
-        """Check the batch size, that metrics have predictions, and that the headline is one."""
+        """Check the batch size and the order, that metrics have predictions, and that the headline is one."""
+        self._check_order()
         if self.batch_size is not None and not 1 <= self.batch_size <= max(1, self.data.examples):
             raise ProblemError(
                 f"batch_size = {self.batch_size}: must be from 1 to the "
@@ -118,6 +126,15 @@ class Problem:
         if self.constant_loss is not None and not math.isfinite(self.constant_loss):
             raise ProblemError(
                 f"constant_loss = {self.constant_loss}: must be finite; leave it out where it is not known"
+            )
+
+    def _check_order(self) -> None:
+        if self.order not in get_args(Order):
+            allowed = ", ".join(f'"{each}"' for each in get_args(Order))
+            raise ProblemError(f"order = {self.order!r}: must be one of {allowed}")
+        if self.order != RESHUFFLED and not self.data.examples:
+            raise ProblemError(
+                f'order = "{self.order}": has no training data that have an order; leave it out'
             )
 
     @property
@@ -200,6 +217,7 @@ def problem(
     version: str = "",
     headline: str | None = None,
     constant_loss: float | None = None,
+    order: Order = RESHUFFLED,
 ) -> Problem:
     """Return a problem from any functions and arrays.
 
@@ -220,6 +238,7 @@ def problem(
         version: identifies the code of the functions where that cannot be hashed.
         headline: the metric that is shown beside the loss; left out, the first.
         constant_loss: the loss of the best constant prediction.
+        order: of the examples: `"reshuffled"` each epoch, `"fixed"` once per seed, or that of the data, `"given"`.
 
     Raises:
         ProblemError: if the arguments are inconsistent.
@@ -245,4 +264,5 @@ def problem(
         version=version,
         headline=headline,
         constant_loss=constant_loss,
+        order=order,
     )

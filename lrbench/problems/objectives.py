@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from lrbench.datasets import deepobs
 from lrbench.datasets.data import Data
 from lrbench.errors import ProblemError
 from lrbench.nets.layers import Params, positive
 from lrbench.problems._problem import Batch, Problem
+from lrbench.study.catalog import history
 
 
 def quadratic(*, dimension: int = 10, mu: float = 0.1, lam: float = 1.0) -> Problem:
@@ -43,7 +47,14 @@ def quadratic(*, dimension: int = 10, mu: float = 0.1, lam: float = 1.0) -> Prob
     return Problem("quadratic", init, loss, optimum=0.0)
 
 
-def quadratic_deep(*, dimension: int = 100, noise: float = 0.6, batch_size: int = 128) -> Problem:
+@history(added=("draw",))
+def quadratic_deep(
+    *,
+    dimension: int = 100,
+    noise: float = 0.6,
+    batch_size: int = 128,
+    draw: Literal["centred", "deepobs"] = "centred",
+) -> Problem:
     """Noisy quadratic with the spectrum of a deep network: most directions flat, a few steep.
 
     Formula: loss = mean ½ (w − x)ᵀ Q (w − x), x one of 1,000 examples ~ N(0, noise²) of mean 0;  Q is a rotation of a
@@ -53,12 +64,20 @@ def quadratic_deep(*, dimension: int = 100, noise: float = 0.6, batch_size: int 
         dimension: number of coordinates.
         noise: standard deviation of the examples, which makes gradients noisy.
         batch_size: examples in a minibatch; 0 means all of them.
+        draw: "centred", whose examples have the mean 0; or "deepobs", the very spectrum, rotation and examples of DeepOBS, with its 896 test
+            examples as validation data. Its examples have the order of the published runs: `order = "given"` trains those.
 
     Source: Schneider, Balles & Hennig, DeepOBS, ICLR 2019; spectrum: Chaudhari et al., arXiv:1611.01838.
     """
     positive(dimension=dimension)
     if noise < 0:
         raise ProblemError(f"noise = {noise}: must be 0 or more")
+    if draw == "deepobs":
+        if (dimension, noise) != (deepobs.DIMENSION, deepobs.NOISE):
+            raise ProblemError(
+                f'dimension = {dimension}, noise = {noise}: must be {deepobs.DIMENSION} and {deepobs.NOISE} with draw = "deepobs"'
+            )
+        return _quadratic_deep(deepobs.curvature(), Data(*deepobs.examples()), batch_size)
     generator = np.random.Generator(np.random.PCG64(42))
     steep = dimension // 10
     spectrum = np.append(generator.uniform(0, 1, dimension - steep), generator.uniform(30, 60, steep))
@@ -66,20 +85,24 @@ def quadratic_deep(*, dimension: int = 100, noise: float = 0.6, batch_size: int 
     curvature = (rotation * spectrum) @ rotation.T
     examples = noise * generator.normal(size=(1000, dimension))
     examples -= examples.mean(axis=0)
-    optimum = 0.5 * float(np.mean(np.sum(examples @ curvature * examples, axis=1)))
+    return _quadratic_deep(curvature, Data(examples), batch_size)
+
+
+def _quadratic_deep(curvature: np.ndarray, data: Data, batch_size: int) -> Problem:
+    """Return the noisy quadratic of a curvature [coordinate, coordinate] and examples [example, coordinate]."""
+    centred = data.train - data.train.mean(axis=0, dtype=np.float64)
+    optimum = 0.5 * float(np.mean(np.sum(centred @ curvature * centred, axis=1)))
 
     def init(key: Array) -> Params:
         del key
-        return jnp.ones((dimension, 1))
+        return jnp.ones((len(curvature), 1))
 
     def loss(params: Params, batch: Batch, key: Array) -> Array:
         del key
         apart = params - batch.T
         return 0.5 * jnp.sum(apart * (jnp.asarray(curvature, params.dtype) @ apart)) / batch.shape[0]
 
-    return Problem(
-        "quadratic_deep", init, loss, Data(examples), batch_size=batch_size or None, optimum=optimum
-    )
+    return Problem("quadratic_deep", init, loss, data, batch_size=batch_size or None, optimum=optimum)
 
 
 def deep_linear(*, width: int = 16, depth: int = 4, gain: float = 1.0) -> Problem:

@@ -48,7 +48,7 @@ SHORT, NEAREST, LIKELY = 8, 3, 0.4
 ONE_PER_FILE = frozenset({"table", "plot", "launcher", "exporter", "experiment"})
 """Kinds of which a file holds one entry, named as the file; of the others every public function is an entry."""
 OPTIONS = "_options.py"
-"""A file of a folder whose public functions are options of every entry of the kind; each is off at 0, or at an empty list."""
+"""A file of a folder whose public functions are options of every entry of the kind; each is off at its default, which is 0 or an empty list unless it has one."""
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
@@ -303,8 +303,10 @@ def _entries_of(kind: str, file: Path) -> Iterator[Entry]:
 
 
 def _option(node: ast.FunctionDef) -> Parameter:
-    """Return an option as a parameter: what its function takes last, a list or else a number."""
+    """Return an option as a parameter: what its function takes last, a value with a default, a list or else a number."""
     last = ast.unparse(node.args.args[-1].annotation or ast.Constant(None))
+    if node.args.defaults:
+        return Parameter(node.name, last, ast.literal_eval(node.args.defaults[-1]), _first(node))
     of_list = last.startswith("tuple")
     return Parameter(node.name, last if of_list else "float", () if of_list else 0.0, _first(node))
 

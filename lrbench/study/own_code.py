@@ -20,6 +20,8 @@ LONGEST_NAME = 100
 _MAKER = {"problem": "problem", "optimizer": "Optimizer", "schedule": "Schedule"}
 _DATA = ("data", "batch_size", "optimum", "rates", "stateful", "box", "gradient_factors")
 """The fields of a problem that are not code."""
+_ORDER = "reshuffled"
+"""The order of the examples of problems that were there before it could be chosen, whose identity has none."""
 
 
 def load_reference(
@@ -113,6 +115,8 @@ def code_hash(kind: str, thing: Any, version: str, where: str, *, named: bool = 
         StudyError: if it refers to something that cannot be hashed, naming that and what to do.
     """
     data = {name: getattr(thing, name) for name in _DATA} if is_problem(kind, thing) else {}
+    if data and getattr(thing, "order", _ORDER) != _ORDER:
+        data["order"] = thing.order
     try:
         return fingerprint.of_object({"version": version, **data} if version else thing)
     except fingerprint.Unhashable as error:

@@ -29,7 +29,7 @@ class Variant:
         source: hash of the user's code, empty for built-in ones.
         choice: the number of the `[[...]]` of the study that it comes from.
         files: parameter → hash of the file that it names.
-        off: parameters that are not part of the identity: options set to 0 or an empty list, and parameters that were added later, at their defaults.
+        off: parameters that are not part of the identity, at their defaults: options, and parameters that were added later.
         revision: of the catalogue's entry.
         sampled: parameter → its value at each point of the study's sample; `params` has the first of them.
     """
@@ -163,7 +163,7 @@ def _check_sampled(kind: str, variants: Sequence[Variant]) -> None:
 
 def _off(entry: Entry, params: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the parameters of a variant that are not part of its identity."""
-    options = (name for name in entry.options if name in params and not params[name])
+    options = (name for name, p in entry.options.items() if name in params and params[name] == p.default)
     return *options, *(name for name in entry.added if params[name] == entry.parameters[name].default)
 
 

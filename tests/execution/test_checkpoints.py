@@ -98,6 +98,19 @@ def test_half_a_pack_goes_on_where_it_was(engine: Engine, whole: Trained, tmp_pa
     _same(found, whole)
 
 
+def test_half_a_pack_goes_on_in_the_order_of_its_examples(tmp_path: Path) -> None:
+    """In the second epoch, of a fixed order."""
+    problem = {"name": "breast_cancer_logistic", "order": "fixed", "batch_size": 60}
+    engine = _engine(problem=[problem], schedule="constant", race=False)
+    (pack,) = engine.grid.packs([1000])
+    with pytest.raises(_Stop):
+        _half(tmp_path, engine, 6)
+    found, said, _ = _half(tmp_path, engine)
+    assert said == []
+    assert engine.problems[0].data.examples // 60 < 12  # steps of an epoch, and where it stopped
+    _same(found, engine.run(pack, 1000))
+
+
 def _kept(folder: Path) -> list[Path]:
     return list((folder / "checkpoints").glob("*/0-*.npz"))
 

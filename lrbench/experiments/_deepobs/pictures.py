@@ -1,0 +1,110 @@
+"""The pictures of `deepobs`: losses against rates in each order, and how far they are from the published ones."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from lrbench.experiments._deepobs.rows import MET, MOMENTUMS, SEVERAL
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_NAMES = {"given": "their order", "fixed": "other fixed orders", "reshuffled": "reshuffled each epoch"}
+
+
+def losses(rows: pd.DataFrame, least: float, thresholds: dict[str, float]) -> Figure:
+    """The loss above its minimum against the rate, a panel per optimizer."""
+    from lrbench.plots import base
+
+    names = list(rows["optimizer"].unique())
+    figure, grid = base.panels(
+        len(names),
+        "deepobs: in their order the published losses are met; reshuffled, momentum is best at a tenth of the rate",
+        foot=0.25,
+        height=3.0,
+    )
+    colours = base.colour_of(list(_NAMES))
+    handles: dict[str, Any] = {}
+    for axes, name in zip(grid, names, strict=True):
+        mine = rows[rows["optimizer"] == name]
+        for order in SEVERAL:
+            handles[_NAMES[order]] = _band(axes, mine, order, least, colours[order])
+        rate = mine["learning_rate"]
+        (handles["their order"],) = axes.plot(
+            rate, mine["given_loss"] - least, color=colours["given"], lw=1.4
+        )
+        (handles["published"],) = axes.plot(
+            rate, mine["published_loss"] - least, "o", color=base.INK, ms=3.5, mfc="none", mew=1.0
+        )
+        if name in thresholds:
+            axes.axvline(thresholds[name], color=base.MUTED, lw=1, ls=base.DASHES[2])
+        axes.set_yscale("log")
+        base.log_rates(axes, rate)
+        base.decades(axes.yaxis)
+        base.name_panel(axes, name)
+    grid[0].set_ylabel("test loss above its minimum", fontsize=9, color=base.INK)
+    base.legend(figure, {key: handles[key] for key in ("published", *_NAMES.values())}, 4)
+    base.note(
+        figure,
+        "bands: the least and the greatest of all seeds; dashed: expectation over all orders; dotted: the largest stable rate of theory",
+    )
+    return figure
+
+
+def _band(axes: Axes, rows: pd.DataFrame, order: str, least: float, colour: str) -> Any:
+    """The median, least and greatest loss over seeds, and the expected one."""
+    from lrbench.plots import base
+
+    rate = rows["learning_rate"]
+    low, middle, high, expected = (
+        rows[f"{order}_{name}"] - least for name in ("low", "median", "high", "expected")
+    )
+    axes.fill_between(rate, low, high, color=colour, alpha=0.25, lw=0)
+    (drawn,) = axes.plot(rate, middle, color=colour, lw=1.2)
+    shown = expected.where(middle.notna())
+    axes.plot(rate, shown, color=colour, lw=1.0, ls=base.DASHES[1])
+    return drawn
+
+
+def differences(rows: pd.DataFrame) -> Figure:
+    """The relative difference from each published row, a panel per optimizer."""
+    from lrbench.plots import base
+
+    names = list(rows["optimizer"].unique())
+    figure, grid = base.panels(
+        len(names),
+        "deepobs: the order of the batches is what separates our losses from the published ones",
+        foot=0.25,
+        height=3.0,
+    )
+    colours = base.colour_of(list(_NAMES))
+    handles: dict[str, Any] = {}
+    for axes, name in zip(grid, names, strict=True):
+        mine = rows[rows["optimizer"] == name]
+        rate, published = mine["learning_rate"], mine["published_loss"]
+        for order, column in (
+            ("reshuffled", "reshuffled_median"),
+            ("fixed", "fixed_median"),
+            ("given", "given_loss"),
+        ):
+            apart = np.maximum((mine[column] / published - 1).abs(), 1e-9)
+            (handles[_NAMES[order]],) = axes.plot(rate, apart, "o-", color=colours[order], ms=3, lw=1.0)
+        axes.axhline(MET, color=base.MUTED, lw=1, ls=base.DASHES[2])
+        axes.set_yscale("log")
+        axes.set_ylim(3e-10, 100)
+        base.log_rates(axes, rate)
+        base.decades(axes.yaxis)
+        base.name_panel(axes, name)
+    grid[0].set_ylabel("|ours / published − 1|", fontsize=9, color=base.INK)
+    base.legend(figure, {key: handles[key] for key in _NAMES.values()}, 3)
+    base.note(figure, f"dotted: {MET:g}, below which a row is met; other orders: the median over seeds")
+    return figure
+
+
+def thresholds(largest: float) -> dict[str, float]:
+    """The largest stable rate of each linear optimizer, 2(1 + β)/λ."""
+    return {name: 2 * (1 + momentum) / largest for name, momentum in MOMENTUMS.items()}

@@ -1,0 +1,83 @@
+"""Does lrbench meet the losses that DeepOBS published, and what do they depend on?"""
+
+from __future__ import annotations
+
+from lrbench.errors import StudyError
+from lrbench.experiments._deepobs import definitions, pictures, rows
+from lrbench.experiments._deepobs.expected import Noisy
+from lrbench.experiments._deepobs.findings import Evidence, findings
+from lrbench.experiments.bench import Answer, Bench
+from lrbench.experiments.page import MAIN
+
+
+def deepobs(bench: Bench, *, epochs: int = 100, seeds: int = 10, thin: int = 1) -> Answer:
+    """The 108 runs that DeepOBS published of its noisy quadratic, beside ours: in the order of their batches, in other fixed orders, and reshuffled.
+
+    Three optimizers (gradient descent, momentum 0.99, Adam) at 36 learning rates each minimise ½ (w − x)ᵀ H (w − x) in 100 dimensions over 1,000 examples x,
+    seven batches of 128 in an epoch. What is compared is the test loss after the last epoch.
+
+    The published runs saw their batches in the same order in every epoch. Each of them started TensorFlow's shuffle anew in every epoch from the same two
+    seeds: 42, that of the run, and 2, the number of the operation in the graph. The second seed is not published; it is the one
+    of 0 to 399 whose order gives the published losses. lrbench draws that order with the generator of TensorFlow (`order = "given"`), and trains in float32 as
+    they did. A row is met if the two losses differ by at most 10⁻⁵ of their size, or if neither is finite.
+
+    Two further orders show what the published ones owe to theirs: `fixed`, shuffled once by each seed and then the same in each epoch, and `reshuffled` in each epoch.
+    All runs start at w = (1, …, 1), so that seeds differ in the order alone. For gradient descent and momentum, whose w is linear in the examples, the
+    expected loss over all orders has a closed form for both: fixed, the responses to the same batch in all epochs add up before they are squared.
+
+    A fixed order drives w with a period of seven steps. Momentum makes each direction of the curvature swing with a period of its own; where one of them swings once in an epoch, a
+    fixed order pushes it in time, and the loss depends on the order more than on anything else. At small rates the seven pushes of an epoch nearly cancel, so that a fixed order has less
+    noise than reshuffled examples, and larger rates stay good.
+
+    At its largest rates Adam jumps over the minimum in each step, and because it divides gradients by their size, differences in the last digit grow from step to step. Where that is, runs in
+    float64 show, which are otherwise the same.
+
+    The best rate, the rate to use, the good band and its length, the collapse and the sensitivity are those of lrbench's definitions; of the published rows they are computed as if these
+    were runs of lrbench. A rate is stable in the table of cliffs if all runs of it and of every smaller rate stay finite.
+
+    Args:
+        epochs: of every run; the published ones have 100.
+        seeds: a count, of the orders that are not theirs.
+        thin: each so many-th of the published rates is trained.
+
+    Pictures:
+        losses: Test loss above its minimum against the learning rate for gradient descent, momentum and Adam: the published points lie on our line in their order, and
+            with reshuffled examples the loss of momentum rises from a rate on that is ten times smaller.
+        differences: Relative difference between our losses and the published ones, by rate: about 10⁻⁷ in their order but for the largest rates of Adam, and three to six decades more in other orders.
+
+    Tables:
+        rows: A row per published run; `given_loss` is ours in their order, `float64_loss` the same in float64, `relative_difference` that between `given_loss` and
+            `published_loss`; `<order>_low`, `_median`, `_high` are over seeds, `_expected` over all orders. Missing: not finite, or not known.
+        cliffs: A row per source and optimizer; `threshold` is 2(1 + β)/λ, `between` whether it lies between the last stable rate and the first unstable one.
+        definitions: A row per source and optimizer; the columns are those of the table `sensitivity` of a study.
+
+    Source: Schneider, Balles & Hennig, DeepOBS: A deep learning optimizer benchmark suite, ICLR 2019, arXiv:1903.05499; the losses are those of
+        github.com/fsschneider/DeepOBS_Baselines.
+    """
+    if thin < 1:
+        raise StudyError(f"thin = {thin}: must be 1 or more")
+    checked = {name: bench.check(study) for name, study in rows.studies(epochs, seeds, thin).items()}
+    runs = {name: rows.named(bench.train(study).runs) for name, study in checked.items()}
+    theirs, noisy = rows.published(thin), Noisy()
+    table = rows.rows(theirs, runs, noisy, epochs)
+    by_source = definitions.sources(theirs, runs)
+    found = Evidence(
+        table,
+        definitions.cliffs(by_source, noisy),
+        definitions.definitions(by_source),
+        theirs,
+        runs["several"],
+        noisy,
+    )
+    said = findings(found)
+    paths = (
+        *bench.write_table("rows", found.rows),
+        *bench.write_table("cliffs", found.cliffs),
+        *bench.write_table("definitions", found.definitions),
+        *bench.write_picture(
+            "losses", pictures.losses(table, noisy.least, pictures.thresholds(noisy.largest))
+        ),
+        *bench.write_picture("differences", pictures.differences(table)),
+        *bench.write_findings(said),
+    )
+    return Answer(tuple(each.line for each in said[:MAIN]), paths)
