@@ -11,7 +11,7 @@ import jax
 import numpy as np
 from jaxtyping import Float, Int
 
-from lrbench.engine import device_memory, snapshot
+from lrbench.engine import device_memory, first_hits, snapshot
 from lrbench.engine.instances import Instances
 from lrbench.engine.lane import PLATEAU_SCALE, Hyper
 from lrbench.engine.lane_batch import LaneBatch
@@ -181,7 +181,18 @@ class PackTrainer:
             training.seconds,
             lanes.saved_steps,
             lanes.saved_by_stopping,
+            self._first_hits(program, lanes, found) if self.instances.study.first_hits else None,
         )
+
+    def _first_hits(
+        self, program: Program, lanes: LaneBatch, found: Mapping[str, Float[np.ndarray, "run evaluation"]]
+    ) -> Int[np.ndarray, "run rung"]:
+        """Return the first hits of runs: of every step where lanes keep them, else those that their evaluations show."""
+        judged, step = self._judged_by(program), self.instances.grid.evaluations(program.problem)
+        shown = first_hits.of_curve(found[judged], step, self.instances.floor(program, judged))
+        kept = lanes.first_hits
+        # Lanes see the loss before each step; the one after the last step is an evaluation's.
+        return shown if kept is None else first_hits.earlier(kept, shown)
 
     def _training(
         self,
