@@ -10,11 +10,11 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from lrbench.engine import devices, layout, seeds, xla_program
-from lrbench.engine.first_hits import NEVER
 from lrbench.engine.lane import Hyper, State
 from lrbench.engine.layout import Layout
 from lrbench.engine.xla_functions import Call, Replicated
 from lrbench.engine.xla_program import CompiledProgram
+from lrbench.study.ladder import NEVER
 
 WORTH_COMPACTING = 0.9
 """Lanes are compacted when the most chunks of a device fall to this share: moving the state has a cost too."""

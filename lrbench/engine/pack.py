@@ -11,7 +11,7 @@ import jax
 import numpy as np
 from jaxtyping import Float, Int
 
-from lrbench.engine import device_memory, first_hits, snapshot
+from lrbench.engine import device_memory, snapshot
 from lrbench.engine.instances import Instances
 from lrbench.engine.lane import PLATEAU_SCALE, Hyper
 from lrbench.engine.lane_batch import LaneBatch
@@ -24,7 +24,7 @@ from lrbench.engine.tuner import Tuner
 from lrbench.engine.watchdog import Watchdog
 from lrbench.engine.xla_program import CompiledProgram
 from lrbench.results.trained import Trained, joined
-from lrbench.study import requires, run_id
+from lrbench.study import ladder, requires, run_id
 from lrbench.study.grid import Pack, Program
 from lrbench.study.stages import GRID
 
@@ -189,10 +189,10 @@ class PackTrainer:
     ) -> Int[np.ndarray, "run rung"]:
         """Return the first hits of runs: of every step where lanes keep them, else those that their evaluations show."""
         judged, step = self._judged_by(program), self.instances.grid.evaluations(program.problem)
-        shown = first_hits.of_curve(found[judged], step, self.instances.floor(program, judged))
+        shown = ladder.of_curve(found[judged], step, self.instances.floor(program, judged))
         kept = lanes.first_hits
         # Lanes see the loss before each step; the one after the last step is an evaluation's.
-        return shown if kept is None else first_hits.earlier(kept, shown)
+        return shown if kept is None else ladder.earlier(kept, shown)
 
     def _training(
         self,

@@ -74,5 +74,5 @@ def joined(pieces: Sequence[Trained]) -> Trained:
         {name: sum(piece.seconds.get(name, 0.0) for piece in pieces) for name in first.seconds},
         sum(piece.saved_lane_steps for piece in pieces),
         sum(piece.stopped_lane_steps for piece in pieces),
-        None if first.first_hits is None else np.concatenate([piece.first_hits for piece in pieces]),  # type: ignore[misc]
+        None if first.first_hits is None else np.concatenate([piece.first_hits for piece in pieces]),
     )

@@ -14,7 +14,9 @@ GIVEN = frozenset(
     "evaluations failed grid hits landscapes line_runs measured metrics names objectives range_test_curves range_tests runs sampled_lines shorter thresholds".split()
 )
 """What a table can be made from, beside other tables."""
-OPTIONAL = frozenset({"failed", "hits", "landscapes", "range_tests", "range_test_curves", "sampled_lines", "shorter"})
+OPTIONAL = frozenset(
+    {"failed", "hits", "landscapes", "range_tests", "range_test_curves", "sampled_lines", "shorter"}
+)
 """What a study may not have; a table made from it is then absent."""
 
 

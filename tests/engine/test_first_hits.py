@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 
 import lrbench as lb
-from lrbench.engine import first_hits
 from lrbench.engine.engine import Engine
 from lrbench.errors import StudyError
 from lrbench.execution.checkpoints import Checkpoints
@@ -20,7 +19,7 @@ from lrbench.execution.execute import execute
 from lrbench.results.places import FolderPlace
 from lrbench.results.trained import Trained
 from lrbench.study.grid import of_study
-from lrbench.study.ladder import ladder
+from lrbench.study.ladder import earlier, ladder, of_curve
 from lrbench.study.spec import read
 
 STUDY = {
@@ -53,7 +52,7 @@ def _slowly(values: np.ndarray, step: np.ndarray, floor: float) -> np.ndarray:
 def test_a_curve_gives_its_first_hits() -> None:
     curve = np.array([[11.0, 12.0, 10.0, 2.0, 5.0, 1.0, np.nan], [1.0] * 7, [0.5] * 7, [11.0] + [np.nan] * 6])
     step = np.array([0, 2, 4, 6, 8, 10, 12])
-    found = first_hits.of_curve(curve, step, 1.0)
+    found = of_curve(curve, step, 1.0)
     np.testing.assert_array_equal(found, _slowly(curve, step, 1.0))
     # (10 − 1) / (11 − 1) = 0.9 meets the first rung, 0.912, and (2 − 1) / 10 meets 0.1, the 25th, and none below.
     assert found[0, [0, 1, 24, 25, 199]].tolist() == [4, 6, 6, 10, 10]
@@ -64,7 +63,7 @@ def test_a_curve_gives_its_first_hits() -> None:
 
 def test_the_earlier_hit_counts_and_one_that_never_came_does_not() -> None:
     one, other = np.array([[-1, -1, 3, 5]]), np.array([[-1, 4, -1, 2]])
-    assert first_hits.earlier(one, other).tolist() == [[-1, 4, 3, 2]]
+    assert earlier(one, other).tolist() == [[-1, 4, 3, 2]]
 
 
 def test_the_ladder_is_fixed() -> None:
@@ -206,7 +205,9 @@ def test_runs_of_before_have_no_rows(tmp_path: Path) -> None:
     assert list(table.columns) == ["run_id", "target", "step"]
     new = found.runs.loc[found.runs["seed"] == 1, "run_id"]
     assert table["run_id"].tolist() == [each for each in new for _ in range(200)]
-    np.testing.assert_array_equal(table["target"].to_numpy().reshape(-1, 200), np.tile(ladder(), (len(new), 1)))
+    np.testing.assert_array_equal(
+        table["target"].to_numpy().reshape(-1, 200), np.tile(ladder(), (len(new), 1))
+    )
     csv = (tmp_path / "study" / "first_hits.csv").read_text().splitlines()
     assert len(csv) == len(table) + 1
     rows = table[table["run_id"] == new.iloc[1]]

@@ -17,9 +17,11 @@ from lrbench.analysis.objective import Objective, Objectives, losses, objective_
 from lrbench.analysis.rates import starts
 from lrbench.analysis.step_equivalents import SeedCurves
 from lrbench.study.grid import Grid
+from lrbench.study.ladder import of_curve
 from lrbench.tables.comparison import LineRuns
 from lrbench.tables.comparison import comparison as table_of_pairs
 from lrbench.tables.comparison import undecided as lines_undecided
+from lrbench.tables.first_hits import Hits, first_hits
 from lrbench.tables.interactions import interactions
 from lrbench.tables.ranking import ranking
 from lrbench.tables.sensitivity import sensitivity
@@ -45,6 +47,7 @@ class Results:
     interactions: pd.DataFrame
     winners: pd.DataFrame
     manifest: dict[str, Any]
+    first_hits: pd.DataFrame
     surfaces: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)
 
     def __getattr__(self, name: str) -> pd.DataFrame:
@@ -155,7 +158,12 @@ def results(runs: pd.DataFrame, train: np.ndarray, *, valid: bool = True) -> Res
         shifts,
         winners(lines, pairs, shifts),
     )
-    return Results(judged, long_form, *tables, manifest)
+    return Results(judged, long_form, *tables, manifest, hits_of(judged, curves[objective.column], step))
+
+
+def hits_of(runs: pd.DataFrame, curves: np.ndarray, step: Ints, floor: float = 0.0) -> pd.DataFrame:
+    """The table of first hits of curves [run, evaluation]."""
+    return first_hits(Hits(runs["run_id"].to_numpy(dtype="S"), of_curve(curves, step, floor))).to_pandas()
 
 
 def comparison(

@@ -225,7 +225,9 @@ def test_first_hits_come_back_as_they_were_and_are_no_curve() -> None:
     ).first_hits
 
 
-@pytest.mark.parametrize("wrong", [np.zeros((4, 3), np.int32), np.full((4, 200), -2, np.int32), np.zeros((4, 200))])
+@pytest.mark.parametrize(
+    "wrong", [np.zeros((4, 3), np.int32), np.full((4, 200), -2, np.int32), np.zeros((4, 200))]
+)
 def test_first_hits_that_no_training_gives_are_damage(wrong: np.ndarray) -> None:
     data = part_file.encoded(replace(trained(), first_hits=wrong))
     with pytest.raises(DamagedPart, match="first_hits does not fit its runs and evaluations"):
