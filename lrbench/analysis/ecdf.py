@@ -149,7 +149,7 @@ def _of_problem(found: Lines, mine: Ints, confidence: float) -> pd.DataFrame:
     for draws in (ANY, BEST):
         pools = [found.pools[line].of(draws) for line in mine]
         seeds = np.unique(np.concatenate([pool.seed for pool in pools]))
-        each = [_by_seed(pool, seeds) for pool in pools]
+        each = [by_seed(pool, seeds) for pool in pools]
         mean = np.stack([ert(spent.sum(axis=0), met.sum(axis=0)) for spent, met in each])
         p = _p_values(np.stack([ert(*sums) for sums in each]), mean)
         least = mean.min(axis=0)
@@ -183,7 +183,7 @@ def ert(spent: Floats, met: Floats) -> Floats:
     return found
 
 
-def _by_seed(pool: Pool, seeds: Ints) -> tuple[Floats, Floats]:
+def by_seed(pool: Pool, seeds: Ints) -> tuple[Floats, Floats]:
     """The steps and the successes [seed, target] of the runs of each seed."""
     at = np.searchsorted(seeds, pool.seed)
     spent, met = (np.zeros((len(seeds), pool.hit.shape[1])) for _ in range(2))
