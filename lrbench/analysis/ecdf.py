@@ -62,7 +62,7 @@ class Pool(NamedTuple):
         return self if draws == ANY else self.take(self.rate == self.best_rate)
 
 
-class Lines(NamedTuple):
+class LineHits(NamedTuple):
     """The lines of runs whose first hits are known."""
 
     identity: pd.DataFrame  # a row per line
@@ -75,7 +75,7 @@ class Lines(NamedTuple):
         return members(self.problem)
 
 
-def lines(runs: pd.DataFrame, first_hits: pd.DataFrame) -> Lines:
+def lines(runs: pd.DataFrame, first_hits: pd.DataFrame) -> LineHits:
     """Arrange the first hits of the runs of the grid, line by line.
 
     A problem has 51 targets, spread evenly over the rungs of the ladder: all of them where the optimum is known, so that the targets are the same in
@@ -102,7 +102,7 @@ def lines(runs: pd.DataFrame, first_hits: pd.DataFrame) -> Lines:
         for rows in members(code)
     ]
     targets = [ladder()[each] for each in rungs]
-    return Lines(identity(runs, first, line_columns(runs)), problem[first], pools, targets)
+    return LineHits(identity(runs, first, line_columns(runs)), problem[first], pools, targets)
 
 
 def _hits(runs: pd.DataFrame, first_hits: pd.DataFrame) -> Floats:
@@ -143,7 +143,7 @@ def expected_running_times(
     return pd.concat([_of_problem(found, mine, confidence) for mine in found.of_problem()], ignore_index=True)
 
 
-def _of_problem(found: Lines, mine: Ints, confidence: float) -> pd.DataFrame:
+def _of_problem(found: LineHits, mine: Ints, confidence: float) -> pd.DataFrame:
     targets = found.targets[found.problem[mine[0]]]
     frames = []
     for draws in (ANY, BEST):
@@ -262,7 +262,7 @@ def _budgets(runs: pd.DataFrame, points: int) -> Floats:
     return np.unique(np.geomspace(1, HORIZON * longest, points).round())
 
 
-def _distributions(found: Lines, draws: str, trials: int, steps: Floats) -> Iterator[pd.DataFrame]:
+def _distributions(found: LineHits, draws: str, trials: int, steps: Floats) -> Iterator[pd.DataFrame]:
     """Yield the distribution of every optimizer and schedule over all problems, and that of the virtual best."""
     names = pd.DataFrame({kind: label(found.identity, kind) for kind in ("optimizer", "schedule")})
     contender, first = group(names, ["optimizer", "schedule"])

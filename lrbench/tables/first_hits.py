@@ -21,8 +21,8 @@ def first_hits(hits: Hits) -> pa.Table:
     """A row per run and rung of the ladder: the first step at which its loss was that low; there is no such table without `first_hits = true`.
 
     The 200 rungs are log-spaced values of (ℓ − floor) / (ℓ₀ − floor): ℓ₀ is the loss that the run starts with, floor the `optimum` of the table of
-    runs, or 0 where that is missing. The loss is what runs are judged by. Of a problem without data it is looked at before and after
-    every step, of one with data at every evaluation. Runs that were trained without `first_hits` have no rows.
+    runs, or 0 where that is missing. The loss is the one that runs are judged by; where that is a metric, the problem's own. Of a problem without
+    data it is computed at every step, of one with data at every evaluation. Runs that were trained without `first_hits` have no rows.
 
     Args:
         hits: of some runs.
