@@ -11,31 +11,9 @@ from hypothesis import strategies as st
 from lrbench.analysis import ecdf
 from lrbench.analysis.ecdf import ANY, BEST, VIRTUAL, Pool
 from lrbench.study.ladder import ladder
+from tests.helpers.frames import hits_at
 
 INF = np.inf
-
-
-def _tables(rows: list[dict[str, object]], optimum: float = 0.0) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Runs of 100 steps and their first hits; `hits` of each is rung -> step, and lower rungs are never met."""
-    base = {
-        "problem": "p",
-        "optimizer": "a",
-        "schedule": "constant",
-        "seed": 0,
-        "learning_rate": 0.1,
-        "steps": 100,
-    }
-    runs = pd.DataFrame([base | {"diverged_step": np.nan} | row for row in rows])
-    runs.insert(0, "run_id", [f"{number:020x}" for number in range(len(runs))])
-    runs = runs.assign(optimum=optimum, stage="grid")
-    hits = []
-    for run_id, met in zip(runs["run_id"], runs.pop("hits"), strict=True):
-        step = np.full(200, np.nan)
-        for rung, at in sorted(met.items()):
-            # A rung that is met at a step meets all higher ones not met before.
-            step[: rung + 1] = np.where(np.isnan(step[: rung + 1]), at, step[: rung + 1])
-        hits.append(pd.DataFrame({"run_id": run_id, "target": ladder(), "step": step}))
-    return runs, pd.concat(hits, ignore_index=True).astype({"step": "Int64"})
 
 
 ROWS = [
@@ -56,7 +34,7 @@ def _row(table: pd.DataFrame, optimizer: str, draws: str, rung: int = 99) -> pd.
 
 
 def test_expected_running_times_by_hand() -> None:
-    table = ecdf.expected_running_times(*_tables(ROWS))
+    table = ecdf.expected_running_times(*hits_at(ROWS))
     assert len(table) == 2 * 2 * 51
     found = _row(table, "a", ANY)
     # 10 + 20 steps of the successes, 100 and 5 of the others, for two successes.
@@ -89,23 +67,23 @@ def test_the_rate_of_a_run_that_breaks_at_once_is_not_the_best() -> None:
         {"hits": {150: 90}, "learning_rate": 0.1},
         {"hits": {}, "learning_rate": 1e9, "diverged_step": 1},
     ]
-    table = ecdf.expected_running_times(*_tables(rows))
+    table = ecdf.expected_running_times(*hits_at(rows))
     assert set(table.loc[table["draws"] == BEST, "learning_rate"]) == {0.1}
 
 
 def test_targets_are_fixed_where_the_optimum_is_known_and_else_end_at_what_was_met() -> None:
-    known = ecdf.lines(*_tables(ROWS)).targets[0]
+    known = ecdf.lines(*hits_at(ROWS)).targets[0]
     assert len(known) == 51
     np.testing.assert_allclose(known[[0, -1]], [10**-0.04, 1e-8])
-    unknown = ecdf.lines(*_tables(ROWS, optimum=np.nan)).targets[0]
+    unknown = ecdf.lines(*hits_at(ROWS, optimum=np.nan)).targets[0]
     assert len(unknown) == 51
     np.testing.assert_allclose(unknown[[0, -1]], ladder()[[0, 100]])
-    few = ecdf.lines(*_tables([{"hits": {10: 3}}], optimum=np.nan)).targets[0]
+    few = ecdf.lines(*hits_at([{"hits": {10: 3}}], optimum=np.nan)).targets[0]
     np.testing.assert_allclose(few, ladder()[:11])
 
 
 def test_runs_without_first_hits_and_of_other_stages_are_left_out() -> None:
-    runs, hits = _tables(ROWS)
+    runs, hits = hits_at(ROWS)
     runs.loc[1, "stage"] = "confirm"
     table = ecdf.expected_running_times(runs, hits[hits["run_id"] != runs["run_id"][0]])
     assert _row(table, "a", ANY)["runs"] == 2
@@ -123,7 +101,7 @@ def test_p_is_that_of_signed_ranks_and_small_where_every_seed_agrees() -> None:
     ]
     for row in rows[20:]:
         row["hits"] = {100: 10 + int(str(row["seed"])) + (-1) ** int(str(row["seed"]))}
-    table = ecdf.expected_running_times(*_tables(rows))
+    table = ecdf.expected_running_times(*hits_at(rows))
     # All ten signs agree: of 2⁹ flips only that which flips nothing reaches as much.
     assert _row(table, "b", BEST)["p"] == pytest.approx(1 / 512)
     assert _row(table, "c", BEST)["p"] > 0.5 or _row(table, "a", BEST)["p"] > 0.5
@@ -193,7 +171,7 @@ def test_one_success_in_n_is_geometric(runs: list[tuple[int, bool]]) -> None:
 
 
 def test_the_distribution_has_every_line_and_the_virtual_best() -> None:
-    runs, hits = _tables(ROWS)
+    runs, hits = hits_at(ROWS)
     table = ecdf.runtime_distribution(runs, hits, trials=200, points=31)
     assert set(table["line"]) == {"a + constant", "b + constant", VIRTUAL}
     assert table["steps"].min() == 1
@@ -212,7 +190,7 @@ def test_the_distribution_has_every_line_and_the_virtual_best() -> None:
 
 def test_a_line_that_lacks_a_problem_has_met_none_of_its_targets() -> None:
     rows = [{"hits": {199: 10}}, {"hits": {199: 10}, "optimizer": "b"}, {"hits": {199: 10}, "problem": "q"}]
-    table = ecdf.runtime_distribution(*_tables(rows), trials=10, points=11)
+    table = ecdf.runtime_distribution(*hits_at(rows), trials=10, points=11)
     end = table[table["steps"] == table["steps"].max()].set_index(["line", "draws"])["share"]
     assert end["a + constant", ANY] == pytest.approx(1.0)
     assert end["b + constant", ANY] == pytest.approx(0.5)

@@ -70,9 +70,9 @@ EXPERIMENTS: dict[str, list[str]] = {
         "schedule_problems=['house_prices']",
     ],
     "ecdf": [
-        "problems=['branin', 'house_prices']",
+        "problems=['house_prices']",
         "curvatures=[0.1]",
-        "optimizers=['sgd', 'adam', 'dog']",
+        "optimizers=['momentum', 'adam']",
         "rates=3",
         "steps=20",
         "seeds=2",

@@ -10,7 +10,7 @@ import pandas as pd
 
 from lrbench.analysis.bootstrap import interval, resamples
 from lrbench.analysis.ecdf import ANY, BEST, VIRTUAL, LineHits, Pool, by_seed, ert, simulated
-from lrbench.analysis.groups import Floats, Ints
+from lrbench.analysis.groups import Floats, Ints, line_columns
 from lrbench.analysis.labels import label
 
 TARGET = 1e-2
@@ -154,13 +154,11 @@ def share_at(distribution: pd.DataFrame, optimizer: str, draws: str, steps: floa
 
 def by_decade(times: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of one target per decade, the nearest one."""
-    decade = (-np.log10(times["target"])).round().clip(lower=1)
-    off = (np.log10(times["target"]) + decade).abs()
-    nearest = off.groupby(
-        [times["problem"], times.get("problem_mu", decade), decade], dropna=False
-    ).transform("min")
-    kept = times[off <= nearest + 1e-9]
-    return kept.drop(columns=[name for name in ("schedule", "study") if name in kept])
+    power = -np.log10(times["target"])
+    decade = power.round().clip(lower=1)
+    ordered = times.assign(decade=decade, off=(power - decade).abs()).sort_values("off", kind="stable")
+    kept = ordered.drop_duplicates([*line_columns(times), "draws", "decade"]).sort_index()
+    return kept.drop(columns=["decade", "off", "schedule"])
 
 
 def thinned(distribution: pd.DataFrame) -> pd.DataFrame:
