@@ -18,6 +18,7 @@ from lrbench.analysis import ecdf
 from lrbench.execution.execute import run
 from lrbench.plots import base
 from lrbench.results import pictures
+from lrbench.results.one_problem import OneProblem
 from tests.helpers import frames
 
 NAMES = ["loss_vs_learning_rate", "curves", "heatmap", "schedules"]
@@ -135,6 +136,16 @@ def test_runtime_distributions_rise_to_what_restarts_meet(results: frames.Result
     ]
     assert at[0] > at[1]
     assert not draw("ecdf", dataclasses.replace(results, first_hits=results.first_hits[:0])).axes
+
+
+def test_runtime_distributions_of_one_problem_are_those_of_its_runs(results: frames.Results) -> None:
+    one: Any = OneProblem(results, "b")
+    figure = draw("ecdf", one)
+    assert figure.texts[-1].get_text().startswith("1 problem; cross")
+    alone = frames.study(problems=("b",))
+    for axes, other in zip(figure.axes, draw("ecdf", alone).axes, strict=True):
+        for line, expected in zip(axes.lines, other.lines, strict=True):
+            np.testing.assert_array_equal(line.get_ydata(), expected.get_ydata())
 
 
 def test_differences_are_to_the_best_line_of_the_problem(results: frames.Results) -> None:

@@ -31,7 +31,7 @@ def prices(table: pd.DataFrame) -> Figure:
     known = table.dropna(subset=["price"]).sort_values("price", ascending=False, ignore_index=True)
     least = f": least for {known['optimizer'].iloc[-1]}" if len(known) else ""
     figure, grid = base.panels(
-        2, f"finding the rate costs many runs{least}", columns=2, width=4.2, height=3.4, names=0.7
+        2, f"finding the rate costs many runs{least}", columns=2, width=4.2, height=3.4, names=0.95
     )
     prices, places = grid
     at = np.arange(len(known))
@@ -64,6 +64,6 @@ def prices(table: pd.DataFrame) -> Figure:
     places.grid(visible=False)
     base.name_panel(places, "place by the share of targets met in 10 runs")
     base.note(
-        figure, "bar: 95 % bootstrap interval over seeds; blue: better once tuning is included, red: worse"
+        figure, "bar: 95 % bootstrap interval over seeds; blue: better once tuning is included, orange: worse"
     )
     return figure
