@@ -5,6 +5,7 @@ rate to use, the bands and the collapse that follow, of all lines in `line_answe
 diverged, by the `thresholds`; `targets` says when it reached the target. `intervals` has those of means, medians and rates, `measured_coverage` how often they cover, and
 `bootstrap` resamples seeds for claims. `best` is the answer of each line as a table, `answer_words` what is said of it, `paired_differences`, `multiple_comparisons`, `step_equivalents` and `rank_tests` compare lines. `range_tests` are the
 rules of learning-rate finders, and `regret` is what following one costs. `loss_by_rate` and `line_curves` are what pictures draw.
+`ecdf` is how many steps lines take to targets, with restarts and with the cost of finding a rate.
 `fitted_rates` finds best rates between those of a grid, and `interactions` how they move with another hyper-parameter.
 `groups`, `labels` and `objective` are what most of these build on.
 Everything works on a hand-written frame. Every folder above imports it, and it imports none of them.

@@ -6,7 +6,7 @@ the catalogue are loaded by name. `execution` and `cli` import it.
 Read it from the bottom of the ladder to the top. Each file uses those before it:
 
 1. The machine: `devices`, `device_memory`, `known_devices` (those that are not here), `decompositions`.
-2. One run: `probing` (probes and their cost, by `flops`), `lane` (a run as pure functions), `seeds` (what a seed
+2. One run: `probing` (probes and their cost, by `flops`), `first_hits` (when its loss met the rungs of a ladder), `lane` (a run as pure functions), `seeds` (what a seed
    determines), `schedule_table`, and many in one program: `layout` (which run is in which lane, chunk and device), `xla_functions` (what
    is traced: training, evaluation, probes of the step), `xla_options` (what they are compiled with), `xla_program` (the same, compiled),
    `lane_batch` (the runs on the devices).

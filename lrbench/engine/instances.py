@@ -32,6 +32,7 @@ from lrbench.problems import Data, Problem
 from lrbench.schedules.plateau import Plateau
 from lrbench.study import catalog, requires
 from lrbench.study.grid import Grid, Program
+from lrbench.study.ladder import floor_of
 from lrbench.study.metric import check_objective
 from lrbench.study.spec import Study
 from lrbench.study.variant import Variant
@@ -65,6 +66,7 @@ class Instances:
             for problem in range(len(grid.problems)):
                 self.schedules(grid.steps_of(problem))
             self._check_optimizers()
+            self._check_first_hits()
 
     @contextlib.contextmanager
     def precision(self) -> Iterator[None]:
@@ -120,7 +122,16 @@ class Instances:
         entry = self.study.optimizer[variant.choice].entry
         static = {name: value for name, value in variant.params.items() if name not in variant.numeric}
         probes = {name: catalog.get("probe", name).load() for name in self.study.probes}
-        return Recipe(self.problem(program).in_form(form), bind_optimizer(entry, static), probes)
+        problem = self.problem(program)
+        # With data, the loss of a step is that of its minibatch, which is never a hit.
+        each_step = self.study.first_hits and not problem.data.examples
+        floor = self.floor(program, problem.objective) if each_step else None
+        return Recipe(problem.in_form(form), bind_optimizer(entry, static), probes, floor)
+
+    def floor(self, program: Program, loss: str) -> float:
+        """Return what the ladder of first hits of a loss goes down to."""
+        problem = self.problem(program)
+        return floor_of(problem.optimum if loss == problem.objective else None)
 
     def numeric(self, program: Program) -> tuple[str, ...]:
         """Return the names of a program's numeric hyper-parameters."""
@@ -302,6 +313,16 @@ class Instances:
                 self._errors[number] = error
                 if not variant.source or len(self._errors) == len(self.grid.optimizers):
                     raise next(iter(self._errors.values())) from error
+
+    def _check_first_hits(self) -> None:
+        """Refuse evaluations that are too rare to show when a problem with data meets a rung."""
+        for number, problem in enumerate(self.problems if self.study.first_hits else ()):
+            steps, every = self.grid.steps_of(number), self.grid.every_of(number)
+            if problem.data.examples and every > (most := max(1, steps // 100)):
+                raise StudyError(
+                    f"evaluate_every = {every}: must be {most} or less with first_hits = true, because the hits of {problem.name}, "
+                    f"which has data, are those of its evaluations, and runs have {steps:,} steps"
+                )
 
     def _check_optimizer(self, variant: Variant) -> None:
         entry = self.study.optimizer[variant.choice].entry

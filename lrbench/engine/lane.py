@@ -14,6 +14,7 @@ from jax import lax
 from jaxtyping import Array, Float, Int, PyTree
 
 from lrbench.engine import probing
+from lrbench.engine.first_hits import FirstHits
 from lrbench.engine.probing import Examples
 from lrbench.probes import View
 from lrbench.problems import Batch, Params, Problem
@@ -39,11 +40,13 @@ class Recipe:
         optimizer: (learning rate, numeric hyper-parameters) → optax transformation; what it declares by `requires.asks`
             and `requires.evaluated_at` is respected.
         probes: name → function of a `View`, which returns a scalar or a mapping part → scalar.
+        floor: the loss that the ladder of first hits goes down to, of which lanes keep each step's; `None` if they keep none.
     """
 
     problem: Problem
     optimizer: Callable[[Array, Mapping[str, Array]], optax.GradientTransformation]
     probes: probing.Probes
+    floor: float | None = None
 
 
 class Hyper(NamedTuple):
@@ -68,6 +71,7 @@ class State(NamedTuple):
         bad_step: the first step with a non-finite loss, −1 while there is none.
         model: the state of a model that has one, such as running averages; `()` for all others.
         plateau: the state of a schedule that depends on the losses; `None` without one.
+        first_hits: when the loss first met each rung of the ladder; `None` if that is not kept.
     """
 
     params: Params
@@ -75,6 +79,7 @@ class State(NamedTuple):
     bad_step: Int[Array, ""]
     model: PyTree[Array] = ()
     plateau: PlateauState | None = None
+    first_hits: FirstHits | None = None
 
 
 class StepContext(NamedTuple):
@@ -85,12 +90,14 @@ class StepContext(NamedTuple):
         step: how many steps were taken before.
         batch: the minibatch; `None` for a problem without data.
         key: the random key of the loss at this step.
+        evaluation_key: that of the loss at evaluations; `None` where a step evaluates nothing.
     """
 
     factor: Float[Array, ""]
     step: Int[Array, ""]
     batch: Batch
     key: Array
+    evaluation_key: Array | None = None
 
 
 class Graded(NamedTuple):
@@ -113,7 +120,8 @@ def init(recipe: Recipe, hyper: Hyper, initial: Any) -> State:
     params, model = recipe.problem.split(initial)
     one = jnp.ones_like(hyper.learning_rates[""])
     plateau = None if hyper.plateau is None else PlateauState.initial(one)
-    return State(params, _optimizer(recipe, hyper, one).init(params), jnp.int32(-1), model, plateau)
+    hits = None if recipe.floor is None else FirstHits.none(one.dtype)
+    return State(params, _optimizer(recipe, hyper, one).init(params), jnp.int32(-1), model, plateau, hits)
 
 
 def step(recipe: Recipe, hyper: Hyper, state: State, context: StepContext) -> State:
@@ -127,7 +135,22 @@ def step(recipe: Recipe, hyper: Hyper, state: State, context: StepContext) -> St
     after = optax.apply_updates(state.params, proposal.update), graded.model
     before = state.params, state.model
     params, model = jax.tree.map(lambda new, old: jnp.where(bad < 0, new, old), after, before)
-    return State(params, proposal.optimizer, bad, model, state.plateau)
+    hits = _first_hits(recipe, state, context, bad < 0)
+    return State(params, proposal.optimizer, bad, model, state.plateau, hits)
+
+
+def _first_hits(recipe: Recipe, state: State, context: StepContext, finite: Array) -> FirstHits | None:
+    """Return the first hits of a run with the loss before a step, which is the one that an evaluation would find there."""
+    if state.first_hits is None or recipe.floor is None or context.evaluation_key is None:
+        return state.first_hits
+    loss = _losses(recipe.problem, _evaluated(recipe, state), context.evaluation_key)["train_loss"]
+    return state.first_hits.after(loss, recipe.floor, context.step, finite)
+
+
+def _evaluated(recipe: Recipe, state: State) -> State:
+    """Return a run at the parameters that it is evaluated at."""
+    where = requires.evaluation(recipe.optimizer)
+    return state if where is None else state._replace(params=where(state.optimizer, state.params))
 
 
 def evaluation_needs_optimizer(recipe: Recipe, *, plateau: bool) -> bool:
@@ -158,9 +181,7 @@ def evaluate(
         following: the step that would follow.
         key: the random key of the loss at evaluations; the same at each of them, so that curves are comparable.
     """
-    where = requires.evaluation(recipe.optimizer)
-    evaluated = state if where is None else state._replace(params=where(state.optimizer, state.params))
-    found = _losses(recipe.problem, evaluated, key)
+    found = _losses(recipe.problem, _evaluated(recipe, state), key)
     if hyper.plateau is not None and state.plateau is not None:
         plateau = hyper.plateau.update(state.plateau, found[recipe.problem.objective], following.step)
         state = state._replace(plateau=plateau)

@@ -14,6 +14,7 @@ from lrbench.engine.lane import Hyper, State
 from lrbench.engine.layout import Layout
 from lrbench.engine.xla_functions import Call, Replicated
 from lrbench.engine.xla_program import CompiledProgram
+from lrbench.study.ladder import NEVER
 
 WORTH_COMPACTING = 0.9
 """Lanes are compacted when the most chunks of a device fall to this share: moving the state has a cost too."""
@@ -49,6 +50,10 @@ class LaneBatch:
         self._run_hyper = hyper
         self._bad_step = np.full(len(seed), -1, np.int32)
         self._stopped_step = np.full(len(seed), np.nan)
+        kept: Any = compiled.state.first_hits
+        self._first_hits = (
+            None if kept is None else np.full((len(seed), kept.step.shape[-1]), NEVER, np.int32)
+        )
         self._arrange(np.arange(len(seed)))
         sharded, replicated = devices.sharded(compiled.mesh), devices.replicated(compiled.mesh)
         of_seed = compiled.initial.of(self._seeds), seeds.noise(self._seeds)
@@ -93,6 +98,7 @@ class LaneBatch:
         )
         if needed > WORTH_COMPACTING * before.counts.max():
             return
+        self._read_first_hits()  # of those that are dropped
         lane_of = np.zeros(len(self._bad_step), dtype=np.intp)
         lane_of[before.runs[before.runs >= 0]] = np.flatnonzero(before.runs.reshape(-1) >= 0)
         self._arrange(alive)
@@ -122,6 +128,9 @@ class LaneBatch:
         order = np.argsort(self._layout.runs[used])
         leaves = jax.tree.leaves(self._state)
         state = {f"state{n}": np.asarray(leaf)[used][order] for n, leaf in enumerate(leaves)}
+        self._read_first_hits()
+        if self._first_hits is not None:
+            state["first_hits"] = self._first_hits.copy()
         return {
             "placed": self._layout.runs[used][order],
             "bad_step": self._bad_step.copy(),
@@ -135,6 +144,8 @@ class LaneBatch:
         self._bad_step, self._stopped_step = snapshot["bad_step"].copy(), snapshot["stopped_step"].copy()
         self.saved_steps, self.saved_by_stopping = (int(count) for count in snapshot["saved"])
         self._fresh = False
+        if self._first_hits is not None:
+            self._first_hits = snapshot["first_hits"].copy()
         placed = snapshot["placed"]
         self._arrange(placed)
         if not len(placed):
@@ -198,6 +209,15 @@ class LaneBatch:
         return np.where(self._bad_step < 0, np.nan, self._bad_step)
 
     @property
+    def first_hits(self) -> Int[np.ndarray, "run rung"] | None:
+        """The step at which each run first met each rung, among those that steps began with; `None` if lanes keep none."""
+        self._read_first_hits()
+        if self._first_hits is None:
+            return None
+        # A run that was stopped goes on until its lane is dropped.
+        return np.where(self._first_hits > self._stopped_step[:, None], NEVER, self._first_hits)
+
+    @property
     def stopped_step(self) -> Float[np.ndarray, " run"]:
         """The step after which each run was stopped, NaN if it was not."""
         return self._stopped_step
@@ -208,6 +228,12 @@ class LaneBatch:
         first, examples = self._examples
         call = xla_program.call(first, start, stop, self._fresh, examples)
         return self._state, self._hyper, self._chunks, self._replicated, call
+
+    def _read_first_hits(self) -> None:
+        """Read the first hits of the runs that have a lane."""
+        if self._first_hits is not None:
+            used = self._layout.runs >= 0
+            self._first_hits[self._layout.runs[used]] = np.asarray(self._state.first_hits.step)[used]
 
     def _load_examples(self, start: int) -> None:
         """Use the examples of the segment from `start` on; draw them if they were not prefetched."""

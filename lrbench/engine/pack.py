@@ -24,7 +24,7 @@ from lrbench.engine.tuner import Tuner
 from lrbench.engine.watchdog import Watchdog
 from lrbench.engine.xla_program import CompiledProgram
 from lrbench.results.trained import Trained, joined
-from lrbench.study import requires, run_id
+from lrbench.study import ladder, requires, run_id
 from lrbench.study.grid import Pack, Program
 from lrbench.study.stages import GRID
 
@@ -181,7 +181,18 @@ class PackTrainer:
             training.seconds,
             lanes.saved_steps,
             lanes.saved_by_stopping,
+            self._first_hits(program, lanes, found) if self.instances.study.first_hits else None,
         )
+
+    def _first_hits(
+        self, program: Program, lanes: LaneBatch, found: Mapping[str, Float[np.ndarray, "run evaluation"]]
+    ) -> Int[np.ndarray, "run rung"]:
+        """Return the first hits of runs: of every step where lanes keep them, else those that their evaluations show."""
+        judged, step = self._judged_by(program), self.instances.grid.evaluations(program.problem)
+        shown = ladder.of_curve(found[judged], step, self.instances.floor(program, judged))
+        kept = lanes.first_hits
+        # Lanes see the loss before each step; the one after the last step is an evaluation's.
+        return shown if kept is None else ladder.earlier(kept, shown)
 
     def _training(
         self,

@@ -53,6 +53,7 @@ def key(study: Study, grid: Grid, pack: Pack) -> dict[str, Any]:
     return {
         "runs": hashlib.blake2b(ids.tobytes(), digest_size=16).hexdigest(),
         "probes": list(study.probes),
+        "first_hits": study.first_hits,
         "race": study.race and pack.stage == GRID,
         "deterministic": [study.lanes_per_chunk] if study.deterministic else False,
         "versions": [machine.version("lrbench"), jax.__version__, optax.__version__],

@@ -110,7 +110,10 @@ def _train(recipe: Recipe, chunk: Chunk, state: State, shared: Shared) -> State:
 
     def step(count: Array, state: State) -> State:
         taken: Any = jax.vmap(lambda h, s, c: lane.step(recipe, h, s, c), (0, 0, _LANES))
-        return taken(chunk.hyper, state, _context(recipe.problem, chunk, shared, count))
+        context = _context(recipe.problem, chunk, shared, count)
+        if recipe.floor is not None:
+            context = context._replace(evaluation_key=_evaluation_key(chunk.seed))
+        return taken(chunk.hyper, state, context)
 
     new = _init(recipe, chunk.hyper, _at(shared.replicated.initial, chunk.seed.number))
     # Not a branch: that takes longer to compile than this takes at each call.

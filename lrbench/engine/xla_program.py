@@ -148,7 +148,7 @@ class CompiledProgram:
         """Evaluate runs; return their state after it, and name → value in each lane, perhaps before they are computed."""
         assert self.evaluation is not None
         shared = Shared(replicated, call)
-        given = (state, hyper) if self.whole else (state._replace(optimizer=()),)
+        given = (state, hyper) if self.whole else (_model_of(state),)
         found = self.evaluation.execute(*given, *chunks, shared)
         state = state._replace(bad_step=found.bad_step, plateau=found.plateau)
         if self.probe is None:
@@ -190,8 +190,13 @@ def compile_evaluation(inputs: Inputs) -> Executable:
     point, step = inputs.split
     problem = inputs.recipe.problem
     function = functools.partial(xla_functions.evaluate, problem, point, bool(step))
-    given = state._replace(optimizer=()), *chunks
+    given = _model_of(state), *chunks
     return _compiled(inputs, function, given, shared, xla_options.TRAINING)
+
+
+def _model_of(state: State) -> State:
+    """Return of runs what an evaluation takes that does not depend on the optimizer."""
+    return state._replace(optimizer=(), first_hits=None)
 
 
 def compile_probe(inputs: Inputs) -> Executable | None:

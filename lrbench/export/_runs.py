@@ -74,7 +74,7 @@ def _names(table: pd.DataFrame) -> Iterator[tuple[str, str, str]]:
     if table["steps"].nunique() > 1:
         groups += table["steps"].map(" steps={}".format)
     names = groups + table["seed"].map(" seed={}".format)
-    files = names.map(_slug)
+    files = names.map(slug)
     clear = (names.str.len() <= LONGEST_NAME) & ~files.str.casefold().duplicated(keep=False)
     names = names.where(clear, names.str[:LONGEST_NAME] + " " + table["run_id"])
     files = files.where(clear, files + "-" + table["run_id"])
@@ -96,6 +96,6 @@ def _missing(value: Any) -> bool:
     return value is None or value is pd.NA or (isinstance(value, float) and not math.isfinite(value))
 
 
-def _slug(text: str) -> str:
+def slug(text: str) -> str:
     """Return a text as part of a file name: no separators, no characters that are special to a shell or another system."""
     return re.sub(r"[^A-Za-z0-9_.=+-]+", "_", text)[:LONGEST_NAME].lstrip(".-")

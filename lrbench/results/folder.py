@@ -151,15 +151,17 @@ class ResultsFolder:
             data = file.read()
         self.write_part_file(pack_id, data)
 
-    def read_part(self, part: PartSummary, curves: Sequence[str] | None = None) -> Trained:
-        """Return the runs of the grid that a part holds, in the grid's order; all curves, or those that are named.
+    def read_part(
+        self, part: PartSummary, curves: Sequence[str] | None = None, *, first_hits: bool = False
+    ) -> Trained:
+        """Return the runs of the grid that a part holds, in the grid's order; all curves, or those that are named; and first hits.
 
         Raises:
             DamagedPart: if it does not hold what was written to it.
         """
         names = part.curves if curves is None else curves
         with part_file.reading(part.path), safe_files.open_file(part.path.parent, part.path.name) as file:
-            return part_file.read(file, part.path, names).take(part.rows)
+            return part_file.read(file, part.path, names, first_hits=first_hits).take(part.rows)
 
     def part_paths(self) -> list[Path]:
         """Return the paths of all parts, sorted by name."""

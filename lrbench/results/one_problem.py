@@ -54,6 +54,12 @@ class OneProblem:
         found = self.__dict__[name] = table[mine].reset_index(drop=True)
         return found
 
+    @property
+    def first_hits(self) -> pd.DataFrame:
+        """The first hits of the problem's runs."""
+        hits = self._results.first_hits
+        return hits if hits.empty else hits[hits["run_id"].isin(self.runs["run_id"])].reset_index(drop=True)
+
     def some_curves(self, *names: str) -> pd.DataFrame:
         """Return `run_id` and some columns of the curves of the problem's runs."""
         curves = self._results.some_curves(*names)

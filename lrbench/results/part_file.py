@@ -22,15 +22,18 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from jaxtyping import Float, Int
+from jaxtyping import Int
 
 from lrbench.errors import StoreError
 from lrbench.results.trained import Trained
+from lrbench.study.ladder import RUNGS
 
 LARGEST_STEP = 2**53
 """The largest step and the most parameters that a part may name: a table holds them exactly."""
 MOST_SECONDS, MOST_STEPS = 1e15, 10**14
 """The most seconds and saved steps of a part: their sums over all parts fit into the manifest."""
+FIRST_HITS = "first_hits"
+"""The column of first hits, a list over the rungs; a part has it if they were kept."""
 _SCALARS = ("run_id", "diverged_step", "stopped_step", "parameters")
 _MAGIC, _DIGEST = b"lrb1", 16
 """How the digest of the footer begins, and its bytes."""
@@ -63,6 +66,7 @@ class PartSummary:
         seconds, saved_lane_steps, stopped_lane_steps: as in `Trained`.
         rows: which rows of the file are runs of the grid.
         numbers: which runs of the grid they are, ascending.
+        first_hits: whether it has first hits.
     """
 
     path: Path
@@ -74,6 +78,7 @@ class PartSummary:
     stopped_lane_steps: int
     rows: Int[np.ndarray, " run"]
     numbers: Int[np.ndarray, " run"]
+    first_hits: bool = False
 
 
 def encoded(trained: Trained) -> bytes:
@@ -85,6 +90,8 @@ def encoded(trained: Trained) -> bytes:
         "parameters": trained.parameters,
     }
     columns |= {name: _lists(values) for name, values in trained.curves.items()}
+    if trained.first_hits is not None:
+        columns[FIRST_HITS] = _lists(trained.first_hits)
     about = {
         "pack_id": trained.pack_id,
         "step": trained.step.tolist(),
@@ -141,24 +148,25 @@ def summary(
         return PartSummary(
             path,
             about["pack_id"],
-            tuple(name for name in about["columns"] if name not in _SCALARS),
+            tuple(name for name in about["columns"] if name not in (*_SCALARS, FIRST_HITS)),
             len(about["step"]),
             about["seconds"],
             about["saved_lane_steps"],
             about["stopped_lane_steps"],
             rows,
             numbers[rows],
+            FIRST_HITS in about["columns"],
         )
 
 
-def read(file: Any, path: Path, curves: Sequence[str]) -> Trained:
-    """Return the runs of an open part with some of its curves, in binary64.
+def read(file: Any, path: Path, curves: Sequence[str], *, first_hits: bool = False) -> Trained:
+    """Return the runs of an open part with some of its curves, in binary64, and its first hits if these are asked for.
 
     Raises:
         DamagedPart: if it does not hold what was written to it.
     """
     with reading(path):
-        about, table = _open(file, [*_SCALARS, *curves])
+        about, table = _open(file, [*_SCALARS, *curves, *([FIRST_HITS] if first_hits else [])])
         _check_about(about)
         trained = Trained(
             about["pack_id"],
@@ -171,6 +179,7 @@ def read(file: Any, path: Path, curves: Sequence[str]) -> Trained:
             about["seconds"],
             about["saved_lane_steps"],
             about["stopped_lane_steps"],
+            _matrix(table[FIRST_HITS]) if first_hits else None,
         )
         _check_values(trained)
         return trained
@@ -319,6 +328,11 @@ def _check_values(trained: Trained) -> None:
         raise ValueError("its evaluations are not ascending steps")
     shape = len(trained.run_ids), len(step)
     wrong = [name for name, values in trained.curves.items() if values.shape != shape]
+    hits = trained.first_hits
+    if hits is not None and not (
+        hits.shape == (len(trained.run_ids), RUNGS) and hits.dtype == np.int32 and np.all(hits >= -1)
+    ):
+        wrong.append(FIRST_HITS)
     for name in _SCALARS[1:]:
         numbers = np.asarray(getattr(trained, name), np.float64)  # a missing one is NaN
         if np.any((numbers < 0) | (numbers > LARGEST_STEP)):
@@ -340,13 +354,13 @@ def _bytes(column: pa.ChunkedArray) -> np.ndarray:
     return np.frombuffer(padded.buffers()[2] or b"", f"S{length}", count=len(padded))
 
 
-def _matrix(column: pa.ChunkedArray) -> Float[np.ndarray, "run evaluation"]:
+def _matrix(column: pa.ChunkedArray) -> Any:
     """Return a column of lists, all of one length, as a matrix."""
     values = column.combine_chunks().flatten().to_numpy(zero_copy_only=False)
     return values.reshape(len(column), -1)
 
 
-def _lists(values: Float[np.ndarray, "run evaluation"]) -> pa.Array:
+def _lists(values: np.ndarray) -> pa.Array:
     """Return a matrix as an Arrow list per row."""
     runs, evaluations = values.shape
     offsets = np.arange(0, (runs + 1) * evaluations, evaluations, dtype=np.int32)

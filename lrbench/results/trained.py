@@ -27,6 +27,7 @@ class Trained:
         seconds: compiling, training and evaluating, each apart.
         saved_lane_steps: steps that runs did not take because they had diverged or were stopped.
         stopped_lane_steps: those of them that races saved.
+        first_hits: the step at which each run first met each rung of `study.ladder`, −1 for never; `None` if that was not kept.
     """
 
     pack_id: str
@@ -39,6 +40,7 @@ class Trained:
     seconds: Mapping[str, float]
     saved_lane_steps: int = 0
     stopped_lane_steps: int = 0
+    first_hits: Int[np.ndarray, "run rung"] | None = None
 
     def take(self, rows: Int[np.ndarray, " some"]) -> Trained:
         """Return some of the runs, in that order; seconds and saved steps stay those of all."""
@@ -49,6 +51,7 @@ class Trained:
             diverged_step=self.diverged_step[rows],
             stopped_step=self.stopped_step[rows],
             parameters=self.parameters[rows],
+            first_hits=None if self.first_hits is None else self.first_hits[rows],
         )
 
 
@@ -71,4 +74,5 @@ def joined(pieces: Sequence[Trained]) -> Trained:
         {name: sum(piece.seconds.get(name, 0.0) for piece in pieces) for name in first.seconds},
         sum(piece.saved_lane_steps for piece in pieces),
         sum(piece.stopped_lane_steps for piece in pieces),
+        None if first.first_hits is None else np.concatenate([piece.first_hits for piece in pieces]),
     )

@@ -176,6 +176,9 @@ class Study(BaseModel):
         None, allow_inf_nan=False, description="the loss at which steps_to_target stops counting"
     )
     probes: tuple[str, ...] = Field(("gradient_norm", "update_norm", "parameter_norm"))
+    first_hits: bool = Field(
+        False, strict=True, description="keep the step at which each run first meets each of 200 losses"
+    )
     race: bool = Field(False, strict=True, description="stop runs early that cannot become good any more")
     deterministic: bool = Field(
         False, strict=True, description="the same tables on any number of devices, and from every launcher"
@@ -198,7 +201,7 @@ class Study(BaseModel):
         if isinstance(values, dict) and "evaluate_every" not in values:
             steps = whole(values.get("steps"))
             if isinstance(steps, int):
-                return values | {"evaluate_every": max(1, steps // 20)}
+                return values | {"evaluate_every": max(1, steps // (100 if values.get("first_hits") else 20))}
         return values
 
     @model_validator(mode="after")

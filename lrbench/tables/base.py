@@ -11,10 +11,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
 GIVEN = frozenset(
-    "evaluations failed grid landscapes line_runs measured metrics names objectives range_test_curves range_tests runs sampled_lines shorter thresholds".split()
+    "evaluations failed grid hits landscapes line_runs measured metrics names objectives range_test_curves range_tests runs sampled_lines shorter thresholds".split()
 )
 """What a table can be made from, beside other tables."""
-OPTIONAL = frozenset({"failed", "landscapes", "range_tests", "range_test_curves", "sampled_lines", "shorter"})
+OPTIONAL = frozenset(
+    {"failed", "hits", "landscapes", "range_tests", "range_test_curves", "sampled_lines", "shorter"}
+)
 """What a study may not have; a table made from it is then absent."""
 
 

@@ -150,3 +150,9 @@ def test_failures_that_neighbours_show_are_not_taken_for_impossible() -> None:
     low, high = t_interval(same[:, 2], near=np.delete(same, 2, axis=1))
     assert 0.94 < ((low <= 0) & (high >= 0)).mean() < 0.975
     assert np.mean(high - low) < 1.02 * np.mean(np.diff(t_interval(same[:, 2]), axis=0))
+
+
+def test_values_whose_squares_overflow_have_a_mean_and_no_interval() -> None:
+    low, high = t_interval([1.0, 1e300])
+    assert np.isnan(low)
+    assert np.isnan(high)

@@ -284,7 +284,7 @@ def test_names_of_runs_are_unique_and_fit_for_files() -> None:
     (first, second), files, _ = zip(*named(optimizer=["x" * 150] * 2, seed=[1, 2]), strict=True)
     assert (first, second) == (f"{'x' * 100} id0", f"{'x' * 100} id1")
     assert max(map(len, files)) < 128
-    assert _runs._slug("../../etc/pass wd") == "_.._etc_pass_wd"
+    assert _runs.slug("../../etc/pass wd") == "_.._etc_pass_wd"
 
 
 def test_query_selects_from_every_table(results: lb.Results) -> None:
@@ -357,7 +357,10 @@ def test_the_commands(
     said = "4 tables: curves, runs, sensitivity, summary\n"
     assert prints("export", results.folder, "--to", "csv", "--out", out) == (0, f"{said}{out}\n", "")
     code, _, error = prints("export", results.folder, "--to", "xls")
-    assert (code, error) == (2, "lrbench: unknown exporter 'xls'; allowed: csv, mlflow, tensorboard, wandb\n")
+    assert (code, error) == (
+        2,
+        "lrbench: unknown exporter 'xls'; allowed: csv, ioh, mlflow, tensorboard, wandb\n",
+    )
     without("duckdb", monkeypatch)
     code, _, error = prints("query", results.folder, "SELECT 1")
     assert (code, error) == (2, "lrbench: query needs DuckDB; get it with: pip install 'lrbench[query]'\n")

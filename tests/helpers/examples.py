@@ -70,6 +70,14 @@ EXPERIMENTS: dict[str, list[str]] = {
         "schedule_problems=['house_prices']",
     ],
     "deepobs": ["epochs=1", "seeds=2", "thin=7"],
+    "ecdf": [
+        "problems=['house_prices']",
+        "curvatures=[0.1]",
+        "optimizers=['momentum', 'adam']",
+        "rates=3",
+        "steps=20",
+        "seeds=2",
+    ],
     "edge_of_stability": ["rates=[0.1, 0.2]", "steps=4", "hidden=[4]"],
     "transfer": ["widths=[8]", "rates=2", "steps=2", "seeds=1", "optimizers=['adam']"],
     "finder_truth": [

@@ -17,9 +17,11 @@ from lrbench.analysis.objective import Objective, Objectives, losses, objective_
 from lrbench.analysis.rates import starts
 from lrbench.analysis.step_equivalents import SeedCurves
 from lrbench.study.grid import Grid
+from lrbench.study.ladder import ladder, of_curve
 from lrbench.tables.comparison import LineRuns
 from lrbench.tables.comparison import comparison as table_of_pairs
 from lrbench.tables.comparison import undecided as lines_undecided
+from lrbench.tables.first_hits import Hits, first_hits
 from lrbench.tables.interactions import interactions
 from lrbench.tables.ranking import ranking
 from lrbench.tables.sensitivity import sensitivity
@@ -45,6 +47,7 @@ class Results:
     interactions: pd.DataFrame
     winners: pd.DataFrame
     manifest: dict[str, Any]
+    first_hits: pd.DataFrame
     surfaces: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)
 
     def __getattr__(self, name: str) -> pd.DataFrame:
@@ -155,7 +158,12 @@ def results(runs: pd.DataFrame, train: np.ndarray, *, valid: bool = True) -> Res
         shifts,
         winners(lines, pairs, shifts),
     )
-    return Results(judged, long_form, *tables, manifest)
+    return Results(judged, long_form, *tables, manifest, hits_of(judged, curves[objective.column], step))
+
+
+def hits_of(runs: pd.DataFrame, curves: np.ndarray, step: Ints, floor: float = 0.0) -> pd.DataFrame:
+    """The table of first hits of curves [run, evaluation]."""
+    return first_hits(Hits(runs["run_id"].to_numpy(dtype="S"), of_curve(curves, step, floor))).to_pandas()
 
 
 def comparison(
@@ -218,6 +226,29 @@ def line_runs(runs: pd.DataFrame, unit: Floats | None = None) -> LineRuns:
 def problems_of(grid: Grid) -> list[dict[str, Any]]:
     """What the manifest of an old folder says of the problems of a grid."""
     return [{"name": variant.name, "validated": variant.name != "quadratic"} for variant in grid.problems]
+
+
+def hits_at(rows: list[dict[str, object]], optimum: float = 0.0) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Runs of 100 steps and their first hits; `hits` of each is rung -> step, and lower rungs are never met."""
+    base = {
+        "problem": "p",
+        "optimizer": "a",
+        "schedule": "constant",
+        "seed": 0,
+        "learning_rate": 0.1,
+        "steps": 100,
+    }
+    runs = pd.DataFrame([base | {"diverged_step": np.nan} | row for row in rows])
+    runs.insert(0, "run_id", [f"{number:020x}" for number in range(len(runs))])
+    runs = runs.assign(optimum=optimum, stage="grid")
+    hits = []
+    for run_id, met in zip(runs["run_id"], runs.pop("hits"), strict=True):
+        step = np.full(200, np.nan)
+        for rung, at in sorted(met.items()):
+            # A rung that is met at a step meets all higher ones not met before.
+            step[: rung + 1] = np.where(np.isnan(step[: rung + 1]), at, step[: rung + 1])
+        hits.append(pd.DataFrame({"run_id": run_id, "target": ladder(), "step": step}))
+    return runs, pd.concat(hits, ignore_index=True).astype({"step": "Int64"})
 
 
 NAN = float("nan")

@@ -14,9 +14,11 @@ import pytest
 from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure
 
+from lrbench.analysis import ecdf
 from lrbench.execution.execute import run
 from lrbench.plots import base
 from lrbench.results import pictures
+from lrbench.results.one_problem import OneProblem
 from tests.helpers import frames
 
 NAMES = ["loss_vs_learning_rate", "curves", "heatmap", "schedules"]
@@ -108,6 +110,42 @@ def test_a_tuning_budget_falls_to_the_gap_of_the_best_rate(results: frames.Resul
     ends = sorted(line.get_ydata()[-1] for line in figure.axes[0].lines if len(line.get_xdata()) == 25)
     gaps = results.sensitivity[results.sensitivity["problem"] == "a"]["best_gap"]
     assert ends == pytest.approx(sorted(gaps), abs=1e-12)
+
+
+def test_runtime_distributions_rise_to_what_restarts_meet(results: frames.Results) -> None:
+    figure = draw("ecdf", results)
+    assert [axes.get_title("left") for axes in figure.axes] == [
+        "at the best rate",
+        "at a rate drawn for each start: tuning included",
+    ]
+    told, tuned = figure.axes
+    table = ecdf.runtime_distribution(results.runs, results.first_hits)
+    for axes, draws in ((told, ecdf.BEST), (tuned, ecdf.ANY)):
+        lines = [line for line in axes.lines if len(line.get_xdata()) > 1]
+        shares = table[table["draws"] == draws].groupby("line")["share"]
+        assert len(lines) == len(shares) == 4  # three lines, and the virtual best
+        drawn = sorted(tuple(line.get_ydata()) for line in lines)
+        assert drawn == sorted(tuple(each) for _, each in shares)
+        crosses = [line for line in axes.lines if line.get_marker() == "x"]
+        assert [line.get_xdata()[0] for line in crosses] == [frames.STEPS] * 4
+        assert axes.get_xscale() == "log"
+    # Who has to find the rate has met less within the steps of one run.
+    at = [
+        np.mean([line.get_ydata()[0] for line in axes.lines if line.get_marker() == "x"])
+        for axes in (told, tuned)
+    ]
+    assert at[0] > at[1]
+    assert not draw("ecdf", dataclasses.replace(results, first_hits=results.first_hits[:0])).axes
+
+
+def test_runtime_distributions_of_one_problem_are_those_of_its_runs(results: frames.Results) -> None:
+    one: Any = OneProblem(results, "b")
+    figure = draw("ecdf", one)
+    assert figure.texts[-1].get_text().startswith("1 problem; cross")
+    alone = frames.study(problems=("b",))
+    for axes, other in zip(figure.axes, draw("ecdf", alone).axes, strict=True):
+        for line, expected in zip(axes.lines, other.lines, strict=True):
+            np.testing.assert_array_equal(line.get_ydata(), expected.get_ydata())
 
 
 def test_differences_are_to_the_best_line_of_the_problem(results: frames.Results) -> None:

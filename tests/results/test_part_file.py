@@ -203,3 +203,32 @@ def test_runs_are_taken_and_joined() -> None:
     assert (len(twice.run_ids), twice.saved_lane_steps, twice.seconds["train"]) == (8, 14, 1.0)
     assert joined([whole]) is whole
     assert whole.take(np.array([2, 0])).run_ids.tolist() == whole.run_ids[[2, 0]].tolist()
+
+
+def test_first_hits_come_back_as_they_were_and_are_no_curve() -> None:
+    kept = np.arange(800, dtype=np.int32).reshape(4, 200) - 1
+    data = part_file.encoded(replace(trained(), first_hits=kept))
+    numbers = RunLookup(trained().run_ids).numbers
+    summary = part_file.summary(io.BytesIO(data), PATH, numbers, grid_size=4, stopped=True)
+    assert summary.first_hits
+    assert summary.curves == CURVES
+    found = part_file.read(io.BytesIO(data), PATH, (), first_hits=True)
+    assert found.first_hits is not None
+    np.testing.assert_array_equal(found.first_hits, kept)
+    np.testing.assert_array_equal(found.take(np.array([2, 0])).first_hits, kept[[2, 0]])
+    twice = joined([found, found]).first_hits
+    assert twice is not None
+    np.testing.assert_array_equal(twice, np.concatenate([kept, kept]))
+    assert part_file.read(io.BytesIO(data), PATH, CURVES).first_hits is None
+    assert not part_file.summary(
+        io.BytesIO(part_file.encoded(trained())), PATH, numbers, grid_size=4, stopped=True
+    ).first_hits
+
+
+@pytest.mark.parametrize(
+    "wrong", [np.zeros((4, 3), np.int32), np.full((4, 200), -2, np.int32), np.zeros((4, 200))]
+)
+def test_first_hits_that_no_training_gives_are_damage(wrong: np.ndarray) -> None:
+    data = part_file.encoded(replace(trained(), first_hits=wrong))
+    with pytest.raises(DamagedPart, match="first_hits does not fit its runs and evaluations"):
+        part_file.read(io.BytesIO(data), PATH, (), first_hits=True)

@@ -27,6 +27,7 @@ from lrbench.results.building.lines import LinesSoFar, frame_of
 from lrbench.results.building.objective_curves import steps_at_target
 from lrbench.results.building.of_group import Making, make
 from lrbench.results.building.pace import CurvesOfLines
+from lrbench.results.building.table_writer import encoded
 from lrbench.results.building.totals import Totals, totals
 from lrbench.results.folder import ResultsFolder
 from lrbench.results.helpers import HelperPool
@@ -36,10 +37,11 @@ from lrbench.study.catalog import Entry
 from lrbench.study.grid import Grid
 from lrbench.tables.comparison import LineRuns
 from lrbench.tables.curves import Evaluations, curves
+from lrbench.tables.first_hits import Hits, first_hits
 
 _BY_BLOCK = {"runs", "measured"}
 """A table made from one of these is written block by block."""
-_ELSEWHERE = {"evaluations", "failed", "landscapes"}
+_ELSEWHERE = {"evaluations", "failed", "hits", "landscapes"}
 """A table made from one of these is written as the parts are read, or by whoever knows it."""
 
 
@@ -75,6 +77,7 @@ def build(
         helpers.start()
         blocks = read(store, grid, batches, path, helpers, check)
         check()
+        _write_first_hits(store, parts)
         whole = totals(grid, blocks, thresholds, objectives, target, helpers, check)
         check()
         reached = steps_at_target(store, grid, batches, whole.target, helpers, check)
@@ -119,6 +122,20 @@ def _shorter(
         frames.append(frame.assign(line=grid.line(frame.index.to_numpy(dtype=np.int64))))
     few = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
     return few if len(few) else None
+
+
+def _write_first_hits(store: ResultsFolder, parts: Sequence[PartSummary]) -> None:
+    """Write the first hits of the parts that have them, or remove the table if none has."""
+    kept = [part for part in parts if part.first_hits]
+    if not kept:
+        store.remove_table("first_hits")
+        return
+    with store.table("first_hits") as table:
+        for part in kept:
+            runs = store.read_part(part, (), first_hits=True)
+            assert runs.first_hits is not None
+            piece = first_hits(Hits(runs.run_ids, runs.first_hits))
+            table.add(encoded(piece, csv=table.has_csv, dictionaries=["run_id", "target"]))
 
 
 def write_failures(store: ResultsFolder, failed: Sequence[Mapping[str, Any]]) -> None:

@@ -1,0 +1,115 @@
+"""Which optimizer meets the most targets in so many steps, if somebody told you its rate, and if you have to find it?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lrbench.analysis import ecdf as running_times
+from lrbench.experiments._ecdf import tuning
+from lrbench.experiments._ecdf.findings import findings
+from lrbench.experiments._ecdf.pictures import distributions, prices
+from lrbench.experiments.bench import Answer, Bench
+
+_VARIANTS: dict[str, dict[str, Any]] = {"momentum": {"name": "sgd", "momentum": 0.9}}
+"""What is no name of an optimizer."""
+
+
+def ecdf(
+    bench: Bench,
+    *,
+    problems: tuple[str, ...] = (
+        "rosenbrock",
+        "beale",
+        "branin",
+        "rastrigin",
+        "styblinski_tang",
+        "deep_linear",
+        "matrix_factorization",
+        "breast_cancer_logistic",
+        "diabetes_linear",
+    ),
+    curvatures: tuple[float, ...] = (0.1, 0.001),
+    optimizers: tuple[str, ...] = (
+        "sgd",
+        "momentum",
+        "adam",
+        "rmsprop",
+        "adagrad",
+        "lion",
+        "sign_sgd",
+        "rprop",
+        "prodigy",
+        "dog",
+    ),
+    rates: int = 13,
+    steps: int = 2000,
+    seeds: int = 10,
+) -> Answer:
+    """Runtime distributions of optimizers, and what finding the learning rate costs: a restart at a rate drawn at random is part of the running time.
+
+    Every optimizer is trained at every rate of one grid, log-spaced from 10⁻⁴ to 10², without a schedule and in binary64. A run notes the step at which its loss
+    first met each of 200 rungs between where it started and the optimum; of problems with data the validation loss at every hundredth of the
+    steps. A problem has 51 of these rungs as targets: from 0.9 to 10⁻⁸ of (ℓ₀ − ℓ*) where the optimum ℓ* is known, else of ℓ₀ down to the lowest one that
+    any run met.
+
+    A restart draws a run with replacement. "At the best rate" it is drawn from the seeds at the rate that is the best in hindsight, over all targets of the
+    problem: this is how optimizers are usually compared. "With the cost of tuning" it is drawn from all rates and seeds: every start has another rate of the
+    grid, and the steps of those that missed the target are part of the running time, as they are for somebody who does not know the rate. The expected
+    running time (ERT) is the steps of all runs, up to the target where they meet it, over how many do.
+
+    The "price of tuning" of an optimizer is its ERT over all rates over its ERT at the best rate, at the target nearest 10⁻²; the geometric mean over the problems on
+    which every optimizer has both. It is a number of this grid: a narrower grid around the best rate has a lower price, for who knows where to put it. Intervals are the
+    bootstrap's over seeds, whose starting points all optimizers share. That the best rate is chosen with the seeds that it is
+    judged by makes it look a little better than it is, and so the price a little too high.
+
+    Args:
+        problems: names of problems besides the quadratics.
+        curvatures: the smallest curvature of each quadratic, whose largest one is 1.
+        optimizers: names; `momentum` is `sgd` with momentum 0.9.
+        rates: how many.
+        steps: of every run.
+        seeds: a count.
+
+    Pictures:
+        distributions: Share of problems and targets met within so many steps, restarts included; left at the best rate, right at a rate drawn for each start.
+        prices: The price of tuning of every optimizer, and how its place changes when that is included.
+
+    Tables:
+        tuning: A row per optimizer; `at_best_rate` and `with_tuning` are the shares of problems and targets met within the steps of one run and of
+            ten, `place_` its place by the latter; `price` is the price of tuning.
+        running_times: A row per problem, optimizer, kind of draw and target (one per decade); `ert` is the expected running time, missing for never; `ratio` that
+            over the fastest optimizer's, `p` of no difference to it, adjusted for all optimizers of the problem.
+        distribution: A row per optimizer, kind of draw and number of steps; `share` is the share of problems and targets met.
+
+    Source: Hansen, Auger, Ros, Mersmann, Tušar & Brockhoff, COCO: a platform for comparing continuous optimizers in a black-box setting, arXiv:1603.08785; Hansen
+        et al., COCO: performance assessment, arXiv:1605.03560.
+    """
+    results = bench.train(
+        {
+            "name": "objectives",
+            "steps": steps,
+            "evaluate_every": max(1, steps // 100),
+            "seeds": seeds,
+            "precision": "float64",
+            "first_hits": True,
+            "probes": [],
+            "problem": [*problems, {"name": "quadratic", "mu": list(curvatures)}],
+            "optimizer": [_VARIANTS.get(name, {"name": name}) for name in optimizers],
+            "learning_rate": {"min": 1e-4, "max": 100.0, "num": rates},
+        }
+    )
+    runs, hits = results.runs, results.first_hits
+    distribution = running_times.runtime_distribution(runs, hits)
+    times = running_times.expected_running_times(runs, hits)
+    contenders = tuning.Contenders(running_times.lines(runs, hits))
+    table = tuning.table(contenders, distribution, steps)
+    found = findings(table, times, contenders, distribution, steps)
+    paths = (
+        *bench.write_table("tuning", table),
+        *bench.write_table("running_times", tuning.by_decade(times)),
+        *bench.write_table("distribution", tuning.thinned(distribution)),
+        *bench.write_picture("distributions", distributions(results, table)),
+        *bench.write_picture("prices", prices(table)),
+        *bench.write_findings(found),
+    )
+    return Answer(tuple(each.line for each in found[:5]), paths)
