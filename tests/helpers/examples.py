@@ -75,6 +75,14 @@ EXPERIMENTS: dict[str, list[str]] = {
         "family_problems=['house_prices']",
         "schedule_problems=['house_prices']",
     ],
+    "diagnostics": [
+        "problems=['saddle', 'rare_gradients']",
+        "optimizers=['adam']",
+        "rates=2",
+        "steps=20",
+        "tuning=1",
+        "held_out=1",
+    ],
     "edge_of_stability": ["rates=[0.1, 0.2]", "steps=4", "hidden=[4]"],
     "transfer": ["widths=[8]", "rates=2", "steps=2", "seeds=1", "optimizers=['adam']"],
     "finder_truth": [
