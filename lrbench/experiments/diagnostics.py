@@ -9,6 +9,7 @@ from lrbench.experiments._diagnostics import drawing, judge, studies, theory
 from lrbench.experiments.bench import Answer, Bench
 from lrbench.experiments.findings import Finding
 from lrbench.experiments.page import MAIN
+from lrbench.study import catalog
 
 _COUNTEREXAMPLE = "rare_gradients"
 
@@ -58,7 +59,6 @@ def diagnostics(
         "dog",
         "schedule_free_adamw",
     ),
-    every: bool = False,
     rates: int = 16,
     steps: int = 1000,
     tuning: int = 3,
@@ -83,8 +83,7 @@ def diagnostics(
 
     Args:
         problems: names of problems whose minimum is known.
-        optimizers: names of optimizers.
-        every: whether all optimizers of the catalogue are trained, in place of `optimizers`.
+        optimizers: names of optimizers; `all` are all of the catalogue.
         rates: how many learning rates, log-spaced from 10⁻⁴ to 10.
         steps: of every run.
         tuning: seeds on which rates are chosen.
@@ -111,7 +110,7 @@ def diagnostics(
     """
     if tuning < 1 or held_out < 1:
         raise StudyError(f"tuning = {tuning}, held_out = {held_out}: both must be 1 or more")
-    chosen = studies.every_optimizer() if every else optimizers
+    chosen = tuple(catalog.names("optimizer")) if optimizers == ("all",) else optimizers
     seeds = tuning + held_out
     tables = [studies.matrix(problems, chosen, rates, seeds, steps)]
     if _COUNTEREXAMPLE in problems:

@@ -39,7 +39,7 @@ def saddle(*, offset: float = 1e-3) -> Problem:
         del batch, key
         return 0.5 * jnp.square(params[0]) + 0.25 * jnp.square(jnp.square(params[1]) - 1)
 
-    return Problem("saddle", init, loss, optimum=0.0, box=((-1.8, 1.8), (-1.5, 1.5)))
+    return Problem("saddle", init, loss, optimum=0.0, box=((-1.6, 1.6), (-1.6, 1.6)))
 
 
 def monkey_saddle(*, offset: float = 1e-3) -> Problem:

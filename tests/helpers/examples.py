@@ -84,6 +84,7 @@ EXPERIMENTS: dict[str, list[str]] = {
         "held_out=1",
     ],
     "edge_of_stability": ["rates=[0.1, 0.2]", "steps=4", "hidden=[4]"],
+    "gallery": ["problems=['saddle']", "optimizers=['adam']", "rates=2", "steps=20", "seeds=1"],
     "transfer": ["widths=[8]", "rates=2", "steps=2", "seeds=1", "optimizers=['adam']"],
     "finder_truth": [
         "problems=['house_prices']",

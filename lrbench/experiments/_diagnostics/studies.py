@@ -58,11 +58,6 @@ def names(runs: pd.DataFrame) -> pd.DataFrame:
     return runs.assign(problem=problem, optimizer=optimizer)
 
 
-def every_optimizer() -> tuple[str, ...]:
-    """Return the names of all optimizers."""
-    return tuple(catalog.names("optimizer"))
-
-
 def optima(problems: Iterable[str]) -> dict[str, float]:
     """Return the minimum of each problem; 0 where it is not known, which then says how low the loss itself is to be."""
     made = {name: catalog.get("problem", name).load()() for name in dict.fromkeys(problems)}
