@@ -76,7 +76,7 @@ EXPERIMENTS: dict[str, list[str]] = {
         "schedule_problems=['house_prices']",
     ],
     "diagnostics": [
-        "problems=['saddle', 'rare_gradients']",
+        "problems=['rare_gradients']",
         "optimizers=['adam']",
         "rates=2",
         "steps=20",

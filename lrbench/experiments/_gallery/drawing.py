@@ -13,7 +13,7 @@ from lrbench.plots import base
 
 _COLUMNS, _SIDE, _GAP, _NAME = 8, 1.25, 0.12, 0.36
 """Panels in a row, and in inches: their side, the space between them, and that for their names."""
-_LEVELS = 9
+_LEVELS = 6
 REACHED, MISSED = base.COLOURS[0], base.COLOURS[1]
 """The colours of a path that ends at the minimum, and of one that does not."""
 
@@ -61,14 +61,10 @@ def said(row: dict[str, object]) -> str:
 
 def _panel(axes: Axes, row: dict[str, object], way: pd.DataFrame, height: pd.DataFrame) -> None:
     along, across = height.columns.to_numpy(float), height.index.to_numpy(float)
-    axes.contour(
-        along,
-        across,
-        height.to_numpy(),
-        levels=paths.levels(height, _LEVELS),
-        colors="#c3cdd6",
-        linewidths=0.6,
+    drawn = axes.contour(
+        along, across, height.to_numpy(), paths.levels(height, _LEVELS), colors="#c3cdd6", linewidths=0.6
     )
+    drawn.set_rasterized(True)  # as vectors, thousands of edges a panel would make the SVG slow to open
     axes.plot(*paths.lowest(height).T, "*", color=base.INK, ms=7, mec="white", mew=0.6, zorder=4)
     colour = REACHED if float(str(row["reached_share"])) > 0.5 else MISSED
     axes.plot(way["w1"], way["w2"], color=colour, lw=1.0, alpha=0.9, marker="o", ms=1.3, zorder=3)
