@@ -54,7 +54,6 @@ def diagnostics(
         "sign_sgd",
         "rprop",
         "muon",
-        "lbfgs",
         "prodigy",
         "dog",
         "schedule_free_adamw",
@@ -147,7 +146,7 @@ def _main(optimizers: pd.DataFrame, problems: pd.DataFrame) -> list[Finding]:
     """Return who solves most and least, which problems few solve, and who needs the fewest draws."""
     best, worst = optimizers.iloc[0], optimizers.iloc[-1]
     hardest = problems.iloc[-1]
-    quickest = optimizers.loc[optimizers["solved_in_10_draws"].idxmax()]
+    quickest = optimizers.iloc[int(optimizers["solved_in_10_draws"].argmax())]
     unsolved = problems.loc[problems["solved_by"] == 0, "problem"]
     which = f" ({', '.join(unsolved)})" if 0 < len(unsolved) <= 3 else ""
     solved = f"of {len(problems)}"

@@ -12,6 +12,8 @@ from lrbench.experiments.findings import Finding
 from lrbench.experiments.page import MAIN
 from lrbench.study import catalog
 
+_LANES = 64
+"""The lanes of a chunk: all of a line, with the default rates and seeds."""
 _SADDLE = 0.25
 """The loss at the saddle of the problem `saddle`."""
 
@@ -69,6 +71,8 @@ def gallery(
             "evaluate_every": 1,
             "seeds": seeds,
             "probes": list(paths.COORDINATES),
+            # Hundreds of small programs: timing chunk sizes for each would take longer than training.
+            "lanes_per_chunk": _LANES,
             "problem": list(problems),
             "optimizer": list(names),
             "learning_rate": {"min": 1e-4, "max": 10.0, "num": rates},
@@ -130,7 +134,7 @@ def _findings(table: pd.DataFrame) -> list[Finding]:
         )
     )
     for problem, lines in table.groupby("problem", sort=False):
-        quickest = lines.loc[lines["steps_needed"].idxmin()]
+        quickest = lines.iloc[int(lines["steps_needed"].argmin())]
         if np.isfinite(quickest["steps_needed"]):
             found.append(
                 Finding(

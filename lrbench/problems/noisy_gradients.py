@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array
 
 from lrbench.errors import ProblemError
@@ -67,7 +68,7 @@ def heavy_tailed_noise(*, scale: float = 0.05, tail: float = 1.5) -> Problem:
 
     def fault(gradient: Array, key: Array) -> Array:
         side, size = jax.random.split(key)
-        smallest = jnp.finfo(gradient.dtype).tiny
+        smallest = np.finfo(gradient.dtype).tiny
         chance = jax.random.uniform(size, gradient.shape, minval=smallest, maxval=1.0)
         signs = jax.random.rademacher(side, gradient.shape, gradient.dtype)
         return gradient + scale * signs * (chance ** (-1 / tail) - 1)

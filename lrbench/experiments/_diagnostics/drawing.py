@@ -22,17 +22,19 @@ def matrix(judged: Judged, optimizers: pd.DataFrame, problems: pd.DataFrame) -> 
     """A cell per optimizer and problem: colour, the share of held-out seeds that are solved; number, the draws until the first success."""
     rows, columns = list(optimizers["optimizer"]), list(problems["problem"])
     lines = judged.lines
-    share = lines.pivot(index="optimizer", columns="problem", values="solved_share").loc[rows, columns]
-    draws = lines.pivot(index="optimizer", columns="problem", values="attempts").loc[rows, columns]
+    share, draws = (
+        lines.pivot(index="optimizer", columns="problem", values=column).loc[rows, columns].to_numpy(float)
+        for column in ("solved_share", "attempts")
+    )
     best, counts = optimizers.iloc[0], f"of {len(columns)} problems"
     title = f"diagnostics: {best['optimizer']} solves {best['solved']} {counts}, {optimizers.iloc[-1]['optimizer']} {optimizers.iloc[-1]['solved']}"
     wide, high = _CELL * 1.25 * len(columns), _CELL * len(rows)
     figure, (axes,) = base.panels(1, title, width=max(wide, 4.5), height=high, names=0.9, foot=1.25)
-    axes.imshow(share.to_numpy(), cmap=_SHARES, vmin=0, vmax=1, aspect="auto")
+    axes.imshow(share, cmap=_SHARES, vmin=0, vmax=1, aspect="auto")
     axes.grid(visible=False)
     for row in range(len(rows)):
         for column in range(len(columns)):
-            _cell(axes, row, column, float(share.iat[row, column]), float(draws.iat[row, column]))
+            _cell(axes, row, column, share[row, column], draws[row, column])
     solved = optimizers.set_index("optimizer")["solved"]
     axes.set_yticks(range(len(rows)), [f"{name}  {solved[name]}" for name in rows])
     by = problems.set_index("problem")["solved_by"]
@@ -65,8 +67,8 @@ def draws(judged: Judged, optimizers: pd.DataFrame) -> Figure:
     names = list(order["optimizer"])
     # The best, and the last one: all others would be lines without a name.
     shown = [*names[: _MOST_LINES - 1], *names[-1:]] if len(names) > _MOST_LINES else names
-    title = f"diagnostics: after ten random draws of the rate, {names[0]} has solved the most problems"
-    figure, (axes,) = base.panels(1, title, width=6.6, height=3.8)
+    title = f"diagnostics: with ten random rates, {names[0]} solves most"
+    figure, (axes,) = base.panels(1, title, width=7.2, height=4.0)
     colours = base.colour_of(shown)
     for name in names:
         expected = solved_within(judged.lines.loc[judged.lines["optimizer"] == name, "success"], _DRAWS)
@@ -81,7 +83,7 @@ def draws(judged: Judged, optimizers: pd.DataFrame) -> Figure:
     axes.set_ylim(0, None)
     axes.set_xlabel("random draws of rate and seed, per problem", fontsize=9, color=base.INK)
     axes.set_ylabel("problems solved (expected)", fontsize=9, color=base.INK)
-    axes.legend(fontsize=8.5, frameon=False, loc="upper left")
+    axes.legend(fontsize=8.5, frameon=False, loc="lower right")
     grey = "; grey: the other optimizers" if len(names) > len(shown) else ""
     base.note(figure, f"rates are drawn log-uniformly from the grid{grey}")
     return figure

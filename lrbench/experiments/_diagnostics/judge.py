@@ -94,15 +94,14 @@ def by_optimizer(judged: Judged) -> pd.DataFrame:
                 "attempts": float(mine["attempts"].median()),
             }
         )
-    order = {"by": ["solved", "solved_in_10_draws"], "ascending": False, "kind": "stable"}
-    return pd.DataFrame(rows).sort_values(**order, ignore_index=True)
+    return _descending(pd.DataFrame(rows), "solved", "solved_in_10_draws")
 
 
 def by_problem(judged: Judged) -> pd.DataFrame:
     """Return how many optimizers solve each problem, those that most solve first."""
     rows = []
     for problem, line in judged.lines.groupby("problem", sort=False):
-        easiest = line.loc[line["attempts"].idxmin()]
+        easiest = line.iloc[int(line["attempts"].argmin())]
         rows.append(
             {
                 "problem": problem,
@@ -113,8 +112,11 @@ def by_problem(judged: Judged) -> pd.DataFrame:
                 "attempts": float(easiest["attempts"]),
             }
         )
-    order = {"by": ["solved_by", "success"], "ascending": False, "kind": "stable"}
-    return pd.DataFrame(rows).sort_values(**order, ignore_index=True)
+    return _descending(pd.DataFrame(rows), "solved_by", "success")
+
+
+def _descending(frame: pd.DataFrame, *columns: str) -> pd.DataFrame:
+    return frame.sort_values([*columns], ascending=False, kind="stable", ignore_index=True)
 
 
 def solved_within(success: pd.Series, draws: np.ndarray) -> np.ndarray:

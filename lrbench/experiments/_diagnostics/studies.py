@@ -11,6 +11,8 @@ from lrbench.study import catalog
 
 RATES = {"min": 1e-4, "max": 10.0}
 """The range of all learning rates: five decades."""
+LANES = 128
+"""The lanes of a chunk: all of a line, with the default rates and seeds."""
 EVALUATIONS = 50
 """How often a run is evaluated; it has to hold what it reached over the last tenth of them."""
 PROBLEM_VARIANTS: Mapping[str, list[dict[str, Any]]] = {
@@ -72,6 +74,8 @@ def _study(name: str, rates: int, seeds: int, steps: int) -> dict[str, Any]:
         "seeds": seeds,
         "objective": "train_loss",
         "probes": [],
+        # Hundreds of small programs: timing chunk sizes for each would take longer than training.
+        "lanes_per_chunk": LANES,
         "learning_rate": RATES | {"num": rates},
     }
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -48,25 +51,24 @@ def picture(problem: str, table: pd.DataFrame, points: pd.DataFrame, surfaces: p
     return figure
 
 
-def said(row: dict[str, object]) -> str:
+def said(row: Mapping[Any, Any]) -> str:
     """Return what is written of a line: its rate, and the steps that it needs.
 
     >>> said({"learning_rate": 0.1, "steps_needed": 12.0, "reached_share": 1.0})
     '0.1 · 12 steps'
     """
-    reached = float(str(row["reached_share"])) > 0.5
-    steps = f" · {float(str(row['steps_needed'])):.0f} steps" if reached else ""
-    return rate_text(float(str(row["learning_rate"]))) + steps
+    steps = f" · {row['steps_needed']:.0f} steps" if row["reached_share"] > 0.5 else ""
+    return rate_text(row["learning_rate"]) + steps
 
 
-def _panel(axes: Axes, row: dict[str, object], way: pd.DataFrame, height: pd.DataFrame) -> None:
+def _panel(axes: Axes, row: Mapping[Any, Any], way: pd.DataFrame, height: pd.DataFrame) -> None:
     along, across = height.columns.to_numpy(float), height.index.to_numpy(float)
     drawn = axes.contour(
         along, across, height.to_numpy(), paths.levels(height, _LEVELS), colors="#c3cdd6", linewidths=0.6
     )
     drawn.set_rasterized(True)  # as vectors, thousands of edges a panel would make the SVG slow to open
     axes.plot(*paths.lowest(height).T, "*", color=base.INK, ms=7, mec="white", mew=0.6, zorder=4)
-    colour = REACHED if float(str(row["reached_share"])) > 0.5 else MISSED
+    colour = REACHED if row["reached_share"] > 0.5 else MISSED
     axes.plot(way["w1"], way["w2"], color=colour, lw=1.0, alpha=0.9, marker="o", ms=1.3, zorder=3)
     if len(way):
         axes.plot(*way[["w1", "w2"]].iloc[0], "o", color="white", ms=4, mec=base.INK, mew=0.9, zorder=5)
@@ -77,7 +79,7 @@ def _panel(axes: Axes, row: dict[str, object], way: pd.DataFrame, height: pd.Dat
     for spine in axes.spines.values():
         spine.set_color(base.GRID)
     axes.set_title(
-        f"{base.plain(str(row['optimizer']), 24)}\n{said(row)}", loc="left", fontsize=7, color=base.INK, pad=3
+        f"{base.plain(row['optimizer'], 24)}\n{said(row)}", loc="left", fontsize=7, color=base.INK, pad=3
     )
 
 
