@@ -20,6 +20,8 @@ _SMALL: dict[str, dict[str, Any]] = {
     "digits_cnn": {"channels": (2, 4)},
     "digits_resnet": {"channels": 4, "blocks": 1},
     "digits_vae": {"hidden": (8,), "code": 2},
+    # The contract's test of training has the same noise at every step: faults that it would not average out are small.
+    "flipped_gradients": {"probability": 0.01},
     "image_cnn": {"channels": (2,)},
     "mnist1d_cnn": {"channels": (2, 2), "samples": 100, "batch_size": 16},
     "mnist1d_gru": {"width": 4, "samples": 100, "batch_size": 16},
@@ -27,7 +29,11 @@ _SMALL: dict[str, dict[str, Any]] = {
     "mnist_cnn": {"channels": (2, 2)},
     "mnist_mlp": {"hidden": (8,)},
     "modular_addition_transformer": {"modulus": 7, "width": 8, "heads": 2, "batch_size": 16},
+    "multiplicative_noise": {"scale": 0.3},
+    "plateau": {"distance": 3.0},
     "quadratic_deep": {"dimension": 10},
+    "rare_gradients": {"period": 5, "size": 20.0},
+    "rotated_gradient": {"degrees": 45.0},
     "tabular_linear": {"target": "price"},
     "tabular_mlp": {"target": "price", "hidden": (8,)},
 }
@@ -77,8 +83,16 @@ EXPERIMENTS: dict[str, list[str]] = {
         "rates=3",
         "steps=20",
         "seeds=2",
+    "diagnostics": [
+        "problems=['rare_gradients']",
+        "optimizers=['adam']",
+        "rates=2",
+        "steps=20",
+        "tuning=1",
+        "held_out=1",
     ],
     "edge_of_stability": ["rates=[0.1, 0.2]", "steps=4", "hidden=[4]"],
+    "gallery": ["problems=['saddle']", "optimizers=['adam']", "rates=2", "steps=20", "seeds=1"],
     "transfer": ["widths=[8]", "rates=2", "steps=2", "seeds=1", "optimizers=['adam']"],
     "finder_truth": [
         "problems=['house_prices']",
