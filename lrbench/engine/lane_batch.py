@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -55,13 +56,13 @@ class LaneBatch:
             None if kept is None else np.full((len(seed), kept.step.shape[-1]), NEVER, np.int32)
         )
         self._arrange(np.arange(len(seed)))
-        sharded, replicated = devices.sharded(compiled.mesh), devices.replicated(compiled.mesh)
+        replicated = devices.replicated(compiled.mesh)
         of_seed = compiled.initial.of(self._seeds), seeds.noise(self._seeds)
         self._replicated = Replicated(
             compiled.data, compiled.schedules, *jax.device_put(self._padded(of_seed), replicated)
         )
         self._state: Any = jax.tree.map(
-            lambda leaf: jax.device_put(np.zeros(leaf.shape, leaf.dtype), sharded), compiled.state
+            lambda leaf: jax.device_put(np.zeros(leaf.shape, leaf.dtype), leaf.sharding), compiled.state
         )
         self._fresh = True
         self._prefetched: tuple[int, Any] | None = None
@@ -103,20 +104,14 @@ class LaneBatch:
         lane_of[before.runs[before.runs >= 0]] = np.flatnonzero(before.runs.reshape(-1) >= 0)
         self._arrange(alive)
         source = lane_of[self._filled]
-        sharded = devices.sharded(self._compiled.mesh)
-
-        def moved(leaf: Array) -> Array:
-            values = np.asarray(leaf)
-            return jax.device_put(values.reshape(-1, *values.shape[2:])[source], sharded)
-
-        self._state = jax.tree.map(moved, self._state)
+        self._state = jax.tree.map(
+            lambda leaf: jax.device_put(_by_lane(leaf)[source], leaf.sharding), self._state
+        )
 
     def state(self, run: int) -> State:
         """Return the state of a run that has a lane, as NumPy arrays."""
         (lane,) = np.flatnonzero(self._layout.runs.reshape(-1) == run)
-        state: State = jax.tree.map(
-            lambda leaf: np.asarray(leaf).reshape(-1, *leaf.shape[2:])[lane], self._state
-        )
+        state: State = jax.tree.map(lambda leaf: _by_lane(leaf)[lane], self._state)
         return state
 
     def snapshot(self) -> dict[str, np.ndarray]:
@@ -150,14 +145,14 @@ class LaneBatch:
         self._arrange(placed)
         if not len(placed):
             return
-        sharded = devices.sharded(self._compiled.mesh)
         leaves, structure = jax.tree.flatten(self._state)
         # The position of each lane's run among those that are placed.
         source = np.searchsorted(placed, self._filled).clip(max=len(placed) - 1)
         values = [
-            snapshot[f"state{n}"].astype(leaf.dtype, copy=False)[source] for n, leaf in enumerate(leaves)
+            jax.device_put(snapshot[f"state{n}"].astype(leaf.dtype, copy=False)[source], leaf.sharding)
+            for n, leaf in enumerate(leaves)
         ]
-        self._state = jax.tree.unflatten(structure, [jax.device_put(leaf, sharded) for leaf in values])
+        self._state = jax.tree.unflatten(structure, values)
 
     def train(self, start: int, stop: int) -> Any:
         """Take the steps from `start` up to `stop`; return at once, with arrays that are ready when training is done."""
@@ -245,3 +240,9 @@ class LaneBatch:
         """Repeat the last seed to the number of seeds that the program was compiled for."""
         rest = self._compiled.size.seeds - len(self._seeds)
         return jax.tree.map(lambda leaf: np.concatenate([leaf, np.repeat(leaf[-1:], rest, axis=0)]), tree)
+
+
+def _by_lane(leaf: Array) -> np.ndarray:
+    """Return an array [device × chunk, lane, ...] as [lane, ...]; it may be empty, and then has no axis of unknown length."""
+    values = np.asarray(leaf)
+    return values.reshape(math.prod(values.shape[:2]), *values.shape[2:])

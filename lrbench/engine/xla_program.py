@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from jax.sharding import Mesh, NamedSharding
+from jax.sharding import Mesh
 from jaxtyping import Array
 
 from lrbench.engine import (
@@ -246,7 +246,6 @@ def _compiled(
 
 def _given(inputs: Inputs) -> tuple[State, Hyper, tuple[Any, Any], Shared]:
     size, mesh = inputs.size, inputs.mesh
-    sharded, replicated = devices.sharded(mesh), devices.replicated(mesh)
     total = size.chunks * mesh.size
     values = np.zeros((total, size.lanes), inputs.schedules.shapes.dtype)
     each: Any = (
@@ -272,10 +271,16 @@ def _given(inputs: Inputs) -> tuple[State, Hyper, tuple[Any, Any], Shared]:
         inputs.initial.shapes,
     )
     state = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((total, *leaf.shape), leaf.dtype), state)
-    return *(_struct(each, sharded) for each in (state, hyper, chunks)), _struct(shared, replicated)
+    return *(_struct(each, mesh) for each in (state, hyper, chunks)), _struct(shared, mesh, shared=True)
 
 
-def _struct(tree: Any, sharding: NamedSharding) -> Any:
-    return jax.tree.map(
-        lambda leaf: jax.ShapeDtypeStruct(np.shape(leaf), leaf.dtype, sharding=sharding), tree
-    )
+def _struct(tree: Any, mesh: Mesh, *, shared: bool = False) -> Any:
+    """Return the shapes of what is spread over the devices, or of what each of them has a copy of."""
+    sharded, replicated = devices.sharded(mesh), devices.replicated(mesh)
+
+    def struct(leaf: Any) -> jax.ShapeDtypeStruct:
+        # A program returns an empty array as one that every device has a copy of, whatever it was told.
+        placed = sharded if np.size(leaf) and not shared else replicated
+        return jax.ShapeDtypeStruct(np.shape(leaf), leaf.dtype, sharding=placed)
+
+    return jax.tree.map(struct, tree)

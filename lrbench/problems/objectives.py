@@ -55,6 +55,36 @@ def quadratic_deep(
     batch_size: int = 128,
     draw: Literal["centred", "deepobs"] = "centred",
 ) -> Problem:
+def parabola(
+    *, start: tuple[float, ...] = (-1.0, 10.0, 1.0), target: tuple[float, ...] = (1.0, -1.0, 1.0)
+) -> Problem:
+    """Sum of squared distances from a point: the easiest objective, on which a method that works at all converges.
+
+    Formula: loss = Σᵢ (wᵢ − tᵢ)²;  minimum 0 at w = t;  all runs start at the same point
+
+    Args:
+        start: w initially.
+        target: t, the minimum, with as many coordinates.
+
+    Source: the convergence tests of optax, optax/_src/alias_test.py, whose start and target are the defaults.
+    """
+    if not len(start) == len(target) > 0:
+        raise ProblemError(
+            f"start = {list(start)}, target = {list(target)}: must have equally many coordinates, 1 or more"
+        )
+
+    def init(key: Array) -> Params:
+        del key
+        return jnp.array(start)
+
+    def loss(params: Params, batch: Batch, key: Array) -> Array:
+        del batch, key
+        return jnp.sum(jnp.square(params - jnp.array(target, params.dtype)))
+
+    return Problem("parabola", init, loss, optimum=0.0)
+
+
+def quadratic_deep(*, dimension: int = 100, noise: float = 0.6, batch_size: int = 128) -> Problem:
     """Noisy quadratic with the spectrum of a deep network: most directions flat, a few steep.
 
     Formula: loss = mean ½ (w − x)ᵀ Q (w − x), x one of 1,000 examples ~ N(0, noise²) of mean 0;  Q is a rotation of a

@@ -6,6 +6,7 @@ Runs start at a point that each seed draws uniformly from a box; plots show the 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -15,25 +16,31 @@ from jaxtyping import Array
 from lrbench.errors import ProblemError
 from lrbench.nets.layers import Params
 from lrbench.problems._problem import Batch, Box, Problem
+from lrbench.study.catalog import history
 
 
-def rosenbrock(*, steepness: float = 100.0) -> Problem:
+@history(added=("start",))
+def rosenbrock(*, steepness: float = 100.0, start: tuple[float, ...] = ()) -> Problem:
     """A narrow curved valley: easy to reach, slow to follow to its minimum.
 
     Formula: loss = (1 − w₁)² + b (w₂ − w₁²)²;  minimum 0 at (1, 1);  start in [−2, 2] × [−1, 3]
 
     Args:
         steepness: b, the steepness of the valley's walls.
+        start: w, where the runs of every seed start; left empty, each seed draws its own point of the box.
 
     Source: Rosenbrock, The Computer Journal 3 (1960).
     """
     if steepness <= 0:
         raise ProblemError(f"steepness = {steepness}: must be positive")
+    if len(start) not in (0, 2):
+        raise ProblemError(f"start = {list(start)}: must have two coordinates, or be empty")
 
     def height(x: Array, y: Array) -> Array:
         return jnp.square(1 - x) + steepness * jnp.square(y - jnp.square(x))
 
-    return _surface("rosenbrock", height, ((-2.0, 2.0), (-1.0, 3.0)), 0.0)
+    first = ((start[0], start[0]), (start[1], start[1])) if start else None
+    return _surface("rosenbrock", height, ((-2.0, 2.0), (-1.0, 3.0)), 0.0, first)
 
 
 def beale() -> Problem:
@@ -88,7 +95,8 @@ def rastrigin(*, amplitude: float = 10.0) -> Problem:
     return _surface("rastrigin", height, ((-3.0, 3.0), (-3.0, 3.0)), 0.0)
 
 
-def double_well(*, tilt: float = 0.3) -> Problem:
+@history(added=("well",))
+def double_well(*, tilt: float = 0.3, well: Literal["either", "deeper", "shallower"] = "either") -> Problem:
     """Two wells, one deeper than the other: a local optimum in which runs get stuck.
 
     Formula: loss = w₁⁴ − 2 w₁² + t w₁ + w₂² + c;  c makes the minimum of the deeper well 0; the other one is about 2t
@@ -96,18 +104,26 @@ def double_well(*, tilt: float = 0.3) -> Problem:
 
     Args:
         tilt: t, how much deeper the well at w₁ ≈ −1 is; above 1.54 there is only one well.
+        well: the one that runs start in, on its side of the ridge at w₁ ≈ t/4, within the box.
 
     Source: the normal form of the cusp, Strogatz, Nonlinear Dynamics and Chaos (1994).
     """
     if tilt < 0:
         raise ProblemError(f"tilt = {tilt}: must be 0 or more")
     roots = np.roots([4.0, 0.0, -4.0, tilt])
-    bottom = min(x**4 - 2 * x**2 + tilt * x for x in roots[np.abs(roots.imag) < 1e-9].real)
+    flat = np.sort(roots[np.abs(roots.imag) < 1e-9].real)
+    bottom = min(x**4 - 2 * x**2 + tilt * x for x in flat)
+    if well != "either" and len(flat) < 3:
+        raise ProblemError(
+            f"well = {well!r}: there is only one with tilt = {tilt}; lower it, or leave well out"
+        )
 
     def height(x: Array, y: Array) -> Array:
         return x**4 - 2 * jnp.square(x) + tilt * x + jnp.square(y) - bottom
 
-    return _surface("double_well", height, ((-2.0, 2.0), (-2.0, 2.0)), 0.0)
+    box = (-2.0, 2.0), (-2.0, 2.0)
+    sides = {"deeper": (-2.0, float(flat[1])), "shallower": (float(flat[1]), 2.0)} if len(flat) == 3 else {}
+    return _surface("double_well", height, box, 0.0, (sides.get(well, box[0]), box[1]))
 
 
 def styblinski_tang() -> Problem:
@@ -124,8 +140,11 @@ def styblinski_tang() -> Problem:
     return _surface("styblinski_tang", height, ((-5.0, 5.0), (-5.0, 5.0)), -78.33233140754282)
 
 
-def _surface(name: str, height: Callable[[Array, Array], Array], box: Box, optimum: float) -> Problem:
-    low, high = np.array(box).T
+def _surface(
+    name: str, height: Callable[[Array, Array], Array], box: Box, optimum: float, start: Box | None = None
+) -> Problem:
+    """Return a surface whose runs start in the box, or in a part of it."""
+    low, high = np.array(start or box).T
 
     def init(key: Array) -> Params:
         return jax.random.uniform(key, (2,), minval=jnp.asarray(low), maxval=jnp.asarray(high))

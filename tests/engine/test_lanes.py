@@ -325,6 +325,25 @@ def test_dead_lanes_are_dropped_and_nothing_else_moves(train: Callable[..., Any]
     )  # twelve runs, dropped after the first of four segments of three steps
 
 
+def test_a_state_with_empty_arrays_is_spread_over_devices(train: Callable[..., Any]) -> None:
+    """GaLore has an empty projector for a vector; on two devices, with lanes that are dropped, it is Adam."""
+    table: dict[str, Any] = {
+        "name": "empty",
+        "steps": 12,
+        "evaluate_every": 3,
+        "seeds": 1,
+        "problem": "parabola",
+        "learning_rate": {"values": [0.01, 0.1, *(1e25 * 2.0**each for each in range(6))]},
+        "probes": [],
+        "lanes_per_chunk": 1,
+    }
+    _, (galore,) = train({**table, "optimizer": {"name": "galore", "rank": 2}}, 2)
+    _, (adam,) = train({**table, "optimizer": "adam"}, 2)
+    assert galore.curves["train_loss"].shape == (8, 5)
+    assert np.isnan(galore.curves["train_loss"][2:, -1]).all()
+    np.testing.assert_allclose(galore.curves["train_loss"][:2], adam.curves["train_loss"][:2], rtol=1e-4)
+
+
 def test_parameters_with_rates_of_their_own(train: Callable[..., Any]) -> None:
     """Gradient descent on both layers by hand, each at its rate; adam by two optimizers of optax."""
     study: dict[str, Any] = {

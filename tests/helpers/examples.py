@@ -93,6 +93,12 @@ EXPERIMENTS: dict[str, list[str]] = {
     ],
     "edge_of_stability": ["rates=[0.1, 0.2]", "steps=4", "hidden=[4]"],
     "gallery": ["problems=['saddle']", "optimizers=['adam']", "rates=2", "steps=20", "seeds=1"],
+    "optax_convergence": [
+        "lowest=0.01",
+        "highest=0.1",
+        "steps=20",
+        "optimizers=['adam', 'schedule_free_sgd']",
+    ],
     "transfer": ["widths=[8]", "rates=2", "steps=2", "seeds=1", "optimizers=['adam']"],
     "finder_truth": [
         "problems=['house_prices']",

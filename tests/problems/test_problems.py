@@ -96,6 +96,35 @@ def test_the_other_well_is_less_deep() -> None:
     assert other == pytest.approx(0.6, abs=0.02)
 
 
+def test_runs_start_in_the_well_that_is_asked_for() -> None:
+    """The ridge between the wells is where the slope 4x³ − 4x + t is 0 and the curvature negative."""
+    (ridge,) = (
+        x.real for x in np.roots([4.0, 0.0, -4.0, 0.5]) if abs(x.imag) < 1e-9 and 12 * x.real**2 - 4 < 0
+    )
+    for well, low, high in (("either", -2, 2), ("deeper", -2, ridge), ("shallower", ridge, 2)):
+        problem = surfaces.double_well(tilt=0.5, well=well)  # type: ignore[arg-type]
+        starts = np.stack([problem.init(jax.random.key(seed)) for seed in range(60)])
+        assert ((starts[:, 0] >= low) & (starts[:, 0] <= high)).all()
+        assert np.ptp(starts[:, 0]) > 0.8 * (high - low)
+        assert problem.box == ((-2.0, 2.0), (-2.0, 2.0))
+    with pytest.raises(LrbenchError, match=r"^well = 'deeper': there is only one with tilt = 1\.6; lower it"):
+        surfaces.double_well(tilt=1.6, well="deeper")
+
+
+def test_runs_start_at_the_point_that_is_asked_for() -> None:
+    valley = surfaces.rosenbrock(start=(0.0, -0.5))
+    assert [valley.init(jax.random.key(seed)).tolist() for seed in range(2)] == [[0.0, -0.5]] * 2
+    assert float(valley.loss(valley.init(KEY), None, KEY)) == 1 + 100 * 0.25
+    bowl = objectives.parabola()
+    assert bowl.init(KEY).tolist() == [-1, 10, 1]
+    assert float(bowl.loss(bowl.init(KEY), None, KEY)) == 4 + 121
+    assert float(bowl.loss(jnp.array([1.0, -1.0, 1.0]), None, KEY)) == bowl.optimum == 0
+    with pytest.raises(LrbenchError, match=r"^start = \[1\.0\]: must have two coordinates, or be empty$"):
+        surfaces.rosenbrock(start=(1.0,))
+    with pytest.raises(LrbenchError, match=r"^start = \[1\.0\], target = \[\]: must have equally many"):
+        objectives.parabola(start=(1.0,), target=())
+
+
 def test_quadratic_deep_at_its_minimum() -> None:
     problem = objectives.quadratic_deep(dimension=20)
     data = jnp.asarray(problem.data.train)
