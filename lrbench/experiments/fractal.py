@@ -5,21 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 
 from lrbench.errors import StudyError
-from lrbench.experiments._fractal import boxes, checks, conditions, pictures, views
-from lrbench.experiments._fractal.conditions import CONDITIONS, PUBLISHED
+from lrbench.experiments._fractal import boxes, checks, conditions, pictures, summary, views
+from lrbench.experiments._fractal.conditions import CONDITIONS
 from lrbench.experiments._fractal.pictures import Drawn
-from lrbench.experiments._fractal.views import View
+from lrbench.experiments._fractal.views import Window
 from lrbench.experiments.bench import Answer, Bench
-from lrbench.experiments.findings import Finding
 from lrbench.experiments.page import MAIN
 
 _LEAST = 8
 """Runs along a side: with fewer, a picture has no two sizes of boxes."""
-_AGREE = 99.0
 
 
 def fractal(
@@ -79,9 +77,9 @@ def fractal(
         precision: of every run.
 
     Pictures:
-        main: The opening view of the main condition, a pixel for each run: smooth regions of converged and of diverged runs, and a frayed boundary between them.
-        conditions: The opening view of each condition: gradient descent converges at small rates of the output layer; the other optimizers' boundaries lie elsewhere and are less even.
-        zooms: Zooms into the roughest part of each boundary; most remain rough at every scale.
+        largest: The opening view of the main condition, a pixel for each run: smooth regions of converged and of diverged runs, and a frayed boundary between them.
+        openings: The opening view of each condition: gradient descent converges at small rates of the output layer; the other optimizers' boundaries lie elsewhere and are less even.
+        zoomed: Zooms into the roughest part of each boundary; most remain rough at every scale.
         boxes: Boxes that have boundary in them against their size, a line per picture: nearly straight, with slopes between −1 and −2.
 
     Tables:
@@ -99,22 +97,8 @@ def fractal(
         name: _sequence(bench, name, side, (zooms, zoom, zoom_resolution), steps, precision)
         for name, side in opening.items()
     }
-    counts = {
-        name: [boxes.counts(boxes.boundary(each.scores)) for each in drawn]
-        for name, drawn in sequences.items()
-    }
-    dimensions = _dimensions(counts)
-    viewed, counted = _views(sequences, counts), _boxes(counts)
     compared = checks.agreement(bench, CONDITIONS["tanh"], checked, steps) if checked else None
-    findings = _findings(dimensions, viewed, compared)
-    paths = [
-        *bench.write_table("dimensions", dimensions),
-        *bench.write_table("views", viewed),
-        *bench.write_table("boxes", counted),
-        *(bench.write_table("agreement", compared) if compared is not None else ()),
-        *_pictures(bench, sequences, main, counted, dimensions),
-    ]
-    return Answer(tuple(one.line for one in findings[:MAIN]), (*paths, *bench.write_findings(findings)))
+    return _answer(bench, sequences, main, compared)
 
 
 def _check(names: tuple[str, ...], main: str, sides: tuple[int, ...], checked: int, zoom: float) -> None:
@@ -137,7 +121,7 @@ def _sequence(
     """Train the opening view of a condition and its zooms."""
     condition = CONDITIONS[name]
     count, factor, zoom_side = zooms
-    view = View(condition.x, condition.y, side)
+    view = Window(condition.x, condition.y, side)
     found: list[Drawn] = []
     for number in range(count + 1):
         study = views.study(f"{name}_{number}", condition, view, steps, precision)
@@ -147,162 +131,41 @@ def _sequence(
     return found
 
 
-def _dimensions(counts: Mapping[str, list[np.ndarray]]) -> pd.DataFrame:
-    rows = []
-    for name, each in counts.items():
-        middle, low, high = boxes.dimension(each)
-        published = CONDITIONS[name].published
-        row = {"condition": name, "dimension": middle, "low": low, "high": high}
-        rows.append(row | {"pictures": len(each), "published": published})
-    return pd.DataFrame(rows)
-
-
-def _views(sequences: Mapping[str, list[Drawn]], counts: Mapping[str, list[np.ndarray]]) -> pd.DataFrame:
-    rows = []
-    for name, drawn in sequences.items():
-        for number, (each, count) in enumerate(zip(drawn, counts[name], strict=True)):
-            line = boxes.fit(count.sum(axis=1))
-            rows.append(
-                {
-                    "condition": name,
-                    "zoom": number,
-                    "x_from": each.view.x[0],
-                    "x_to": each.view.x[1],
-                    "y_from": each.view.y[0],
-                    "y_to": each.view.y[1],
-                    "resolution": each.view.resolution,
-                    "converged": float((each.scores < 0).mean()),
-                    "boundary": float(boxes.boundary(each.scores).mean()),
-                    "dimension": line.dimension,
-                    "r2": line.r2,
-                }
-            )
-    return pd.DataFrame(rows)
-
-
-def _boxes(counts: Mapping[str, list[np.ndarray]]) -> pd.DataFrame:
-    return pd.DataFrame(
-        [
-            {"condition": name, "zoom": number, "size": 2**power, "boxes": int(boxes_of)}
-            for name, each in counts.items()
-            for number, count in enumerate(each)
-            for power, boxes_of in enumerate(count.sum(axis=1))
-        ]
-    )
-
-
-def _findings(dimensions: pd.DataFrame, viewed: pd.DataFrame, compared: pd.DataFrame | None) -> list[Finding]:
-    """Return what was found, the main findings first."""
-    least, greatest = PUBLISHED
-    paper, others = (
-        dimensions[dimensions["published"] == published].set_index("condition") for published in (True, False)
-    )
-    found: list[Finding] = []
+def _answer(
+    bench: Bench, sequences: Mapping[str, list[Drawn]], main: str, compared: pd.DataFrame | None
+) -> Answer:
+    """Write the tables, the pictures and the findings."""
+    counts = {
+        name: [boxes.counts(boxes.boundary(each.scores)) for each in drawn]
+        for name, drawn in sequences.items()
+    }
+    tables = {
+        "dimensions": summary.dimensions(counts),
+        "views": summary.views(sequences, counts),
+        "boxes": summary.box_counts(counts),
+    }
+    found = summary.findings(tables["dimensions"], tables["views"], compared)
     if compared is not None:
-        found.append(_agreement(compared, "numpy", "a separate implementation in NumPy", True))
-    if len(paper):
-        within = int(paper["dimension"].between(least, greatest).sum())
-        found.append(
-            Finding(
-                f"conditions of the paper whose boundary has a dimension from {least:g} to {greatest:g}, the range that it reports",
-                within,
-                unit=f"of {len(paper)}",
-                rule="all",
-                met=within == len(paper),
-            )
-        )
-    if len(others):
-        rough = int((others["low"] > 1).sum())
-        found.append(
-            Finding(
-                "optimizers that the paper did not train whose boundary is rougher than a line, the interval of its dimension above 1",
-                rough,
-                unit=f"of {len(others)}",
-                rule="all",
-                met=rough == len(others),
-            )
-        )
-    return [*found, *_each(paper, others), *_by_zoom(viewed), *_single(compared)]
-
-
-def _each(paper: pd.DataFrame, others: pd.DataFrame) -> list[Finding]:
-    """Return the dimension of each condition."""
-    least, greatest = PUBLISHED
-    return [
-        Finding(
-            f"dimension of the boundary: {CONDITIONS[str(name)].title}{' (the paper: 1.66)' if name == 'tanh' else ''}",
-            row["dimension"],
-            row["low"],
-            row["high"],
-            rule=f"{least:g} to {greatest:g}" if rows is paper else "interval above 1",
-            met=bool(least <= row["dimension"] <= greatest) if rows is paper else bool(row["low"] > 1),
-        )
-        for rows in (paper, others)
-        for name, row in rows.iterrows()
-    ]
-
-
-def _by_zoom(viewed: pd.DataFrame) -> list[Finding]:
-    """Return how rough the boundary is in opening views, and after the last zoom."""
-    last = int(viewed["zoom"].max())
-    return [
-        Finding(
-            f"dimension by a straight line through all box sizes, median of the conditions: {where}",
-            float(viewed.loc[viewed["zoom"] == number, "dimension"].median()),
-        )
-        for number, where in dict.fromkeys([(0, "opening view"), (last, f"zoom {last}")])
-        if number == 0 or last
-    ]
-
-
-def _single(compared: pd.DataFrame | None) -> list[Finding]:
-    """Return what single precision changes."""
-    if compared is None:
-        return []
-    row = compared.set_index("compared").loc["float32"]
-    return [
-        _agreement(compared, "float32", "single precision", False),
-        Finding(
-            f"the same among the {int(row['at_boundary']):,} runs at the boundary",
-            100 * float(row["agree_at_boundary"]),
-            unit="%",
-        ),
-    ]
-
-
-def _agreement(compared: pd.DataFrame, name: str, words: str, ruled: bool) -> Finding:
-    row = compared.set_index("compared").loc[name]
-    share = 100 * float(row["agree"])
-    return Finding(
-        f"{int(row['runs']):,} runs of tanh, full batch: {words} agrees with double precision on whether they converge",
-        share,
-        unit="%",
-        rule=f"at least {_AGREE:g} %" if ruled else "",
-        met=share >= _AGREE if ruled else None,
-    )
+        tables["agreement"] = compared
+    paths = [path for name, table in tables.items() for path in bench.write_table(name, table)]
+    for name, figure in _pictures(sequences, main, tables["boxes"], tables["dimensions"]).items():
+        paths += bench.write_picture(name, figure)
+    return Answer(tuple(one.line for one in found[:MAIN]), (*paths, *bench.write_findings(found)))
 
 
 def _pictures(
-    bench: Bench,
-    sequences: Mapping[str, list[Drawn]],
-    main: str,
-    counted: pd.DataFrame,
-    dimensions: pd.DataFrame,
-) -> list[object]:
-    """Draw all pictures; return their paths."""
+    sequences: Mapping[str, list[Drawn]], main: str, counted: pd.DataFrame, dimensions: pd.DataFrame
+) -> dict[str, Figure]:
+    """Return all pictures by name."""
     first = {name: drawn[0] for name, drawn in sequences.items()}
     found = dimensions["dimension"].dropna()
     extent = f"{found.min():.2f} to {found.max():.2f}" if len(found) else "not measured"
-    paths: list[object] = []
-    if main in first:
-        runs = first[main].scores.size
-        title = f"fractal: {runs:,} runs, {first[main].condition.title}: which pairs of rates converge"
-        paths += bench.write_picture("main", pictures.one(first[main], title))
     drawn = {
-        "conditions": pictures.openings(first, "fractal: which runs converge, by condition and optimizer"),
-        "zooms": pictures.zooms(sequences, "fractal: closer and closer to the boundary"),
+        "openings": pictures.openings(first, "fractal: which runs converge, by condition and optimizer"),
+        "zoomed": pictures.zooms(sequences, "fractal: closer and closer to the boundary"),
         "boxes": pictures.counted(counted, dimensions, f"fractal: dimensions of the boundary, {extent}"),
     }
-    for name, figure in drawn.items():
-        paths += bench.write_picture(name, figure)
-    return paths
+    if main in first:
+        title = f"fractal: {first[main].scores.size:,} runs of {first[main].condition.title}"
+        drawn = {"largest": pictures.one(first[main], title)} | drawn
+    return drawn

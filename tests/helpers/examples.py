@@ -70,6 +70,15 @@ EXPERIMENTS: dict[str, list[str]] = {
         "schedule_problems=['house_prices']",
     ],
     "edge_of_stability": ["rates=[0.1, 0.2]", "steps=4", "hidden=[4]"],
+    "fractal": [
+        "conditions=['single']",
+        "resolution=8",
+        "main_resolution=8",
+        "zooms=1",
+        "zoom_resolution=8",
+        "checked=0",
+        "steps=6",
+    ],
     "transfer": ["widths=[8]", "rates=2", "steps=2", "seeds=1", "optimizers=['adam']"],
     "finder_truth": [
         "problems=['house_prices']",

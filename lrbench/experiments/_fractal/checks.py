@@ -12,7 +12,7 @@ from jaxtyping import Float
 from lrbench.engine.seeds import Initial
 from lrbench.experiments._fractal import boxes, in_numpy, views
 from lrbench.experiments._fractal.conditions import Condition
-from lrbench.experiments._fractal.views import View
+from lrbench.experiments._fractal.views import Window
 from lrbench.experiments.bench import Bench
 from lrbench.problems.fractal import fractal
 
@@ -22,7 +22,7 @@ def agreement(bench: Bench, condition: Condition, resolution: int, steps: int) -
 
     The condition has gradient descent on all of its samples, with a rate for each layer.
     """
-    view = View(condition.x, condition.y, resolution)
+    view = Window(condition.x, condition.y, resolution)
     double, single = (
         views.picture(
             bench.train(views.study(f"check_{precision}", condition, view, steps, precision)), condition, view
@@ -48,16 +48,16 @@ def agreement(bench: Bench, condition: Condition, resolution: int, steps: int) -
     return pd.DataFrame(rows)
 
 
-def network(parameters: dict[str, Any]) -> in_numpy.Network:
+def network(parameters: dict[str, Any]) -> in_numpy.Perceptron:
     """Return the data and the initial weights of `fractal`, those of seed 0, as NumPy has them."""
     problem = fractal(**parameters)
     weights = Initial(problem).of([0])
     hidden, output = (np.asarray(weights[name][0], np.float64) for name in ("hidden", "output"))
     inputs, targets = jax.device_get(problem.data.train)
-    return in_numpy.Network(hidden, output, inputs, targets, parameters.get("activation", "tanh"))
+    return in_numpy.Perceptron(hidden, output, inputs, targets, parameters.get("activation", "tanh"))
 
 
-def _by_numpy(parameters: dict[str, Any], view: View, steps: int) -> Float[np.ndarray, "row column"]:
+def _by_numpy(parameters: dict[str, Any], view: Window, steps: int) -> Float[np.ndarray, "row column"]:
     across, up = np.meshgrid(view.columns, view.rows)
     found = in_numpy.scores(network(parameters), across.ravel(), up.ravel(), steps)
     return found.reshape(across.shape)

@@ -14,7 +14,7 @@ _TOGETHER = 8
 """So many runs are trained at once, so that their activations stay in cache."""
 
 
-class Network(NamedTuple):
+class Perceptron(NamedTuple):
     """Initial weights and data, shared by all runs, and the activation.
 
     Args:
@@ -33,7 +33,7 @@ class Network(NamedTuple):
 
 
 def scores(
-    network: Network,
+    network: Perceptron,
     hidden_rates: Float[np.ndarray, " run"],
     output_rates: Float[np.ndarray, " run"],
     steps: int,
@@ -42,22 +42,22 @@ def scores(
     parts = [slice(start, start + _TOGETHER) for start in range(0, len(hidden_rates), _TOGETHER)]
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         return np.concatenate(
-            [_score(_losses(network, hidden_rates[part], output_rates[part], steps)) for part in parts]
+            [_score(losses(network, hidden_rates[part], output_rates[part], steps)) for part in parts]
         )
 
 
-def _losses(
-    network: Network, hidden_rates: np.ndarray, output_rates: np.ndarray, steps: int
+def losses(
+    network: Perceptron, hidden_rates: np.ndarray, output_rates: np.ndarray, steps: int
 ) -> Float[np.ndarray, "run step"]:
     """Return the loss before each step; runs are left out from their first loss on that is not finite."""
-    losses = np.full((len(hidden_rates), steps), np.inf)
+    found = np.full((len(hidden_rates), steps), np.inf)
     going = np.arange(len(hidden_rates))
     # [run, input, hidden], so that inputs @ hidden is [run, example, hidden].
     hidden = np.repeat(network.hidden.T[None], len(going), axis=0)
     output = np.repeat(network.output[None], len(going), axis=0)
     for step in range(steps):
-        loss, by_hidden, by_output = _gradients(network, hidden, output)
-        losses[going, step] = loss
+        loss, by_hidden, by_output = gradients(network, hidden, output)
+        found[going, step] = loss
         hidden -= hidden_rates[going][:, None, None] * by_hidden
         output -= output_rates[going][:, None] * by_output
         if not np.isfinite(loss).all():
@@ -65,10 +65,10 @@ def _losses(
             going, hidden, output = going[stays], hidden[stays], output[stays]
         if not len(going):
             break
-    return losses
+    return found
 
 
-def _gradients(network: Network, hidden: np.ndarray, output: np.ndarray) -> tuple[Any, Any, Any]:
+def gradients(network: Perceptron, hidden: np.ndarray, output: np.ndarray) -> tuple[Any, Any, Any]:
     """Return the loss of each run, and its gradients by the weights of both layers."""
     inputs, targets = network.inputs, network.targets
     examples, width = inputs.shape

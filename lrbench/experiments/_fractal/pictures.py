@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lrbench.experiments._fractal.conditions import Condition
-from lrbench.experiments._fractal.views import View
+from lrbench.experiments._fractal.views import Window
 from lrbench.plots import base
 
 _PALE = 0.25
@@ -23,7 +23,7 @@ class Drawn(NamedTuple):
     """A picture: what it shows, and its scores."""
 
     condition: Condition
-    view: View
+    view: Window
     scores: Float[np.ndarray, "row column"]
 
 
@@ -116,13 +116,12 @@ def _show(axes: Axes, drawn: Drawn) -> None:
         extent=(*view.x, *view.y),
     )
     axes.grid(visible=False)
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.get_major_locator().set_params(nbins=4)
-        axis.get_major_formatter().set_useOffset(False)
+    axes.locator_params(nbins=4)
+    axes.ticklabel_format(useOffset=False)
     axes.tick_params(labelsize=7)
 
 
-def _frame(axes: Axes, view: View) -> None:
+def _frame(axes: Axes, view: Window) -> None:
     (left, right), (low, high) = view.x, view.y
     axes.plot([left, right, right, left, left], [low, low, high, high, low], color="black", lw=1.2)
 

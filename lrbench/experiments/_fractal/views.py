@@ -17,7 +17,7 @@ _EVALUATIONS = 10
 """Of a run; where runs have ended, their lanes are free after the next one."""
 
 
-class View(NamedTuple):
+class Window(NamedTuple):
     """What a picture shows: log₁₀ of the first and the last value of both axes, and runs along each side."""
 
     x: tuple[float, float]
@@ -40,7 +40,7 @@ class View(NamedTuple):
         return self.y[1] - self.y[0]
 
 
-def study(name: str, condition: Condition, view: View, steps: int, precision: str) -> dict[str, Any]:
+def study(name: str, condition: Condition, view: Window, steps: int, precision: str) -> dict[str, Any]:
     """Return the study whose runs are the pixels of a view."""
     skip = condition.problem.get("skip", 0)
     every = max(1, (steps + skip) // _EVALUATIONS)
@@ -62,7 +62,7 @@ def study(name: str, condition: Condition, view: View, steps: int, precision: st
     }
 
 
-def picture(results: Results, condition: Condition, view: View) -> Float[np.ndarray, "row column"]:
+def picture(results: Results, condition: Condition, view: Window) -> Float[np.ndarray, "row column"]:
     """Return the score of each pixel: the last that a run reported."""
     curves = results.some_curves("step", "valid_score").dropna(subset=["valid_score"])
     last = curves.sort_values("step", kind="stable").drop_duplicates("run_id", keep="last")
@@ -80,14 +80,14 @@ def picture(results: Results, condition: Condition, view: View) -> Float[np.ndar
     return found
 
 
-def closer(view: View, scores: Float[np.ndarray, "row column"], factor: float, resolution: int) -> View:
+def closer(view: Window, scores: Float[np.ndarray, "row column"], factor: float, resolution: int) -> Window:
     """Return the view of 1/`factor` of the extent that has the most boundary in it, the first of them if there are several."""
     marked = boxes.boundary(scores).astype(np.int64)
     side = max(1, round(view.resolution / factor))
     sums = np.pad(marked, ((1, 0), (1, 0))).cumsum(0).cumsum(1)
     inside = sums[side:, side:] - sums[:-side, side:] - sums[side:, :-side] + sums[:-side, :-side]
     row, column = np.unravel_index(inside.argmax(), inside.shape)
-    return View(
+    return Window(
         _part(view.x, (column + side / 2) / (view.resolution - 1), factor),
         _part(view.y, (row + side / 2) / (view.resolution - 1), factor),
         resolution,
