@@ -16,14 +16,17 @@ from lrbench.errors import ProblemError
 from lrbench.nets.layers import Params
 from lrbench.problems._constants import constant_square
 from lrbench.problems._problem import Batch, Problem
+from lrbench.study.catalog import history
 
-_ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
-    "tanh": jnp.tanh,
-    "relu": jax.nn.relu,
-    "identity": lambda x: x,
+_ACTIVATIONS: dict[str, tuple[Callable[[Array], Array], float]] = {
+    "tanh": (jnp.tanh, math.sqrt(2)),
+    "relu": (jax.nn.relu, math.sqrt(2)),
+    "identity": (lambda x: x, 1.0),
 }
+"""Each activation, and the gain of what it is applied to."""
 
 
+@history(revision=2)
 def fractal(
     *,
     activation: Literal["tanh", "relu", "identity"] = "tanh",
@@ -34,12 +37,12 @@ def fractal(
 ) -> Problem:
     """Two layers without biases on random data; each layer may have a learning rate of its own.
 
-    Formula: h = φ(√2 · x·W₀ / √n);  ŷ = (h·W₁ / √n) / √n;  loss = mean (ŷ − y)²;  x, y, W ~ N(0, 1), W times `scale`
+    Formula: h = φ(a · x·W₀ / √n);  ŷ = (h·W₁ / √n) / √n;  loss = mean (ŷ − y)²;  x, y, W ~ N(0, 1), W times `scale`
 
     The rates are named `hidden` (W₀) and `output` (W₁): `[learning_rate.output]` sets the second one as an axis of its own.
 
     Args:
-        activation: φ.
+        activation: φ; a is √2 for tanh and relu, and 1 for identity.
         width: n, inputs and hidden units.
         samples: examples; the published figures use as many as there are parameters, or 16, or 1.
         scale: factor of the initial weights.
@@ -51,7 +54,7 @@ def fractal(
         raise ProblemError(f"width = {width}, samples = {samples}: both must be 1 or more")
     generator = np.random.Generator(np.random.PCG64(0))
     inputs, targets = generator.normal(size=(samples, width)), generator.normal(size=samples)
-    phi, root = _ACTIVATIONS[activation], math.sqrt(width)
+    (phi, gain), root = _ACTIVATIONS[activation], math.sqrt(width)
 
     def init(key: Array) -> Params:
         hidden, output = jax.random.split(key)
@@ -64,7 +67,7 @@ def fractal(
         del key
         x, y = batch
         # Weights are [output, input] and activations [feature, example], as in _models.dense_stack.
-        hidden = phi(math.sqrt(2) / root * (params["hidden"] @ x.T))
+        hidden = phi(gain / root * (params["hidden"] @ x.T))
         return jnp.mean(jnp.square(params["output"] @ hidden / width - y))
 
     return Problem(

@@ -98,6 +98,14 @@ EXPERIMENTS: dict[str, list[str]] = {
         "highest=0.1",
         "steps=20",
         "optimizers=['adam', 'schedule_free_sgd']",
+    "fractal": [
+        "conditions=['single']",
+        "resolution=8",
+        "main_resolution=8",
+        "zooms=1",
+        "zoom_resolution=8",
+        "checked=0",
+        "steps=6",
     ],
     "transfer": ["widths=[8]", "rates=2", "steps=2", "seeds=1", "optimizers=['adam']"],
     "finder_truth": [

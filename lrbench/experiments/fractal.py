@@ -1,0 +1,171 @@
+"""Is the boundary between learning rates that converge and those that do not a fractal, with other optimizers too?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from lrbench.errors import StudyError
+from lrbench.experiments._fractal import boxes, checks, conditions, pictures, summary, views
+from lrbench.experiments._fractal.conditions import CONDITIONS
+from lrbench.experiments._fractal.pictures import Drawn
+from lrbench.experiments._fractal.views import Window
+from lrbench.experiments.bench import Answer, Bench
+from lrbench.experiments.page import MAIN
+
+_LEAST = 8
+"""Runs along a side: with fewer, a picture has no two sizes of boxes."""
+
+
+def fractal(
+    bench: Bench,
+    *,
+    conditions: tuple[str, ...] = (
+        "tanh",
+        "minibatch",
+        "relu",
+        "identity",
+        "single",
+        "scale",
+        "momentum",
+        "adam",
+        "muon",
+        "lion",
+    ),
+    resolution: int = 64,
+    main: str = "single",
+    main_resolution: int = 1024,
+    zooms: int = 2,
+    zoom: float = 16.0,
+    zoom_resolution: int = 64,
+    checked: int = 64,
+    steps: int = 500,
+    precision: Literal["float32", "float64"] = "float32",
+) -> Answer:
+    """Pictures of which pairs of learning rates converge, and the dimension of the boundary in them, with six conditions of a paper and four more optimizers.
+
+    The problem is `fractal`: two layers of 16 units without biases on 272 random samples, trained by gradient descent on all of them. A pixel is a
+    run. All runs start from the same weights; the horizontal axis is the rate of the input layer and the vertical axis that of the output layer, each from 10⁻³ to
+    10⁶ in the opening view. The conditions are those of the paper: `tanh`; `minibatch`, with steps on 16 samples drawn without
+    replacement, where the paper draws with replacement; `relu`; `identity`, a linear network on 16 samples; `single`, one sample; and `scale`, whose axes are a factor of
+    the initial weights, from 10⁻³ to 10³, and one rate for both layers, where the paper moves the mean of the initial weights of the input layer.
+    The paper did not train with `momentum` (0.9), `adam`, `muon` or `lion`, here with all samples and the rates of the opening view.
+
+    The score of a run is the paper's. A loss that is not finite counts as 10⁶, and so does one above 10¹⁰⁰ (in single precision, 10³⁰), from which no run returned; v is the
+    loss of each step relative to the first one, at most 10⁶. A run has converged if the mean of its last 20 v is below 1. Its score is then −Σv, otherwise Σ1/v.
+    The random numbers are not the paper's, so that its pictures are not repeated pixel by pixel.
+
+    The boundary is where four neighbouring pixels do not agree on whether their runs converge. N is how many boxes of s × s pixels have boundary in them, with s = 1, 2, 4 … up to
+    a quarter of the picture, and a slope is −Δlog N / Δlog s from one size to the next. As in the paper, the dimension of a condition is the median of the slopes of all its
+    pictures: 1 for a smooth line, 2 where the boundary is everywhere. Its 95 % interval is a bootstrap which draws pictures and, in each of them, 16 tiles.
+    Each zoom shows the part of the picture before it that has the most boundary, so that the dimension is that of the roughest parts: the paper chose where
+    to look by hand, and has 4,096 runs along each side and some 50 zooms by 2.
+
+    Args:
+        conditions: which of the ten are trained.
+        resolution: runs along each side of an opening view.
+        main: the condition that is drawn alone, if it is among them.
+        main_resolution: runs along each side of its opening view.
+        zooms: pictures after the opening view.
+        zoom: the factor by which each of them is closer than the one before.
+        zoom_resolution: runs along each side of a zoom.
+        checked: runs along each side of the view of `tanh` that is compared with NumPy and with single precision; 0 for no comparison.
+        steps: of every run.
+        precision: of every run.
+
+    Pictures:
+        largest: The opening view of the main condition, a pixel for each run: smooth regions of converged and of diverged runs, and a frayed boundary between them.
+        openings: The opening view of each condition: gradient descent converges at small rates of the output layer; the other optimizers' boundaries lie elsewhere and are less even.
+        zoomed: Zooms into the roughest part of each boundary; most remain rough at every scale.
+        boxes: Boxes that have boundary in them against their size, a line per picture: nearly straight, with slopes between −1 and −2.
+
+    Tables:
+        dimensions: A row per condition; `dimension` is the median slope with its interval `low` to `high`, from so many `pictures`; `published` tells whether the paper has the condition.
+        views: A row per picture: the condition, how many zooms led to it, log₁₀ of the ends of its axes, runs along a side, `converged` (share of runs), `boundary` (share of blocks of four), and `dimension`, the slope of a straight line through all box sizes of this picture, which explains the share `r2` of their variance.
+        boxes: A row per picture and `size` of boxes, in pixels; `boxes` is how many of them have boundary in them.
+        agreement: A row per comparison of `tanh` in double precision, with `numpy`, a separate implementation, and with `float32`; `agree` is the share of runs on whose convergence both agree, `agree_at_boundary` that among runs at the boundary, and `score_difference` the median relative difference of the scores.
+
+    Source: Sohl-Dickstein, The boundary of neural network trainability is fractal, arXiv:2402.06184, and its notebook,
+        https://github.com/Sohl-Dickstein/fractal.
+    """
+    _check(conditions, main, (resolution, main_resolution, zoom_resolution), checked, zoom)
+    opening = {name: main_resolution if name == main else resolution for name in conditions}
+    sequences = {
+        name: _sequence(bench, name, side, (zooms, zoom, zoom_resolution), steps, precision)
+        for name, side in opening.items()
+    }
+    compared = checks.agreement(bench, CONDITIONS["tanh"], checked, steps) if checked else None
+    return _answer(bench, sequences, main, compared)
+
+
+def _check(names: tuple[str, ...], main: str, sides: tuple[int, ...], checked: int, zoom: float) -> None:
+    """Refuse parameters before anything is trained."""
+    for name in names:
+        conditions.named(name, "conditions")
+    conditions.named(main, "main")
+    for side in (*sides, *([checked] if checked else [])):
+        if side < _LEAST:
+            raise StudyError(
+                f"a picture of {side} × {side} runs: must have at least {_LEAST} along each side"
+            )
+    if not zoom > 1:
+        raise StudyError(f"zoom = {zoom:g}: must be above 1")
+
+
+def _sequence(
+    bench: Bench, name: str, side: int, zooms: tuple[int, float, int], steps: int, precision: str
+) -> list[Drawn]:
+    """Train the opening view of a condition and its zooms."""
+    condition = CONDITIONS[name]
+    count, factor, zoom_side = zooms
+    view = Window(condition.x, condition.y, side)
+    found: list[Drawn] = []
+    for number in range(count + 1):
+        study = views.study(f"{name}_{number}", condition, view, steps, precision)
+        scores = views.picture(bench.train(study), condition, view)
+        found.append(Drawn(condition, view, scores))
+        view = views.closer(view, scores, factor, zoom_side)
+    return found
+
+
+def _answer(
+    bench: Bench, sequences: Mapping[str, list[Drawn]], main: str, compared: pd.DataFrame | None
+) -> Answer:
+    """Write the tables, the pictures and the findings."""
+    counts = {
+        name: [boxes.counts(boxes.boundary(each.scores)) for each in drawn]
+        for name, drawn in sequences.items()
+    }
+    tables = {
+        "dimensions": summary.dimensions(counts),
+        "views": summary.views(sequences, counts),
+        "boxes": summary.box_counts(counts),
+    }
+    found = summary.findings(tables["dimensions"], tables["views"], compared)
+    if compared is not None:
+        tables["agreement"] = compared
+    paths = [path for name, table in tables.items() for path in bench.write_table(name, table)]
+    for name, figure in _pictures(sequences, main, tables["boxes"], tables["dimensions"]).items():
+        paths += bench.write_picture(name, figure)
+    return Answer(tuple(one.line for one in found[:MAIN]), (*paths, *bench.write_findings(found)))
+
+
+def _pictures(
+    sequences: Mapping[str, list[Drawn]], main: str, counted: pd.DataFrame, dimensions: pd.DataFrame
+) -> dict[str, Figure]:
+    """Return all pictures by name."""
+    first = {name: drawn[0] for name, drawn in sequences.items()}
+    found = dimensions["dimension"].dropna()
+    extent = f"{found.min():.2f} to {found.max():.2f}" if len(found) else "not measured"
+    drawn = {
+        "openings": pictures.openings(first, "fractal: which runs converge, by condition and optimizer"),
+        "zoomed": pictures.zooms(sequences, "fractal: closer and closer to the boundary"),
+        "boxes": pictures.counted(counted, dimensions, f"fractal: dimensions of the boundary, {extent}"),
+    }
+    if main in first:
+        title = f"fractal: {first[main].scores.size:,} runs of {first[main].condition.title}"
+        drawn = {"largest": pictures.one(first[main], title)} | drawn
+    return drawn
