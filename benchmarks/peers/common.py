@@ -123,15 +123,14 @@ def mnist() -> Digits:
 
 
 def mnist1d() -> Digits:
-    """4,000 of the curves of MNIST-1D that lrbench generates, [example, 40], in a fixed random order.
+    """The 4,000 training curves of MNIST-1D, [example, 40], in the published order.
 
     Generating them imports JAX, whose threads start only with its backend.
     """
     from lrbench.datasets import mnist1d
 
-    curves, labels = mnist1d.generate(5000)
-    order = np.random.default_rng(0).permutation(len(labels))[:4000]
-    return Digits(curves[order].astype(np.float32), labels[order].astype(np.int32))
+    curves, labels = mnist1d.generate(5000).train
+    return Digits(curves.astype(np.float32), labels)
 
 
 def _arrays(name: str) -> tuple[np.ndarray, np.ndarray]:
@@ -171,23 +170,25 @@ def mlp_weights(seed: int = 0) -> dict[str, Floats]:
 
 
 def gru_weights(seed: int = 0) -> dict[str, Floats]:
-    """Initial weights of the GRU, lrbench's: normal of variance 1 / fan-in, biases of zero; matrices are [in, out].
+    """Initial weights of the GRU that reads in one direction, PyTorch's and lrbench's: uniform; matrices are [in, out].
 
     `w` and `b` are of the inputs, `u` and `c` of the hidden state (r, z and n side by side), `v` and `d` of the classes.
     """
     generator = np.random.default_rng(seed)
 
-    def normal(fan_in: int, fan_out: int) -> Floats:
-        return (generator.standard_normal((fan_in, fan_out)) * fan_in**-0.5).astype(np.float32)
-
     gates = 3 * GRU_WIDTH
+
+    def uniform(*shape: int) -> Floats:
+        # ±1 / √fan-in for the classes, whose inputs are the state, and PyTorch's bound for all weights of a GRU.
+        return generator.uniform(-(GRU_WIDTH**-0.5), GRU_WIDTH**-0.5, shape).astype(np.float32)
+
     return {
-        "w": normal(1, gates),
-        "b": np.zeros(gates, np.float32),
-        "u": normal(GRU_WIDTH, gates),
-        "c": np.zeros(gates, np.float32),
-        "v": normal(GRU_WIDTH, CLASSES),
-        "d": np.zeros(CLASSES, np.float32),
+        "w": uniform(1, gates),
+        "b": uniform(gates),
+        "u": uniform(GRU_WIDTH, gates),
+        "c": uniform(gates),
+        "v": uniform(GRU_WIDTH, CLASSES),
+        "d": uniform(CLASSES),
     }
 
 

@@ -1,4 +1,4 @@
-"""Convolutional networks for images and curves."""
+"""Convolutional networks for images."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ from lrbench.nets import convolutions
 from lrbench.nets.convolutions import Convolution
 from lrbench.nets.layers import Images, Params, dense, weights
 
+_POOLED = 2
+"""Rows and columns of a square whose maximum is taken."""
+
 
 @dataclass(frozen=True)
 class Network:
@@ -24,7 +27,6 @@ class Network:
         labels: how many classes there are.
         kernel: rows and columns of a convolution's kernel.
         padded: whether images are padded with zeros, so that a convolution preserves their size.
-        curves: whether inputs are curves of one row, with pooling over pairs instead of squares.
     """
 
     shape: tuple[int, int, int]
@@ -32,11 +34,6 @@ class Network:
     labels: int
     kernel: tuple[int, int] = (3, 3)
     padded: bool = True
-    curves: bool = False
-
-    @property
-    def _window(self) -> tuple[int, int]:
-        return (1, 2) if self.curves else (2, 2)
 
     def init(self, key: Array) -> Params:
         """Return the layers' weights."""
@@ -57,7 +54,7 @@ class Network:
         for _ in self.channels:
             for axis in (0, 1):
                 lost = 0 if self.padded else self.kernel[axis] - 1
-                sides[axis] = (sides[axis] - lost) // self._window[axis]
+                sides[axis] = (sides[axis] - lost) // _POOLED
         if min(sides) < 1:
             raise ProblemError(
                 f"channels = {list(self.channels)}: images of {self.shape[1]}×{self.shape[2]} are too small for so many "
@@ -72,9 +69,7 @@ class Network:
         hidden = images.T.reshape(*self.shape, -1)
         for index, layer in enumerate(params[:-1]):
             hidden, kernel = hidden if self.padded else self._crop(hidden), layer["weight"]
-            if self.curves:
-                pooled = convolutions.pool_pairs(convolve(hidden, kernel, self.padded))
-            elif index == 0:
+            if index == 0:
                 pooled = convolutions.first_layer(convolve, hidden, kernel, self.padded)
             else:
                 pooled = convolutions.max_pool(convolve(hidden, kernel, self.padded))
@@ -84,6 +79,6 @@ class Network:
 
     def _crop(self, hidden: Images) -> Images:
         """Return images without the rows and columns whose convolution pooling would drop: an odd last one."""
-        sides = zip(hidden.shape[1:3], self.kernel, self._window, strict=True)
-        rows, columns = ((side - k + 1) // w * w + k - 1 for side, k, w in sides)
+        sides = zip(hidden.shape[1:3], self.kernel, strict=True)
+        rows, columns = ((side - k + 1) // _POOLED * _POOLED + k - 1 for side, k in sides)
         return hidden[:, :rows, :columns]

@@ -176,12 +176,6 @@ def _pool_backward(saved: tuple[Images, Images], gradient: Images) -> tuple[Imag
 max_pool.defvjp(_pool_forward, _pool_backward)
 
 
-def pool_pairs(images: Images) -> Images:
-    """Take the maximum over pairs of columns, for curves; an odd last column is dropped."""
-    even = images[:, :, : images.shape[2] // 2 * 2]
-    return _largest(even[:, :, 0::2], even[:, :, 1::2])
-
-
 def _pad(images: Images, kernel: Kernel) -> Images:
     """Pad images with zeros, so that a kernel with odd sides preserves their size."""
     return jnp.pad(images, ((0, 0), *((side // 2, side // 2) for side in kernel.shape[2:]), (0, 0)))
@@ -192,26 +186,6 @@ def _products(
 ) -> tuple[Array, ...]:
     flat = patches.reshape(len(patches), -1)
     return tuple((each @ flat).reshape(-1, *patches.shape[1:]) for each in weights)
-
-
-@jax.custom_vjp
-def _largest(*quarters: Array) -> Array:
-    """Return the elementwise maximum; equal maxima share the gradient."""
-    return functools.reduce(jnp.maximum, quarters)
-
-
-def _largest_forward(*quarters: Array) -> tuple[Array, tuple[tuple[Array, ...], Array]]:
-    largest = functools.reduce(jnp.maximum, quarters)
-    return largest, (quarters, largest)
-
-
-def _largest_backward(saved: tuple[tuple[Array, ...], Array], gradient: Array) -> tuple[Array, ...]:
-    quarters, largest = saved
-    share = gradient / _count(quarters, largest)
-    return tuple(jnp.where(quarter == largest, share, 0) for quarter in quarters)
-
-
-_largest.defvjp(_largest_forward, _largest_backward)
 
 
 def _quarters(images: Images) -> tuple[Images, ...]:

@@ -31,6 +31,21 @@ def weights(key: Array, shape: Sequence[int], gain: float = 2.0) -> dict[str, Ar
     }
 
 
+def uniform_weights(key: Array, shape: Sequence[int], fan_in: int | None = None) -> dict[str, Array]:
+    """Return the weights [output, input, ...] and the biases [output, 1] of a layer, all uniform in ±1 / √fan-in, as in PyTorch.
+
+    >>> {name: leaf.shape for name, leaf in uniform_weights(jax.random.key(0), (25, 1, 5)).items()}
+    {'weight': (25, 1, 5), 'bias': (25, 1)}
+    """
+    bound = 1 / math.sqrt(fan_in or math.prod(shape[1:]))
+    shapes = {"weight": tuple(shape), "bias": (shape[0], 1)}
+    keys = jax.random.split(key, len(shapes))
+    return {
+        name: jax.random.uniform(each, shapes[name], minval=-bound, maxval=bound)
+        for name, each in zip(shapes, keys, strict=True)
+    }
+
+
 def dense(layer: Params, hidden: Float[Array, "input ..."]) -> Float[Array, "output ..."]:
     """Return W·h + b, a product over the first axis, as one matrix product."""
     flat = hidden.reshape(hidden.shape[0], -1)

@@ -6,14 +6,14 @@ the hidden state are sequential. Activations are [feature, position, example].
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array
+from jaxtyping import Array, Float
 
-from lrbench.nets.layers import Params, Sequences, dense, weights
+from lrbench.nets.layers import Params, Sequences, dense, uniform_weights, weights
 
 
 def lstm_init(key: Array, inputs: int, width: int) -> Params:
@@ -44,11 +44,11 @@ def lstm(params: Params, inputs: Sequences) -> Sequences:
 
 
 def gru_init(key: Array, inputs: int, width: int) -> Params:
-    """Return a GRU's weights of variance 1 / fan-in, and biases of zero."""
+    """Return a GRU's weights and biases, all uniform in ±1 / √width, as in PyTorch."""
     first, second = jax.random.split(key)
     return {
-        "input": weights(first, (3 * width, inputs), 1.0),
-        "hidden": weights(second, (3 * width, width), 1.0),
+        "input": uniform_weights(first, (3 * width, inputs), width),
+        "hidden": uniform_weights(second, (3 * width, width)),
     }
 
 
@@ -70,6 +70,20 @@ def gru(params: Params, inputs: Sequences) -> Sequences:
         return (hidden,), hidden
 
     return _along(step, dense(params["input"], inputs), width, 1)
+
+
+def grus(
+    directions: Sequence[Params], inputs: Sequences
+) -> Float[Array, "direction feature position example"]:
+    """Return the hidden states at every position of a GRU that reads forwards, and of a second one, if there is one, that reads backwards.
+
+    Both are in one scan, which has half as many sequential steps as two.
+    """
+    if len(directions) == 1:
+        return gru(directions[0], inputs)[None]
+    both = jax.tree.map(lambda *layers: jnp.stack(layers), *directions)
+    found = jax.vmap(gru)(both, jnp.stack([inputs, inputs[:, ::-1]]))
+    return found.at[1].set(found[1, :, ::-1])
 
 
 def _along(

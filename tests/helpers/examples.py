@@ -25,7 +25,8 @@ _SMALL: dict[str, dict[str, Any]] = {
     "image_cnn": {"channels": (2,)},
     "mnist1d_cnn": {"channels": (2, 2), "samples": 100, "batch_size": 16},
     "mnist1d_gru": {"width": 4, "samples": 100, "batch_size": 16},
-    "mnist1d_mlp": {"hidden": (8,), "samples": 100, "batch_size": 16},
+    "mnist1d_mlp": {"hidden": (8, 8), "samples": 100, "batch_size": 16},
+    "mnist1d_softmax": {"samples": 100, "batch_size": 16},
     "mnist_cnn": {"channels": (2, 2)},
     "mnist_mlp": {"hidden": (8,)},
     "modular_addition_transformer": {"modulus": 7, "width": 8, "heads": 2, "batch_size": 16},
@@ -106,6 +107,13 @@ EXPERIMENTS: dict[str, list[str]] = {
         "zoom_resolution=8",
         "checked=0",
         "steps=6",
+    "mnist1d": [
+        "rates=[0.01]",
+        "steps=2",
+        "seeds=2",
+        "gru_seeds=1",
+        "optimum_seeds=2",
+        "per_decade=4",
     ],
     "transfer": ["widths=[8]", "rates=2", "steps=2", "seeds=1", "optimizers=['adam']"],
     "finder_truth": [

@@ -39,14 +39,6 @@ def test_pooling(shape: tuple[int, ...], ties: bool) -> None:
     jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-6), found, expected)
 
 
-def test_pooling_pairs() -> None:
-    images = jnp.array([1.0, 3.0, 2.0, 2.0, 9.0]).reshape(1, 1, 5, 1)
-    pooled, back = jax.vjp(fast.pool_pairs, images)
-    assert pooled.reshape(-1).tolist() == [3, 2]
-    (gradient,) = back(jnp.ones_like(pooled))
-    assert gradient.reshape(-1).tolist() == [0, 1, 0.5, 0.5, 0]
-
-
 def _agree(found: Any, expected: Any, tolerance: float = 1e-4) -> None:
     jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, tolerance, tolerance / 10), found, expected)
 

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 
 import lrbench as lb
-from lrbench.datasets import mnist1d as _mnist1d
 from lrbench.datasets import texts
 from lrbench.errors import LrbenchError
 from lrbench.nets import attention as _attention
@@ -270,18 +269,6 @@ def test_a_vae_that_knows_nothing_costs_a_bit_per_pixel() -> None:
     assert float(problem.loss(shifted, batch, KEY)) == pytest.approx(64 * np.log(2) + divergence, rel=1e-5)
 
 
-def test_mnist1d_is_as_its_paper_says() -> None:
-    curves, labels = _mnist1d.generate(500)
-    again, _ = _mnist1d.generate.__wrapped__(500)
-    np.testing.assert_array_equal(curves, again)
-    assert curves.shape == (500, 40)
-    assert np.bincount(labels).tolist() == [50] * 10
-    assert curves.mean() == pytest.approx(0, abs=1e-9)
-    assert curves.std() == pytest.approx(1)
-    # Not to be told apart by their means alone: a linear model is poor on it, in the paper too.
-    assert curves.reshape(10, 50, 40).mean(axis=1).std() < 0.8
-
-
 def test_the_shipped_text_is_cut_into_pieces() -> None:
     found = texts.read("", 32)
     assert found.characters == 67
@@ -329,7 +316,6 @@ def test_sums_modulo_a_number() -> None:
         (lambda: objectives.deep_linear(depth=0), "depth = 0: must be 1 or more"),
         (lambda: surfaces.rosenbrock(steepness=0.0), "must be positive"),
         (lambda: perceptrons.spirals_mlp(points=1), "must be 2 or more"),
-        (lambda: _mnist1d.generate(55), "must be a multiple of 10"),
     ],
 )
 def test_sizes_that_cannot_be(make: Callable[[], Any], message: str) -> None:
