@@ -120,9 +120,9 @@ def test_curvature_and_noise_of_a_network(network: Problem) -> None:
 
 MADE: list[tuple[str, Callable[..., Any], dict[str, float]]] = [
     ("adam", optax.adam, {"b1": 0.9, "b2": 0.99, "eps": 1e-3}),
-    ("adamw", lambda rate, **given: optax.adamw(rate, **given), {"b1": 0.8, "b2": 0.9, "eps": 1e-8}),
-    ("momentum", lambda rate, momentum: optax.sgd(rate, momentum), {"momentum": 0.9}),
-    ("no momentum", lambda rate, momentum: optax.sgd(rate, momentum), {"momentum": 0.0}),
+    ("adamw", optax.adamw, {"b1": 0.8, "b2": 0.9, "eps": 1e-8}),
+    ("momentum", optax.sgd, {"momentum": 0.9}),
+    ("no momentum", optax.sgd, {"momentum": 0.0}),
     ("sgd", optax.sgd, {}),
     ("rmsprop", optax.rmsprop, {"decay": 0.9, "eps": 1e-6}),
 ]
