@@ -16,6 +16,7 @@ from jaxtyping import Array, Float, Int, PyTree
 from lrbench.engine import probing
 from lrbench.engine.first_hits import FirstHits
 from lrbench.engine.probing import Examples
+from lrbench.engine.step_sizes import step_sizes
 from lrbench.probes import View
 from lrbench.problems import Batch, Params, Problem
 from lrbench.schedules.plateau import Plateau, PlateauState
@@ -207,7 +208,8 @@ def evaluate_model(
     """
     found = _losses(problem, state, key)
     graded = _graded(problem, state, following)
-    no_step = optax.tree.zeros_like(state.params), {"": jnp.zeros(())}
+    still = optax.tree.zeros_like(state.params)
+    no_step = still, {"": jnp.zeros(())}, lambda: still
     found |= probing.measure(probes, _view(problem, state, graded, no_step, following, key))
     state = _checked(state, found["train_loss"], following.step)
     return state, _of_finite(state, found), graded
@@ -256,7 +258,16 @@ def _probes(
     """Return the values of the recipe's probes; `key` is that of evaluations."""
     factor = _factor(following, state)
     rates = {name: rate * factor for name, rate in hyper.learning_rates.items()}
-    step = _propose(recipe, hyper, state, following, graded).update, rates
+
+    def propose(optimizer: PyTree[Array]) -> Proposal:
+        return _propose(recipe, hyper, state._replace(optimizer=optimizer), following, graded)
+
+    def sizes() -> Params:
+        # A problem's factors of the gradient are part of how far a parameter moves.
+        scaled = recipe.problem.scaled
+        return scaled(step_sizes(propose, state.optimizer, scaled(graded.gradient)))
+
+    step = propose(state.optimizer).update, rates, sizes
     return probing.measure(recipe.probes, _view(recipe.problem, state, graded, step, following, key))
 
 
@@ -264,16 +275,16 @@ def _view(
     problem: Problem,
     state: State,
     graded: Graded,
-    step: tuple[Params, Mapping[str, Array]],
+    step: tuple[Params, Mapping[str, Array], Callable[[], Params]],
     following: StepContext,
     key: Array,
 ) -> View:
-    """Return what probes see of a run; `step` is the update that would follow and its learning rates."""
-    update, rates = step
+    """Return what probes see of a run; `step` is the update that would follow, its learning rates and its sizes."""
+    update, rates, sizes = step
     minibatch = Examples(following.batch, following.key)
     samples = Examples(sample(problem.data.train), key)
     return probing.view(
-        problem, (state.params, state.model), (graded.gradient, update), rates, minibatch, samples
+        problem, (state.params, state.model), (graded.gradient, update, sizes), rates, minibatch, samples
     )
 
 

@@ -28,7 +28,7 @@ class Examples(NamedTuple):
 def view(
     problem: Problem,
     model: tuple[Params, Any],
-    step: tuple[Params, Params],
+    step: tuple[Params, Params, Callable[[], Params]],
     rates: Mapping[str, Float[Array, ""]],
     minibatch: Examples,
     sample: Examples,
@@ -38,7 +38,7 @@ def view(
     Args:
         problem: of the run.
         model: (parameters, state of the model).
-        step: (gradient, update) of the step that would follow.
+        step: (gradient, update, () → step sizes) of the step that would follow.
         rates: learning rates of that step; "" is that of all parameters that have none of their own.
         minibatch: of that step.
         sample: the training examples of evaluations.
@@ -53,7 +53,8 @@ def view(
         names = jax.tree.broadcast(problem.rates, params)
         each = jax.tree.map(lambda name: rates.get(name, rates[""]), names)
     on_batch, on_sample = partial(loss, minibatch.key), partial(loss, sample.key)
-    return View(params, *step, each, on_batch, on_sample, minibatch.batch, sample.batch)
+    gradient, update, sizes = step
+    return View(params, gradient, update, each, on_batch, on_sample, minibatch.batch, sample.batch, sizes)
 
 
 def measure(probes: Probes, run: View) -> dict[str, Float[Array, ""]]:
@@ -106,12 +107,13 @@ def _needs(
         return call
 
     def seen(step: Any, batches: Any, model: Any, gradient: Params) -> dict[str, Array]:
-        update, rates = step
-        run = view(problem, model, (gradient, update), rates, *(Examples(each, key) for each in batches))
+        update, rates, sizes = step
+        seen = gradient, update, lambda: sizes
+        run = view(problem, model, seen, rates, *(Examples(each, key) for each in batches))
         run = replace(run, loss=watched(run.loss), sample_loss=watched(run.sample_loss))
         return measure(probe, run)
 
-    step = model[0], dict.fromkeys(("", *names), jnp.ones(()))
+    step = model[0], dict.fromkeys(("", *names), jnp.ones(())), model[0]
     trace = jax.make_jaxpr(seen)(step, examples, model, model[0]).jaxpr
     used = _used(trace)
     of_step, of_batch = (len(jax.tree.leaves(each)) for each in (step, examples))
@@ -151,7 +153,8 @@ def gradients(
 
     def work(chosen: Probes) -> float:
         def seen(model: Any, gradient: Params, update: Params) -> dict[str, Array]:
-            run = view(problem, model, (gradient, update), rates, *(Examples(each, key) for each in examples))
+            step = gradient, update, lambda: update
+            run = view(problem, model, step, rates, *(Examples(each, key) for each in examples))
             return measure(chosen, run)
 
         return flops.count(seen, model, model[0], model[0])

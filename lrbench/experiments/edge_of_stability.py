@@ -1,107 +1,124 @@
-"""How sharp does full-batch gradient descent let its loss become?"""
+"""How sharp do gradient descent, momentum and Adam let their loss become?"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
-import numpy as np
 import pandas as pd
 
+from lrbench.errors import StudyError
+from lrbench.experiments._edge_of_stability import outcomes, pictures
+from lrbench.experiments._edge_of_stability.kinds import KINDS
 from lrbench.experiments.bench import Answer, Bench
+from lrbench.experiments.page import MAIN
+from lrbench.results.results import Results
+from lrbench.study import catalog
+from lrbench.study.learning_rates import logspace
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-_HOVERS = 0.9, 1.3
-"""A rate hovers at the edge if its median of η·λ_max/2 over the second half is between these."""
+_EVALUATIONS = 40
+_DIGITS = 5
+"""Of the numbers in the table of curves, which has thousands of rows."""
 
 
 def edge_of_stability(
     bench: Bench,
     *,
-    rates: tuple[float, ...] = (0.02, 0.03, 0.04, 0.06, 0.08),
-    steps: int = 8000,
-    degree: int = 4,
+    optimizers: tuple[str, ...] = ("sgd", "momentum", "adam"),
+    num: int = 100,
+    rates: tuple[float, ...] = (),
+    steps: int = 4000,
+    seeds: int = 3,
+    degree: int = 5,
     hidden: tuple[int, ...] = (64, 64),
 ) -> Answer:
-    """Sharpness along gradient descent: it rises until η·λ_max/2 is about 1, and hovers there while the loss still falls.
+    """Curvature along training at a hundred learning rates: it rises to the edge of stability of gradient descent, momentum or Adam, and hovers there.
 
-    A tanh network fits a Chebyshev polynomial by full-batch gradient descent, at a range of rates, one seed each. A rate
-    hovers at the edge if the median of η·λ_max/2 over the second half of its evaluations is from 0.9 to 1.3.
+    A tanh network fits a Chebyshev polynomial, full batch. On a quadratic of curvature λ, gradient descent at the
+    rate η diverges if η·λ is above 2, with momentum β if it is above 2(1 + β). Adam is momentum on P⁻¹∇²L, P its preconditioner, as long as that
+    changes slowly: the edge is at 2(1 + β₁)/(1 − β₁), which is 38. λ is the largest eigenvalue of ∇²L (`sharpness`), with Adam of P⁻¹∇²L
+    (`preconditioned_sharpness`); the edge ratio is η·λ over its value at the edge.
+
+    A rate reached the edge if the ratio is 0.9 or more at an evaluation after the start and up to the middle of the run. Of these rates, one hovers
+    there if the median ratio over the second half is from 0.9 to 1.3; if that is lower, it fell below. A rate diverged if a loss is not finite or the
+    median over the last quarter of the run is above the first. The loss still falls if that median is below the one over the third quarter. Numbers
+    are means over seeds, geometric ones of rates, with their t intervals.
 
     Args:
-        rates: learning rates.
+        optimizers: of sgd, momentum (sgd with momentum 0.9) and adam.
+        num: how many rates each has, log-spaced from 0.01 to 0.15, from 0.005 to 0.1 and from 0.0001 to 0.3.
+        rates: learning rates of all optimizers, in place of those.
         steps: of every run.
+        seeds: a count.
         degree: of the polynomial.
         hidden: widths of the network's hidden layers.
 
-    Source: Cohen et al., Gradient descent on neural networks typically occurs at the edge of stability, arXiv:2103.00065.
+    Pictures:
+        levels: Where each rate ends, relative to the edge: the ratio rises with the rate up to 1, and stays there until runs diverge
+        trajectories: The edge ratio and the loss against the step, for eight of the rates of each optimizer that train
+
+    Tables:
+        outcomes: A row per optimizer, seed and rate; `start_ratio` and `late_ratio` are the edge ratio at the start and its median over the second
+            half, `reached_step` the first evaluation after the start at which it is 0.9 or more, `start_loss` the training loss at the start and
+            `end_loss` its median over the last quarter; `still_falls` and `outcome` are defined above.
+        edge_of_stability: A row per optimizer, rate and evaluation of the first seed; `sharpness` is λ, `stability` is η·λ/2, `edge_ratio` is η·λ over its value
+            at the edge; five digits of each number.
+
+    Source: Cohen et al., Gradient descent on neural networks typically occurs at the edge of stability, arXiv:2103.00065; Cohen et al., Adaptive
+        gradient methods at the edge of stability, arXiv:2207.14484.
     """
-    results = bench.train(
-        {
-            "name": "gradient_descent",
-            "steps": steps,
-            "evaluate_every": max(1, steps // 80),
-            "seeds": 1,
-            "probes": ["sharpness", "stability"],
-            "problem": {"name": "chebyshev_mlp", "degree": degree, "hidden": list(hidden)},
-            "optimizer": "sgd",
-            "learning_rate": {"values": list(rates)},
-        }
+    for name in optimizers:
+        if name not in KINDS:
+            raise StudyError(f"optimizers: {catalog.unknown('optimizer', name, list(KINDS))}")
+    problem = {"name": "chebyshev_mlp", "degree": degree, "hidden": list(hidden)}
+    studies = [_study(name, rates, num, steps, seeds) | {"problem": problem} for name in optimizers]
+    checked = [bench.check(study) for study in studies]
+    curves = pd.concat(
+        [_measured(name, bench.train(study)) for name, study in zip(optimizers, checked, strict=True)],
+        ignore_index=True,
     )
-    columns = ["learning_rate", "step", "train_loss", "sharpness", "stability"]
-    table = results.curves[columns].sort_values(["learning_rate", "step"], ignore_index=True)
+    table = outcomes.of_runs(curves)
+    findings = outcomes.findings(table)
+    first = curves["seed"] == curves["seed"].iloc[0]
+    shown = curves[first].drop(columns="seed")
+    rounded = shown.map(lambda value: float(f"{value:.{_DIGITS}g}") if isinstance(value, float) else value)
     return Answer(
-        tuple(_line(rate, curve) for rate, curve in table.groupby("learning_rate")),
+        tuple(finding.line for finding in findings[:MAIN]),
         (
-            *bench.write_table("edge_of_stability", table),
-            *bench.write_picture("edge_of_stability", _picture(table)),
+            *bench.write_table("edge_of_stability", rounded),
+            *bench.write_table("outcomes", table),
+            *bench.write_picture("levels", pictures.levels(table)),
+            *bench.write_picture(
+                "trajectories", pictures.trajectories(shown, table[table["seed"] == table["seed"].iloc[0]])
+            ),
+            *bench.write_findings(findings),
         ),
     )
 
 
-def _line(rate: object, curve: pd.DataFrame) -> str:
-    """Return the answer for one rate."""
-    late = curve.loc[curve["step"] >= curve["step"].max() / 2, "stability"]
-    middle = float(late.median()) if late.notna().all() else np.nan
-    low, high = _HOVERS
-    if np.isnan(middle):
-        return f"rate {rate:g}: diverged"
-    words = "below the edge" if middle < low else "hovers at the edge" if middle <= high else "above the edge"
-    loss = curve["train_loss"]
-    return (
-        f"rate {rate:g}: η·λ/2 is {middle:.2f} over the second half (from {curve['stability'].iloc[0]:.2f} at the "
-        f"start): {words}; loss {loss.iloc[0]:.2g} to {loss.iloc[-1]:.2g}"
+def _study(name: str, rates: tuple[float, ...], num: int, steps: int, seeds: int) -> dict[str, Any]:
+    kind = KINDS[name]
+    # Rates of four digits, which a person can read in the table and type again.
+    spaced = [float(f"{rate:.4g}") for rate in logspace(*kind.rates, num)]
+    return {
+        "name": name,
+        "steps": steps,
+        "evaluate_every": max(1, steps // _EVALUATIONS),
+        "seeds": seeds,
+        "probes": [kind.probe],
+        "optimizer": dict(kind.optimizer),
+        "learning_rate": {"values": list(rates) or spaced},
+    }
+
+
+def _measured(name: str, results: Results) -> pd.DataFrame:
+    """Return the curves of an optimizer, seeds, rates and steps ascending, with their edge ratio."""
+    kind = KINDS[name]
+    curves = results.curves.merge(results.runs[["run_id", "seed"]], on="run_id")
+    found = curves["learning_rate"] * curves[kind.probe]
+    table = curves.assign(
+        optimizer=name, sharpness=curves[kind.probe], stability=found / 2, edge_ratio=found / kind.edge
     )
-
-
-def _picture(table: pd.DataFrame) -> Figure:
-    """Loss, sharpness and η·λ_max/2 against the step, a line per rate."""
-    from matplotlib import colormaps
-
-    from lrbench.plots import base
-
-    figure, (loss, sharp, edge) = base.panels(
-        3, "edge of stability: gradient descent sharpens the loss until η·λ/2 is about 1"
-    )
-    curves = list(table.groupby("learning_rate"))
-    for number, (rate, curve) in enumerate(curves):
-        colour = colormaps["viridis"](0.9 - 0.9 * number / len(curves))
-        for axes, column in ((loss, "train_loss"), (sharp, "sharpness"), (edge, "stability")):
-            axes.plot(curve["step"], curve[column], color=colour, lw=1.4, label=f"{rate:g}")
-        sharp.axhline(2 / float(str(rate)), color=colour, lw=1, ls=base.DASHES[2])
-    edge.axhline(1, color=base.INK, lw=1, ls=base.DASHES[2])
-    top = 2 / float(table["learning_rate"].min())
-    sharp.set_ylim(0, 1.15 * top)
-    edge.set_ylim(0, 2)
-    if base.log_is_better(table["train_loss"]):
-        loss.set_yscale("log")
-        base.decades(loss.yaxis)
-    for axes, name in ((loss, "training loss"), (sharp, "sharpness λ"), (edge, "η·λ/2")):
-        base.name_panel(axes, name)
-        axes.set_xlabel("step", fontsize=9, color=base.INK)
-    loss.legend(title="learning rate η", fontsize=8, title_fontsize=8, frameon=False)
-    base.note(
-        figure, "dotted: sharpness 2/η of each rate, above which gradient descent on a quadratic diverges"
-    )
-    return figure
+    keys = ["optimizer", "seed", "learning_rate", "step"]
+    return table.sort_values(keys, ignore_index=True)[
+        [*keys, "train_loss", "sharpness", "stability", "edge_ratio"]
+    ]

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from matplotlib.artist import Artist
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
-from lrbench.analysis import Thresholds, regret, regret_summary
+from lrbench.analysis import Thresholds, fastai_finders, regret, regret_summary
+from lrbench.analysis.labels import label
 from lrbench.analysis.objective import objectives_of
 from lrbench.execution.find import range_test_keys
+from lrbench.experiments._finder_truth import judged, pictures, suggested
 from lrbench.experiments.bench import Answer, Bench
-from lrbench.plots import base
-from lrbench.results.text_table import aligned
+from lrbench.experiments.page import MAIN
 from lrbench.study.learning_rates import logspace
 
 MORE = {"sgd": {"momentum": [0.0, 0.9]}}
@@ -25,19 +22,35 @@ MORE = {"sgd": {"momentum": [0.0, 0.9]}}
 def finder_truth(
     bench: Bench,
     *,
-    problems: tuple[str, ...] = ("house_prices", "digits_softmax", "digits_mlp", "mnist1d_mlp"),
+    problems: tuple[str, ...] = (
+        "house_prices",
+        "diabetes_linear",
+        "breast_cancer_logistic",
+        "digits_softmax",
+        "digits_mlp",
+        "spirals_mlp",
+        "mnist1d_mlp",
+        "chebyshev_mlp",
+    ),
     optimizers: tuple[str, ...] = ("sgd", "rmsprop", "adam"),
     steps: int = 500,
     sweep_steps: int = 200,
     low: float = 1e-5,
     high: float = 10.0,
     rates: int = 25,
-    seeds: int = 3,
+    seeds: int = 5,
 ) -> Answer:
-    """Compare what finders suggest with the best rate of a dense grid: the regret of every rule.
+    """Compare what learning-rate finders suggest with the best rate of a dense grid: what following every rule loses.
 
-    Every rate of a grid is trained to the end at a constant rate, and a range test sweeps the rate once for each seed. The regret of a
-    suggestion is ℓ(suggested) − ℓ*, with the loss interpolated on the grid.
+    Every rate of a grid is trained to the end at a constant rate, and range tests sweep the rate once for each problem, optimizer and seed. The rules
+    are those of `lrbench find`, and fastai's own four on range tests as fastai makes them: 100 steps from 1e-7 to 10, and its cuts. `valley` is the
+    same rule on our range tests; `slide`, `steep` and `minimum` differ in smoothing, in the steps they see, and in that ours take slopes over log η.
+    Two rules need no range test: `default` is Keras's default rate (0.01 for gradient descent, 0.001 for the others), and `other_problems` is the
+    rate of the grid that loses least on average over the other problems, with the same optimizer.
+
+    With ℓ(η) the mean loss over seeds at a rate η, interpolated on the grid, a suggestion loses (ℓ(η) − ℓ(best rate of that optimizer)) / (ℓ₀ − ℓ*),
+    ℓ₀ being the loss at the start and ℓ* the lowest of the problem. What a rule loses is the mean of this over optimizers and seeds, averaged over
+    problems; intervals are Student's t over problems, since suggestions for one problem have much in common, kept within 0 and 100 %. Missing suggestions are counted apart.
 
     Args:
         problems: names of problems without required parameters.
@@ -49,62 +62,45 @@ def finder_truth(
         rates: how many rates the grid has.
         seeds: a count, of grid and sweep.
 
-    Source: Smith, arXiv:1506.01186 (range test); the rules are fastai's.
+    Pictures:
+        rules: What following each rule loses, with its interval, the best at the top
+        finder_truth: A panel per rule: what each suggestion loses, against its distance from the best rate
+
+    Tables:
+        rules: A row per rule; `suggestions` says how many, `none` the share that is missing, `regret_normalised` and `excess_normalised` are medians
+            of what is lost to the best optimizer's rate and to the same optimizer's, `excess_normalised_90` is the latter's 90th percentile, `good` the share that loses
+            at most 5 %, `decades` the median distance from the best rate; `excess_mean` and `good_mean` are means of the problems, with intervals.
+        finder_truth: A row per problem, optimizer, seed and rule; `loss` is that of the grid at `suggestion`, `best_learning_rate` and `best_loss` are
+            the optimizer's, and `reason` says why there is no suggestion.
+
+    Source: Smith, arXiv:1506.01186 (range test); fastai 2, callback.schedule (the rules); Keras 3, optimizers (the defaults).
     """
     chosen = [{"name": name, **MORE.get(name, {})} for name in optimizers]
     common: dict[str, Any] = {"seeds": seeds, "problem": list(problems), "optimizer": chosen}
     axis = {"values": list(logspace(low, high, rates))}
-    dense = bench.train({"name": "grid", "steps": steps, "learning_rate": axis, "probes": [], **common})
-    swept = bench.train({"name": "sweep", "steps": sweep_steps, **common, **range_test_keys(low, high)})
-    table = regret(swept.finders, dense.runs, objectives_of(dense.manifest))
-    rules = regret_summary(table, Thresholds().good)
-    paths = [
-        *bench.write_table("finder_truth", table),
-        *bench.write_table("rules", rules),
-        *bench.write_picture("finder_truth", _picture(table, Thresholds().good)),
+    fastai = range_test_keys(fastai_finders.LOW, fastai_finders.last_rate())
+    checked = [
+        bench.check({"name": "grid", "steps": steps, "learning_rate": axis, "probes": [], **common}),
+        bench.check({"name": "sweep", "steps": sweep_steps, **common, **range_test_keys(low, high)}),
+        bench.check({"name": "fastai_sweep", "steps": fastai_finders.STEPS, **common, **fastai}),
     ]
-    return Answer(_lines(rules), tuple(paths))
-
-
-def _lines(rules: pd.DataFrame) -> tuple[str, ...]:
-    ordered = rules.sort_values("excess_normalised_90")
-    percent = [name for name in rules.columns if name not in ("rule", "suggestions", "decades")]
-    rows = [
-        {"rule": str(row["rule"]), "suggestions": str(row["suggestions"])}
-        | {name: f"{row[name]:.1%}" for name in percent}
-        | {"decades": f"{row['decades']:+.1f}"}
-        for row in ordered.to_dict("records")
-    ]
-    return tuple(aligned(rows, ("rule",)).split("\n"))
-
-
-def _picture(table: pd.DataFrame, good: float) -> Figure:
-    """A panel per rule: what each suggestion loses to the best rate, against its distance from it."""
-    rules = list(dict.fromkeys(table["rule"]))
-    figure, grid = base.panels(
-        len(rules), "finders: loss above that of the best rate", columns=2, width=4.4, height=2.4, foot=0.45
+    dense, swept, swept_as_fastai = (bench.train(study) for study in checked)
+    objectives = objectives_of(dense.manifest)
+    ours = swept.finders.assign(**{kind: label(swept.finders, kind) for kind in ("problem", "optimizer")})
+    columns = ["problem", "optimizer", "seed", "rule", "suggestion", "reason"]
+    every = [ours, suggested.of_fastai(swept_as_fastai), suggested.without_finder(dense.runs, objectives)]
+    found = pd.concat([each[columns] for each in every], ignore_index=True)
+    table = regret(found, dense.runs, objectives)
+    good = Thresholds().good
+    rules = judged.with_intervals(table, regret_summary(table, good), good)
+    findings = judged.findings(table, rules)
+    return Answer(
+        tuple(finding.line for finding in findings[:MAIN]),
+        (
+            *bench.write_table("finder_truth", table),
+            *bench.write_table("rules", rules),
+            *bench.write_picture("finder_truth", pictures.suggestions(table, good)),
+            *bench.write_picture("rules", pictures.rules(rules)),
+            *bench.write_findings(findings),
+        ),
     )
-    colours = base.colour_of(list(table["optimizer"]))
-    problems = list(dict.fromkeys(table["problem"]))
-    marks = dict(zip(problems, "os^DvP*X" * len(problems), strict=False))
-    handles: dict[str, Artist] = {
-        name: Line2D([], [], color=colour, lw=4) for name, colour in colours.items()
-    }
-    handles |= {name: Line2D([], [], color=base.MUTED, marker=mark, ls="") for name, mark in marks.items()}
-    width = max(1.0, float(np.nanmax(np.abs(table["decades"]), initial=0)))
-    for axes, rule in zip(grid, rules, strict=True):
-        rows_of_rule = table[table["rule"] == rule]
-        for (problem, optimizer), rows in rows_of_rule.groupby(["problem", "optimizer"], sort=False):
-            look: dict[str, Any] = {"color": colours[optimizer], "marker": marks[problem], "ls": ""}
-            axes.plot(rows["decades"], rows["excess_normalised"], ms=5, alpha=0.75, mew=0, **look)
-        axes.axhspan(-0.05, good, color=base.GRID, zorder=0)
-        axes.axvline(0, color=base.MUTED, lw=0.8)
-        axes.set_xlim(-1.05 * width, 1.05 * width)
-        axes.set_ylim(-0.05, 1.05)
-        axes.set_xlabel("decades from the best rate", fontsize=9, color=base.INK)
-        axes.set_ylabel("share of ℓ₀ − ℓ* lost", fontsize=9, color=base.INK)
-        none = int(rows_of_rule["suggestion"].isna().sum())
-        base.name_panel(axes, f"{rule}: {none} of {len(rows_of_rule)} without a suggestion" if none else rule)
-    base.legend(figure, handles, 4)
-    base.note(figure, f"shaded: within {good:.0%}")
-    return figure

@@ -26,6 +26,8 @@ class View:
         sample_loss: the same with the noise of evaluations, which is the same at each of them, so that curves are comparable.
         batch: the examples of the next minibatch.
         sample: the fixed training examples over which `train_loss` is the mean.
+        step_sizes: () → Q of the next step Δw = −Q·m, for each parameter, m being the first moment of an optimizer that has one,
+            else the gradient; with Adam, η over the preconditioner.
     """
 
     parameters: PyTree[Array]
@@ -36,6 +38,7 @@ class View:
     sample_loss: Callable[[Any, Any], Float[Array, ""]]
     batch: Any
     sample: Any
+    step_sizes: Callable[[], PyTree[Array]]
 
     @cached_property
     def sharpness(self) -> Float[Array, ""]:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 import lrbench as lb
-from lrbench.analysis import regret, regret_summary, suggestions
+from lrbench.analysis import fastai_finders, regret, regret_summary, suggestions
 from lrbench.analysis.range_tests import (
     RULES,
     fastai_sweep,
@@ -90,14 +90,12 @@ def test_valley_is_half_a_third_after_the_first_third_of_the_longest_fall() -> N
     assert valley(rate, np.array([3.0, 9, 2, 9, 1, 9, 2.5, 9, 1.5, 9.0])).rate == pytest.approx(1e-7)
 
 
-def _published_valley(rate: np.ndarray, loss: np.ndarray) -> float:
-    """fastai's rule, from its description, one step at a time; NaN where its cuts leave nothing.
+def _published_cut(loss: np.ndarray) -> np.ndarray:
+    """The losses that fastai's rules see, from the description of its finder, one step at a time.
 
     Each step's loss goes into an average that keeps 0.98 of what it was and is corrected for its start at 0. A step at
     which that is over 4 times the least so far is the last. Of the steps taken, the first tenth of those planned and the
-    last five are left out, then all from the first NaN on. Each step has the length of the longest falling series that
-    ends at it; the stretch is as many steps as the greatest length, up to the first step that has it, and a third and
-    half a third of it are passed.
+    last five are left out, then all from the first NaN on.
     """
     average, seen = 0.0, []
     for number, each in enumerate(loss, 1):
@@ -107,7 +105,16 @@ def _published_valley(rate: np.ndarray, loss: np.ndarray) -> float:
             break
     kept = np.array(seen)[len(loss) // 10 : -5]
     bad = np.flatnonzero(np.isnan(kept))
-    kept = kept[: bad[0]] if len(bad) else kept
+    return kept[: bad[0]] if len(bad) else kept
+
+
+def _published_valley(rate: np.ndarray, loss: np.ndarray) -> float:
+    """fastai's rule, from its description; NaN where its cuts leave nothing.
+
+    Each step has the length of the longest falling series that ends at it; the stretch is as many steps as the greatest
+    length, up to the first step that has it, and a third and half a third of it are passed.
+    """
+    kept = _published_cut(loss)
     if not len(kept):
         return np.nan
     lengths: list[int] = []
@@ -127,6 +134,59 @@ def _like_a_range_test(random: np.random.Generator, steps: int) -> np.ndarray:
     if random.random() < 0.3:
         loss[random.integers(steps // 2, steps) :] = np.nan
     return loss
+
+
+def _published_others(rate: np.ndarray, loss: np.ndarray) -> dict[str, float]:
+    """The other rules of fastai, from their descriptions, a step at a time; left out where fastai raises an error."""
+    kept = _published_cut(loss)
+    at = rate[len(loss) // 10 :][: len(kept)]
+    said = {"fastai_minimum": min(zip(kept, at, strict=True))[1] / 10} if len(kept) else {}
+    fall = [(kept[i + 1] - kept[i]) / np.log(at[i + 1] / at[i]) for i in range(len(kept) - 1)]
+    if fall:
+        said["fastai_steep"] = at[fall.index(min(fall))]
+    if len(kept) < 16:
+        return said
+    last = len(kept) - 1
+
+    def slope(i: int) -> float:
+        before, after = max(i - 1, 0), min(i + 1, last)
+        return float((kept[after] - kept[before]) / (after - before))
+
+    mark, upper = at[last - 15], last
+    while upper >= 15 and abs(slope(upper) - slope(upper - 15)) > 0.005:
+        mark, upper = at[upper - 15], upper - 1
+    return said | {"fastai_slide": mark}
+
+
+@pytest.mark.parametrize("steps", [20, 30, 100])
+def test_rules_of_fastai_equal_their_descriptions(steps: int) -> None:
+    random, slid = np.random.default_rng(steps), set()
+    rate = fastai_finders.LOW * 10 ** (8 * np.arange(steps) / steps)
+    for _ in range(60):
+        loss = _like_a_range_test(random, steps)
+        said = fastai_finders.suggest(sweep(rate, loss))
+        expected = _published_others(rate, loss) | {"fastai_valley": _published_valley(rate, loss)}
+        for rule, found in said.items():
+            assert found.rate == pytest.approx(expected.get(rule, np.nan), rel=1e-9, nan_ok=True), rule
+            assert bool(found.reason) == np.isnan(found.rate)
+        slid.add(said["fastai_slide"].rate)
+    assert len(slid) > (5 if steps == 100 else 0)
+
+
+def test_the_range_test_of_fastai_ends_one_step_before_its_highest_rate() -> None:
+    made = np.geomspace(fastai_finders.LOW, fastai_finders.last_rate(), fastai_finders.STEPS)
+    np.testing.assert_allclose(made, [1e-7 * 1e8 ** (k / 100) for k in range(100)])
+
+
+def test_a_rule_of_fastai_always_answers_unless_nothing_is_left() -> None:
+    rate = np.geomspace(fastai_finders.LOW, fastai_finders.last_rate(), 100)
+    rising = fastai_finders.suggest(sweep(rate, np.linspace(1, 2, 100)))
+    assert rising["fastai_minimum"].rate == pytest.approx(rate[10] / 10)
+    nothing = fastai_finders.suggest(sweep(rate, np.full(100, np.nan)))
+    assert {each.reason for each in nothing.values()} == {"no step is left"}
+    few = fastai_finders.suggest(sweep(rate, np.r_[np.linspace(2, 1, 25), np.full(75, np.nan)]))
+    assert few["fastai_slide"].reason == "fewer than 16 steps are left"
+    assert few["fastai_steep"].rate > 0
 
 
 @pytest.mark.parametrize("steps", [30, 100, 137, 200])

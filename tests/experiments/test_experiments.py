@@ -169,7 +169,7 @@ def test_runs_that_fail_are_exit_code_3(monkeypatch: pytest.MonkeyPatch) -> None
         (
             "transfer",
             "steps=0",
-            "transfer: study transfer_adam: steps = 0: must be greater than or equal to 1",
+            "transfer: study width_adam: steps = 0: must be greater than or equal to 1",
         ),
     ],
 )

@@ -116,6 +116,16 @@ EXPERIMENTS: dict[str, list[str]] = {
         "per_decade=4",
     ],
     "transfer": ["widths=[8]", "rates=2", "steps=2", "seeds=1", "optimizers=['adam']"],
+    "edge_of_stability": ["num=2", "steps=4", "hidden=[4]", "seeds=2", "optimizers=['adam']"],
+    "transfer": [
+        "widths=[8]",
+        "depths=[2]",
+        "depth_width=4",
+        "rates=3",
+        "steps=2",
+        "seeds=2",
+        "optimizers=['adam']",
+    ],
     "finder_truth": [
         "problems=['house_prices']",
         "optimizers=['sgd']",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from lrbench.engine import lane, probing, seeds
 from lrbench.engine.engine import Engine
 from lrbench.execution.plan import plan_text
 from lrbench.probes import View
-from lrbench.probes.curvature import sharpness
+from lrbench.probes.curvature import preconditioned_sharpness, sharpness
 from lrbench.probes.noise import gradient_noise_scale
 from lrbench.problems import Problem
 from lrbench.study import catalog
@@ -117,6 +118,67 @@ def test_curvature_and_noise_of_a_network(network: Problem) -> None:
     np.testing.assert_allclose(found["gradient_noise_scale"], noise / signal, rtol=1e-3)
 
 
+MADE: list[tuple[str, Callable[..., Any], dict[str, float]]] = [
+    ("adam", optax.adam, {"b1": 0.9, "b2": 0.99, "eps": 1e-3}),
+    ("adamw", optax.adamw, {"b1": 0.8, "b2": 0.9, "eps": 1e-8}),
+    ("momentum", optax.sgd, {"momentum": 0.9}),
+    ("no momentum", optax.sgd, {"momentum": 0.0}),
+    ("sgd", optax.sgd, {}),
+    ("rmsprop", optax.rmsprop, {"decay": 0.9, "eps": 1e-6}),
+]
+
+
+@pytest.mark.parametrize(("name", "make", "given"), MADE, ids=[name for name, *_ in MADE])
+def test_preconditioned_sharpness_is_that_of_the_published_preconditioner(
+    network: Problem, name: str, make: Callable[..., Any], given: dict[str, float]
+) -> None:
+    """Against numpy, after five steps: P by hand from the gradients, and all eigenvalues of P⁻¹∇²L."""
+    probe = {"found": catalog.get("probe", "preconditioned_sharpness").load()}
+    numeric = {key: jnp.float32(value) for key, value in given.items()}
+    recipe = lane.Recipe(network, lambda rate, numeric: make(rate, **numeric), probe)
+    hyper = lane.Hyper({"": jnp.float32(0.01)}, jnp.int32(0), numeric)
+    params, data = _start(network)
+    noise, batch = seeds.key(seeds.noise([0])[0]), jax.tree.map(lambda leaf: leaf[:10], data)
+    state = lane.init(recipe, hyper, params)
+    second, corrected = np.zeros(20), 1.0
+    for step in range(6):
+        context = lane.StepContext(jnp.float32(0.5), jnp.int32(step), batch, noise)
+        here = state.params
+        gradient = np.asarray(ravel_pytree(jax.grad(network.loss)(here, batch, noise))[0], np.float64)
+        decay = given.get("b2", given.get("decay", 0.0))
+        second = decay * second + (1 - decay) * gradient**2
+        corrected *= given.get("b1", 0.0)
+        if step == 5:
+            _, found = jax.jit(lambda h, s, c: lane.evaluate(recipe, h, s, c, noise))(hyper, state, context)
+        state = lane.step(recipe, hyper, state, context)
+    diagonal = {
+        "adam": (1 - corrected) * (np.sqrt(second / (1 - decay**6)) + given.get("eps", 0)),
+        "rmsprop": np.sqrt(second + given.get("eps", 0)),
+    }.get(name.replace("adamw", "adam"), np.ones(20))
+    flat, unravel = ravel_pytree(here)
+    hessian = jax.hessian(lambda w: network.loss(unravel(w), data, noise))(flat)
+    every = np.linalg.eigvals(np.asarray(hessian, np.float64) / diagonal[:, None]).real
+    np.testing.assert_allclose(found["found"], every.max(), rtol=2e-3)
+
+
+def test_preconditioned_sharpness_counts_the_factors_of_a_parametrisation() -> None:
+    """muP's factors of the gradient: with gradient descent, those of the Hessian's rows."""
+    small = examples.problem("quadratic")
+    factors = jnp.arange(1.0, 1.0 + _start(small)[0].size)
+    problem = replace(small, gradient_factors=factors)
+    probe = {"found": preconditioned_sharpness}
+    recipe = lane.Recipe(problem, lambda rate, numeric: optax.sgd(rate), probe)
+    hyper = lane.Hyper({"": jnp.float32(0.01)}, jnp.int32(0), {})
+    state = lane.init(recipe, hyper, _start(problem)[0])
+    noise = seeds.key(seeds.noise([0])[0])
+    _, found = lane.evaluate(
+        recipe, hyper, state, lane.StepContext(jnp.float32(1), jnp.int32(0), None, noise), noise
+    )
+    hessian = np.asarray(jax.hessian(lambda w: problem.loss(w, None, noise))(state.params), np.float64)
+    every = np.linalg.eigvals(np.asarray(factors)[:, None] * hessian).real
+    np.testing.assert_allclose(found["found"], every.max(), rtol=1e-3)
+
+
 def test_noise_scale_of_a_known_distribution(train: Callable[..., Any]) -> None:
     """Gradients w − x of x ~ N(0, 1): tr(Σ) = dimension, |G|² = |w|²; here from 32 groups of 31."""
     drawn = np.random.default_rng(0).normal(size=(992, 8))
@@ -206,9 +268,11 @@ def test_every_problem_has_a_hessian(name: str, form: str) -> None:
     params, state = problem.split(problem.init(key))
     batch = jax.tree.map(lambda leaf: jnp.asarray(leaf[:2]), problem.data.train)
     loss = lambda w, examples: problem.training_loss(w, state, examples, key)[0]  # noqa: E731
-    view = View(params, params, params, jnp.ones(()), loss, loss, batch, batch)
-    found = jax.eval_shape(lambda: (sharpness(view), gradient_noise_scale(view)))
-    assert [each.shape for each in found] == [(), ()]
+    view = View(params, params, params, jnp.ones(()), loss, loss, batch, batch, lambda: params)
+    found = jax.eval_shape(
+        lambda: (sharpness(view), preconditioned_sharpness(view), gradient_noise_scale(view))
+    )
+    assert [each.shape for each in found] == [(), (), ()]
 
 
 def test_what_probes_depend_on(network: Problem) -> None:
@@ -222,7 +286,7 @@ def test_what_probes_depend_on(network: Problem) -> None:
         return "both" if found is None else "point" if found[0] else "step"
 
     kinds = {name: kind(name) for name in catalog.names("probe")}
-    both = {"gradient_cosine", "stability"}
+    both = {"gradient_cosine", "preconditioned_sharpness", "stability"}
     step = {"update_norm", "update_ratio", "layer_update_norm", "layer_update_ratio"}
     assert {name for name, found in kinds.items() if found == "both"} == both
     assert {name for name, found in kinds.items() if found == "step"} == step
