@@ -47,14 +47,6 @@ def quadratic(*, dimension: int = 10, mu: float = 0.1, lam: float = 1.0) -> Prob
     return Problem("quadratic", init, loss, optimum=0.0)
 
 
-@history(added=("draw",))
-def quadratic_deep(
-    *,
-    dimension: int = 100,
-    noise: float = 0.6,
-    batch_size: int = 128,
-    draw: Literal["centred", "deepobs"] = "centred",
-) -> Problem:
 def parabola(
     *, start: tuple[float, ...] = (-1.0, 10.0, 1.0), target: tuple[float, ...] = (1.0, -1.0, 1.0)
 ) -> Problem:
@@ -84,7 +76,14 @@ def parabola(
     return Problem("parabola", init, loss, optimum=0.0)
 
 
-def quadratic_deep(*, dimension: int = 100, noise: float = 0.6, batch_size: int = 128) -> Problem:
+@history(added=("draw",))
+def quadratic_deep(
+    *,
+    dimension: int = 100,
+    noise: float = 0.6,
+    batch_size: int = 128,
+    draw: Literal["centred", "deepobs"] = "centred",
+) -> Problem:
     """Noisy quadratic with the spectrum of a deep network: most directions flat, a few steep.
 
     Formula: loss = mean ½ (w − x)ᵀ Q (w − x), x one of 1,000 examples ~ N(0, noise²) of mean 0;  Q is a rotation of a

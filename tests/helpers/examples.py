@@ -84,6 +84,7 @@ EXPERIMENTS: dict[str, list[str]] = {
         "rates=3",
         "steps=20",
         "seeds=2",
+    ],
     "diagnostics": [
         "problems=['rare_gradients']",
         "optimizers=['adam']",
@@ -92,13 +93,13 @@ EXPERIMENTS: dict[str, list[str]] = {
         "tuning=1",
         "held_out=1",
     ],
-    "edge_of_stability": ["rates=[0.1, 0.2]", "steps=4", "hidden=[4]"],
     "gallery": ["problems=['saddle']", "optimizers=['adam']", "rates=2", "steps=20", "seeds=1"],
     "optax_convergence": [
         "lowest=0.01",
         "highest=0.1",
         "steps=20",
         "optimizers=['adam', 'schedule_free_sgd']",
+    ],
     "fractal": [
         "conditions=['single']",
         "resolution=8",
@@ -107,6 +108,7 @@ EXPERIMENTS: dict[str, list[str]] = {
         "zoom_resolution=8",
         "checked=0",
         "steps=6",
+    ],
     "mnist1d": [
         "rates=[0.01]",
         "steps=2",
@@ -115,7 +117,6 @@ EXPERIMENTS: dict[str, list[str]] = {
         "optimum_seeds=2",
         "per_decade=4",
     ],
-    "transfer": ["widths=[8]", "rates=2", "steps=2", "seeds=1", "optimizers=['adam']"],
     "edge_of_stability": ["num=2", "steps=4", "hidden=[4]", "seeds=2", "optimizers=['adam']"],
     "transfer": [
         "widths=[8]",
