@@ -201,7 +201,7 @@ class Study(BaseModel):
         if isinstance(values, dict) and "evaluate_every" not in values:
             steps = whole(values.get("steps"))
             if isinstance(steps, int):
-                return values | {"evaluate_every": max(1, steps // (100 if values.get("first_hits") else 20))}
+                return values | {"evaluate_every": max(1, steps // 20)}
         return values
 
     @model_validator(mode="after")

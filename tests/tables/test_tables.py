@@ -43,7 +43,7 @@ def _explained(name: str) -> set[str]:
 def results(tmp_path_factory: pytest.TempPathFactory) -> lb.Results:
     folder = tmp_path_factory.mktemp("tables") / "study"
     study = {"name": "few", "steps": 4, "evaluate_every": 2, "seeds": 2, "problem": "rosenbrock"}
-    study |= {"optimizer": ["sgd", "adam"], "learning_rate": {"values": [1e-3, 1e-2]}}
+    study |= {"optimizer": ["sgd", "adam"], "learning_rate": {"values": [1e-3, 1e-2]}, "first_hits": True}
     return lb.run(study, folder, report=False)
 
 
@@ -72,6 +72,7 @@ def test_tables_that_a_study_does_not_have_are_empty_and_older_ones_are_removed(
     assert {name for name in NAMES if base.may_be_absent(name)} == {
         "failures",
         "finders",
+        "first_hits",
         "response",
         "shorter_runs",
         "surfaces",
