@@ -59,8 +59,8 @@ def gallery(
         paths: A row per point of the path of the first seed; points that a picture cannot tell from the one before are left out, and
             so is what follows where a path leaves the picture by five of its sides.
 
-    Source: Dozat, Incorporating Nesterov momentum into Adam (2016), and many others show a few optimizers so, at rates chosen by hand;
-        pictures and code are lrbench's own.
+    Source: Ruder, An overview of gradient descent optimization algorithms, arXiv:1609.04747, section 4.11, shows seven optimizers so,
+        after Radford; pictures and code are lrbench's own.
     """
     names = tuple(catalog.names("optimizer")) if optimizers == ("all",) else optimizers
     optimum = _optima(problems)

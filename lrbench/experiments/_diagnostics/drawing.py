@@ -49,8 +49,7 @@ def matrix(judged: Judged, optimizers: pd.DataFrame, problems: pd.DataFrame) -> 
     axes.spines[["left", "bottom"]].set_visible(False)
     base.note(
         figure,
-        "blue: solved on all held-out seeds, white: on none; number: expected draws of rate and seed until one solves it; "
-        "beside names: how many are solved",
+        "blue: solved on all held-out seeds; number: draws of rate and seed until one run solves it; beside names: how many",
     )
     return figure
 
