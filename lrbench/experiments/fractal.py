@@ -51,16 +51,17 @@ def fractal(
     run. All runs start from the same weights; the horizontal axis is the rate of the input layer and the vertical axis that of the output layer, each from 10⁻³ to
     10⁶ in the opening view. The conditions are those of the paper: `tanh`; `minibatch`, with steps on 16 samples drawn without
     replacement, where the paper draws with replacement; `relu`; `identity`, a linear network on 16 samples; `single`, one sample; and `scale`, whose axes are a factor of
-    the initial weights, from 10⁻³ to 10³, and one rate for both layers, where the paper moves the mean of the initial weights of the input layer.
+    the initial weights, from 10⁻³ to 10³, and one rate for both layers, where the paper adds an offset to the weights of the input layer.
     The paper did not train with `momentum` (0.9), `adam`, `muon` or `lion`, here with all samples and the rates of the opening view.
 
-    The score of a run is the paper's. A loss that is not finite counts as 10⁶, and so does one above 10¹⁰⁰ (in single precision, 10³⁰), from which no run returned; v is the
+    The score of a run is the paper's. A loss that is not finite counts as 10⁶, and so do all after a gradient with an element above 10¹¹ (in double precision, 10¹³⁰), a limit that the comparison with NumPy is without; v is the
     loss of each step relative to the first one, at most 10⁶. A run has converged if the mean of its last 20 v is below 1. Its score is then −Σv, otherwise Σ1/v.
     The random numbers are not the paper's, so that its pictures are not repeated pixel by pixel.
 
     The boundary is where four neighbouring pixels do not agree on whether their runs converge. N is how many boxes of s × s pixels have boundary in them, with s = 1, 2, 4 … up to
-    a quarter of the picture, and a slope is −Δlog N / Δlog s from one size to the next. As in the paper, the dimension of a condition is the median of the slopes of all its
-    pictures: 1 for a smooth line, 2 where the boundary is everywhere. Its 95 % interval is a bootstrap which draws pictures and, in each of them, 16 tiles.
+    a quarter of the picture, and a slope is −Δlog N / Δlog s from one size to the next. As in the paper, the dimension of a condition is the median of the slopes of its
+    pictures: 1 for a smooth line, 2 where the boundary is everywhere. The opening view is left out, if there are zooms: it would be one of three here, and is one of some
+    50 in the paper. The 95 % interval is a bootstrap which draws the 16 tiles of each picture; how much the pictures differ is in the table `views`.
     Each zoom shows the part of the picture before it that has the most boundary, so that the dimension is that of the roughest parts: the paper chose where
     to look by hand, and has 4,096 runs along each side and some 50 zooms by 2.
 
@@ -86,7 +87,7 @@ def fractal(
         dimensions: A row per condition; `dimension` is the median slope with its interval `low` to `high`, from so many `pictures`; `published` tells whether the paper has the condition.
         views: A row per picture: the condition, how many zooms led to it, log₁₀ of the ends of its axes, runs along a side, `converged` (share of runs), `boundary` (share of blocks of four), and `dimension`, the slope of a straight line through all box sizes of this picture, which explains the share `r2` of their variance.
         boxes: A row per picture and `size` of boxes, in pixels; `boxes` is how many of them have boundary in them.
-        agreement: A row per comparison of `tanh` in double precision, with `numpy`, a separate implementation, and with `float32`; `agree` is the share of runs on whose convergence both agree, `agree_at_boundary` that among runs at the boundary, and `score_difference` the median relative difference of the scores.
+        agreement: A row per comparison of `tanh` in double precision, with `numpy`, a separate implementation, and with `float32`; `agree` is the share of runs on whose convergence both agree, `agree_at_boundary` that among runs at the boundary, `score_difference` the median relative difference of the scores, and `dimension` that of the boundary, which in double precision is `dimension_float64`.
 
     Source: Sohl-Dickstein, The boundary of neural network trainability is fractal, arXiv:2402.06184, and its notebook,
         https://github.com/Sohl-Dickstein/fractal.

@@ -84,25 +84,23 @@ def fit(count: Int[np.ndarray, " size"]) -> Fit:
 def dimension(pictures: Sequence[Int[np.ndarray, "size tile"]], seed: int = 0) -> tuple[float, float, float]:
     """Return the median of the slopes of all pictures, as the paper has it, and its 95 % interval.
 
-    The interval is that of a bootstrap which draws pictures and, in each of them, its tiles.
+    The interval is that of a bootstrap which draws the tiles of each picture.
     """
-    found = [slopes(each.sum(axis=1)) for each in pictures]
-    all_slopes = np.concatenate(found)
-    all_slopes = all_slopes[np.isfinite(all_slopes)]
-    if not len(all_slopes):
-        return float("nan"), float("nan"), float("nan")
     generator = np.random.default_rng(seed)
-    drawn = []
+    found, drawn = [], []
     for each in pictures:
         tiles = each.shape[1]
         weights = generator.multinomial(tiles, np.full(tiles, 1 / tiles), size=_DRAWS)
+        found.append(slopes(each.sum(axis=1)))
         drawn.append(slopes(weights @ each.T))
-    chosen = generator.integers(len(pictures), size=(_DRAWS, len(pictures)))
-    medians = []
-    for number, which in enumerate(chosen):
-        values = np.concatenate([drawn[picture][number] for picture in which])
-        values = values[np.isfinite(values)]
-        if len(values):
-            medians.append(np.median(values))
+    middle = _median(np.concatenate(found)[None])
+    medians = _median(np.concatenate(drawn, axis=1))
+    if not (len(middle) and len(medians)):
+        return float("nan"), float("nan"), float("nan")
     low, high = np.quantile(medians, [0.025, 0.975])
-    return float(np.median(all_slopes)), float(low), float(high)
+    return float(middle[0]), float(low), float(high)
+
+
+def _median(values: Float[np.ndarray, "draw slope"]) -> Float[np.ndarray, " draw_"]:
+    """Return the median of each row without the slopes of empty pictures; rows that have no others are left out."""
+    return np.ma.median(np.ma.masked_invalid(values), axis=1).compressed()

@@ -43,6 +43,8 @@ def agreement(bench: Bench, condition: Condition, resolution: int, steps: int) -
                 "at_boundary": int(near.sum()),
                 "agree_at_boundary": float(same[near].mean()) if near.any() else np.nan,
                 "score_difference": float(np.median(np.abs(other / double - 1)[same])),
+                "dimension": _dimension(other),
+                "dimension_float64": _dimension(double),
             }
         )
     return pd.DataFrame(rows)
@@ -61,6 +63,10 @@ def _by_numpy(parameters: dict[str, Any], view: Window, steps: int) -> Float[np.
     across, up = np.meshgrid(view.columns, view.rows)
     found = in_numpy.scores(network(parameters), across.ravel(), up.ravel(), steps)
     return found.reshape(across.shape)
+
+
+def _dimension(scores: Float[np.ndarray, "row column"]) -> float:
+    return boxes.dimension([boxes.counts(boxes.boundary(scores))])[0]
 
 
 def _near(scores: Float[np.ndarray, "row column"]) -> Any:

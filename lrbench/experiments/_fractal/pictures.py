@@ -96,7 +96,7 @@ def counted(boxes: pd.DataFrame, dimensions: pd.DataFrame, title: str) -> Figure
         base.name_panel(axes, f"{name}: D = {float(found.iloc[0]):.2f}")
     grid[0].set_ylabel("boxes with boundary", fontsize=9, color=base.INK)
     grid[0].legend(fontsize=8, frameon=False)
-    base.note(figure, "a straight line of slope −D; D is the median of the slopes of all lines of a panel")
+    base.note(figure, "a straight line has slope −D; D is the median of the slopes of the zooms of a panel")
     return figure
 
 

@@ -17,8 +17,9 @@ LIMIT = 1e6
 """What a loss that is not finite counts as, and the largest loss relative to the first one."""
 LATE = 20
 """A run has converged if the mean of so many last relative losses is below 1."""
-_HOPELESS = {jnp.dtype("float32"): 1e30, jnp.dtype("float64"): 1e100}
-"""A loss above this counts as not finite: the weights are still finite then, and so is all that is reported of them."""
+_STEEPEST = {jnp.dtype("float32"): 1e11, jnp.dtype("float64"): 1e130}
+"""After a gradient with an element above this, losses count as not finite: at rates up to 10⁶ the weights, and their norm, are finite until then,
+so that the run can be reported."""
 
 
 class Losses(NamedTuple):
@@ -74,8 +75,8 @@ def scored(
         params, before = model
         value, gradient = jax.value_and_grad(plain.loss)(params, batch, key)
         whole = plain.loss(params, _as_arrays(plain.data.train), key) if batch_size else value
-        finite = jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(gradient)]).all()
-        after = _followed(before, whole, finite, steps)
+        steepest = jnp.stack([jnp.abs(leaf).max() for leaf in jax.tree.leaves(gradient)]).max()
+        after = _followed(before, whole, steepest <= _STEEPEST[whole.dtype], steps)
         going = after.ended < 0
         reported = (before.ended >= 0) & (
             (before.step + skip) >= ((before.ended + skip) // every + 1) * every
@@ -110,11 +111,10 @@ def score(losses: Losses, steps: int) -> Float[Array, ""]:
     return jnp.where(mean < 1, -(losses.total + rest * worst), losses.inverse + rest / worst)
 
 
-def _followed(losses: Losses, value: Array, finite: Array, steps: int) -> Losses:
-    """Return losses with one more, `value`; `finite` tells whether its gradient is."""
+def _followed(losses: Losses, value: Array, goes_on: Array, steps: int) -> Losses:
+    """Return losses with one more, `value`; `goes_on` tells whether its gradient can be followed."""
     step = losses.step
-    ends = ~jnp.isfinite(value) | (value > _HOPELESS[value.dtype])
-    ended = jnp.where(ends, step, jnp.where(finite, -1, step + 1))
+    ended = jnp.where(jnp.isfinite(value), jnp.where(goes_on, -1, step + 1), step)
     ended = jnp.where(losses.ended >= 0, losses.ended, ended)
     seen = jnp.where(jnp.isfinite(value) & (losses.ended < 0), value, LIMIT)
     first = jnp.where(step == 0, seen, losses.first)
