@@ -15,10 +15,10 @@ _MAIN = 5
 def mnist1d(
     bench: Bench,
     *,
-    rates: tuple[float, ...] = (0.001, 0.003, 0.01, 0.03),
+    rates: tuple[float, ...] = (0.003, 0.01, 0.03),
     steps: int = 6000,
-    seeds: int = 10,
-    gru_seeds: int = 5,
+    seeds: int = 6,
+    gru_seeds: int = 3,
     optimum_seeds: int = 24,
     per_decade: int = 24,
 ) -> Answer:

@@ -25,9 +25,9 @@ class Range(NamedTuple):
     one_low: float
     one_high: float
 
-    def holds(self, value: float) -> bool:
-        """Return whether one further seed may give a value."""
-        return self.one_low <= value <= self.one_high
+    def holds(self, value: float) -> bool | None:
+        """Return whether one further seed may give a value; `None` where one seed says nothing of another."""
+        return self.one_low <= value <= self.one_high if np.isfinite(self.one_low) else None
 
 
 def range_of(values: Sequence[float] | np.ndarray) -> Range:
@@ -93,10 +93,11 @@ def printed() -> pd.DataFrame:
 def range_at(rows: pd.DataFrame, rate: float, step: int) -> Range | None:
     """Return the accuracy of a model at a rate and step; `None` if it was not evaluated there."""
     found = rows[(rows["learning_rate"] == rate) & (rows["step"] == step)]
-    if found.empty:
-        return None
-    first = found.iloc[0]
-    return Range(*(float(first[name]) for name in ("accuracy", "low", "high", "one_low", "one_high")))
+    return None if found.empty else _range(found.iloc[0])
+
+
+def _range(row: pd.Series) -> Range:
+    return Range(*(float(row[name]) for name in ("accuracy", "low", "high", "one_low", "one_high")))
 
 
 def main_findings(tables: dict[str, pd.DataFrame], steps: int) -> Iterator[Finding]:
@@ -111,7 +112,8 @@ def main_findings(tables: dict[str, pd.DataFrame], steps: int) -> Iterator[Findi
             continue
         prints = " and ".join(f"{value:g}" for value in dict.fromkeys(model.last))
         rule = f"printed: {prints}; one more seed: {found.one_low:.1f} to {found.one_high:.1f}"
-        met = all(found.holds(value) for value in model.last) if np.isfinite(found.one_low) else None
+        inside = [found.holds(value) for value in model.last]
+        met = None if None in inside else all(inside)
         yield Finding(what, found.mean, found.low, found.high, "%", rule, met)
 
 
@@ -120,22 +122,19 @@ def more_findings(tables: dict[str, pd.DataFrame], steps: int) -> Iterator[Findi
     for model in MODELS:
         rows = tables[model.name]
         ends = rows[rows["step"] == steps]
-        best = ends.loc[ends["accuracy"].idxmax()]
-        edge = ends["learning_rate"].agg(["min", "max"]).to_list()
-        where = ", the end of the grid" if best["learning_rate"] in edge else ""
-        yield Finding(
-            f"accuracy of the {model.name} at the best rate, {best['learning_rate']:g}{where} (README: {model.readme} %)",
-            *(float(best[name]) for name in ("accuracy", "low", "high")),
-            unit="%",
-        )
+        best = ends.sort_values("accuracy").iloc[-1]
+        rate, found = float(best["learning_rate"]), _range(best)
+        edge = rate in (ends["learning_rate"].min(), ends["learning_rate"].max())
+        what = f"accuracy of the {model.name} at the best rate, {rate:g}{', the end of the grid' if edge else ''} (README: {model.readme} %)"
+        yield Finding(what, found.mean, found.low, found.high, "%")
     inside = [
-        found.holds(row["accuracy"])
+        at.holds(row["accuracy"])
         for row in printed().to_dict("records")
-        if (found := range_at(tables[row["model"]], RATE, row["step"])) is not None
+        if (at := range_at(tables[row["model"]], RATE, row["step"])) is not None
     ]
     if inside and steps == STEPS:
         what = "printed accuracies, every 1,000 steps, that one more seed gives with 95 %"
-        yield Finding(what, sum(inside), unit=f"of {len(inside)}")
+        yield Finding(what, sum(map(bool, inside)), unit=f"of {len(inside)}")
 
 
 def of_parameters(tables: dict[str, int]) -> Iterator[Finding]:

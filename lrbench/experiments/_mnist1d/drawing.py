@@ -58,7 +58,7 @@ def rates(found: pd.DataFrame, readme: dict[str, int]) -> Figure:
 
     figure, (axes,) = base.panels(
         1,
-        "mnist1d: which rate is the best differs between models",
+        "mnist1d: test accuracy against Adam's rate",
         columns=1,
         width=6.4,
         height=3.6,
@@ -107,6 +107,6 @@ def optimum(table: pd.DataFrame, best: Optimum) -> Figure:
     axes.set_ylabel("mean training loss", fontsize=9, color=base.INK)
     base.note(
         figure,
-        "mean over seeds and all steps; shaded: 95 % over seeds, of the loss and of the best rate (green); diamond: as printed",
+        "shaded: 95 % over seeds, of the loss (blue) and the best rate (green); diamond: as printed",
     )
     return figure
