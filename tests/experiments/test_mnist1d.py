@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,7 @@ from scipy import stats
 
 from lrbench.errors import StudyError
 from lrbench.experiments._mnist1d import accuracies, optimum
-from lrbench.experiments._mnist1d.accuracies import Range, range_of
+from lrbench.experiments._mnist1d.accuracies import SeedMean, mean_of
 from lrbench.experiments._mnist1d.optimum import Optimum
 from lrbench.experiments._mnist1d.published import MODELS, RATE, STEPS
 from lrbench.experiments.bench import perform
@@ -22,7 +23,7 @@ from lrbench.results.results import Results
 
 def test_a_further_seed_falls_into_its_range_as_often_as_it_says() -> None:
     drawn = np.random.default_rng(0).normal(3, 2, size=(2000, 6))
-    found = [range_of(values[:5]) for values in drawn]
+    found = [mean_of(values[:5]) for values in drawn]
     inside = np.mean([bool(each.holds(one)) for each, one in zip(found, drawn[:, 5], strict=True)])
     assert inside == pytest.approx(0.95, abs=0.015)
     expected = stats.t.interval(0.95, 4, drawn[0, :5].mean(), stats.sem(drawn[0, :5]))
@@ -30,7 +31,7 @@ def test_a_further_seed_falls_into_its_range_as_often_as_it_says() -> None:
 
 
 def test_one_seed_says_nothing_of_another() -> None:
-    found = range_of([2.0])
+    found = mean_of([2.0])
     assert found.mean == 2
     assert found.holds(2.0) is None
     assert math.isnan(found.low)
@@ -54,7 +55,7 @@ def _tables(step: int = STEPS) -> dict[str, pd.DataFrame]:
     """Every model as it is printed at the published rate, a tenth worse at another."""
     return {
         model.name: accuracies.table(
-            model,
+            model.name,
             _results(
                 model.name,
                 {
@@ -70,7 +71,7 @@ def _tables(step: int = STEPS) -> dict[str, pd.DataFrame]:
 
 
 def test_a_diverged_run_classifies_as_chance_does() -> None:
-    table = accuracies.table(MODELS[0], _results("any", {RATE: [math.nan, 0.3]}))
+    table = accuracies.table("any", _results("any", {RATE: [math.nan, 0.3]}))
     assert table["accuracy"].tolist() == pytest.approx([20.0])
     assert table[["step", "seeds"]].to_numpy().tolist() == [[STEPS, 2]]
 
@@ -137,14 +138,26 @@ def test_the_mean_is_over_the_minibatches_of_all_steps() -> None:
 
 
 def test_findings_of_the_optimum() -> None:
-    rate, loss = Range(0.63, 0.61, 0.65, 0.5, 0.7), Range(1.70, 1.69, 1.71, 1.68, 1.71)
+    rate, loss = SeedMean(0.63, 0.61, 0.65, 0.5, 0.7), SeedMean(1.70, 1.69, 1.71, 1.68, 1.71)
     first, second = optimum.findings(Optimum(rate, loss))
     assert (first.rule, first.met) == ("printed: 0.62; one more seed: 0.50 to 0.70", True)
     assert (second.rule, second.met) == ("printed: 0; one more seed: −0.036 to −0.006", False)
     assert second.value == pytest.approx(-0.016)
 
 
-def test_too_few_rates_for_a_parabola(tmp_path: Any) -> None:
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("per_decade=3", "per_decade = 3: must be 4 or more, for a parabola"),
+        (
+            "models=['mnist1d_rnn']",
+            "models: unknown model 'mnist1d_rnn'; allowed: mnist1d_softmax, mnist1d_mlp, mnist1d_cnn, mnist1d_gru; did you mean 'mnist1d_cnn'?",
+        ),
+        ("gru_seeds=0", "study mnist1d_gru: seeds = 0: a count of seeds must be 1 or more; "),
+    ],
+)
+def test_nothing_is_trained_where_a_parameter_is_wrong(override: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(StudyError) as caught:
-        perform("mnist1d", tmp_path, overrides=["per_decade=3"])
-    assert str(caught.value) == "mnist1d: per_decade = 3: must be 4 or more, for a parabola"
+        perform("mnist1d", tmp_path / "out", overrides=[override])
+    assert str(caught.value).startswith(f"mnist1d: {message}")
+    assert not list((tmp_path / "out").glob("*/parts"))

@@ -72,10 +72,10 @@ EXPERIMENTS: dict[str, list[str]] = {
     ],
     "edge_of_stability": ["rates=[0.1, 0.2]", "steps=4", "hidden=[4]"],
     "mnist1d": [
-        "rates=[0.01]",
+        "models=['mnist1d_softmax']",
+        "rates=[0.03]",
         "steps=2",
         "seeds=2",
-        "gru_seeds=1",
         "optimum_seeds=2",
         "per_decade=4",
     ],

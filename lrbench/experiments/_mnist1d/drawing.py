@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from lrbench.experiments._mnist1d.optimum import Optimum
-from lrbench.experiments._mnist1d.published import BEST_RATE, LEAST_LOSS, RATE
+from lrbench.experiments._mnist1d.published import BEST_RATE, LEAST_LOSS, MODELS, RATE
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -52,7 +52,7 @@ def accuracies(found: pd.DataFrame, printed: pd.DataFrame) -> Figure:
     return figure
 
 
-def rates(found: pd.DataFrame, readme: dict[str, int]) -> Figure:
+def rates(found: pd.DataFrame) -> Figure:
     """The accuracy at the end against Adam's rate, a line per model, with the number of the README."""
     from lrbench.plots import base
 
@@ -65,6 +65,7 @@ def rates(found: pd.DataFrame, readme: dict[str, int]) -> Figure:
         foot=0.1,
     )
     ends = found[found["step"] == found["step"].max()]
+    readme = {model.name: model.readme for model in MODELS if model.name in set(found["model"])}
     colours = base.colour_of(list(readme))
     for model, line in ends.groupby("model", sort=False):
         name, colour = str(model), colours[str(model)]
