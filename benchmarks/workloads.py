@@ -50,6 +50,12 @@ def gru(models: int = 32, steps: int = 50) -> Table:
     return _trained_once("gru", problem, steps, {"values": common.learning_rates(models).tolist()})
 
 
+def mnist1d(problem: str, models: int, steps: int) -> Table:
+    """`models` rates of Adam on a published model of MNIST-1D with its batch of 100, one of them alone at the published rate."""
+    rates = common.learning_rates(models).tolist() if models > 1 else [0.01]
+    return _trained_once(f"{problem}_{models}", {"name": problem}, steps, {"values": rates})
+
+
 def fractal(side: int = 64, steps: int = 50) -> Table:
     """P5: `side` rates of the hidden layer × `side` rates of the output layer, full batch, plain sgd."""
     rates = FRACTAL_RATES | {"num": side}

@@ -17,7 +17,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks import gpu, overhead, pictures, process, race, scaling, table, throughput, workloads
+from benchmarks import (
+    gpu,
+    mnist1d,
+    overhead,
+    pictures,
+    process,
+    race,
+    scaling,
+    table,
+    throughput,
+    workloads,
+)
 from benchmarks.peers import common
 from benchmarks.peers.jax_forms import jax_forms
 from benchmarks.peers.lrbench_engine import lrbench_engine
@@ -238,6 +249,31 @@ def test_rows_have_their_share_of_the_product_peak() -> None:
     }
     (p3b,) = (row for row in rows if row.measure == "P3b")
     assert p3b.ratio == pytest.approx(p3b.peak_share)
+
+
+def _curves(ratio: float = 2.0, torch_loss: float = 0.1) -> mnist1d.Round:
+    """A round of the models of MNIST-1D; the losses of `_line` are 0.1 at the published rate."""
+    alone = {**_line(500.0, 1), "final_losses": [0.1]}
+    torch = {**_line(250.0, 1, threads=1, fastest="fused"), "final_losses": [torch_loss]}
+    together = {**_line(250.0 * ratio, mnist1d.TOGETHER)}
+    return {problem: {"together": together, "alone": alone, "torch": torch} for problem in mnist1d.MODELS}
+
+
+def test_models_of_mnist1d_are_compared_in_the_same_round() -> None:
+    rows = mnist1d.rows_of([_curves(4.0), _curves(20.0), _curves(10.0)])
+    assert [row.ratio for row in rows] == [10, 2] * 4
+    assert rows[2].what == "residual MLP, 32 runs together"
+    assert (
+        "median of 3 rounds (4 to 20); better with 1 thread, fused; final losses within 1.00 ×"
+        in rows[2].note
+    )
+    assert rows[2].note.endswith(f"{BESIDE}; printed: 700 steps/s")
+
+
+@pytest.mark.parametrize("loss", [0.05, 5.0])
+def test_models_of_mnist1d_that_did_other_work_are_refused(loss: float) -> None:
+    with pytest.raises(RuntimeError, match="somebody did other work"):
+        mnist1d.rows_of([_curves(torch_loss=loss)])
 
 
 def test_a_target_above_the_limit_is_marked() -> None:

@@ -139,14 +139,14 @@ def _arrays(name: str) -> tuple[np.ndarray, np.ndarray]:
         return stored["inputs"], stored["targets"]
 
 
-def minibatches(examples: int, steps: int, seed: int = 0) -> Integers:
-    """Indices [step, 64] of the examples that each step sees: a fresh permutation every epoch."""
+def minibatches(examples: int, steps: int, seed: int = 0, size: int = BATCH_SIZE) -> Integers:
+    """Indices [step, size] of the examples that each step sees: a fresh permutation every epoch."""
     generator = np.random.default_rng(seed)
-    per_epoch = examples // BATCH_SIZE
+    per_epoch = examples // size
     epochs = [
-        generator.permutation(examples)[: per_epoch * BATCH_SIZE] for _ in range(math.ceil(steps / per_epoch))
+        generator.permutation(examples)[: per_epoch * size] for _ in range(math.ceil(steps / per_epoch))
     ]
-    return np.concatenate(epochs)[: steps * BATCH_SIZE].reshape(steps, BATCH_SIZE).astype(np.int32)
+    return np.concatenate(epochs)[: steps * size].reshape(steps, size).astype(np.int32)
 
 
 def learning_rates(models: int) -> Floats:

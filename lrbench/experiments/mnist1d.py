@@ -8,6 +8,7 @@ from lrbench.errors import StudyError
 from lrbench.experiments._mnist1d import accuracies, drawing, optimum
 from lrbench.experiments._mnist1d.published import MODELS
 from lrbench.experiments.bench import Answer, Bench
+from lrbench.study import catalog
 
 _MAIN = 5
 
@@ -15,10 +16,11 @@ _MAIN = 5
 def mnist1d(
     bench: Bench,
     *,
-    rates: tuple[float, ...] = (0.001, 0.003, 0.01, 0.03),
+    models: tuple[str, ...] = ("mnist1d_softmax", "mnist1d_mlp", "mnist1d_cnn", "mnist1d_gru"),
+    rates: tuple[float, ...] = (0.003, 0.01, 0.03),
     steps: int = 6000,
-    seeds: int = 10,
-    gru_seeds: int = 5,
+    seeds: int = 5,
+    gru_seeds: int = 3,
     optimum_seeds: int = 24,
     per_decade: int = 24,
 ) -> Answer:
@@ -40,6 +42,7 @@ def mnist1d(
     reported of it, which favours it a little.
 
     Args:
+        models: the problems of the models that are trained with Adam.
         rates: of Adam, beside the published one.
         steps: of the four models.
         seeds: a count, of all models but the GRU.
@@ -64,14 +67,18 @@ def mnist1d(
     """
     if per_decade < optimum.FEWEST:
         raise StudyError(f"per_decade = {per_decade}: must be {optimum.FEWEST} or more, for a parabola")
-    counts = {model.name: gru_seeds if model.name == "GRU" else seeds for model in MODELS}
-    studies = {
-        model.name: bench.check(accuracies.study(model, rates, steps, counts[model.name])) for model in MODELS
-    }
-    fine = bench.check(optimum.study(per_decade, optimum_seeds))
-    losses = optimum.losses(bench.train(fine))
-    results = {name: bench.train(study) for name, study in studies.items()}
-    tables = {model.name: accuracies.table(model, results[model.name]) for model in MODELS}
+    known = {model.problem: model for model in MODELS}
+    for name in models:
+        if name not in known:
+            raise StudyError(f"models: {catalog.unknown('model', name, list(known))}")
+    asked = [
+        accuracies.study(known[name], rates, steps, gru_seeds if name == "mnist1d_gru" else seeds)
+        for name in models
+    ]
+    studies = [bench.check(each) for each in asked]
+    losses = optimum.losses(bench.train(bench.check(optimum.study(per_decade, optimum_seeds))))
+    results = {known[study.name].name: bench.train(study) for study in studies}
+    tables = {name: accuracies.table(name, found) for name, found in results.items()}
     accuracy, printed = pd.concat(tables.values(), ignore_index=True), accuracies.printed()
     best, mean_loss = optimum.optimum(losses), optimum.table(losses)
     parameters = {name: int(found.runs["parameters"].iloc[0]) for name, found in results.items()}
@@ -88,9 +95,7 @@ def mnist1d(
             *bench.write_table("printed", printed),
             *bench.write_table("mean_loss", mean_loss),
             *bench.write_picture("accuracies", drawing.accuracies(accuracy, printed)),
-            *bench.write_picture(
-                "rates", drawing.rates(accuracy, {model.name: model.readme for model in MODELS})
-            ),
+            *bench.write_picture("rates", drawing.rates(accuracy)),
             *bench.write_picture("optimum", drawing.optimum(mean_loss, best)),
             *bench.write_findings(findings),
         ),

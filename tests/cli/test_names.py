@@ -112,7 +112,7 @@ def test_list_searches_all_kinds() -> None:
     assert text.splitlines()[-1].startswith("Other names with adam in them: optimizer adamax, ")
     both = listing("house_prices")
     assert [line for line in both.splitlines() if not line.startswith(" ")] == ["problem", "", "study"]
-    part = listing("mnist1d")
+    part = listing("mnist1d_")
     assert "mnist1d_cnn " in part
     assert "mnist_cnn" not in part
     assert listing("schedules").startswith("schedule\n")  # a plot and a study are called so, too

@@ -110,10 +110,10 @@ EXPERIMENTS: dict[str, list[str]] = {
         "steps=6",
     ],
     "mnist1d": [
-        "rates=[0.01]",
+        "models=['mnist1d_softmax']",
+        "rates=[0.03]",
         "steps=2",
         "seeds=2",
-        "gru_seeds=1",
         "optimum_seeds=2",
         "per_decade=4",
     ],

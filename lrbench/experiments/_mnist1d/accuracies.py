@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,7 +16,7 @@ from lrbench.results.results import Results
 CONFIDENCE = 0.95
 
 
-class Range(NamedTuple):
+class SeedMean(NamedTuple):
     """A mean over seeds, its 95 % interval, and the range in which one further seed falls with 95 %."""
 
     mean: float
@@ -25,15 +25,15 @@ class Range(NamedTuple):
     one_low: float
     one_high: float
 
-    def holds(self, value: float) -> bool:
-        """Return whether one further seed may give a value."""
-        return self.one_low <= value <= self.one_high
+    def holds(self, value: float) -> bool | None:
+        """Return whether one further seed may give a value; `None` where one seed says nothing of another."""
+        return self.one_low <= value <= self.one_high if np.isfinite(self.one_low) else None
 
 
-def range_of(values: Sequence[float] | np.ndarray) -> Range:
+def mean_of(values: Sequence[float] | np.ndarray) -> SeedMean:
     """Return the mean of a value per seed, with Student's t for the mean and for one further value: s √(1 + 1/n) instead of s / √n.
 
-    >>> [round(each, 2) for each in range_of([1.0, 2.0, 3.0])]
+    >>> [round(each, 2) for each in mean_of([1.0, 2.0, 3.0])]
     [2.0, -0.48, 4.48, -2.97, 6.97]
     """
     found = np.asarray(values, dtype=np.float64)
@@ -42,7 +42,7 @@ def range_of(values: Sequence[float] | np.ndarray) -> Range:
     if len(found) > 1:
         spread = found.std(ddof=1) * np.sqrt(1 + 1 / len(found))
         half = float(t_quantile(len(found) - 1, CONFIDENCE) * spread)
-    return Range(mean, float(low), float(high), mean - half, mean + half)
+    return SeedMean(mean, float(low), float(high), mean - half, mean + half)
 
 
 def study(model: Model, rates: tuple[float, ...], steps: int, seeds: int) -> dict[str, Any]:
@@ -65,7 +65,7 @@ def _every(steps: int) -> int:
     return EVERY if steps % EVERY == 0 else steps
 
 
-def table(model: Model, results: Results) -> pd.DataFrame:
+def table(model: str, results: Results) -> pd.DataFrame:
     """Return a row per rate and evaluation of a model: its accuracy in percent."""
     runs = results.runs[["run_id", "learning_rate", "seed"]].rename(columns={"learning_rate": "rate"})
     curves = results.curves.merge(runs, on="run_id")
@@ -73,8 +73,8 @@ def table(model: Model, results: Results) -> pd.DataFrame:
     curves = curves.assign(accuracy=100 * curves["valid_accuracy"].fillna(0.1))
     rows = []
     for (rate, step), some in curves[curves["step"] > 0].groupby(["rate", "step"]):
-        found = range_of(some["accuracy"].to_numpy())
-        about = {"model": model.name, "learning_rate": rate, "step": step, "seeds": len(some)}
+        found = mean_of(some["accuracy"].to_numpy())
+        about = {"model": model, "learning_rate": rate, "step": step, "seeds": len(some)}
         rows.append(about | {"accuracy": found.mean, **found._asdict()})
     return pd.DataFrame(rows).drop(columns="mean")
 
@@ -90,19 +90,20 @@ def printed() -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def range_at(rows: pd.DataFrame, rate: float, step: int) -> Range | None:
+def mean_at(rows: pd.DataFrame, rate: float, step: int) -> SeedMean | None:
     """Return the accuracy of a model at a rate and step; `None` if it was not evaluated there."""
     found = rows[(rows["learning_rate"] == rate) & (rows["step"] == step)]
-    if found.empty:
-        return None
-    first = found.iloc[0]
-    return Range(*(float(first[name]) for name in ("accuracy", "low", "high", "one_low", "one_high")))
+    return None if found.empty else _mean(found.iloc[0])
+
+
+def _mean(row: pd.Series) -> SeedMean:
+    return SeedMean(*(float(row[name]) for name in ("accuracy", "low", "high", "one_low", "one_high")))
 
 
 def main_findings(tables: dict[str, pd.DataFrame], steps: int) -> Iterator[Finding]:
     """Yield the accuracy of each model at the published rate, beside what is printed where the runs have the published length."""
-    for model in MODELS:
-        found = range_at(tables[model.name], RATE, steps)
+    for model in _among(tables):
+        found = mean_at(tables[model.name], RATE, steps)
         if found is None:
             continue
         what = f"accuracy of the {model.name}, Adam {RATE:g}, {steps:,} steps"
@@ -111,36 +112,38 @@ def main_findings(tables: dict[str, pd.DataFrame], steps: int) -> Iterator[Findi
             continue
         prints = " and ".join(f"{value:g}" for value in dict.fromkeys(model.last))
         rule = f"printed: {prints}; one more seed: {found.one_low:.1f} to {found.one_high:.1f}"
-        met = all(found.holds(value) for value in model.last) if np.isfinite(found.one_low) else None
+        inside = [found.holds(value) for value in model.last]
+        met = None if None in inside else all(inside)
         yield Finding(what, found.mean, found.low, found.high, "%", rule, met)
 
 
 def more_findings(tables: dict[str, pd.DataFrame], steps: int) -> Iterator[Finding]:
-    """Yield the best rate of each model, the parameters, and how many of the printed accuracies one further seed may give."""
-    for model in MODELS:
+    """Yield the best rate of each model, and how many of the printed accuracies one further seed may give."""
+    for model in _among(tables):
         rows = tables[model.name]
         ends = rows[rows["step"] == steps]
-        best = ends.loc[ends["accuracy"].idxmax()]
-        edge = ends["learning_rate"].agg(["min", "max"]).to_list()
-        where = ", the end of the grid" if best["learning_rate"] in edge else ""
-        yield Finding(
-            f"accuracy of the {model.name} at the best rate, {best['learning_rate']:g}{where} (README: {model.readme} %)",
-            *(float(best[name]) for name in ("accuracy", "low", "high")),
-            unit="%",
-        )
+        best = ends.sort_values("accuracy").iloc[-1]
+        rate, found = float(best["learning_rate"]), _mean(best)
+        edge = rate in (ends["learning_rate"].min(), ends["learning_rate"].max())
+        what = f"accuracy of the {model.name} at the best rate, {rate:g}{', the end of the grid' if edge else ''} (README: {model.readme} %)"
+        yield Finding(what, found.mean, found.low, found.high, "%")
     inside = [
-        found.holds(row["accuracy"])
+        at.holds(row["accuracy"])
         for row in printed().to_dict("records")
-        if (found := range_at(tables[row["model"]], RATE, row["step"])) is not None
+        if row["model"] in tables and (at := mean_at(tables[row["model"]], RATE, row["step"])) is not None
     ]
     if inside and steps == STEPS:
         what = "printed accuracies, every 1,000 steps, that one more seed gives with 95 %"
-        yield Finding(what, sum(inside), unit=f"of {len(inside)}")
+        yield Finding(what, sum(map(bool, inside)), unit=f"of {len(inside)}")
 
 
-def of_parameters(tables: dict[str, int]) -> Iterator[Finding]:
+def of_parameters(counts: dict[str, int]) -> Iterator[Finding]:
     """Yield the number of parameters of each model."""
-    for model in MODELS:
-        count = tables[model.name]
+    for model in _among(counts):
+        count = counts[model.name]
         what, rule = f"parameters of the {model.name}", f"{model.parameters:,}"
         yield Finding(what, count, rule=rule, met=count == model.parameters)
+
+
+def _among(names: Container[str]) -> list[Model]:
+    return [model for model in MODELS if model.name in names]

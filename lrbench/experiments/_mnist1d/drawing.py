@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from lrbench.experiments._mnist1d.optimum import Optimum
-from lrbench.experiments._mnist1d.published import BEST_RATE, LEAST_LOSS, RATE
+from lrbench.experiments._mnist1d.published import BEST_RATE, LEAST_LOSS, MODELS, RATE
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -52,19 +52,20 @@ def accuracies(found: pd.DataFrame, printed: pd.DataFrame) -> Figure:
     return figure
 
 
-def rates(found: pd.DataFrame, readme: dict[str, int]) -> Figure:
+def rates(found: pd.DataFrame) -> Figure:
     """The accuracy at the end against Adam's rate, a line per model, with the number of the README."""
     from lrbench.plots import base
 
     figure, (axes,) = base.panels(
         1,
-        "mnist1d: which rate is the best differs between models",
+        "mnist1d: test accuracy against Adam's rate",
         columns=1,
         width=6.4,
         height=3.6,
         foot=0.1,
     )
     ends = found[found["step"] == found["step"].max()]
+    readme = {model.name: model.readme for model in MODELS if model.name in set(found["model"])}
     colours = base.colour_of(list(readme))
     for model, line in ends.groupby("model", sort=False):
         name, colour = str(model), colours[str(model)]
@@ -107,6 +108,6 @@ def optimum(table: pd.DataFrame, best: Optimum) -> Figure:
     axes.set_ylabel("mean training loss", fontsize=9, color=base.INK)
     base.note(
         figure,
-        "mean over seeds and all steps; shaded: 95 % over seeds, of the loss and of the best rate (green); diamond: as printed",
+        "shaded: 95 % over seeds, of the loss (blue) and the best rate (green); diamond: as printed",
     )
     return figure
