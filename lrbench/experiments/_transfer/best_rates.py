@@ -126,13 +126,13 @@ def _slope(row: Mapping[Any, Any]) -> Finding:
 
 
 def _moves(rows: pd.DataFrame) -> Iterator[Finding]:
-    """The best rate of the last network, how far best rates are from the first, and what it costs to keep that one."""
+    """How far best rates are from that of the first network, and what it costs to keep that one; of a single network, its best rate."""
     grows = str(rows["grows"].iloc[0])
     first, last = rows.iloc[0], rows.iloc[-1]
     who = _words(first.to_dict())
-    ends = [last[f"best_learning_rate{end}"] for end in ("", "_low", "_high")]
-    yield Finding(f"{who} {grows} {last[grows]:,}: best rate", *ends)
     if len(rows) == 1:
+        ends = [last[f"best_learning_rate{end}"] for end in ("", "_low", "_high")]
+        yield Finding(f"{who} {grows} {last[grows]:,}: best rate", *ends)
         return
     who = f"{who} {grows} {first[grows]:,} to {last[grows]:,}"
     most = float(rows["shift"].abs().max())
@@ -140,10 +140,11 @@ def _moves(rows: pd.DataFrame) -> Iterator[Finding]:
         f"{who}: most that a best rate is from the first",
         most,
         unit="factors of 2",
-        rule="within a factor of 2",
+        rule="at most 1",
         met=bool(rows["shift"].notna().all() and most <= 1) if np.isfinite(most) else None,
     )
-    yield Finding(
-        f"{who}: loss of the last with the best rate of the first, over its own best",
-        float(last["transferred_loss"] / last["train_loss"]),
-    )
+    if first["optimizer"] == "adam":
+        yield Finding(
+            f"{who}: loss of the last with the best rate of the first, over its own best",
+            float(last["transferred_loss"] / last["train_loss"]),
+        )
