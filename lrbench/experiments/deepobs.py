@@ -43,7 +43,7 @@ def deepobs(bench: Bench, *, epochs: int = 100, seeds: int = 10, thin: int = 1) 
     Pictures:
         losses: Test loss above its minimum against the learning rate for gradient descent, momentum and Adam: the published points lie on our line in their order, and
             with reshuffled examples the loss of momentum rises from a rate on that is ten times smaller.
-        differences: Relative difference between our losses and the published ones, by rate: about 10⁻⁷ in their order but for the largest rates of Adam, and three to six decades more in other orders.
+        differences: Relative difference between our losses and the published ones, by rate: about 10⁻⁷ in their order but for the largest rates of Adam, and mostly three to six decades more in other orders.
 
     Tables:
         rows: A row per published run; `given_loss` is ours in their order, `float64_loss` the same in float64, `relative_difference` that between `given_loss` and
