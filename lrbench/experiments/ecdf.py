@@ -52,8 +52,8 @@ def ecdf(
     steps. A problem has 51 of these rungs as targets: from 0.9 to 10⁻⁸ of (ℓ₀ − ℓ*) where the optimum ℓ* is known, else of ℓ₀ down to the lowest one that
     any run met.
 
-    A restart draws a run with replacement. "At the best rate" it is drawn from the seeds at the rate that is the best in hindsight, over all targets of the
-    problem: this is how optimizers are usually compared. "With the cost of tuning" it is drawn from all rates and seeds: every start has another rate of the
+    What one run meets is compared first. With restarts the rest of the question is how long it takes: a restart draws a run with replacement. "At the best rate" it is drawn from the seeds at the rate that is the best in hindsight, over all targets of the
+    problem: this is how optimizers are usually compared. "At a random rate" it is drawn from all rates and seeds: every start has another rate of the
     grid, and the steps of those that missed the target are part of the running time, as they are for somebody who does not know the rate. The expected
     running time (ERT) is the steps of all runs, up to the target where they meet it, over how many do.
 
@@ -72,11 +72,11 @@ def ecdf(
 
     Pictures:
         distributions: Share of problems and targets met within so many steps, restarts included; left at the best rate, right at a rate drawn for each start.
-        prices: The price of tuning of every optimizer, and how its place changes when that is included.
+        prices: The price of tuning of every optimizer, and its place at the best rate and at a random rate.
 
     Tables:
-        tuning: A row per optimizer; `at_best_rate` and `with_tuning` are the shares of problems and targets met within the steps of one run and of
-            ten, `place_` its place by the latter; `price` is the price of tuning.
+        tuning: A row per optimizer; `at_best_rate_` and `at_random_rate_` are the shares of problems and targets that one run meets, and that restarts meet within
+            the steps of ten, `place_` its place by one run; `price` is the price of tuning.
         running_times: A row per problem, optimizer, kind of draw and target (one per decade); `ert` is the expected running time, missing for never; `ratio` that
             over the fastest optimizer's, `p` of no difference to it, adjusted for all optimizers of the problem.
         distribution: A row per optimizer, kind of draw and number of steps; `share` is the share of problems and targets met.

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lrbench.analysis.ecdf import ANY, BEST, VIRTUAL, runtime_distribution
+from lrbench.analysis.groups import columns_of, group
 from lrbench.errors import counted
 from lrbench.plots import base
 from lrbench.tables.base import StudyTables
@@ -53,7 +54,7 @@ def ecdf(results: StudyTables) -> Figure:
         base.name_panel(axes, _PANELS[draws])
     if shown:
         base.legend(figure, {name: handles[name] for name in (*shown, VIRTUAL)}, across)
-        problems = counted(runs[["problem"]].drop_duplicates().shape[0], "problem")
+        problems = counted(len(group(runs, columns_of(runs, "problem"))[1]), "problem")
         rest = base.left_out([*shown, *(name for name in names if name not in shown)], len(shown), "lines")
         base.note(figure, "; ".join(filter(None, [problems, "cross: where runs end", rest])))
     return figure

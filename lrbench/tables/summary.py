@@ -82,9 +82,10 @@ def _describe(value: Floats, code: Ints, limits: Thresholds) -> dict[str, Floats
     for size in np.unique(count):
         points = np.flatnonzero(count == size)
         ordered = np.sort(value[start[points, None] + np.arange(size)], axis=-1)
-        out["mean"][points] = ordered.mean(axis=-1)
-        out["median"][points] = 0.5 * (ordered[:, (size - 1) // 2] + ordered[:, size // 2])
-        out["iqm"][points] = iqm(ordered)
+        with np.errstate(over="ignore"):  # of losses in binary64 just before they diverge
+            out["mean"][points] = ordered.mean(axis=-1)
+            out["median"][points] = 0.5 * (ordered[:, (size - 1) // 2] + ordered[:, size // 2])
+            out["iqm"][points] = iqm(ordered)
         finite = np.isfinite(ordered).all(axis=-1, keepdims=True)
         out["low"][points], out["high"][points] = t_interval(
             np.where(finite, ordered, np.nan), limits.confidence

@@ -56,24 +56,37 @@ def test_shares_by_hand() -> None:
     assert restarts.low <= restarts.value <= restarts.high
 
 
-def test_the_table_is_in_the_order_of_shares_with_tuning_and_findings_follow_it() -> None:
-    runs, hits = hits_at([*A, *B, *LOST])
-    # b meets everything, but at one rate alone.
+def test_the_table_is_in_the_order_of_shares_at_random_rates_and_findings_follow_it() -> None:
+    # c meets fewer targets than a and b, but at both rates: it is last at the best rate and first at a random one.
+    c = [
+        {"hits": {40: 90}, "seed": seed, "optimizer": "c", "learning_rate": rate}
+        for seed in range(2)
+        for rate in (0.1, 1.0)
+    ]
+    runs, hits = hits_at([*A, *B, *LOST, *c])
     contenders = tuning.Contenders(ecdf.lines(runs, hits))
     distribution = ecdf.runtime_distribution(runs, hits)
     table = tuning.table(contenders, distribution, 100)
-    assert table["optimizer"].tolist() == ["a", "b"]
-    assert table["place_with_tuning"].tolist()[0] == 1
-    assert table.loc[0, "with_tuning_ten_runs"] == tuning.share_at(distribution, "a", ecdf.ANY, 1000)
+    assert table["optimizer"].tolist() == ["c", "a", "b"]
+    assert table["place_at_random_rate"].tolist() == [1, 2, 2]
+    assert table["place_at_best_rate"].tolist() == [3, 1, 1]
+    assert table.loc[1, "at_random_rate_ten_runs"] == tuning.share_at(distribution, "a", ecdf.ANY, 1000)
     times = ecdf.expected_running_times(runs, hits)
     found = findings(table, times, contenders, distribution, 100)
     assert len(found) > 8
     by_words = {each.what: each for each in found}
+    assert by_words[
+        "targets that one run of c meets at a random rate, the most of all"
+    ].value == pytest.approx(100 * table.loc[0, "at_random_rate_one_run"])
+    assert by_words["place of c, the first at a random rate, at its best rate"].value == 3
+    assert by_words["optimizers that move by three places or more"].value == 0
+    # Every one of the two rates is the first or the last.
+    assert by_words["best rates that are the first or the last of the grid"].line.endswith("3 of 3")
     assert by_words["problems and targets that no run met"].value == 51 - round(
         51 * float(table["at_best_rate_one_run"].max())
     )
     decades = tuning.by_decade(times)
-    assert len(decades) == 2 * 2 * 8
+    assert len(decades) == 3 * 2 * 8
     logs = np.log10(decades["target"])
     assert (np.abs(logs - logs.round()) < 0.09).all()
 

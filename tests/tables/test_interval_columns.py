@@ -8,6 +8,7 @@ import pytest
 
 from lrbench.analysis.intervals import rate_interval, t_interval
 from lrbench.tables.sensitivity import sensitivity
+from lrbench.tables.summary import summary
 from tests.helpers.frames import runs_of
 
 RATES = np.array([0.01, 0.1, 1.0, 10.0])
@@ -63,3 +64,19 @@ def test_rates_have_an_interval_from_six_seeds_on() -> None:
     assert (low[0], high[0]) == (0.1, 1.0)
     few = sensitivity(study(5)[0]).iloc[0]
     assert few[["best_learning_rate_low", "best_learning_rate_high"]].isna().all()
+
+
+def test_a_mean_that_overflows_is_missing_without_a_warning() -> None:
+    """Just before it diverges a loss in binary64 can be that large."""
+    runs = pd.DataFrame(
+        {
+            "problem": "p",
+            "learning_rate": 0.1,
+            "seed": range(4),
+            "status": "diverged",
+            "final_train_loss": [1.7e308, 1.7e308, 1.7e308, 1.0],
+        }
+    )
+    row = summary(runs).iloc[0]
+    assert np.isnan(row["final_train_loss_mean"])
+    assert np.isnan(row["final_train_loss_high"])

@@ -14,20 +14,19 @@ from lrbench.results.results import Results
 def distributions(results: Results, table: pd.DataFrame) -> Figure:
     """The runtime distributions, with what they show as the title."""
     told = table.sort_values("place_at_best_rate", kind="stable")["optimizer"].iloc[0]
-    tuned = table["optimizer"].iloc[0]
+    drawn = table["optimizer"].iloc[0]
     figure = ecdf(results)
-    figure.texts[0].set_text(
-        base.plain(
-            f"{told} meets the most targets if its best rate is known, {tuned} if a rate has to be found"
-        )
-        if told != tuned
-        else base.plain(f"{told} meets the most targets, whether its best rate is known or has to be found")
+    who = (
+        f"{told} if its best rate is known, {drawn} if a rate is drawn"
+        if told != drawn
+        else f"{told}, whatever its rate"
     )
+    figure.texts[0].set_text(base.plain(f"one run meets the most targets with {who}"))
     return figure
 
 
 def prices(table: pd.DataFrame) -> Figure:
-    """The price of tuning with its interval, and the places without and with it."""
+    """The price of tuning with its interval, and the places at the best and at a random rate."""
     known = table.dropna(subset=["price"]).sort_values("price", ascending=False, ignore_index=True)
     least = f": least for {known['optimizer'].iloc[-1]}" if len(known) else ""
     figure, grid = base.panels(
@@ -50,20 +49,18 @@ def prices(table: pd.DataFrame) -> Figure:
     prices.set_xlabel("running time at random rates / at the best rate", fontsize=9, color=base.INK)
     base.name_panel(prices, "price of tuning, at the target 10⁻²")
     for _, row in table.iterrows():
-        ends = [row["place_at_best_rate"], row["place_with_tuning"]]
+        ends = [row["place_at_best_rate"], row["place_at_random_rate"]]
         colour = base.MUTED if ends[0] == ends[1] else base.COLOURS[0 if ends[1] < ends[0] else 1]
         places.plot([0, 1], ends, "-o", color=colour, lw=1.6, ms=4)
-    for side, column, align in ((0, "place_at_best_rate", "right"), (1, "place_with_tuning", "left")):
+    for side, column, align in ((0, "place_at_best_rate", "right"), (1, "place_at_random_rate", "left")):
         for place in sorted(set(table[column].tolist())):
             text = ", ".join(base.plain(name, 24) for name in table.loc[table[column] == place, "optimizer"])
             places.text(side + (0.05 if side else -0.05), place, text, ha=align, va="center", fontsize=7.5)
     places.set_xlim(-0.9, 1.9)
     places.set_ylim(len(table) + 0.7, 0.3)
-    places.set_xticks([0, 1], ["at the best rate", "tuning included"])
+    places.set_xticks([0, 1], ["at the best rate", "at a random rate"])
     places.set_yticks([])
     places.grid(visible=False)
-    base.name_panel(places, "place by the share of targets met in 10 runs")
-    base.note(
-        figure, "bar: 95 % bootstrap interval over seeds; blue: better once tuning is included, orange: worse"
-    )
+    base.name_panel(places, "place by the share of targets that one run meets")
+    base.note(figure, "bar: 95 % bootstrap interval over seeds; blue: better at a random rate, orange: worse")
     return figure
