@@ -127,7 +127,7 @@ def diagnostics(
         *bench.write_picture("matrix", drawing.matrix(judged, of_optimizers, of_problems)),
         *bench.write_picture("draws", drawing.draws(judged, of_optimizers)),
     ]
-    findings = [*_main(of_optimizers, of_problems), *theory.claims(judged)]
+    findings = [*_main(of_optimizers, of_problems), *theory.expected(judged)]
     findings += [*theory.limits(runs), *theory.floor(runs)]
     for each in more:
         memories = judge.judge(_with_memory(each), target, tuning)
