@@ -66,15 +66,15 @@ def diagnostics(
 ) -> Answer:
     """Which optimizers solve problems that each make one thing hard, at their best rate, and in how many random tries.
 
-    A run *solves* its problem if its loss is at most `target` above the minimum at every evaluation of the last tenth of
+    A run solves its problem if its loss is at most `target` above the minimum at every evaluation of the last tenth of
     its steps: a target that is reached and lost again is not held. All problems of the default list have a known minimum, and
     losses are evaluated without the noise and the faults of gradients.
 
     Every optimizer is trained at every rate of a grid from 10⁻⁴ to 10 and on `tuning` + `held_out` seeds. The rate that solves a problem
     on most of the tuning seeds, of several that with the least median loss, is judged on the held-out seeds alone; the
-    optimizer *solves* the problem if more than half of them are solved. Intervals are bootstrapped over the held-out seeds.
+    optimizer solves the problem if more than half of them are solved. Intervals are bootstrapped over the held-out seeds.
 
-    *Attempts* are the expected number of draws, of a rate from the grid and of a seed, until one run solves the problem: one by the
+    Attempts are the expected number of draws, of a rate from the grid and of a seed, until one run solves the problem: one by the
     share of all runs of the line that do. It counts how wide the band of good rates is, and so what tuning costs.
 
     `ill_conditioned` is tried with condition numbers of 10⁴ and 10⁶, and rotated with 10⁴; `sgd` without and with momentum 0.9, and with
@@ -127,7 +127,7 @@ def diagnostics(
         *bench.write_picture("matrix", drawing.matrix(judged, of_optimizers, of_problems)),
         *bench.write_picture("draws", drawing.draws(judged, of_optimizers)),
     ]
-    findings = [*_main(of_optimizers, of_problems), *theory.claims(judged)]
+    findings = [*_main(of_optimizers, of_problems), *theory.expected(judged)]
     findings += [*theory.limits(runs), *theory.floor(runs)]
     for each in more:
         memories = judge.judge(_with_memory(each), target, tuning)

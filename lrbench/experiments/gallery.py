@@ -34,7 +34,7 @@ def gallery(
     every step. Its best rate is the one that the study says to use (`use_learning_rate`). All optimizers start at the same point, which each
     seed draws anew; pictures show the first seed.
 
-    A run has *reached* the minimum at the first step from which on its loss stays within `target` of the least one, to the end; an optimizer
+    A run has reached the minimum at the first step from which on its loss stays within `target` of the least one, to the end; an optimizer
     has if more than half of its seeds have, and the steps that it needs are the median over seeds.
 
     `gallery.html` has all paths as lines in one file that loads nothing, for light and dark screens, wide and narrow.

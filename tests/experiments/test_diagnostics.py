@@ -138,8 +138,8 @@ def test_variants_have_short_names() -> None:
     assert found["optimizer"].tolist() == ["sgd", "sgd, momentum", "sgd, nesterov", "adam"]
 
 
-def test_claims_are_about_what_is_trained() -> None:
-    """Names of problems and optimizers in the claims are those that the default study has."""
+def test_expectations_are_of_what_is_trained() -> None:
+    """Names of problems and optimizers in the expectations are those that the default study has."""
     defaults = {
         name: each.default for name, each in catalog.get("experiment", "diagnostics").parameters.items()
     }
@@ -148,19 +148,19 @@ def test_claims_are_about_what_is_trained() -> None:
     )
     problems = {choice.entry.name for choice in study.problem}
     optimizers = {choice.entry.name for choice in study.optimizer}
-    for claim in theory.CLAIMS:
-        assert claim.problem.split(" ")[0] in problems
-        assert claim.optimizer.split(",")[0] in optimizers
+    for one in theory.EXPECTATIONS:
+        assert one.problem.split(" ")[0] in problems
+        assert one.optimizer.split(",")[0] in optimizers
     assert all(value == 0.0 for value in studies.optima(problems).values())
 
 
-def test_a_claim_is_met_by_the_share_of_held_out_seeds() -> None:
-    claims = [claim for claim in theory.CLAIMS if claim.problem == "plateau"]
-    assert {claim.optimizer: claim.solves for claim in claims} == {"sgd": False, "adam": True}
+def test_an_expectation_is_met_by_the_share_of_held_out_seeds() -> None:
+    both = [one for one in theory.EXPECTATIONS if one.problem == "plateau"]
+    assert {one.optimizer: one.solves for one in both} == {"sgd": False, "adam": True}
     judged = shares(sgd=0.6, adam=0.6)
     judged.lines["problem"] = "plateau"
-    assert [(found.value, found.met) for found in theory.claims(judged)] == [(60.0, False), (60.0, True)]
-    assert theory.claims(shares(adam=1.0)) == []
+    assert [(found.value, found.met) for found in theory.expected(judged)] == [(60.0, False), (60.0, True)]
+    assert theory.expected(shares(adam=1.0)) == []
 
 
 def test_the_counterexample_has_a_finding_for_each_memory() -> None:

@@ -13,7 +13,7 @@ from lrbench.experiments._diagnostics.judge import Judged
 from lrbench.experiments.findings import Finding
 
 
-class Claim(NamedTuple):
+class Expectation(NamedTuple):
     """That an optimizer solves a problem or does not, and why that is to be expected."""
 
     optimizer: str
@@ -22,34 +22,34 @@ class Claim(NamedTuple):
     why: str
 
 
-CLAIMS = (
-    Claim("sgd", "ill_conditioned 1e6", False, "a rate below 2/√κ takes about κ/4 steps a factor of e"),
-    Claim("adam", "ill_conditioned 1e6", True, "each coordinate has a step size of its own"),
-    Claim("sgd", "plateau", False, "its steps are as small as the gradient"),
-    Claim("adam", "plateau", True, "its steps do not depend on the gradient's size"),
-    Claim("sign_sgd", "rare_gradients", False, "most signs point uphill"),
-    Claim("amsgrad", "rare_gradients", True, "its second moment never shrinks"),
-    Claim("sgd", "rotated_gradient", True, "it contracts below the rate 2 cos θ"),
-    Claim("sgd, momentum", "rotated_gradient", False, "momentum carries runs out of a circle"),
-    Claim("adagrad", "drifting_optimum", False, "its steps shrink, and the minimum moves on"),
+EXPECTATIONS = (
+    Expectation("sgd", "ill_conditioned 1e6", False, "a rate below 2/√κ takes about κ/4 steps a factor of e"),
+    Expectation("adam", "ill_conditioned 1e6", True, "each coordinate has a step size of its own"),
+    Expectation("sgd", "plateau", False, "its steps are as small as the gradient"),
+    Expectation("adam", "plateau", True, "its steps do not depend on the gradient's size"),
+    Expectation("sign_sgd", "rare_gradients", False, "most signs point uphill"),
+    Expectation("amsgrad", "rare_gradients", True, "its second moment never shrinks"),
+    Expectation("sgd", "rotated_gradient", True, "it contracts below the rate 2 cos θ"),
+    Expectation("sgd, momentum", "rotated_gradient", False, "momentum carries runs out of a circle"),
+    Expectation("adagrad", "drifting_optimum", False, "its steps shrink, and the minimum moves on"),
 )
 """What is expected of a line."""
 
 
-def claims(judged: Judged) -> list[Finding]:
-    """Return a finding for each claim about a line that was trained."""
+def expected(judged: Judged) -> list[Finding]:
+    """Return a finding for each expectation of a line that was trained."""
     share = judged.lines.set_index(["optimizer", "problem"])["solved_share"]
     found = []
-    for claim in CLAIMS:
-        if (key := (claim.optimizer, claim.problem)) in share:
+    for one in EXPECTATIONS:
+        if (key := (one.optimizer, one.problem)) in share:
             value = float(share[key])
             found.append(
                 Finding(
-                    f"held-out seeds on which {claim.optimizer} solves {claim.problem}",
+                    f"held-out seeds on which {one.optimizer} solves {one.problem}",
                     100 * value,
                     unit="%",
-                    rule=f"{'above' if claim.solves else 'at most'} 50: {claim.why}",
-                    met=(value > 0.5) == claim.solves,
+                    rule=f"{'above' if one.solves else 'at most'} 50: {one.why}",
+                    met=(value > 0.5) == one.solves,
                 )
             )
     return found
