@@ -73,6 +73,7 @@ EXPERIMENTS: dict[str, list[str]] = {
     "claims": [
         "steps=10",
         "seeds=2",
+        "lengths=[20]",
         "family_problems=['house_prices']",
         "schedule_problems=['house_prices']",
     ],

@@ -78,5 +78,5 @@ def picture(evidence: Evidence) -> Figure:
     base.log_rates(axes, study.rate)
     axes.set_ylabel("final loss / loss at the start", fontsize=9)
     axes.set_ylim(0, 1.05)
-    axes.legend(fontsize=8.5, frameon=False, loc=(0.47, 0.5))
+    axes.legend(fontsize=8.5, frameon=False, loc=(0.47, 0.2))
     return figure

@@ -153,6 +153,11 @@ class Evidence:
         self._studies = studies
         self._arrays: dict[str, StudyArrays] = {}
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the studies."""
+        return tuple(self._studies)
+
     def __getitem__(self, name: str) -> StudyArrays:
         """The study of that name; `NotMeasured` if there is none, or runs of it are missing."""
         if name not in self._studies:

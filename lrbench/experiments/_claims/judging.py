@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -17,6 +18,7 @@ from lrbench.experiments._claims import (
     early_curves,
     optimizer_shift,
     schedule_shapes,
+    stated_gradient,
     step_size,
     three_effects,
     usual_rates,
@@ -25,7 +27,6 @@ from lrbench.experiments._claims import (
 )
 from lrbench.experiments._claims.evidence import Evidence, NotMeasured
 from lrbench.experiments.findings import Finding
-from lrbench.tables.base import StudyTables
 
 HOLDS, IN_PART, FAILS, UNKNOWN = "holds", "holds in part", "does not hold", "not measured"
 
@@ -46,6 +47,7 @@ class Claim:
 
 CLAIMS = (
     Claim("S1", step_size.measure, step_size.picture),
+    Claim("S1b", stated_gradient.measure, stated_gradient.picture),
     Claim("S2", zones.measure, zones.picture),
     Claim("S3", data_scale.measure, data_scale.picture),
     Claim("S4", usual_rates.measure, usual_rates.picture),
@@ -58,6 +60,19 @@ CLAIMS = (
     Claim("T1", warmup.measure, warmup.picture),
     Claim("T2", band_width.measure, band_width.picture),
 )
+
+
+_TELLING = (
+    ("S1b", "first component", 1),
+    ("S2", "at a hundredth of the best rate", 1),
+    ("S2", "the best at leaving it", 1),
+    # The longest runs of the three families.
+    ("S4", "adam, .* share of runs", 3),
+    ("S8", "validation accuracy at the best", 1),
+    ("S10", "^cosine minus constant", 1),
+    ("T1", "warmup_cosine relative to cosine: the largest rate that trains", 1),
+)
+"""The findings that the page shows: those of a claim whose text matches, of several the last ones."""
 
 
 @dataclass(frozen=True)
@@ -76,16 +91,15 @@ class Judgement:
         return f"{self.claim.name:4}{self.verdict:14} {self.claim.text}"
 
 
-def judge(studies: Mapping[str, StudyTables]) -> list[Judgement]:
+def judge(evidence: Evidence) -> list[Judgement]:
     """Judge every claim.
 
     A finding with a rule speaks for its claim if the rule is met, and against it if not. All speak for it: the claim
     holds. All speak against it: it does not hold. Otherwise, and also if one could not be measured, it holds in part.
 
     Args:
-        studies: the results of each study, by the study's name.
+        evidence: the studies by name.
     """
-    evidence = Evidence(studies)
     out = []
     for claim in CLAIMS:
         try:
@@ -121,6 +135,37 @@ def table(judgements: Sequence[Judgement]) -> pd.DataFrame:
         ]
     out = pd.DataFrame(rows).rename(columns={"what": "finding"})
     return out.astype({"met": "boolean"})
+
+
+def findings(judgements: Sequence[Judgement]) -> list[Finding]:
+    """Return what the page says: how many claims have each verdict, each claim's verdict, and the numbers that say most."""
+    out = []
+    for name in (HOLDS, IN_PART, FAILS, UNKNOWN):
+        those = [each.claim.name for each in judgements if each.verdict == name]
+        if those or name != UNKNOWN:
+            listed = f" ({', '.join(those)})" if those else ""
+            out.append(
+                Finding(f"claims with the verdict “{name}”{listed}", len(those), unit=f"of {len(judgements)}")
+            )
+    out += [_of_claim(each) for each in judgements]
+    by_name = {each.claim.name: each.findings for each in judgements}
+    for name, pattern, count in _TELLING:
+        telling = [one for one in by_name[name] if re.search(pattern, one.what)][-count:]
+        out += [one._replace(what=f"{name}: {one.what}") for one in telling]
+    return out
+
+
+def _of_claim(judgement: Judgement) -> Finding:
+    """Return a claim as a finding: how many of its rules are met."""
+    met = [one.met for one in judgement.findings if one.rule]
+    known = judgement.verdict != UNKNOWN
+    return Finding(
+        f"{judgement.claim.name} {judgement.verdict}: {judgement.claim.text}",
+        met.count(True) if known else float("nan"),
+        unit=f"of {len(met)} rules met" if known else "",
+        rule="all" if known else "",
+        met=judgement.verdict == HOLDS if known else None,
+    )
 
 
 def pictures(judgements: Sequence[Judgement]) -> dict[str, Figure]:

@@ -18,6 +18,7 @@ class Limits:
         decades_of_scale: decades between the best rates of raw and of standardised data.
         decades_of_optimizer: decades between the best rate of an optimizer and that of plain gradient descent.
         way: share of the way from ℓ₀ to ℓ* after which a run counts as trained, where speed is measured.
+        alike: share of the way from the training loss at the start to the least, at which rates are compared by their accuracy.
         times_faster: ratio of the slowest to the fastest steps to that, among the rates that get so far.
         escapes: share of runs that leave a local optimum at the rate that is best at leaving it.
         explained: share of the variance of prices that a line through the floor areas explains.
@@ -31,6 +32,7 @@ class Limits:
     decades_of_scale: float = 3.0
     decades_of_optimizer: float = 0.5
     way: float = 0.8
+    alike: float = 0.95
     times_faster: float = 3.0
     escapes: float = 0.25
     explained: float = 0.25

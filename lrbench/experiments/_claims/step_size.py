@@ -5,106 +5,65 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 
+from lrbench.analysis.groups import Floats
 from lrbench.experiments._claims.drawing import label_axes
 from lrbench.experiments._claims.evidence import Evidence, StudyArrays
 from lrbench.experiments._claims.limits import LIMITS
+from lrbench.experiments._claims.one_step import one_step, same
 from lrbench.experiments.findings import Finding
 from lrbench.plots import base
 
-_AREA, _PRICE = 100.0, 500.0
 _LEAST_NORM = 1e-15
 """The squares that smaller norms sum up are not normal numbers in single precision."""
+_SHOWN = 2000
+"""So many points, evenly chosen, show what all of them do."""
 
 
 def measure(evidence: Evidence) -> list[Finding]:
-    """The learning rate is the size of a step: new = old − rate × gradient, and the example of introductions shows it."""
+    """The learning rate is the size of a step: new = old − rate × gradient."""
     study = evidence["step"]
-    _, first = study.curve("first_coordinate")
-    _, second = study.curve("second_coordinate")
-    _, loss = study.curve("train_loss")
-    linear = study.where(problem="one_sale(linear=true)")[0]
-    squared = study.where(problem="one_sale(linear=false)")[0]
-    out = []
-    for rate, stated in ((0.001, 10.5), (0.1, 1050.0)):
+    stated = one_step(study, stated=True)
+    out = [_update_is_rate_times_gradient(evidence["wells"])]
+    for rate, expected in ((0.001, 10.5), (0.1, 1050.0)):
         at = study.at(rate)
-        slope, intercept = first[linear, at, 0, -1], second[linear, at, 0, -1]
-        price = slope * _AREA + intercept
+        slope, intercept, price = (float(each[at]) for each in stated)
         what = f"gradient (−100, −500), rate {rate:g}: w = {slope:g}, b = {intercept:g}; predicted price of 100 m²"
-        out.append(Finding(what, price, rule=f"is {stated:g}", met=_same(price, stated)))
-    start = loss[squared, 0, 0, 0]
-    out.append(Finding("loss at the start, (500 − 0)²", start, rule="is 250,000", met=_same(start, 250_000)))
-    out.append(_update_is_rate_times_gradient(evidence["wells"]))
-    at = study.at(0.001)
-    slope, intercept = first[squared, at, 0, -1] / 0.001, second[squared, at, 0, -1] / 0.001
-    what = (
-        f"gradient of (ŷ − 500)² at w = b = 0: (−{slope:,.0f}, −{intercept:,.0f}); ratio of the first to −100"
-    )
-    out.append(
-        Finding(
-            what,
-            slope / 100,
-            unit="times",
-            rule="is 1: the stated gradient is that of the loss",
-            met=_same(slope, 100),
-        )
-    )
-    price = first[squared, at, 0, -1] * _AREA + second[squared, at, 0, -1]
-    out.append(
-        Finding("predicted price after one step with that gradient at rate 0.001 (true price 500)", price)
-    )
+        out.append(Finding(what, price, rule=f"is {expected:g}", met=same(price, expected)))
+    squared = study.where(problem="one_sale(linear=false)")[0]
+    start = study.curve("train_loss")[1][squared, 0, 0, 0]
+    out.append(Finding("loss at the start, (500 − 0)²", start, rule="is 250,000", met=same(start, 250_000)))
     return out
 
 
-def _update_is_rate_times_gradient(study: StudyArrays) -> Finding:
+def _steps(study: StudyArrays) -> tuple[Floats, Floats]:
+    """Rate × ‖gradient‖ and ‖Δw‖ of every evaluated step in which both are normal numbers."""
     _, gradient = study.curve("gradient_norm")
     _, update = study.curve("update_norm")
     step = study.rate[:, None, None] * gradient
     counted = np.isfinite(step) & np.isfinite(update) & (step > _LEAST_NORM)
-    worst = float(np.abs(update[counted] / step[counted] - 1).max())
-    what = f"double_well, sgd: largest relative difference between ‖Δw‖ and rate × ‖gradient‖ in {int(counted.sum()):,} steps"
+    return step[counted], update[counted]
+
+
+def _update_is_rate_times_gradient(study: StudyArrays) -> Finding:
+    step, update = _steps(study)
+    worst = float(np.abs(update / step - 1).max())
+    what = f"double_well, sgd: largest relative difference between ‖Δw‖ and rate × ‖gradient‖ in {len(step):,} steps"
     return Finding(what, worst, rule=f"at most {LIMITS.equal:g}", met=worst <= LIMITS.equal)
 
 
-def _same(value: float, other: float) -> bool:
-    return bool(abs(value - other) <= LIMITS.equal * abs(other))
-
-
 def picture(evidence: Evidence) -> Figure:
-    """The price predicted after one step, with the stated gradient and with that of the loss."""
-    study = evidence["step"]
-    _, first = study.curve("first_coordinate")
-    _, second = study.curve("second_coordinate")
-    price = (first * _AREA + second)[..., 0, -1]
+    """The length of a step against rate × length of the gradient: all points are on the diagonal."""
+    step, update = _steps(evidence["wells"])
+    order = np.argsort(step)[np.linspace(0, len(step) - 1, min(_SHOWN, len(step))).astype(int)]
     figure, (axes,) = base.panels(
-        1, "One step from w = b = 0: the predicted price of 100 m²", width=6.4, height=2.6
+        1, "A step is the rate times the gradient, at every rate", width=5.6, height=3.2
     )
-    names = {"linear=true": "gradient (−100, −500), as stated", "linear=false": "gradient of (ŷ − 500)²"}
-    for line, title in enumerate(study.names["problem"]):
-        name = next((text for key, text in names.items() if key in title), title)
-        axes.plot(study.rate, price[line], "o-", color=base.COLOURS[line], label=name)
-        for rate, value in zip(study.rate, price[line], strict=True):
-            axes.annotate(
-                f"{value:,.0f}" if value > 100 else f"{value:g}",
-                (rate, value),
-                (0, 7),
-                textcoords="offset points",
-                ha="center",
-                fontsize=8.5,
-            )
-    axes.axhline(_PRICE, color=base.MUTED, lw=1, ls="--")
-    axes.annotate(
-        "true price: 500",
-        (study.rate[0], _PRICE),
-        (0, 4),
-        textcoords="offset points",
-        fontsize=8.5,
-        color=base.MUTED,
-    )
-    axes.set_yscale("log")
-    axes.margins(x=0.15, y=0.18)
+    ends = step[order[[0, -1]]]
+    axes.plot(ends, ends, color=base.MUTED, lw=1)
+    axes.plot(step[order], update[order], ".", color=base.COLOURS[0], ms=3)
     axes.set_xscale("log")
+    axes.set_yscale("log")
     base.decades(axes.xaxis)
     base.decades(axes.yaxis)
-    label_axes(axes, "learning rate", "predicted price")
-    axes.legend(fontsize=8.5, frameon=False, loc="upper left")
+    label_axes(axes, "rate × ‖gradient‖", "‖Δw‖")
     return figure

@@ -1,4 +1,4 @@
-"""The five studies that the claims are judged by, as study tables."""
+"""The studies that the claims are judged by, as study tables."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ from typing import Any
 PLAIN, ADAM = "sgd(momentum=0)", "adam"
 """Labels of optimizers of the studies `families` and `schedules`."""
 
-SEEDS = {"wells": 40, "scale": 5, "families": 3, "schedules": 4}
-"""How many seeds each study has, unless another number is set; `step` has one run for each rate."""
+SEEDS = {"wells": 400, "scale": 5, "families": 3, "longer": 1, "equal_loss": 8, "schedules": 8}
+"""How many seeds each study has, unless another number is set; `step` has one run for each rate. `longer` are all `families_…`."""
+
+LONGER = "families_"
+"""How the names of the studies of longer runs begin; their steps follow."""
 
 _STEP_PROBES = ["gradient_norm", "update_norm", "first_coordinate", "second_coordinate"]
 _SIZES: dict[str, dict[str, Any]] = {
@@ -20,23 +23,31 @@ _SIZES: dict[str, dict[str, Any]] = {
 
 
 def studies(
-    steps: int, seeds: int | None, families: Iterable[str], schedules: Iterable[str]
+    steps: int,
+    seeds: int | None,
+    lengths: Iterable[int],
+    families: Iterable[str],
+    schedules: Iterable[str],
 ) -> list[dict[str, Any]]:
     """Return the studies, each as the table of a study file.
 
     Args:
-        steps: of every run, except those of `step`, which take one.
+        steps: of every run, except those of `step`, which take one, of `equal_loss`, which take four times as many, and of `families_…`.
         seeds: of every study but `step`; None: the numbers in `SEEDS`.
-        families: problems of the study `families`.
-        schedules: problems of the study `schedules`.
+        lengths: steps of the studies `families_…`.
+        families: problems of the study `families`, and of `families_…`.
+        schedules: problems of the studies `schedules` and `equal_loss`.
     """
     count = {name: own if seeds is None else seeds for name, own in SEEDS.items()}
+    problems, networks = list(families), list(schedules)
     return [
         _step(),
         _wells(steps, count["wells"]),
         _scale(steps, count["scale"]),
-        _families(steps, count["families"], families),
-        _schedules(steps, count["schedules"], schedules),
+        _families(steps, count["families"], problems),
+        *(_longer(length, count["longer"], problems) for length in dict.fromkeys(lengths)),
+        _equal_loss(4 * steps, count["equal_loss"], networks),
+        _schedules(steps, count["schedules"], networks),
     ]
 
 
@@ -56,13 +67,13 @@ def _step() -> dict[str, Any]:
 
 
 def _wells(steps: int, seeds: int) -> dict[str, Any]:
-    """Two wells, of which the shallower one is a local optimum: which rates leave it?"""
+    """Two wells, of which the shallower one is a local optimum, in which all runs start: which rates leave it?"""
     return {
         "name": "wells",
         "steps": steps,
-        "evaluate_every": max(1, steps // 100),
+        "evaluate_every": max(1, steps // 20),
         "seeds": seeds,
-        "problem": "double_well",
+        "problem": {"name": "double_well", "well": "shallower"},
         "optimizer": "sgd",
         "learning_rate": {"min": 1e-5, "max": 1.0, "num": 31},
         "probes": _STEP_PROBES,
@@ -92,6 +103,30 @@ def _families(steps: int, seeds: int, problems: Iterable[str]) -> dict[str, Any]
         "problem": [{"name": name, **_SIZES.get(name, {})} for name in problems],
         "optimizer": [{"name": "sgd", "momentum": [0.0, 0.9]}, {"name": "adam"}, {"name": "rmsprop"}],
         "learning_rate": {"min": 1e-5, "max": 10.0, "num": 13},
+    }
+
+
+def _longer(steps: int, seeds: int, problems: Iterable[str]) -> dict[str, Any]:
+    """The families with Adam alone, for which the usual rates are meant, trained for longer."""
+    return {
+        **_families(steps, seeds, problems),
+        "name": f"{LONGER}{steps}",
+        "optimizer": {"name": "adam"},
+        "probes": [],
+    }
+
+
+def _equal_loss(steps: int, seeds: int, problems: Iterable[str]) -> dict[str, Any]:
+    """Networks trained until rates have passed the same training loss, evaluated often enough to tell where."""
+    return {
+        "name": "equal_loss",
+        "steps": steps,
+        "evaluate_every": max(1, steps // 120),
+        "seeds": seeds,
+        "problem": list(problems),
+        "optimizer": [{"name": "sgd", "momentum": 0.9}, {"name": "adam"}],
+        "learning_rate": {"min": 1e-4, "max": 1.0, "num": 9},
+        "probes": [],
     }
 
 

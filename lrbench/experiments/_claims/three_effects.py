@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lrbench.analysis.groups import Floats
 from lrbench.analysis.targets import steps_to_target
+from lrbench.experiments._claims import equal_loss
 from lrbench.experiments._claims.drawing import medians, shown_problem
 from lrbench.experiments._claims.evidence import Evidence, NotMeasured, StudyArrays
 from lrbench.experiments._claims.limits import LIMITS
 from lrbench.experiments.findings import Finding
 from lrbench.plots import base
 
+_COLUMNS = 4
+"""Of the legend."""
+
 
 def measure(evidence: Evidence) -> list[Finding]:
     """The learning rate decides how fast a model trains, whether it is stable, and how well it generalises."""
     study = evidence["families"]
-    return [_speed(study), _stability(study), *_generalisation(study)]
+    return [_speed(study), _stability(study), *equal_loss.measure(evidence["equal_loss"])]
 
 
 def steps_to_most(study: StudyArrays) -> Floats:
@@ -52,64 +59,47 @@ def _stability(study: StudyArrays) -> Finding:
     return Finding(what, *value, rule="interval above 0", met=value[1] > 0)
 
 
-def _generalisation(study: StudyArrays) -> list[Finding]:
-    """What it costs to choose the rate by the training loss, measured on a seed that had no part in the choice."""
-    train, valid = study.column("final_train_loss"), study.column("final_valid_loss")
-    start = study.column("initial_valid_loss")
-    valid = np.where(np.isfinite(valid), np.fmin(valid, start), start)
-    train = np.where(np.isfinite(train) & (study.ok > 0), train, np.inf)
-    seeds = train.shape[2]
-    if seeds < 2:
-        raise NotMeasured("study families has one seed, so that none is left to choose a rate by")
-    cost, differ = np.zeros((len(train), seeds)), np.zeros((len(train), seeds))
-    for seed in range(seeds):
-        others = np.arange(seeds) != seed
-        by_train = np.median(train[..., others], axis=2).argmin(axis=1)
-        by_valid = np.median(valid[..., others], axis=2).argmin(axis=1)
-        line = np.arange(len(train))
-        cost[:, seed] = (valid[line, by_train, seed] - valid[line, by_valid, seed]) / study.span
-        differ[:, seed] = by_train != by_valid
-    share = study.mean(differ.mean(axis=0))
-    value = study.mean(np.nanmean(cost, axis=0))
-    return [
-        Finding(
-            "share of problems × optimizers in which training and validation loss choose different rates",
-            *share,
-        ),
-        Finding(
-            "validation loss at the rate with the least training loss minus that at the rate with the least validation loss (both chosen on other seeds), over (ℓ₀ − ℓ*)",
-            *value,
-            rule="interval above 0",
-            met=value[1] > 0,
-        ),
-    ]
-
-
 def picture(evidence: Evidence) -> Figure:
-    """Steps to most of the way, share of unstable runs, and training and validation loss, by rate."""
+    """Steps to most of the way, share of unstable runs, and validation accuracy at equal training loss, by rate."""
     study = evidence["families"]
     problem = shown_problem(study)
-    figure, grid = base.panels(
-        3, f"{problem}: speed, stability, generalisation", columns=3, width=3.3, height=2.5, foot=0.25
-    )
     names = list(study.names["optimizer"].unique())
+    rows = -(-(len(names) + len(evidence["equal_loss"].loss)) // _COLUMNS)
+    figure, grid = base.panels(
+        3, "Speed, stability and generalisation, by rate", width=3.3, height=2.5, foot=0.2 * rows
+    )
     colours, handles = base.colour_of(names), {}
     steps, broken = steps_to_most(study), study.broken()
-    train, valid = study.column("final_train_loss"), study.column("final_valid_loss")
     for name in names:
         line = study.where(problem=problem, optimizer=name)[0]
         (handles[name],) = grid[0].plot(study.rate, medians(steps[line].T), "o-", ms=4, color=colours[name])
         grid[1].plot(study.rate, broken[line].mean(axis=1), "o-", ms=4, color=colours[name])
-        grid[2].plot(study.rate, medians(valid[line].T), color=colours[name], lw=1.8)
-        grid[2].plot(study.rate, medians(train[line].T), color=colours[name], lw=1.2, ls=(0, (2, 2)))
+    handles |= _accuracies(grid[2], evidence["equal_loss"])
     titles = (
-        f"steps to {100 * LIMITS.way:g} % of the way",
-        "share that oscillate, collapse or diverge",
-        "final loss (dotted: training)",
+        f"{problem}: steps to {100 * LIMITS.way:g} % of the way",
+        f"{problem}: share that fail",
+        "accuracy at equal training loss",
     )
     for axes, title in zip(grid, titles, strict=True):
         base.log_rates(axes, study.rate)
         base.name_panel(axes, title)
-    grid[2].set_ylim(0, 1.1 * float(study.initial[study.where(problem=problem)].max()))
-    base.legend(figure, handles, len(names))
+    base.legend(figure, handles, _COLUMNS)
+    base.note(figure, "fail: oscillate, collapse or diverge; bars: 95 % over seeds")
     return figure
+
+
+def _accuracies(axes: Axes, study: StudyArrays) -> dict[str, Any]:
+    """Draw the accuracy of every line at equal training loss, with intervals, where every seed gets so far."""
+    found, handles = equal_loss.accuracy_at_equal_loss(study), {}
+    for line, row in enumerate(found):
+        known = np.flatnonzero(np.isfinite(row).all(axis=1))
+        if not len(known):
+            continue
+        value, low, high = np.array([study.mean(row[at]) for at in known]).T
+        name = f"{study.names['problem'].iloc[line]}, {study.names['optimizer'].iloc[line]}"
+        colour = base.COLOURS[(line + 4) % len(base.COLOURS)]
+        bars = np.nan_to_num([value - low, high - value])
+        handles[name] = axes.errorbar(
+            study.rate[known], value, yerr=bars, color=colour, fmt="o-", ms=4, lw=1.4, capsize=2
+        )
+    return handles

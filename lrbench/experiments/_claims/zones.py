@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import statistics
+
 import numpy as np
+import numpy.typing as npt
+import pandas as pd
 from matplotlib.figure import Figure
 
 from lrbench.analysis.groups import Floats
@@ -80,47 +84,67 @@ def _unstable_above(study: StudyArrays) -> Finding:
 
 
 def _local_optimum(study: StudyArrays) -> list[Finding]:
-    value, low, high = _escapes(study)
+    share = escapes(study)
+    value = share["share"].to_numpy()
     small = np.flatnonzero(study.rate <= study.rate[study.best[0][0]] / 10)
     if not len(small):
         raise NotMeasured("study wells has no rate below a tenth of the best")
     at_small, at_any = int(small[value[small].argmax()]), int(value.argmax())
-    text = "runs that start in the shallower well of double_well: share that ends in the deeper one"
-    return [
-        Finding(
-            f"{text}, largest share at rates up to {rate_text(study.rate[small[-1]])}",
-            value[at_small],
-            low[at_small],
-            high[at_small],
-            rule=f"at most {LIMITS.rarely:g}: stuck in the local optimum",
-            met=bool(value[at_small] <= LIMITS.rarely),
+    text = f"share of {int(share['runs'].max())} starts in the shallower well of double_well that end in the deeper one"
+    rules = (
+        (
+            at_small,
+            f"largest at rates up to {rate_text(study.rate[small[-1]])}",
+            "stuck in the local optimum",
         ),
-        Finding(
-            f"{text}, at rate {rate_text(study.rate[at_any])}",
-            value[at_any],
-            low[at_any],
-            high[at_any],
-            rule=f"at least {LIMITS.escapes:g}: a larger rate leaves it",
-            met=bool(value[at_any] >= LIMITS.escapes),
+        (
+            at_any,
+            f"at rate {rate_text(study.rate[at_any])}, the best at leaving it",
+            "a larger rate leaves it",
         ),
-    ]
+    )
+    out = []
+    for (at, where, why), limit, met in zip(
+        rules,
+        (f"at most {LIMITS.rarely:g}", f"at least {LIMITS.escapes:g}"),
+        (value[at_small] <= LIMITS.rarely, value[at_any] >= LIMITS.escapes),
+        strict=True,
+    ):
+        low, high = (float(share[end].iloc[at]) for end in ("low", "high"))
+        out.append(
+            Finding(f"{text}, {where}", float(value[at]), low, high, rule=f"{limit}: {why}", met=bool(met))
+        )
+    return out
 
 
-def _escapes(study: StudyArrays) -> tuple[Floats, Floats, Floats]:
-    """For each rate, the share of the runs started in the shallower well that end in the deeper one, with its interval."""
+def escapes(study: StudyArrays) -> pd.DataFrame:
+    """Return for each rate the share of the runs started in the shallower well that end in the deeper one, with Wilson's interval."""
     _, position = study.curve("first_coordinate")
     ridge = float(np.sort(np.roots([4.0, 0.0, -4.0, 0.3]).real)[1])
-    position = position[0]
-    shallow = position[:, :, 0] > ridge
-    escaped = shallow & (position[:, :, -1] < ridge) & (study.ok[0] > 0)
-    if not shallow.any():
+    shallow = position[0, :, :, 0] > ridge
+    ended = (shallow & (position[0, :, :, -1] < ridge) & (study.ok[0] > 0)).sum(axis=1)
+    runs = shallow.sum(axis=1)
+    if not runs.all():
         raise NotMeasured("no run of study wells starts in the shallower well")
-    table = []
-    for ended, started in zip(escaped, shallow, strict=True):
-        drawn = ended[study.draws[0]].sum(axis=1) / np.maximum(started[study.draws[0]].sum(axis=1), 1)
-        table.append(study.with_interval(drawn))
-    value, low, high = np.array(table).T
-    return value, low, high
+    low, high = wilson(ended, runs, study.limits.confidence)
+    return pd.DataFrame(
+        {"learning_rate": study.rate, "share": ended / runs, "low": low, "high": high, "runs": runs}
+    )
+
+
+def wilson(met: npt.ArrayLike, of: npt.ArrayLike, confidence: float) -> tuple[Floats, Floats]:
+    """Return Wilson's interval of a share, which is not empty where none or all of the runs are met.
+
+    >>> [end.round(4).tolist() for end in wilson([0, 5], [10, 10], 0.95)]
+    [[0.0, 0.2366], [0.2775, 0.7634]]
+
+    Source: Wilson, Journal of the American Statistical Association 22 (1927).
+    """
+    count, n = np.asarray(met, dtype=np.float64), np.asarray(of, dtype=np.float64)
+    z = statistics.NormalDist().inv_cdf((1 + confidence) / 2)
+    middle = (count + z**2 / 2) / (n + z**2)
+    half = z * np.sqrt(count * (n - count) / n + z**2 / 4) / (n + z**2)
+    return np.maximum(middle - half, 0.0), np.minimum(middle + half, 1.0)
 
 
 def picture(evidence: Evidence) -> Figure:
@@ -144,11 +168,11 @@ def picture(evidence: Evidence) -> Figure:
     base.name_panel(left, f"{study.names['problem'][line]}, Adam")
     label_axes(left, "step", "validation loss")
     left.legend(fontsize=8.5, frameon=False)
-    value, low, high = _escapes(wells)
-    right.fill_between(wells.rate, low, high, color=base.COLOURS[0], alpha=0.18, lw=0)
-    right.plot(wells.rate, value, color=base.COLOURS[0], lw=1.9)
+    share = escapes(wells)
+    right.fill_between(wells.rate, share["low"], share["high"], color=base.COLOURS[0], alpha=0.18, lw=0)
+    right.plot(wells.rate, share["share"], color=base.COLOURS[0], lw=1.9)
     base.log_rates(right, wells.rate)
-    right.set_ylim(-0.01, max(0.5, 1.05 * float(high.max())))
+    right.set_ylim(-0.01, max(0.5, 1.05 * float(share["high"].max())))
     base.name_panel(right, "double_well: leaves the local optimum")
     right.set_ylabel("share of runs that started there", fontsize=9)
     return figure
