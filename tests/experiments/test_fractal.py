@@ -54,6 +54,20 @@ def test_tanh_agrees_with_numpy_and_single_precision(tmp_path: Path) -> None:
     assert (table["at_boundary"] > 4).all()
 
 
+@pytest.mark.parametrize("name", ["relu", "identity"])
+def test_every_run_is_reported_in_single_precision(name: str, tmp_path: Path) -> None:
+    """Weights that grow without bound do not hide what the losses before were."""
+    view, condition = Window((-1, 6), (-1, 6), 8), CONDITIONS[name]
+    bench = Bench("fractal", "", tmp_path)
+    found = views.picture(
+        bench.train(views.study("view", condition, view, STEPS, "float32")), condition, view
+    )
+    expected = by_numpy(condition, view)
+    ends = expected > 0
+    assert ends.sum() > 30
+    assert np.mean(np.isclose(found[ends], expected[ends], rtol=1e-3)) > 0.9
+
+
 def test_the_scale_is_that_of_the_initial_weights(tmp_path: Path) -> None:
     view, condition = Window((-1, 1), (-1, 1), 3), CONDITIONS["scale"]
     found = trained(tmp_path, condition, view)

@@ -103,4 +103,6 @@ def dimension(pictures: Sequence[Int[np.ndarray, "size tile"]], seed: int = 0) -
 
 def _median(values: Float[np.ndarray, "draw slope"]) -> Float[np.ndarray, " draw_"]:
     """Return the median of each row without the slopes of empty pictures; rows that have no others are left out."""
-    return np.ma.median(np.ma.masked_invalid(values), axis=1).compressed()
+    finite = np.isfinite(values)
+    rows = finite.any(axis=1)
+    return np.nanmedian(np.where(finite, values, np.nan)[rows], axis=1)
