@@ -30,6 +30,16 @@ def test_a_further_seed_falls_into_its_range_as_often_as_it_says() -> None:
     assert found[0][1:3] == pytest.approx(expected)
 
 
+def test_a_rounded_number_is_where_what_was_rounded_may_be() -> None:
+    found = SeedMean(65, 64, 66, 62.4, 67.6)
+    assert [found.holds(68, 0.5), found.holds(68), found.holds(68.2, 0.5), found.holds(62, 0.5)] == [
+        True,
+        False,
+        False,
+        True,
+    ]
+
+
 def test_one_seed_says_nothing_of_another() -> None:
     found = mean_of([2.0])
     assert found.mean == 2
@@ -85,8 +95,10 @@ def test_findings_compare_with_what_is_printed() -> None:
     tables["MLP"] = tables["MLP"].assign(one_low=65.0)
     assert [each.met for each in accuracies.main_findings(tables, STEPS)] == [True, False, True, True]
     more = list(accuracies.more_findings(tables, STEPS))
-    assert more[1].what == "accuracy of the MLP at the best rate, 0.01, the end of the grid (README: 68 %)"
+    assert more[1].what == "accuracy of the MLP at the best rate, 0.01, the end of the grid"
     assert more[1].value == pytest.approx(64.85)
+    assert (more[1].rule, more[1].met) == ("README: 68; one more seed: 65.0 to 74.8", True)
+    assert more[2].rule == "README: 94; one more seed: 82.4 to 100.0"
     assert (more[-1].value, more[-1].unit) == (7, "of 8")
 
 

@@ -25,9 +25,16 @@ class SeedMean(NamedTuple):
     one_low: float
     one_high: float
 
-    def holds(self, value: float) -> bool | None:
-        """Return whether one further seed may give a value; `None` where one seed says nothing of another."""
-        return self.one_low <= value <= self.one_high if np.isfinite(self.one_low) else None
+    def holds(self, value: float, rounded: float = 0.0) -> bool | None:
+        """Return whether one further seed may give a value, rounded by so much; `None` where one seed says nothing of another."""
+        if not np.isfinite(self.one_low):
+            return None
+        return self.one_low - rounded <= value <= self.one_high + rounded
+
+    @property
+    def one(self) -> str:
+        """Where one further seed falls, as shares in percent are written."""
+        return f"one more seed: {max(self.one_low, 0):.1f} to {min(self.one_high, 100):.1f}"
 
 
 def mean_of(values: Sequence[float] | np.ndarray) -> SeedMean:
@@ -111,7 +118,7 @@ def main_findings(tables: dict[str, pd.DataFrame], steps: int) -> Iterator[Findi
             yield Finding(what, found.mean, found.low, found.high, "%")
             continue
         prints = " and ".join(f"{value:g}" for value in dict.fromkeys(model.last))
-        rule = f"printed: {prints}; one more seed: {found.one_low:.1f} to {found.one_high:.1f}"
+        rule = f"printed: {prints}; {found.one}"
         inside = [found.holds(value) for value in model.last]
         met = None if None in inside else all(inside)
         yield Finding(what, found.mean, found.low, found.high, "%", rule, met)
@@ -125,16 +132,25 @@ def more_findings(tables: dict[str, pd.DataFrame], steps: int) -> Iterator[Findi
         best = ends.sort_values("accuracy").iloc[-1]
         rate, found = float(best["learning_rate"]), _mean(best)
         edge = rate in (ends["learning_rate"].min(), ends["learning_rate"].max())
-        what = f"accuracy of the {model.name} at the best rate, {rate:g}{', the end of the grid' if edge else ''} (README: {model.readme} %)"
-        yield Finding(what, found.mean, found.low, found.high, "%")
-    inside = [
+        what = f"accuracy of the {model.name} at the best rate, {rate:g}{', the end of the grid' if edge else ''}"
+        compared = (
+            (f"README: {model.readme}; {found.one}", found.holds(model.readme, 0.5)) if steps == STEPS else ()
+        )
+        yield Finding(what, found.mean, found.low, found.high, "%", *compared)
+    inside, compared_with = agreement(tables)
+    if compared_with:
+        what = "printed accuracies, every 1,000 steps, that one more seed gives with 95 %"
+        yield Finding(what, inside, unit=f"of {compared_with}")
+
+
+def agreement(tables: dict[str, pd.DataFrame]) -> tuple[int, int]:
+    """Return how many printed accuracies one further seed may give, and how many there are of the steps that were evaluated."""
+    found = [
         at.holds(row["accuracy"])
         for row in printed().to_dict("records")
         if row["model"] in tables and (at := mean_at(tables[row["model"]], RATE, row["step"])) is not None
     ]
-    if inside and steps == STEPS:
-        what = "printed accuracies, every 1,000 steps, that one more seed gives with 95 %"
-        yield Finding(what, sum(map(bool, inside)), unit=f"of {len(inside)}")
+    return sum(map(bool, found)), len(found)
 
 
 def of_parameters(counts: dict[str, int]) -> Iterator[Finding]:

@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 _NOTEBOOKS = {"quickstart": "o", "benchmark": "D"}
 
 
-def accuracies(found: pd.DataFrame, printed: pd.DataFrame) -> Figure:
+def accuracies(found: pd.DataFrame, printed: pd.DataFrame, agreement: tuple[int, int]) -> Figure:
     """A panel per model: the accuracy at the published rate against the step, beside what the notebooks print."""
     from lrbench.plots import base
 
     models = list(found["model"].unique())
     figure, grid = base.panels(
         len(models),
-        "mnist1d: test accuracy of the published models, beside what is printed",
+        f"mnist1d: one more seed may give {agreement[0]} of {agreement[1]} printed accuracies",
         columns=2,
         foot=0.3,
     )
@@ -40,6 +40,7 @@ def accuracies(found: pd.DataFrame, printed: pd.DataFrame) -> Figure:
             axes.plot(
                 some["step"], some["accuracy"], mark, color=base.INK, ms=4.5, mfc="none", label=notebook
             )
+        axes.set_ylim(top=min(100, axes.get_ylim()[1]))
         axes.set_xlabel("step", fontsize=9, color=base.INK)
         axes.set_ylabel("accuracy in %", fontsize=9, color=base.INK)
         base.name_panel(axes, model)
@@ -56,15 +57,12 @@ def rates(found: pd.DataFrame) -> Figure:
     """The accuracy at the end against Adam's rate, a line per model, with the number of the README."""
     from lrbench.plots import base
 
-    figure, (axes,) = base.panels(
-        1,
-        "mnist1d: test accuracy against Adam's rate",
-        columns=1,
-        width=6.4,
-        height=3.6,
-        foot=0.1,
-    )
     ends = found[found["step"] == found["step"].max()]
+    best = ends.sort_values("accuracy").groupby("model")["learning_rate"].last()
+    times = best.max() / best.min()
+    differs = f"differs {times:.3g}-fold between models" if times > 1 else "is the same for all models"
+    title = f"mnist1d: Adam's best rate {differs}"
+    figure, (axes,) = base.panels(1, title, columns=1, width=6.4, height=3.6, foot=0.45)
     readme = {model.name: model.readme for model in MODELS if model.name in set(found["model"])}
     colours = base.colour_of(list(readme))
     for model, line in ends.groupby("model", sort=False):
@@ -94,9 +92,7 @@ def optimum(table: pd.DataFrame, best: Optimum) -> Figure:
     """The mean training loss against the rate of gradient descent, with the best rate and the published one."""
     from lrbench.plots import base
 
-    title = (
-        f"mnist1d: the best rate of gradient descent is {best.rate.mean:.2f}; a notebook found {BEST_RATE:g}"
-    )
+    title = f"mnist1d: SGD's best rate is {best.rate.mean:.2f}, printed: {BEST_RATE:g}"
     figure, (axes,) = base.panels(1, title, columns=1, width=6.4, height=3.2)
     axes.fill_between(
         table["learning_rate"], table["low"], table["high"], color=base.COLOURS[0], alpha=0.18, lw=0
