@@ -50,7 +50,8 @@ def finder_truth(
 
     With ℓ(η) the mean loss over seeds at a rate η, interpolated on the grid, a suggestion loses (ℓ(η) − ℓ(best rate of that optimizer)) / (ℓ₀ − ℓ*),
     ℓ₀ being the loss at the start and ℓ* the lowest of the problem. What a rule loses is the mean of this over optimizers and seeds, averaged over
-    problems; intervals are Student's t over problems, since suggestions for one problem have much in common, kept within 0 and 100 %. Missing suggestions are counted apart.
+    problems; intervals are Student's t over problems, since suggestions for one problem have much in common, kept within 0 and 100 %. Missing suggestions are counted apart. The
+    finder that loses least is chosen by these same numbers, which flatters it a little.
 
     Args:
         problems: names of problems without required parameters.
