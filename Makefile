@@ -17,7 +17,7 @@ BENCH  ?= throughput overhead scaling race gpu parts cluster_model coverage resp
 MAKEFLAGS += --no-print-directory --no-builtin-rules
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run dev test test-slow test-newest check check-lint check-format check-types check-imports format bench mutants lowering lock clean
+.PHONY: help setup run dev test test-slow test-newest check check-lint check-format check-types check-imports format bench results mutants lowering lock clean
 
 help:  ## print this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
@@ -71,6 +71,9 @@ format: dev  ## format, sort imports and fix what ruff can fix
 
 bench: $(VENV)/.bench  ## measure speed, alone and against peers (BENCH=name for one script)
 	@for name in $(BENCH); do echo "benchmarks.$$name"; $(PY) -m benchmarks.$$name $(ARGS) || exit 1; done
+
+results: dev  ## run every experiment, and write what they found into results/ (QUICK=1: in seconds, into build/results/)
+	@$(PY) -m docs.make_results --run $(if $(QUICK),--quick)
 
 # A random share of the mutants: all of them take days. SHARE above 1 is a number of them.
 FOLDER ?= analysis study results lane

@@ -39,7 +39,7 @@ The shapes with their defaults, drawn by `python docs/make_schedules.py`:
 ![A small plot of every schedule: the learning rate over a run, as a share of its peak](images/schedules.png)
 """
 _COLUMNS = "| parameter | type | default | meaning |\n|---|---|---|---|"
-_LEFT_OUT = ("Args:", "Columns:", "Returns:", "Raises:", "Example:", ">>>")
+_LEFT_OUT = ("Args:", "Columns:", "Pictures:", "Tables:", "Returns:", "Raises:", "Example:", ">>>")
 
 
 def page() -> str:
@@ -75,6 +75,8 @@ def _entry(entry: Entry) -> Iterator[str]:
         yield f"Direction: {entry.direction}.\n"
     if entry.kind == "table":
         yield f"Its columns are explained in [results](results.md#{entry.name}).\n"
+    if entry.kind == "experiment":
+        yield f"[What it found](../results/{entry.name}/README.md), with its tables and pictures.\n"
     if entry.parameters:
         yield _COLUMNS
         yield from (_row(parameter, entry.kind) for parameter in entry.parameters.values())

@@ -14,6 +14,7 @@ from lrbench.analysis.labels import label
 from lrbench.analysis.objective import objectives_of
 from lrbench.errors import StudyError
 from lrbench.experiments.bench import Answer, Bench
+from lrbench.experiments.findings import Finding
 from lrbench.study import catalog
 
 if TYPE_CHECKING:
@@ -57,6 +58,14 @@ def batch_size(
         first_steps: of the first batch size, at equal epochs; another size takes as many as see the same number of examples.
         seeds: a count.
 
+    Pictures:
+        batch_size: Best rate against batch size, a line per optimizer, a panel for equal steps and one for equal epochs.
+    Tables:
+        losses: A row per optimizer, batch size and rate: `train_loss` at the end, mean over seeds, each capped at its start; `budget` is what all
+            batch sizes have in common, `steps` or `epochs`.
+        best: A row per optimizer and batch size: the fitted `best_learning_rate` with its 95 % interval over seeds, `_low` and `_high`.
+        exponents: A row per optimizer and range of batch sizes, `from_batch_size` to `to_batch_size`: `exponent` with its interval, from so many `seeds`.
+
     Source: McCandlish et al., An empirical model of large-batch training, arXiv:1812.06162; Malladi et al., On the SDEs and
         scaling rules for adaptive gradient algorithms, arXiv:2205.10287.
     """
@@ -73,13 +82,15 @@ def batch_size(
     ]
     found = [_measured(bench.train(study), budget) for budget, study in checked]
     losses, best, exponents = (pd.concat(tables, ignore_index=True) for tables in zip(*found, strict=True))
+    findings = list(_findings(exponents))
     return Answer(
-        tuple(_lines(exponents)),
+        tuple(finding.line for finding in findings),
         (
-            *bench.write_table("batch_size", losses),
+            *bench.write_table("losses", losses),
             *bench.write_table("best", best),
             *bench.write_table("exponents", exponents),
             *bench.write_picture("batch_size", _picture(best, exponents)),
+            *bench.write_findings(findings),
         ),
     )
 
@@ -136,17 +147,21 @@ def _best(fits: Fits) -> pd.DataFrame:
     return pd.DataFrame({f"best_learning_rate{end}": 10.0**value for end, value in ends.items()})
 
 
-def _lines(exponents: pd.DataFrame) -> Iterator[str]:
-    """The answer for each optimizer and budget."""
-    for (budget, optimizer), rows in exponents.groupby(["budget", "optimizer"], sort=False):
-        parts = [
-            f"{row['exponent']:.2f} ({row['exponent_low']:.2f} to {row['exponent_high']:.2f}) from batch size "
-            f"{row['from_batch_size']:g} to {row['to_batch_size']:g}"
-            if np.isfinite(row["exponent"])
-            else f"not known from batch size {row['from_batch_size']:g} to {row['to_batch_size']:g}"
-            for row in rows.to_dict("records")
-        ]
-        yield f"{optimizer} at equal {budget}: exponent {', '.join(parts)}"
+def _findings(exponents: pd.DataFrame) -> Iterator[Finding]:
+    """The exponents, those of the smallest batch sizes first, beside what theory expects of them."""
+    ordered = exponents.sort_values(["to_batch_size", "optimizer"], kind="stable")
+    for row in ordered.to_dict("records"):
+        expected = 0.5 if row["optimizer"] == "adam" else 1.0
+        low, high = row["exponent_low"], row["exponent_high"]
+        yield Finding(
+            f"exponent of the best rate of {row['optimizer']} against the batch size, at equal {row['budget']}, from a batch of "
+            f"{row['from_batch_size']:g} to {row['to_batch_size']:g}",
+            row["exponent"],
+            low,
+            high,
+            rule=f"interval contains {expected:g}, as where noise dominates",
+            met=bool(low <= expected <= high) if np.isfinite(row["exponent"]) else None,
+        )
 
 
 def _picture(best: pd.DataFrame, exponents: pd.DataFrame) -> Figure:

@@ -35,13 +35,13 @@ class Finding(NamedTuple):
         """The finding as a line of an answer.
 
         >>> Finding("dimension of the boundary", 1.66, 1.62, 1.7, rule="1.17 to 1.98", met=True).line
-        'dimension of the boundary: 1.66 (1.62 … 1.7); required: 1.17 to 1.98, met'
+        'dimension of the boundary: 1.66 (1.62 … 1.7); expected: 1.17 to 1.98, met'
         >>> Finding("runs that met their target", 96, unit="of 96").line
         'runs that met their target: 96 of 96'
         """
         between = f" ({interval(self)})" if interval(self) else ""
         verdict = {None: "", True: ", met", False: ", not met"}[self.met]
-        rule = f"; required: {self.rule}{verdict}" if self.rule else ""
+        rule = f"; expected: {self.rule}{verdict}" if self.rule else ""
         return f"{self.what}: {quantity(self)}{between}{rule}"
 
 
@@ -81,12 +81,19 @@ def of_table(frame: pd.DataFrame) -> list[Finding]:
     >>> of_table(to_table([Finding("runs", 96.0, unit="of 96")]))
     [Finding(what='runs', value=96.0, low=nan, high=nan, unit='of 96', rule='', met=None)]
     """
-    rows = frame.fillna({"unit": "", "rule": ""}).rename(columns={"finding": "what"}).to_dict("records")
     return [
         Finding(
-            *(str(row["what"]), float(row["value"]), float(row["low"]), float(row["high"])),
-            *(str(row["unit"]), str(row["rule"])),
-            None if pd.isna(row["met"]) else bool(row["met"]),
+            str(row["finding"]),
+            float(row["value"]),
+            float(row["low"]),
+            float(row["high"]),
+            unit=_text(row["unit"]),
+            rule=_text(row["rule"]),
+            met=None if pd.isna(row["met"]) else bool(row["met"]),
         )
-        for row in rows
+        for row in frame.to_dict("records")
     ]
+
+
+def _text(cell: object) -> str:
+    return cell if isinstance(cell, str) else ""

@@ -66,7 +66,7 @@ def _table(found: pd.DataFrame) -> str:
     """Return all findings as a table."""
     findings = of_table(found)
     ruled = any(one.rule for one in findings)
-    head = ["finding", "", "95 % interval", *(["required", ""] if ruled else [])]
+    head = ["finding", "", "95 % interval", *(["expected", ""] if ruled else [])]
     rows = [head, ["---"] * len(head)]
     for one in findings:
         verdict = {None: "", True: "met", False: "**not met**"}[one.met]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import runpy
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -56,3 +58,22 @@ def test_a_page_says_what_the_table_has(tmp_path: Path) -> None:
     assert "Args:" not in text
     assert page.render("transfer", tmp_path) == text
     assert of_table(to_table(findings))[:1] == findings[:1]
+
+
+@pytest.mark.slow
+def test_all_results_are_made_in_small_sizes() -> None:
+    """`make results QUICK=1` runs every experiment, and lists what each of them found."""
+    done = subprocess.run(
+        [sys.executable, "-m", "docs.make_results", "--run", "--quick"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    made = ROOT / "build" / "results"
+    text = (made / page.NAME).read_text(encoding="utf-8")
+    for name in catalog.names("experiment"):
+        assert f"lrbench experiment {name}" in done.stdout
+        assert (made / name / page.NAME).read_text(encoding="utf-8") == page.render(name, made / name)
+        assert f"[{name}]({name}/{page.NAME})" in text
