@@ -87,7 +87,7 @@ def test_findings_are_means_over_seeds_in_the_units_of_the_published_edge() -> N
     assert (hover.value, hover.low, hover.high, hover.met) == (75, 0, 100, False)  # 100 % and 50 %
     every = found["rates that hover at the edge, of those that reached it by half of the run"]
     assert every.value == pytest.approx((3 / 3 + 2 / 3) / 2 * 100)
-    assert found["gradient descent: rates that diverge"].value == 25
+    assert found["Adam: rates whose loss still falls, of those that hover"].value == 100
     for what in ("highest rate that trains", "lowest rate that reaches the edge before the end"):
         each = found[f"gradient descent: {what}"]
         assert each.value == pytest.approx(np.sqrt(0.1 * 0.2))  # 0.2 of one seed, 0.1 of the other

@@ -63,7 +63,9 @@ def findings(runs: pd.DataFrame) -> list[Finding]:
     kinds = [(KINDS[str(name)], rows) for name, rows in runs.groupby("optimizer", sort=False)]
     found = [_level(kind, rows) for kind, rows in kinds]
     found.append(_share("rates that hover at the edge, of those that reached it by half of the run", runs))
-    found.append(_falls(runs))
+    found.append(
+        _most("rates whose loss still falls, of those that hover at the edge", _percent(runs, _falling))
+    )
     for kind, rows in kinds:
         found.append(_share(f"{kind.words}: rates that hover, of those that reached the edge", rows))
         found.extend(_limits(kind, rows))
@@ -95,11 +97,8 @@ def _share(what: str, runs: pd.DataFrame) -> Finding:
     return _most(what, _percent(runs, hovers))
 
 
-def _falls(runs: pd.DataFrame) -> Finding:
-    def falls(some: pd.DataFrame) -> pd.Series[bool]:
-        return some.loc[some["outcome"] == "hovers", "still_falls"]
-
-    return _most("rates whose loss still falls, of those that hover at the edge", _percent(runs, falls))
+def _falling(some: pd.DataFrame) -> pd.Series[bool]:
+    return some.loc[some["outcome"] == "hovers", "still_falls"]
 
 
 def _most(what: str, percent: tuple[float, float, float]) -> Finding:
@@ -120,9 +119,6 @@ def _limits(kind: Kind, rows: pd.DataFrame) -> Iterator[Finding]:
     def highest(some: pd.DataFrame) -> float:
         return float(some.loc[some["outcome"] != "diverged", "learning_rate"].max())
 
-    def lost(some: pd.DataFrame) -> pd.Series[bool]:
-        return some["outcome"] == "diverged"
-
     end = {
         rows["learning_rate"].min(): "(the lowest tried)",
         rows["learning_rate"].max(): "(the highest tried)",
@@ -138,7 +134,11 @@ def _limits(kind: Kind, rows: pd.DataFrame) -> Iterator[Finding]:
         yield Finding(
             f"{kind.words}: η·λ of that rate at the start, over the edge", *_over_seeds(rows, start)
         )
-    yield Finding(f"{kind.words}: rates that diverge", *_percent(rows, lost), unit="%")
+    yield Finding(
+        f"{kind.words}: rates whose loss still falls, of those that hover",
+        *_percent(rows, _falling),
+        unit="%",
+    )
     ends = rows.groupby("outcome")["end_loss"].median()
     if {"fell below", "hovers"} <= set(ends.index):
         yield Finding(
