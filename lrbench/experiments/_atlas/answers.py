@@ -1,0 +1,310 @@
+"""The findings of the atlas: its questions, answered with numbers."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from lrbench.analysis.rank_tests import critical_difference, friedman
+from lrbench.experiments._atlas.closer import Longer
+from lrbench.experiments._atlas.evidence import LIMITS, Evidence, mean_interval
+from lrbench.experiments._atlas.measures import Measures, is_rate_free
+from lrbench.experiments._atlas.schedules import gains
+from lrbench.experiments.findings import Finding
+
+CROWDED_VALLEY = 53_760
+"""Runs of Schmidt et al. (arXiv:2007.01547)."""
+ENOUGH = 100_000
+FEW = 3
+"""As many seeds as most comparisons have."""
+ALPHA = 1 - LIMITS.confidence
+
+
+class Tables(NamedTuple):
+    """What was found, as the tables that are written."""
+
+    by_line: pd.DataFrame
+    by_optimizer: pd.DataFrame
+    by_schedule: pd.DataFrame
+    by_problem: pd.DataFrame
+    cost: pd.DataFrame
+    longer: Longer
+    few_seeds: pd.DataFrame
+
+    def named(self) -> dict[str, pd.DataFrame]:
+        """The tables to write, by their names; without those that have no rows."""
+        found = {name: each for name, each in self._asdict().items() if name != "longer"}
+        found |= {"longer_lines": self.longer.lines, "longer_runs": self.longer.rankings}
+        return {name: table for name, table in found.items() if len(table)}
+
+
+def findings(evidence: Evidence, found: Measures, tables: Tables, runs: int) -> list[Finding]:
+    """Return all findings; the first five answer the questions."""
+    optimizers = tables.by_optimizer[tables.by_optimizer["schedule"] == evidence.schedules[0]]
+    return [
+        _untuned(optimizers, len(evidence.problems)),
+        _tuned(optimizers, len(evidence.problems)),
+        _flatness(evidence, found),
+        *_schedules(evidence, tables.by_schedule)[:1],
+        Finding(
+            "complete runs, of which every line's best rates on fresh seeds",
+            runs,
+            rule=f"at least {ENOUGH:,} (Crowded Valley: {CROWDED_VALLEY:,})",
+            met=runs >= ENOUGH,
+        ),
+        *_alike(evidence, found, optimizers),
+        *_tuning(evidence, found),
+        *_common_choice(optimizers),
+        _flatness(evidence, found, but="cocob"),
+        *_rate_free(evidence, found, optimizers),
+        *_schedules(evidence, tables.by_schedule)[1:],
+        *_longer(tables.longer),
+        *_seeds(tables.few_seeds),
+        *_cost(tables.cost),
+    ]
+
+
+def _untuned(optimizers: pd.DataFrame, problems: int) -> Finding:
+    row = optimizers.loc[optimizers["untuned_rank"].fillna(np.inf).idxmin()]
+    return Finding(
+        f"safest untuned, by mean rank over {problems} problems: {row['optimizer']}; its gap, of {row['untuned_worst']:.2g} at worst",
+        *(float(row[f"untuned_gap{end}"]) for end in ("", "_low", "_high")),
+    )
+
+
+def _tuned(optimizers: pd.DataFrame, problems: int) -> Finding:
+    row = optimizers.loc[optimizers["tuned_rank"].idxmin()]
+    return Finding(
+        f"best tuned, by mean rank over {problems} problems: {row['optimizer']}; its gap, of {row['tuned_worst']:.2g} at worst",
+        *(float(row[f"tuned_gap{end}"]) for end in ("", "_low", "_high")),
+    )
+
+
+def _common_choice(optimizers: pd.DataFrame) -> list[Finding]:
+    """What most people take."""
+    row = optimizers[optimizers["optimizer"] == "adam"]
+    return [
+        Finding(
+            f"gap of adam {name}, whose mean rank is {row[f'{name}_rank'].iloc[0]:.1f} of {len(optimizers)}",
+            *(float(row[f"{name}_gap{end}"].iloc[0]) for end in ("", "_low", "_high")),
+        )
+        for name in ("untuned", "tuned")
+        if len(row)
+    ]
+
+
+def _flatness(evidence: Evidence, found: Measures, but: str = "") -> Finding:
+    free, width = is_rate_free(evidence), found.width[:, :, 0]
+    mine = free & np.array([name != but for name in evidence.optimizers])
+    if not mine.any() or free.all():
+        return Finding("band of good rates: of rate-free methods minus that of the others", np.nan)
+    value = mean_interval(width[:, mine].mean(axis=1) - width[:, ~free].mean(axis=1))
+    those = f"{mine.sum()} rate-free methods" + (f", without {but}," if but else "")
+    return Finding(
+        f"band of good rates: mean of {those} minus that of the others",
+        *value,
+        unit="decades",
+        rule="interval above 0",
+        met=value[1] > 0 if np.isfinite(value[1]) else None,
+    )
+
+
+def _schedules(evidence: Evidence, table: pd.DataFrame) -> list[Finding]:
+    """The gain of each schedule, the best first; then how often it is real."""
+    first, others = evidence.schedules[0], evidence.schedules[1:]
+    each = np.median(gains(evidence).mean(axis=3), axis=1)  # [problem, schedule]
+    out, counts = [], []
+    for number in np.argsort(-each.mean(axis=0), kind="stable"):
+        name, value = others[number], mean_interval(each[:, number])
+        mine = table[table["schedule"] == name]
+        pairs = int(mine["problems"].sum())
+        out.append(
+            Finding(
+                f"what {name} gives over {first}, both tuned: lower gap, median over optimizers, mean over problems",
+                *value,
+                rule="interval above 0",
+                met=value[1] > 0 if np.isfinite(value[1]) else None,
+            )
+        )
+        better, worse = int(mine["better"].sum()), int(mine["worse"].sum())
+        told = int((mine["p"] <= ALPHA).sum())
+        counts += [
+            Finding(
+                f"{name} better than {first} (paired by seed, Holm)",
+                better,
+                unit=f"of {pairs} optimizers × problems",
+            ),
+            Finding(
+                f"{name} worse than {first} (paired by seed, Holm)",
+                worse,
+                unit=f"of {pairs} optimizers × problems",
+            ),
+            Finding(
+                f"optimizers whose gain by {name} over all problems is told from 0 (Holm)",
+                told,
+                unit=f"of {len(mine)}",
+            ),
+        ]
+    return out + counts
+
+
+def _alike(evidence: Evidence, found: Measures, optimizers: pd.DataFrame) -> list[Finding]:
+    """Which optimizers cannot be told apart from the best one: by all problems together, and by their ranks."""
+    count, problems = len(optimizers), len(evidence.problems)
+    out = []
+    for name, words in (("untuned", "safest untuned"), ("tuned", "best tuned")):
+        alike = int((optimizers[f"{name}_p"] > ALPHA).sum()) - 1
+        out.append(
+            Finding(
+                f"optimizers not told apart from the {words} one over {problems} problems (sign flips, step-down)",
+                alike,
+                unit=f"of {count - 1}",
+            )
+        )
+    gap = found.tuned[:, :, 0].T
+    _, p = friedman(gap)
+    return [
+        *out,
+        Finding(
+            "p that all optimizers are alike, tuned (Friedman)",
+            p,
+            rule=f"at most {ALPHA:.2g}",
+            met=p <= ALPHA,
+        ),
+        Finding(
+            f"mean ranks of {count} optimizers that differ by less cannot be told apart on {problems} problems (Nemenyi)",
+            critical_difference(count, problems),
+            unit="ranks",
+        ),
+        Finding(
+            "lines that train at no rate",
+            int((~evidence.table["trains"].to_numpy(dtype=bool)).sum()),
+            unit=f"of {found.tuned.size:,}",
+        ),
+        Finding(
+            "lines whose best rate is the first or the last of the grid",
+            int(evidence.table["best_at_edge"].to_numpy(dtype=bool).sum()),
+            unit=f"of {found.tuned.size:,}",
+        ),
+        Finding(
+            "lines within 5 % of the best of their problem, tuned",
+            100 * float((found.tuned <= LIMITS.good).mean()),
+            unit="%",
+        ),
+    ]
+
+
+def _tuning(evidence: Evidence, found: Measures) -> list[Finding]:
+    cost = found.common[:, :, 0] - found.tuned[:, :, 0]
+    if not np.isfinite(cost).any():
+        return []
+    return [
+        Finding(
+            "what tuning gives: gap at the rate that is best for the other problems minus gap tuned, mean over optimizers",
+            *mean_interval(np.nanmean(cost, axis=1)),
+        )
+    ]
+
+
+def _rate_free(evidence: Evidence, found: Measures, optimizers: pd.DataFrame) -> list[Finding]:
+    """Each rate-free method's band, and what the rate of 1 costs it."""
+    free = is_rate_free(evidence)
+    out = [
+        Finding(
+            f"band of good rates of {row['optimizer']}, mean over problems",
+            *(float(row[f"own_decades{end}"]) for end in ("", "_low", "_high")),
+            unit="decades",
+        )
+        for _, row in optimizers[optimizers["rate_free"]].iterrows()
+    ]
+    if free.any():
+        cost = found.default[:, free, 0] - found.tuned[:, free, 0]
+        close = int((cost <= LIMITS.good).sum())
+        out += [
+            Finding(
+                "gap of rate-free methods at a rate of 1 minus gap tuned, mean over methods",
+                *mean_interval(cost.mean(axis=1)),
+                rule=f"interval below {LIMITS.good:g}",
+                met=mean_interval(cost.mean(axis=1))[2] < LIMITS.good,
+            ),
+            Finding(
+                "rate-free methods × problems where a rate of 1 is within 5 % of the tuned rate",
+                close,
+                unit=f"of {cost.size}",
+                rule="all of them",
+                met=close == cost.size,
+            ),
+        ]
+    return out
+
+
+def _longer(longer: Longer) -> list[Finding]:
+    out = []
+    for _, row in longer.rankings.iterrows():
+        where = f"{row['problem']}, {row['schedule']}"
+        out.append(
+            Finding(
+                f"Kendall's τ of the ranking of {row['lines']} lines with that in longer runs, {where}"
+                f" (of two halves of the seeds: {row['tau_repeated']:.2f})",
+                *(float(row[f"tau{end}"]) for end in ("", "_low", "_high")),
+            )
+        )
+    if out:
+        held = int((longer.rankings["best"] == longer.rankings["longer_best"]).sum())
+        out.append(
+            Finding(
+                "rankings whose best line is also the best in longer runs",
+                held,
+                unit=f"of {len(longer.rankings)}",
+            )
+        )
+        out.append(
+            Finding(
+                "change of the best rate in longer runs, median over lines",
+                float(longer.lines["shift"].median()),
+                unit="decades",
+            )
+        )
+    return out
+
+
+def _seeds(table: pd.DataFrame) -> list[Finding]:
+    out = []
+    for _, row in table[table["count"] == FEW].iterrows():
+        for name, words, unit in (
+            ("orderings", f"orderings of two tuned optimizers by {FEW} seeds that other seeds confirm", "%"),
+            (
+                "significant_hold",
+                f"the same, of those that a paired t test on the {FEW} seeds calls real",
+                "%",
+            ),
+            ("winner", f"best optimizers by {FEW} seeds that are the best on other seeds", "%"),
+        ):
+            value, low, high = (100 * float(row[f"{name}{end}"]) for end in ("", "_low", "_high"))
+            out.append(Finding(f"{words}, {row['problem']}", value, low, high, unit=unit))
+    return out
+
+
+def _cost(table: pd.DataFrame) -> list[Finding]:
+    times = table.groupby("optimizer")["times_sgd"].median().sort_values()
+    seconds = {name: float(table[f"{name}_seconds"].sum()) for name in ("train", "compile")}
+    rate = 1e3 * seconds["train"] / float(table["runs"].sum())
+    return [
+        Finding(
+            "time to train all lines, on cores shared with other work", seconds["train"] / 60, unit="minutes"
+        ),
+        Finding("time to compile them", seconds["compile"] / 60, unit="minutes"),
+        Finding("time to train a run, mean", rate, unit="ms"),
+        Finding(
+            f"a run of {times.index[-1]}, the dearest optimizer, against one of sgd, median over problems",
+            float(times.iloc[-1]),
+            unit="times as long",
+        ),
+        Finding(
+            "optimizers whose runs take at most twice as long as those of sgd, median over problems",
+            int((times <= 2).sum()),
+            unit=f"of {len(times)}",
+        ),
+    ]
