@@ -172,12 +172,12 @@ def _one_cut(cube: Floats, start: float, count: int, cut: int) -> dict[str, Floa
     return {
         name: np.array(each)
         for name, each in zip(
-            MEASURES, zip(*(_judge(cube, start, p) for p in parts), strict=True), strict=True
+            MEASURES, zip(*(judged(cube, start, p) for p in parts), strict=True), strict=True
         )
     }
 
 
-def _judge(cube: Floats, start: float, part: Ints) -> tuple[float, ...]:
+def judged(cube: Floats, start: float, part: Ints) -> tuple[float, ...]:
     """What one part concludes, and whether it holds on all other seeds."""
     few, rest = cube[:, :, part], np.delete(cube, part, axis=2).mean(axis=2)
     rate = few.mean(axis=2).argmin(axis=1)

@@ -87,7 +87,7 @@ def _map(evidence: Evidence, found: Measures) -> Figure:
     tuned = found.tuned[:, :, 0]
     order = np.argsort(tuned.mean(axis=0), kind="stable")
     best = len(np.unique(tuned.argmin(axis=1)))
-    title = f"{counted(len(tuned), 'problem')} have {counted(best, 'best optimizer')}, and untuned ones fail in many places"
+    title = f"{counted(len(tuned), 'problem')} have {counted(best, 'best optimizer')}"
     figure, panels = _rows(len(order), 2, title, max(1.6, 0.34 * len(tuned)), foot=0.75, right=1.0)
     for axes, values, name in zip(panels, (found.tuned, found.untuned), ("tuned", "untuned"), strict=True):
         image = axes.imshow(values[:, order, 0].T, cmap="YlGnBu", vmin=0, vmax=0.5, aspect="auto")
