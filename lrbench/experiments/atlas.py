@@ -23,7 +23,7 @@ def atlas(
         "spirals_mlp",
         "mnist1d_mlp",
         "digits_mlp",
-        "digits_autoencoder",
+        "quadratic_deep",
     ),
     optimizers: tuple[str, ...] = ("all",),
     schedules: tuple[str, ...] = ("constant", "cosine", "warmup_cosine", "wsd"),
@@ -118,18 +118,19 @@ def atlas(
         )
         for name in closer_problems
     }
-    checked = [{name: bench.check(table) for name, table in some.items()} for some in (few, whole, longer)]
+    checked = [{name: bench.check(table) for name, table in some.items()} for some in (few, longer, whole)]
     trained = [{name: bench.train(study) for name, study in some.items()} for some in checked]
-    evidence = evidence_of(trained[1])
+    of_few, of_longer, of_whole = trained
+    evidence = evidence_of(of_whole)
     found = measures(evidence)
     made = answers.Tables(
         tables.by_line(evidence, found),
         tables.by_optimizer(evidence, found),
         by_schedule(evidence),
-        tables.by_problem(evidence, found, trained[1]),
-        tables.cost(trained[1]),
-        closer.longer(evidence, trained[2]),
-        closer.conclusions(trained[0]),
+        tables.by_problem(evidence, found, of_whole),
+        tables.cost(of_whole),
+        closer.longer(evidence, of_longer),
+        closer.conclusions(of_few),
     )
     runs = sum(len(results.runs) for some in trained for results in some.values())
     findings = answers.findings(evidence, found, made, runs)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from lrbench.analysis.rank_tests import critical_difference, friedman
+from lrbench.analysis.rank_tests import friedman
 from lrbench.experiments._atlas.closer import Longer
 from lrbench.experiments._atlas.evidence import LIMITS, Evidence, mean_interval
 from lrbench.experiments._atlas.measures import Measures, is_rate_free
@@ -49,7 +49,7 @@ def findings(evidence: Evidence, found: Measures, tables: Tables, runs: int) -> 
         _flatness(evidence, found),
         *_schedules(evidence, tables.by_schedule)[:1],
         Finding(
-            "complete runs, of which every line's best rates on fresh seeds",
+            "complete runs, with the best rates of every line confirmed on fresh seeds",
             runs,
             rule=f"at least {ENOUGH:,} (Crowded Valley: {CROWDED_VALLEY:,})",
             met=runs >= ENOUGH,
@@ -115,11 +115,9 @@ def _schedules(evidence: Evidence, table: pd.DataFrame) -> list[Finding]:
     """The gain of each schedule, the best first; then how often it is real."""
     first, others = evidence.schedules[0], evidence.schedules[1:]
     each = np.median(gains(evidence).mean(axis=3), axis=1)  # [problem, schedule]
-    out, counts = [], []
+    out = []
     for number in np.argsort(-each.mean(axis=0), kind="stable"):
         name, value = others[number], mean_interval(each[:, number])
-        mine = table[table["schedule"] == name]
-        pairs = int(mine["problems"].sum())
         out.append(
             Finding(
                 f"what {name} gives over {first}, both tuned: lower gap, median over optimizers, mean over problems",
@@ -128,26 +126,18 @@ def _schedules(evidence: Evidence, table: pd.DataFrame) -> list[Finding]:
                 met=value[1] > 0 if np.isfinite(value[1]) else None,
             )
         )
-        better, worse = int(mine["better"].sum()), int(mine["worse"].sum())
-        told = int((mine["p"] <= ALPHA).sum())
-        counts += [
-            Finding(
-                f"{name} better than {first} (paired by seed, Holm)",
-                better,
-                unit=f"of {pairs} optimizers × problems",
-            ),
-            Finding(
-                f"{name} worse than {first} (paired by seed, Holm)",
-                worse,
-                unit=f"of {pairs} optimizers × problems",
-            ),
-            Finding(
-                f"optimizers whose gain by {name} over all problems is told from 0 (Holm)",
-                told,
-                unit=f"of {len(mine)}",
-            ),
-        ]
-    return out + counts
+    better, worse, pairs = (int(table[name].sum()) for name in ("better", "worse", "problems"))
+    words = f"schedules than {first}, on one problem (paired by seed, Holm over all)"
+    return [
+        *out,
+        Finding(f"better {words}", better, unit=f"of {pairs:,} lines"),
+        Finding(f"worse {words}", worse, unit=f"of {pairs:,} lines"),
+        Finding(
+            "gains of an optimizer by a schedule that are told from 0 over all problems (Holm)",
+            int((table["p"] <= ALPHA).sum()),
+            unit=f"of {len(table)}",
+        ),
+    ]
 
 
 def _alike(evidence: Evidence, found: Measures, optimizers: pd.DataFrame) -> list[Finding]:
@@ -172,11 +162,6 @@ def _alike(evidence: Evidence, found: Measures, optimizers: pd.DataFrame) -> lis
             p,
             rule=f"at most {ALPHA:.2g}",
             met=p <= ALPHA,
-        ),
-        Finding(
-            f"mean ranks of {count} optimizers that differ by less cannot be told apart on {problems} problems (Nemenyi)",
-            critical_difference(count, problems),
-            unit="ranks",
         ),
         Finding(
             "lines that train at no rate",
@@ -209,16 +194,21 @@ def _tuning(evidence: Evidence, found: Measures) -> list[Finding]:
 
 
 def _rate_free(evidence: Evidence, found: Measures, optimizers: pd.DataFrame) -> list[Finding]:
-    """Each rate-free method's band, and what the rate of 1 costs it."""
+    """How many bands are wide, and what a rate of 1 costs."""
     free = is_rate_free(evidence)
-    out = [
-        Finding(
-            f"band of good rates of {row['optimizer']}, mean over problems",
-            *(float(row[f"own_decades{end}"]) for end in ("", "_low", "_high")),
-            unit="decades",
+    out = []
+    width, mine = (optimizers.set_index("optimizer")[name] for name in ("own_decades", "rate_free"))
+    if mine.any() and not mine.all():
+        wider = width[mine][width[mine] > width[~mine].median()]
+        out.append(
+            Finding(
+                f"rate-free methods with a wider band than the median of the others ({', '.join(wider.index) or 'none'})",
+                len(wider),
+                unit=f"of {int(mine.sum())}",
+                rule="all of them",
+                met=len(wider) == mine.sum(),
+            )
         )
-        for _, row in optimizers[optimizers["rate_free"]].iterrows()
-    ]
     if free.any():
         cost = found.default[:, free, 0] - found.tuned[:, free, 0]
         close = int((cost <= LIMITS.good).sum())
@@ -275,11 +265,6 @@ def _seeds(table: pd.DataFrame) -> list[Finding]:
     for _, row in table[table["count"] == FEW].iterrows():
         for name, words, unit in (
             ("orderings", f"orderings of two tuned optimizers by {FEW} seeds that other seeds confirm", "%"),
-            (
-                "significant_hold",
-                f"the same, of those that a paired t test on the {FEW} seeds calls real",
-                "%",
-            ),
             ("winner", f"best optimizers by {FEW} seeds that are the best on other seeds", "%"),
         ):
             value, low, high = (100 * float(row[f"{name}{end}"]) for end in ("", "_low", "_high"))
@@ -301,10 +286,5 @@ def _cost(table: pd.DataFrame) -> list[Finding]:
             f"a run of {times.index[-1]}, the dearest optimizer, against one of sgd, median over problems",
             float(times.iloc[-1]),
             unit="times as long",
-        ),
-        Finding(
-            "optimizers whose runs take at most twice as long as those of sgd, median over problems",
-            int((times <= 2).sum()),
-            unit=f"of {len(times)}",
         ),
     ]

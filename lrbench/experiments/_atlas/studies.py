@@ -15,7 +15,7 @@ PROBLEMS: dict[str, dict[str, Any]] = {
     "spirals_mlp": {"hidden": [16, 16], "batch_size": 32},
     "mnist1d_mlp": {"hidden": [24], "samples": 1000, "batch_size": 32},
     "digits_mlp": {"hidden": [16], "batch_size": 32},
-    "digits_autoencoder": {"hidden": [16], "code": 4, "batch_size": 32},
+    "quadratic_deep": {},
 }
 """Parameters that keep each problem small; another problem has its own."""
 ALL = "all"
