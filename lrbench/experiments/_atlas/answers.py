@@ -263,12 +263,16 @@ def _longer(longer: Longer) -> list[Finding]:
 def _seeds(table: pd.DataFrame) -> list[Finding]:
     out = []
     for _, row in table[table["count"] == FEW].iterrows():
-        for name, words, unit in (
-            ("orderings", f"orderings of two tuned optimizers by {FEW} seeds that other seeds confirm", "%"),
-            ("winner", f"best optimizers by {FEW} seeds that are the best on other seeds", "%"),
+        for name, words in (
+            ("orderings", f"orderings of two tuned optimizers by {FEW} seeds that other seeds confirm"),
+            ("winner", f"best optimizers by {FEW} seeds that are the best on other seeds"),
+            (
+                "regret",
+                f"what the best optimizer by {FEW} seeds, at its rate, loses on other seeds, of ℓ₀ − ℓ*",
+            ),
         ):
-            value, low, high = (100 * float(row[f"{name}{end}"]) for end in ("", "_low", "_high"))
-            out.append(Finding(f"{words}, {row['problem']}", value, low, high, unit=unit))
+            value = (100 * float(row[f"{name}{end}"]) for end in ("", "_low", "_high"))
+            out.append(Finding(f"{words}, {row['problem']}", *value, unit="%"))
     return out
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -179,6 +181,7 @@ def _forest(axes: Axes, table: pd.DataFrame, limit: float) -> None:
             gain[which].clip(-limit, limit), y[which], mark, color=colour, mfc=face, ms=4, clip_on=False
         )
     axes.set_xlim(-limit, limit)
+    axes.locator_params(axis="x", nbins=4)
 
 
 def _holds(tables: Tables) -> Figure:
@@ -223,16 +226,16 @@ def _holds(tables: Tables) -> Figure:
     return figure
 
 
-def _by_seeds(axes: Axes, seeds: pd.DataFrame) -> dict[str, object]:
-    handles: dict[str, object] = {}
+def _by_seeds(axes: Axes, seeds: pd.DataFrame) -> dict[str, Artist]:
+    handles: dict[str, Artist] = {}
     for number, (problem, mine) in enumerate(seeds.groupby("problem", sort=False)):
-        for dash, (name, words) in zip(
-            base.DASHES, (("orderings", "orderings"), ("winner", "best")), strict=False
+        for name, words, dash, mark in (
+            ("orderings", "orderings", "-", "o"),
+            ("winner", "the best", base.DASHES[1], "s"),
         ):
-            label = f"{words}, {problem}"
-            handles[label] = axes.plot(
-                mine["count"], 100 * mine[name], marker="o", ms=3.5, ls=dash, color=base.COLOURS[number]
-            )[0]
+            label, colour = f"{words}, {problem}", base.COLOURS[number]
+            style: dict[str, Any] = {"color": colour, "mfc": colour if mark == "o" else "white", "ms": 4.5}
+            handles[label] = axes.plot(mine["count"], 100 * mine[name], marker=mark, ls=dash, **style)[0]
     axes.set_xscale("log")
     axes.set_xticks(sorted(seeds["count"].unique()), [str(each) for each in sorted(seeds["count"].unique())])
     axes.minorticks_off()
