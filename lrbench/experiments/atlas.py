@@ -56,11 +56,12 @@ def atlas(
     its best rates are trained again on fresh seeds, which its answer is from. Gradient descent is there without and with momentum. Everything else is
     as the catalogue has it by default. `index.html` beside this page shows every line, to sort and to filter.
 
-    A *gap* is (ℓ − ℓ*) / (ℓ₀ − ℓ*) of a problem, from 0, the best line of all, to 1, where training begins; ℓ is the validation loss where
-    there is one. *Tuned* is the gap at the rate to use, on fresh seeds. *Untuned* is the gap at the rate that a method comes with (1 for methods that
+    A gap is (ℓ − ℓ*) / (ℓ₀ − ℓ*) of a problem, from 0, the best line of all, to 1, where training begins; ℓ is the validation loss where
+    there is one. Tuned is the gap at the rate to use, on fresh seeds. Untuned is the gap at the rate that a method comes with (1 for methods that
     estimate their own rate, what optax has by default for momo, momo_adam, polyak_sgd, schedule_free_sgd and schedule_free_adamw, as the nearest rate
-    of the grid); for all others at the rate with the least mean gap on the *other* problems, so that no problem has a part in its own rate. The *band* of
-    good rates is the unbroken stretch around the best one with a loss within 5 % of the line's own best.
+    of the grid); for all others at the rate with the least mean gap on the other problems, so that no problem has a part in its own rate. The band of
+    good rates is the unbroken stretch around the best one with a loss within 5 % of the line's own best; cocob, which is not moved by the scale of
+    gradients, has hardly a rate at all.
 
     Means over problems have Student's t interval with problems as replicates: eight problems are few, and not drawn at random, so that it says how far
     these problems agree, and little of others. Optimizers are compared with the one of least mean rank by joint sign flips of whole problems, step-down and
@@ -85,8 +86,8 @@ def atlas(
         many: seeds at every rate, of which a few draw conclusions.
 
     Pictures:
-        untuned: Mean gap and mean rank of every optimizer, untuned and tuned, with intervals: untuned ones differ by far more than tuned ones
-        map: Gap of every optimizer on every problem, tuned and untuned: most optimizers are good on most problems once they are tuned
+        untuned: Mean gap and mean rank of every optimizer, untuned and tuned, with intervals over problems
+        map: Gap of every optimizer on every problem, tuned and untuned, as two heat maps
         flatness: The width of the band of good rates of every optimizer; rate-free methods are marked
         gain: What each schedule gives each optimizer over a constant rate, both tuned, with intervals
         holds: Ranks of optimizers in runs of two lengths, and the share of conclusions from few seeds that other seeds confirm

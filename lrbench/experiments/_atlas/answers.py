@@ -66,19 +66,24 @@ def findings(evidence: Evidence, found: Measures, tables: Tables, runs: int) -> 
     ]
 
 
+def _with_interval(row: pd.Series, name: str) -> tuple[float, float, float]:
+    """A number of a row, and the ends of its interval."""
+    return float(row[name]), float(row[f"{name}_low"]), float(row[f"{name}_high"])
+
+
 def _untuned(optimizers: pd.DataFrame, problems: int) -> Finding:
-    row = optimizers.loc[optimizers["untuned_rank"].fillna(np.inf).idxmin()]
+    row = optimizers.iloc[int(optimizers["untuned_rank"].fillna(np.inf).argmin())]
     return Finding(
         f"safest untuned, by mean rank over {problems} problems: {row['optimizer']}; its gap, of {row['untuned_worst']:.2g} at worst",
-        *(float(row[f"untuned_gap{end}"]) for end in ("", "_low", "_high")),
+        *_with_interval(row, "untuned_gap"),
     )
 
 
 def _tuned(optimizers: pd.DataFrame, problems: int) -> Finding:
-    row = optimizers.loc[optimizers["tuned_rank"].idxmin()]
+    row = optimizers.iloc[int(optimizers["tuned_rank"].argmin())]
     return Finding(
         f"best tuned, by mean rank over {problems} problems: {row['optimizer']}; its gap, of {row['tuned_worst']:.2g} at worst",
-        *(float(row[f"tuned_gap{end}"]) for end in ("", "_low", "_high")),
+        *_with_interval(row, "tuned_gap"),
     )
 
 
@@ -88,7 +93,7 @@ def _common_choice(optimizers: pd.DataFrame) -> list[Finding]:
     return [
         Finding(
             f"gap of adam {name}, whose mean rank is {row[f'{name}_rank'].iloc[0]:.1f} of {len(optimizers)}",
-            *(float(row[f"{name}_gap{end}"].iloc[0]) for end in ("", "_low", "_high")),
+            *_with_interval(row.iloc[0], f"{name}_gap"),
         )
         for name in ("untuned", "tuned")
         if len(row)
@@ -153,6 +158,7 @@ def _alike(evidence: Evidence, found: Measures, optimizers: pd.DataFrame) -> lis
                 unit=f"of {count - 1}",
             )
         )
+    still = evidence.table[~evidence.table["trains"].astype(bool)]
     gap = found.tuned[:, :, 0].T
     _, p = friedman(gap)
     return [
@@ -164,8 +170,8 @@ def _alike(evidence: Evidence, found: Measures, optimizers: pd.DataFrame) -> lis
             met=p <= ALPHA,
         ),
         Finding(
-            "lines that train at no rate",
-            int((~evidence.table["trains"].to_numpy(dtype=bool)).sum()),
+            f"lines that train at no rate ({', '.join(still['optimizer'].unique()) or 'none'})",
+            len(still),
             unit=f"of {found.tuned.size:,}",
         ),
         Finding(
@@ -238,7 +244,7 @@ def _longer(longer: Longer) -> list[Finding]:
             Finding(
                 f"Kendall's τ of the ranking of {row['lines']} lines with that in longer runs, {where}"
                 f" (of two halves of the seeds: {row['tau_repeated']:.2f})",
-                *(float(row[f"tau{end}"]) for end in ("", "_low", "_high")),
+                *_with_interval(row, "tau"),
             )
         )
     if out:
@@ -271,8 +277,8 @@ def _seeds(table: pd.DataFrame) -> list[Finding]:
                 f"what the best optimizer by {FEW} seeds, at its rate, loses on other seeds, of ℓ₀ − ℓ*",
             ),
         ):
-            value = (100 * float(row[f"{name}{end}"]) for end in ("", "_low", "_high"))
-            out.append(Finding(f"{words}, {row['problem']}", *value, unit="%"))
+            value, low, high = _with_interval(100 * row[[name, f"{name}_low", f"{name}_high"]], name)
+            out.append(Finding(f"{words}, {row['problem']}", value, low, high, unit="%"))
     return out
 
 

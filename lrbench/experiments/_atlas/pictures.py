@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
@@ -57,6 +58,15 @@ def _name_rows(axes: Axes, names: list[str], shown: bool = True) -> None:
     axes.set_ylim(len(names) - 0.4, -0.6)
 
 
+def _intervals(
+    axes: Axes, y: npt.NDArray[Any], table: pd.DataFrame, name: str, colour: str, limit: float = np.inf
+) -> None:
+    low, high = (
+        table[f"{name}_{end}"].to_numpy(dtype=np.float64).clip(-limit, limit) for end in ("low", "high")
+    )
+    axes.hlines(y, low, high, color=colour, lw=1, alpha=0.55)
+
+
 def _untuned(evidence: Evidence, table: pd.DataFrame) -> Figure:
     """Gap of every optimizer, untuned and tuned, in the order of its mean rank untuned."""
     table = table[table["schedule"] == evidence.schedules[0]]
@@ -69,9 +79,7 @@ def _untuned(evidence: Evidence, table: pd.DataFrame) -> Figure:
     for axes, what, words in zip(panels, ("gap", "rank"), ("gap", "rank"), strict=True):
         for name, colour, shift in (("untuned", base.COLOURS[1], -0.16), ("tuned", base.COLOURS[0], 0.16)):
             y = np.arange(len(table)) + shift
-            axes.hlines(
-                y, *(table[f"{name}_{what}_{end}"] for end in ("low", "high")), color=colour, lw=1, alpha=0.5
-            )
+            _intervals(axes, y, table, f"{name}_{what}", colour)
             handles[name] = axes.plot(table[f"{name}_{what}"], y, "o", color=colour, ms=3.5)[0]
         _name_rows(axes, list(table["optimizer"]), shown=what == "gap")
         axes.set_xlabel(f"mean {words} over {len(evidence.problems)} problems", fontsize=9, color=base.INK)
@@ -122,8 +130,8 @@ def _flatness(evidence: Evidence, table: pd.DataFrame) -> Figure:
         ("requires a rate", ~table["rate_free"].to_numpy(dtype=bool), base.COLOURS[7]),
         ("rate-free", table["rate_free"].to_numpy(dtype=bool), base.COLOURS[1]),
     ):
-        y, ends = np.flatnonzero(mine), [table.loc[mine, f"own_decades_{end}"] for end in ("low", "high")]
-        axes.hlines(y, *ends, color=colour, lw=1, alpha=0.6)
+        y = np.flatnonzero(mine)
+        _intervals(axes, y, table[mine], "own_decades", colour)
         handles[name] = axes.plot(table.loc[mine, "own_decades"], y, "o", color=colour, ms=4.5)[0]
     _name_rows(axes, list(table["optimizer"]))
     axes.set_xlim(0, 1.02 * float(np.log10(evidence.rate[-1] / evidence.rate[0])))
@@ -164,13 +172,7 @@ def _forest(axes: Axes, table: pd.DataFrame, limit: float) -> None:
     y, gain = np.arange(len(table)), table["gain"].to_numpy(dtype=np.float64)
     told, beyond = table["p"].to_numpy() <= ALPHA, np.abs(gain) > limit
     colour = base.COLOURS[2]
-    axes.hlines(
-        y,
-        *(table[f"gain_{end}"].clip(-limit, limit) for end in ("low", "high")),
-        color=base.MUTED,
-        lw=1,
-        alpha=0.6,
-    )
+    _intervals(axes, y, table, "gain", base.MUTED, limit)
     for which, mark, face in (
         (told & ~beyond, "o", colour),
         (~told & ~beyond, "o", "white"),
