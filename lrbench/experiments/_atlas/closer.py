@@ -12,7 +12,7 @@ from lrbench.analysis.groups import Floats, Ints
 from lrbench.analysis.intervals import t_p, t_quantile
 from lrbench.analysis.objective import objectives_of
 from lrbench.analysis.rates import lines
-from lrbench.experiments._atlas.evidence import LIMITS, NAN, Evidence, Lines, lines_of
+from lrbench.experiments._atlas.evidence import LIMITS, NAN, Measured, StudyLines, lines_of
 from lrbench.experiments._atlas.tables import rounded
 from lrbench.tables.base import StudyTables
 
@@ -69,7 +69,7 @@ class Longer(NamedTuple):
     rankings: pd.DataFrame  # a row per problem and schedule
 
 
-def longer(evidence: Evidence, studies: Mapping[str, StudyTables]) -> Longer:
+def longer(evidence: Measured, studies: Mapping[str, StudyTables]) -> Longer:
     """Compare the lines that both have.
 
     Args:
@@ -113,7 +113,7 @@ def longer(evidence: Evidence, studies: Mapping[str, StudyTables]) -> Longer:
     return Longer(rounded(pd.concat(lines, ignore_index=True)), rounded(pd.DataFrame(rankings)))
 
 
-def _chosen(some: Lines) -> Floats:
+def _chosen(some: StudyLines) -> Floats:
     """The loss of each fresh seed at the rate to use [line, seed]; ℓ₀ where a line does not train."""
     chosen = np.take_along_axis(some.fresh, some.use[:, None, None], axis=1)[:, 0]
     found: Floats = np.where(some.trains[:, None], chosen, some.start[:, None])

@@ -22,7 +22,7 @@ NAN = float("nan")
 LIMITS = Thresholds()
 
 
-class Lines(NamedTuple):
+class StudyLines(NamedTuple):
     """The lines of one study, which has one problem; all have the same rates."""
 
     names: pd.DataFrame  # [line] optimizer and schedule, as labels
@@ -35,14 +35,14 @@ class Lines(NamedTuple):
     trains: npt.NDArray[np.bool_]  # [line]
 
 
-class Rows(NamedTuple):
+class SomeLines(NamedTuple):
     """Some lines of one problem."""
 
     table: pd.DataFrame  # [line] their rows of the table
     fresh: Floats  # [line, seed] gap of each fresh seed at the rate to use
 
 
-class Evidence(NamedTuple):
+class Measured(NamedTuple):
     """All studies of the atlas. Gaps are (ℓ − ℓ*) / (ℓ₀ − ℓ*) of the problem: 0 is its best line, 1 is its start."""
 
     problems: list[str]
@@ -65,15 +65,15 @@ class Evidence(NamedTuple):
         values: Floats = self.table[name].to_numpy(dtype=np.float64, na_value=np.nan)
         return values.reshape(self.shape)
 
-    def rows(self, problem: str, optimizers: Sequence[str], schedule: str) -> Rows:
+    def rows(self, problem: str, optimizers: Sequence[str], schedule: str) -> SomeLines:
         """Some lines of a problem."""
         p, s = self.problems.index(problem), self.schedules.index(schedule)
         at = [self.optimizers.index(name) for name in optimizers]
         rows = [int(np.ravel_multi_index((p, o, s), self.shape)) for o in at]
-        return Rows(self.table.iloc[rows], self.tuned[p, at, s])
+        return SomeLines(self.table.iloc[rows], self.tuned[p, at, s])
 
 
-def lines_of(results: StudyTables) -> Lines:
+def lines_of(results: StudyTables) -> StudyLines:
     """Read the lines of a study, in the order of its sensitivity table.
 
     Raises:
@@ -102,10 +102,10 @@ def lines_of(results: StudyTables) -> Lines:
                 fresh[line] = some.loss[place][:, those]
     names = pd.DataFrame({kind: label(runs, kind).iloc[first] for kind in ("optimizer", "schedule")})
     star = float(levels(runs, LIMITS, objectives).least[0])
-    return Lines(names.reset_index(drop=True), rate, start, star, grid, fresh, use, trains)
+    return StudyLines(names.reset_index(drop=True), rate, start, star, grid, fresh, use, trains)
 
 
-def evidence_of(studies: Mapping[str, StudyTables]) -> Evidence:
+def evidence_of(studies: Mapping[str, StudyTables]) -> Measured:
     """Arrange the studies of the problems, by problem."""
     found = {problem: lines_of(results) for problem, results in studies.items()}
     names = next(iter(found.values())).names
@@ -124,7 +124,7 @@ def evidence_of(studies: Mapping[str, StudyTables]) -> Evidence:
         tuned.append(gap[order].reshape(*shape, -1))
     rate = next(iter(found.values())).rate
     table = pd.concat(tables, ignore_index=True)
-    return Evidence(
+    return Measured(
         list(found), optimizers, schedules, rate, start, star, np.array(grid), np.array(tuned), table
     )
 
@@ -135,7 +135,7 @@ def _order(names: pd.DataFrame) -> npt.NDArray[np.int64]:
     return np.lexsort(codes).astype(np.int64)
 
 
-def _arranged(lines: Lines, results: StudyTables, problem: str) -> pd.DataFrame:
+def _arranged(lines: StudyLines, results: StudyTables, problem: str) -> pd.DataFrame:
     """The sensitivity table of a problem, with labels in place of names, in that order."""
     table = results.sensitivity.reset_index(drop=True)
     table = table.assign(problem=problem, **{kind: lines.names[kind] for kind in ("optimizer", "schedule")})

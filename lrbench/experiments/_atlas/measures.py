@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from lrbench.analysis.groups import Floats
-from lrbench.experiments._atlas.evidence import NAN, Evidence
+from lrbench.experiments._atlas.evidence import NAN, Measured
 
 DEFAULTS = {
     "cocob": 1.0,
@@ -46,12 +46,12 @@ def name_of(optimizer: str) -> str:
     return optimizer.split("(", maxsplit=1)[0]
 
 
-def is_rate_free(evidence: Evidence) -> npt.NDArray[np.bool_]:
+def is_rate_free(evidence: Measured) -> npt.NDArray[np.bool_]:
     """Whether each optimizer [optimizer] estimates its own step size."""
     return np.array([name_of(optimizer) in RATE_FREE for optimizer in evidence.optimizers])
 
 
-def measures(evidence: Evidence) -> Measures:
+def measures(evidence: Measured) -> Measures:
     """Measure every line."""
     tuned = evidence.tuned.mean(axis=3)
     at = from_others(evidence.grid)
