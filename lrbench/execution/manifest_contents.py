@@ -94,7 +94,7 @@ def describes(manifest: Mapping[str, Any], grid: Grid) -> bool:
 
 def request(study: Study, grid: Grid) -> str:
     """Return a hash of all that decides which stages a study has: the grid that it begins with, its steps and what its runs are judged by."""
-    steps = [step._asdict() for step in study.stages()], [factor for factor, _ in study.shorter()]
+    steps = [step._asdict() for step in study.stages()], [factor for factor, _ in study.shorter_steps()]
     text = json.dumps([_asked(grid), *steps, study.objective, study.at])
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 

@@ -191,7 +191,7 @@ def _stages_text(found: Plan) -> list[str]:
 def _shorter(study: Study, engine: Engine) -> int:
     """Return the most runs of fewer steps: of each line whose schedule decays, and of the winner of each problem."""
     decaying = sum(decays(np.array(each["shape"])) for each in engine.describe_schedules())
-    first, *others = [len(step.seeds) for _, step in study.shorter()] or [0]
+    first, *others = [len(step.seeds) for _, step in study.shorter_steps()] or [0]
     lines = study.lines * decaying // len(engine.grid.schedules)
     winners = min(lines, len(engine.grid.problems))
     return 2 * lines * first + winners * sum(others)

@@ -118,7 +118,7 @@ class StagedTraining:
 
     def _shorter_steps(self) -> list[tuple[float, Step]]:
         """Return the choices of runs that are shorter, of lines whose schedule decays."""
-        return self.study.shorter() if any(self._decaying()) else []
+        return self.study.shorter_steps() if any(self._decaying()) else []
 
     def _train_shorter(self, chooser: Chooser) -> None:
         """Choose the runs that are shorter, and train what is missing of them."""

@@ -149,6 +149,11 @@ class Study(BaseModel):
         strict=True,
         description="fresh seeds on which the best rates of each line are confirmed",
     )
+    shorter: bool = Field(
+        True,
+        strict=True,
+        description="whether confirm trains decaying schedules in fewer steps, too, for the band by pace",
+    )
     refine: Whole = Field(
         0,
         ge=0,
@@ -255,9 +260,9 @@ class Study(BaseModel):
             )
         )
 
-    def shorter(self) -> list[tuple[float, Step]]:
+    def shorter_steps(self) -> list[tuple[float, Step]]:
         """Return by how much runs are shorter that are trained at last, of lines whose schedule decays, and the choice of them."""
-        return shorter(self._fresh)
+        return shorter(self._fresh) if self.shorter else []
 
     @property
     def _fresh(self) -> int:

@@ -208,6 +208,18 @@ def test_shorter_runs_are_those_of_a_shorter_study(done: Path, tmp_path: Path) -
         np.testing.assert_allclose(mine[name], other.loc[mine.index, name], rtol=1e-5)
 
 
+def test_a_study_does_without_shorter_runs(tmp_path: Path) -> None:
+    """Then a line whose schedule decays has no band by pace; that of a constant rate is from its curves."""
+    study = {**STUDY, "refine": 0, "steps": 12, "shorter": False}
+    study["problem"] = "house_prices"
+    results = execute(study, tmp_path, report=False).results
+    assert results.shorter_runs.empty
+    assert set(results.runs["stage"]) == {"grid", "confirm"}
+    pace = results.sensitivity.set_index("schedule")["pace_low"]
+    assert np.isnan(pace["cosine"])
+    assert np.isfinite(pace["constant"])
+
+
 def test_bands_by_pace_are_what_curves_say(done: Path) -> None:
     """Computed again from the tables of runs and curves, line by line."""
     results = Results(done)

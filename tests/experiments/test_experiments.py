@@ -53,8 +53,8 @@ def only_bowl(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        # Five studies and twelve pictures, twice.
-        pytest.param(name, marks=pytest.mark.slow if name == "claims" else ())
+        # Many studies and pictures, twice.
+        pytest.param(name, marks=pytest.mark.slow if name in {"atlas", "claims"} else ())
         for name in catalog.names("experiment")
     ],
 )

@@ -69,6 +69,18 @@ def problem(name: str) -> Problem:
 
 
 EXPERIMENTS: dict[str, list[str]] = {
+    "atlas": [
+        "problems=['house_prices', 'diabetes_linear']",
+        "optimizers=['sgd', 'prodigy']",
+        "schedules=['constant', 'cosine']",
+        "steps=8",
+        "seeds=2",
+        "confirm=3",
+        "closer_problems=['diabetes_linear']",
+        "closer_optimizers=['sgd']",
+        "times=2",
+        "many=6",
+    ],
     "batch_size": ["sizes=[64, 128]", "optimizers=['adam']", "steps=3", "first_steps=4", "seeds=2"],
     "claims": [
         "steps=10",
