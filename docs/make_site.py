@@ -38,8 +38,10 @@ NAVIGATION: dict[str, list[str]] = {
     ],
 }
 """The sections of the site and their pages."""
-HIDDEN = "---\norphan: true\nno-search: true\n---\n\n"
-"""The head of a page that is in no section, and that the search leaves out."""
+ORPHAN = "---\norphan: true\n---\n\n"
+"""The head of a page that is in no section: other pages link to it."""
+HIDDEN = "---\norphan: true\nnosearch: true\n---\n\n"
+"""The head of such a page that the search leaves out, too."""
 LANGUAGES = {".py": "python", ".toml": "toml", ".sh": "bash", ".js": "js", ".css": "css", ".jinja": "html+jinja"}
 """The languages of files of source."""
 _LINK = re.compile(r"(?<=\]\()(?!https?:|mailto:|#|<)([^)\s#]+)(#[^)\s]*)?(?=\))")
@@ -78,8 +80,7 @@ def _pages() -> Iterator[tuple[str, str]]:
         where = _repository_path(path)
         if where != "README.md":
             known = f"project/{path.stem}" in NAVIGATION["Explanation"] or where == "results/README.md"
-            head = "" if known else "---\norphan: true\n---\n\n"
-            yield _page_of(where), head + _linked(path.read_text(encoding="utf-8"), where)
+            yield _page_of(where), ("" if known else ORPHAN) + _linked(path.read_text(encoding="utf-8"), where)
     yield "tutorial.md", _linked(_notebook(DOCS / "tutorial.ipynb"), "docs/tutorial.ipynb")
     yield "api.md", _api()
     yield from _catalogue()
@@ -192,11 +193,10 @@ def _kind(kind: str, folder: str) -> Iterator[tuple[str, str]]:
     entries = [catalog.get(kind, name) for name in catalog.names(kind)]
     rows = "".join(f"| [{each.name}]({each.name}.md) | {_cell(each.summary)} |\n" for each in entries)
     title = catalog.plural(kind).capitalize()
-    contents = _toctree([each.name for each in entries])
-    yield f"{folder}/index.md", f"# {title}\n\n| name | what it is |\n|---|---|\n{rows}{contents}"
+    yield f"{folder}/index.md", f"# {title}\n\n| name | what it is |\n|---|---|\n{rows}"
     for entry in entries:
         text = "\n".join(_CATALOGUE["entry_lines"](entry)).replace("### ", "# ", 1)
-        yield f"{folder}/{entry.name}.md", _from_catalogue(text, f"{folder}/{entry.name}.md")
+        yield f"{folder}/{entry.name}.md", ORPHAN + _from_catalogue(text, f"{folder}/{entry.name}.md")
 
 
 def _from_catalogue(text: str, page: str) -> str:
