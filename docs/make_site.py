@@ -26,7 +26,7 @@ ASSEMBLED = ROOT / "build" / "site-pages"
 SITE = ROOT / "build" / "site"
 
 NAVIGATION: dict[str, list[str]] = {
-    "Tutorials": ["tune-my-model", "tutorial"],
+    "Tutorials": ["tune-my-model", "first-study", "tutorial"],
     "How to": [
         *("own-data", "own-code", "model-libraries", "python", "search-spaces", "weights"),
         *("laptop", "gpu-box", "slurm", "ray", "tpu-host", "shards", "anywhere", "machine"),
