@@ -78,9 +78,8 @@ def _pages() -> Iterator[tuple[str, str]]:
             yield path.name, text + (_contents() if path.name == "index.md" else "")
     for path in [*ROOT.glob("[A-Z]*.md"), *_published("*.md")]:
         where = _repository_path(path)
-        if where != "README.md":
-            known = f"project/{path.stem}" in NAVIGATION["Explanation"] or where == "results/README.md"
-            yield _page_of(where), ("" if known else ORPHAN) + _linked(path.read_text(encoding="utf-8"), where)
+        known = f"project/{path.stem}" in NAVIGATION["Explanation"] or where == "results/README.md"
+        yield _page_of(where), ("" if known else ORPHAN) + _linked(path.read_text(encoding="utf-8"), where)
     yield "tutorial.md", _linked(_notebook(DOCS / "tutorial.ipynb"), "docs/tutorial.ipynb")
     yield "api.md", _api()
     yield from _catalogue()
@@ -110,8 +109,6 @@ def _repository_path(path: Path) -> str:
 
 def _page_of(path: str) -> str:
     """Return the path on the site of a file or a folder of the repository."""
-    if path == "README.md":
-        return "index.md"
     if path == "docs/tutorial.ipynb":
         return "tutorial.md"
     if path.startswith("docs/") and not path.endswith(".py"):
