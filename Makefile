@@ -17,7 +17,7 @@ BENCH  ?= throughput overhead scaling race gpu parts cluster_model coverage resp
 MAKEFLAGS += --no-print-directory --no-builtin-rules
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run dev test test-slow test-newest check check-lint check-format check-types check-imports format bench results mutants lowering lock clean
+.PHONY: help setup run dev test test-slow test-newest check check-lint check-format check-types check-imports format bench results docs mutants lowering lock clean
 
 help:  ## print this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
@@ -74,6 +74,9 @@ bench: $(VENV)/.bench  ## measure speed, alone and against peers (BENCH=name for
 
 results: dev  ## run every experiment, and write what they found into results/ (QUICK=1: in seconds, into build/results/)
 	@$(PY) -m docs.make_results --run $(if $(QUICK),--quick)
+
+docs: dev  ## build the site of the documentation into build/site; a link that leads nowhere is an error
+	@$(PY) docs/make_site.py && echo "build/site/index.html"
 
 # A random share of the mutants: all of them take days. SHARE above 1 is a number of them.
 FOLDER ?= analysis study results lane

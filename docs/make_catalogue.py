@@ -12,7 +12,7 @@ from lrbench.study.catalog import Entry
 from lrbench.study.signature import REQUIRED, Parameter
 
 PAGE = Path(__file__).with_name("catalogue.md")
-_HEAD = """\
+HEAD = """\
 # Catalogue
 
 Everything that a study file, the command line and Python can name. `python docs/make_catalogue.py` generates this page from
@@ -44,7 +44,7 @@ _LEFT_OUT = ("Args:", "Columns:", "Pictures:", "Tables:", "Returns:", "Raises:",
 
 def page() -> str:
     """Return the page as Markdown."""
-    return "\n".join([_HEAD, *(line for kind in catalog.FOLDERS for line in _folder(kind)), *_studies()])
+    return "\n".join([HEAD, *(line for kind in catalog.FOLDERS for line in _folder(kind)), *studies()])
 
 
 def _folder(kind: str) -> Iterator[str]:
@@ -57,10 +57,10 @@ def _folder(kind: str) -> Iterator[str]:
         yield from (_row(option, kind) for option in options.values())
         yield ""
     for name in catalog.names(kind):
-        yield from _entry(catalog.get(kind, name))
+        yield from entry_lines(catalog.get(kind, name))
 
 
-def _entry(entry: Entry) -> Iterator[str]:
+def entry_lines(entry: Entry) -> Iterator[str]:
     yield f"### {entry.name}\n"
     for paragraph in re.split(r"\n\n(?=\S)", entry.doc):
         text = " ".join(paragraph.split())
@@ -102,7 +102,7 @@ def _toml(value: object) -> str:
     return "none" if value is None else f'"{value}"' if isinstance(value, str) else str(value)
 
 
-def _studies() -> Iterator[str]:
+def studies() -> Iterator[str]:
     yield "## Studies\n\n`lrbench list studies NAME` prints the file of a built-in study, to copy and change.\n"
     for name in catalog.names("study"):
         text = (catalog.STUDIES / f"{name}.toml").read_text(encoding="utf-8")

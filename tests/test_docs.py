@@ -159,6 +159,13 @@ def shape(text: str) -> list[str]:
     return sorted(" ".join(re.sub(r"[\d.,e-]*\d", "#", line).split()) for line in text.splitlines())
 
 
+def is_shape_of(shown: str, printed: str) -> bool:
+    """Whether what a page shows is what was printed, but for numbers; if it ends in a line `...`, whether it is of the same problem."""
+    if shown.endswith("\n...\n"):
+        return printed.startswith(shown.partition(":")[0] + ": ")
+    return shape(shown) == shape(printed)
+
+
 ANSWER = "\noptimizer "
 """How the table of an answer begins."""
 
@@ -214,7 +221,7 @@ def run_block(
         assert matches(block.text, printed)
     else:
         assert block.language == "text", f"{block.language}: what is a reader to do with this block?"
-        assert not printed or shape(block.text) == shape(printed)
+        assert not printed or is_shape_of(block.text, printed)
     return output
 
 
@@ -265,14 +272,14 @@ def test_what_the_readme_has_and_is_not_typed() -> None:
     }
 
 
-def test_the_readme_shows_what_quickstart_prints() -> None:
+def test_the_answer_shows_what_quickstart_prints() -> None:
     """Every line of the answer is there, of this study's shape; the numbers are those of one machine."""
     study = read("quickstart")
     grid = of_study(study)
     runs = pd.DataFrame(grid.columns(np.arange(len(grid))))
     variants = zip(*(label(runs, part) for part in ("problem", "optimizer", "schedule")), strict=True)
     wanted = {f"{problem}: {optimizer} + {schedule}" for problem, optimizer, schedule in variants}
-    shown = next(block.text for block in blocks("README.md") if block.language == "text")
+    shown = next(block.text for block in blocks("answer.md") if block.language == "text")
     assert wanted == {line for line in what_is_answered(shown) if re.match(r"\w+: .* \+ ", line)}
     for problem in {
         line.partition(":")[0] for line in wanted
