@@ -94,7 +94,7 @@ def test_a_rate_of_a_pattern(path: Path) -> None:
     [
         (
             "stepz=3",
-            "stepz = 3: unknown key 'stepz'; nearest: steps, seeds, sample; docs/study-file.md explains all",
+            "stepz = 3: unknown key 'stepz'; nearest: steps, shorter, seeds; docs/study-file.md explains all",
         ),
         ("steps=abc", "steps = 'abc': must be a valid integer"),
         (
