@@ -112,13 +112,13 @@ def t_interval(
         return nothing, nothing.copy()
     present = np.isfinite(own)
     count = present.sum(axis=-1).astype(np.float64)
-    mean = masked_mean(own, present)
-    if near is None:
-        freedom = np.where(count > 1, count - 1, np.nan)
-        with np.errstate(over="ignore"):  # of losses in binary64 just before they diverge
+    with np.errstate(over="ignore"):  # of losses in binary64 just before they diverge
+        mean = masked_mean(own, present)
+        if near is None:
+            freedom = np.where(count > 1, count - 1, np.nan)
             variance = (np.where(present, own - mean[..., None], 0.0) ** 2).sum(axis=-1) / freedom
-    else:
-        variance, freedom = _pooled(own, np.asarray(near, dtype=np.float64), count)
+        else:
+            variance, freedom = _pooled(own, np.asarray(near, dtype=np.float64), count)
     half = t_quantile(freedom, confidence) * np.sqrt(variance / np.maximum(count, 1))
     half = np.where(np.isfinite(half), half, np.nan)
     return mean - half, mean + half
