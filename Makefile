@@ -12,7 +12,7 @@ NEWEST ?= $(shell .ci/newest-python)
 NEWEST_VENV := .venv-newest
 
 # All of them take two hours on two cores; gpu does nothing without a GPU. `make bench BENCH=throughput` runs one.
-BENCH  ?= throughput overhead scaling race gpu parts cluster_model coverage response_surface answers
+BENCH  ?= throughput mnist1d overhead scaling race gpu parts cluster_model coverage response_surface answers
 
 MAKEFLAGS += --no-print-directory --no-builtin-rules
 .DEFAULT_GOAL := help
