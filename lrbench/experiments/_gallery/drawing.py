@@ -1,4 +1,4 @@
-"""A picture per problem: a small panel for each optimizer, with its path over the contours of the loss."""
+"""A picture per problem: a small panel for each optimizer, with its path over the heights of the loss."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ from lrbench.analysis.labels import rate_text
 from lrbench.experiments._gallery import paths
 from lrbench.plots import base
 
-_COLUMNS, _SIDE, _GAP, _NAME = 8, 1.25, 0.12, 0.36
+_COLUMNS, _SIDE, _GAP, _NAME = 8, 1.05, 0.12, 0.36
 """Panels in a row, and in inches: their side, the space between them, and that for their names."""
-_LEVELS = 6
+_LEVELS = 4
+_SHADES = ["#ffffff", "#f1f4f7", "#e2e8ed", "#d0d9e1", "#bccad5"]
+"""Of the heights between levels; darker is higher."""
 REACHED, MISSED = base.COLOURS[0], base.COLOURS[1]
 """The colours of a path that ends at the minimum, and of one that does not."""
 
@@ -63,10 +65,12 @@ def said(row: Mapping[Any, Any]) -> str:
 
 def _panel(axes: Axes, row: Mapping[Any, Any], way: pd.DataFrame, height: pd.DataFrame) -> None:
     along, across = height.columns.to_numpy(float), height.index.to_numpy(float)
-    drawn = axes.contour(
-        along, across, height.to_numpy(), paths.levels(height, _LEVELS), colors="#c3cdd6", linewidths=0.6
+    ends = [height.to_numpy().min(), *paths.levels(height, _LEVELS), height.to_numpy().max()]
+    # Flat shades as pixels: with lines, or as vectors, the files of fifty panels would be several times as large.
+    drawn = axes.contourf(
+        along, across, height.to_numpy(), sorted(set(ends)), colors=_SHADES, antialiased=False
     )
-    drawn.set_rasterized(True)  # as vectors, thousands of edges a panel would make the SVG slow to open
+    drawn.set_rasterized(True)
     axes.plot(*paths.lowest(height).T, "*", color=base.INK, ms=7, mec="white", mew=0.6, zorder=4)
     colour = REACHED if row["reached_share"] > 0.5 else MISSED
     axes.plot(way["w1"], way["w2"], color=colour, lw=1.0, alpha=0.9, marker="o", ms=1.3, zorder=3)
@@ -79,7 +83,7 @@ def _panel(axes: Axes, row: Mapping[Any, Any], way: pd.DataFrame, height: pd.Dat
     for spine in axes.spines.values():
         spine.set_color(base.GRID)
     axes.set_title(
-        f"{base.plain(row['optimizer'], 24)}\n{said(row)}", loc="left", fontsize=7, color=base.INK, pad=3
+        f"{base.plain(row['optimizer'], 19)}\n{said(row)}", loc="left", fontsize=7, color=base.INK, pad=3
     )
 
 
