@@ -78,10 +78,10 @@ def fractal(
         precision: of every run.
 
     Pictures:
-        largest: The opening view of the main condition, a pixel for each run: smooth regions of converged and of diverged runs, and a frayed boundary between them.
-        openings: The opening view of each condition: gradient descent converges at small rates of the output layer; the other optimizers' boundaries lie elsewhere and are less even.
-        zoomed: Zooms into the roughest part of each boundary; most remain rough at every scale.
-        boxes: Boxes that have boundary in them against their size, a line per picture: nearly straight, with slopes between −1 and −2.
+        largest: The opening view of the main condition, a pixel for each run, coloured by its score: converged runs in green to blue, all others in yellow to red.
+        openings: The opening view of each condition: below a rate of the output layer, which depends on that of the input layer, gradient descent converges.
+        zoomed: From the opening view of each condition closer to its boundary: the frame in a picture is what the next one shows.
+        boxes: Boxes that have boundary in them against their size, a line per picture: the steeper a line, the rougher the boundary.
 
     Tables:
         dimensions: A row per condition; `dimension` is the median slope with its interval `low` to `high`, from so many `pictures`; `published` tells whether the paper has the condition.
