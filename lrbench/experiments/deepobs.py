@@ -5,7 +5,7 @@ from __future__ import annotations
 from lrbench.errors import StudyError
 from lrbench.experiments._deepobs import definitions, pictures, rows
 from lrbench.experiments._deepobs.expected import Noisy
-from lrbench.experiments._deepobs.findings import Measured, findings
+from lrbench.experiments._deepobs.findings import MeasuredRows, findings
 from lrbench.experiments.bench import Answer, Bench
 from lrbench.experiments.page import MAIN
 
@@ -61,7 +61,7 @@ def deepobs(bench: Bench, *, epochs: int = 100, seeds: int = 10, thin: int = 1) 
     theirs, noisy = rows.published(thin), Noisy()
     table = rows.rows(theirs, runs, noisy, epochs)
     by_source = definitions.sources(theirs, runs)
-    found = Measured(
+    found = MeasuredRows(
         table,
         definitions.cliffs(by_source, noisy),
         definitions.definitions(by_source),

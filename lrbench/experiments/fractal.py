@@ -36,7 +36,9 @@ def fractal(
         "lion",
     ),
     resolution: int = 64,
-    main: str = "single",
+    main: Literal[
+        "tanh", "minibatch", "relu", "identity", "single", "scale", "momentum", "adam", "muon", "lion"
+    ] = "single",
     main_resolution: int = 1024,
     zooms: int = 2,
     zoom: float = 16.0,
@@ -92,7 +94,7 @@ def fractal(
     Source: Sohl-Dickstein, The boundary of neural network trainability is fractal, arXiv:2402.06184, and its notebook,
         https://github.com/Sohl-Dickstein/fractal.
     """
-    _check(conditions, main, (resolution, main_resolution, zoom_resolution), checked, zoom)
+    _check(conditions, (resolution, main_resolution, zoom_resolution), checked, zoom)
     opening = {name: main_resolution if name == main else resolution for name in conditions}
     sequences = {
         name: _sequence(bench, name, side, (zooms, zoom, zoom_resolution), steps, precision)
@@ -102,11 +104,10 @@ def fractal(
     return _answer(bench, sequences, main, compared)
 
 
-def _check(names: tuple[str, ...], main: str, sides: tuple[int, ...], checked: int, zoom: float) -> None:
+def _check(names: tuple[str, ...], sides: tuple[int, ...], checked: int, zoom: float) -> None:
     """Refuse parameters before anything is trained."""
     for name in names:
         conditions.named(name, "conditions")
-    conditions.named(main, "main")
     for side in (*sides, *([checked] if checked else [])):
         if side < _LEAST:
             raise StudyError(

@@ -13,7 +13,7 @@ import pytest
 from scipy import stats
 
 from lrbench.experiments._atlas import closer, page, studies, tables
-from lrbench.experiments._atlas.evidence import Measured
+from lrbench.experiments._atlas.evidence import MeasuredLines
 from lrbench.experiments._atlas.measures import DEFAULTS, RATE_FREE, from_others, measures, ranks
 from lrbench.experiments._atlas.schedules import by_schedule
 from lrbench.study import catalog, spec
@@ -23,7 +23,7 @@ PROBLEMS, OPTIMIZERS, SCHEDULES = ["a", "b", "c"], ["adam", "prodigy"], ["consta
 RATES = np.array([0.1, 1.0, 10.0])
 
 
-def evidence(tuned: Any, grid: Any = None) -> Measured:
+def evidence(tuned: Any, grid: Any = None) -> MeasuredLines:
     """Lines of three problems, whose gaps at three rates are the same for both schedules."""
     tuned = np.broadcast_to(np.asarray(tuned, dtype=float), (3, 2, 2, 10))
     if grid is None:
@@ -42,7 +42,7 @@ def evidence(tuned: Any, grid: Any = None) -> Measured:
         own_high=[10.0, 10.0, 0.1, 0.1] * 3,
         learning_rate_sensitivity_normalised=0.5,
     )
-    return Measured(PROBLEMS, OPTIMIZERS, SCHEDULES, RATES, np.ones(3), np.zeros(3), grid, tuned, table)
+    return MeasuredLines(PROBLEMS, OPTIMIZERS, SCHEDULES, RATES, np.ones(3), np.zeros(3), grid, tuned, table)
 
 
 def test_a_rate_is_chosen_without_the_problem_that_it_is_for() -> None:

@@ -9,7 +9,7 @@ import pytest
 from lrbench.datasets import deepobs
 from lrbench.experiments._deepobs import definitions, rows
 from lrbench.experiments._deepobs.expected import BATCH, PER_EPOCH, Noisy
-from lrbench.experiments._deepobs.findings import Measured, findings
+from lrbench.experiments._deepobs.findings import MeasuredRows, findings
 
 NOISY = Noisy()
 
@@ -181,8 +181,8 @@ def _published_runs(order: str, seed: int, factor: float) -> pd.DataFrame:
     )
 
 
-def _evidence(of_row: float = 1.0) -> Measured:
-    """Measured whose runs end where the published ones do, but for one row of Adam, and for reshuffled momentum, which is best at a tenth of the rate."""
+def _evidence(of_row: float = 1.0) -> MeasuredRows:
+    """What was measured, whose runs end where the published ones do, but for one row of Adam, and for reshuffled momentum, which is best at a tenth of the rate."""
     given = _published_runs("given", 0, 1.0)
     float64 = given.copy()
     adam = given["optimizer"] == "adam"
@@ -198,7 +198,7 @@ def _evidence(of_row: float = 1.0) -> Measured:
     runs = {name: rows.named(each) for name, each in runs.items()}
     theirs = rows.published(1)
     by_source = definitions.sources(theirs, runs)
-    return Measured(
+    return MeasuredRows(
         rows.rows(theirs, runs, NOISY, 100),
         definitions.cliffs(by_source, NOISY),
         definitions.definitions(by_source),

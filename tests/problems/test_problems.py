@@ -66,13 +66,14 @@ def test_the_optimum_of_a_surface(name: str) -> None:
 
 def test_only_surfaces_have_a_box_and_runs_start_in_it() -> None:
     boxed = {name for name in catalog.names("problem") if examples.problem(name).box is not None}
-    assert boxed == set(MINIMISERS)
+    assert boxed >= set(MINIMISERS)
     for name in boxed:
         problem = examples.problem(name)
         starts = np.stack([problem.init(jax.random.key(seed)) for seed in range(20)])
         low, high = np.array(problem.box).T
         assert ((starts >= low) & (starts <= high)).all()
-        assert np.ptp(starts, axis=0) == pytest.approx(high - low, rel=0.5)
+        # Diagnostic problems start at one point or near it.
+        assert name not in MINIMISERS or np.ptp(starts, axis=0) == pytest.approx(high - low, rel=0.5)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pandas as pd
 
 from lrbench.analysis.rank_tests import friedman
 from lrbench.experiments._atlas.closer import Longer
-from lrbench.experiments._atlas.evidence import LIMITS, Measured, mean_interval
+from lrbench.experiments._atlas.evidence import LIMITS, MeasuredLines, mean_interval
 from lrbench.experiments._atlas.measures import Measures, is_rate_free
 from lrbench.experiments._atlas.schedules import gains
 from lrbench.experiments.findings import Finding
@@ -40,7 +40,7 @@ class Tables(NamedTuple):
         return {name: table for name, table in found.items() if len(table)}
 
 
-def findings(evidence: Measured, found: Measures, tables: Tables, runs: int) -> list[Finding]:
+def findings(evidence: MeasuredLines, found: Measures, tables: Tables, runs: int) -> list[Finding]:
     """Return all findings; the first five answer the questions."""
     optimizers = tables.by_optimizer[tables.by_optimizer["schedule"] == evidence.schedules[0]]
     return [
@@ -100,7 +100,7 @@ def _common_choice(optimizers: pd.DataFrame) -> list[Finding]:
     ]
 
 
-def _flatness(evidence: Measured, found: Measures, but: str = "") -> Finding:
+def _flatness(evidence: MeasuredLines, found: Measures, but: str = "") -> Finding:
     free, width = is_rate_free(evidence), found.width[:, :, 0]
     mine = free & np.array([name != but for name in evidence.optimizers])
     if not mine.any() or free.all():
@@ -116,7 +116,7 @@ def _flatness(evidence: Measured, found: Measures, but: str = "") -> Finding:
     )
 
 
-def _schedules(evidence: Measured, table: pd.DataFrame) -> list[Finding]:
+def _schedules(evidence: MeasuredLines, table: pd.DataFrame) -> list[Finding]:
     """The gain of each schedule, the best first; then how often it is real."""
     first, others = evidence.schedules[0], evidence.schedules[1:]
     each = np.median(gains(evidence).mean(axis=3), axis=1)  # [problem, schedule]
@@ -145,7 +145,7 @@ def _schedules(evidence: Measured, table: pd.DataFrame) -> list[Finding]:
     ]
 
 
-def _alike(evidence: Measured, found: Measures, optimizers: pd.DataFrame) -> list[Finding]:
+def _alike(evidence: MeasuredLines, found: Measures, optimizers: pd.DataFrame) -> list[Finding]:
     """Which optimizers cannot be told apart from the best one: by all problems together, and by their ranks."""
     count, problems = len(optimizers), len(evidence.problems)
     out = []
@@ -187,7 +187,7 @@ def _alike(evidence: Measured, found: Measures, optimizers: pd.DataFrame) -> lis
     ]
 
 
-def _tuning(evidence: Measured, found: Measures) -> list[Finding]:
+def _tuning(evidence: MeasuredLines, found: Measures) -> list[Finding]:
     cost = found.common[:, :, 0] - found.tuned[:, :, 0]
     if not np.isfinite(cost).any():
         return []
@@ -199,7 +199,7 @@ def _tuning(evidence: Measured, found: Measures) -> list[Finding]:
     ]
 
 
-def _rate_free(evidence: Measured, found: Measures, optimizers: pd.DataFrame) -> list[Finding]:
+def _rate_free(evidence: MeasuredLines, found: Measures, optimizers: pd.DataFrame) -> list[Finding]:
     """How many bands are wide, and what a rate of 1 costs."""
     free = is_rate_free(evidence)
     out = []

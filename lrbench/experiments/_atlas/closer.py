@@ -12,7 +12,7 @@ from lrbench.analysis.groups import Floats, Ints
 from lrbench.analysis.intervals import t_p, t_quantile
 from lrbench.analysis.objective import objectives_of
 from lrbench.analysis.rates import lines
-from lrbench.experiments._atlas.evidence import LIMITS, NAN, Measured, StudyLines, lines_of
+from lrbench.experiments._atlas.evidence import LIMITS, NAN, MeasuredLines, StudyLines, lines_of
 from lrbench.experiments._atlas.tables import rounded
 from lrbench.tables.base import StudyTables
 
@@ -69,7 +69,7 @@ class Longer(NamedTuple):
     rankings: pd.DataFrame  # a row per problem and schedule
 
 
-def longer(evidence: Measured, studies: Mapping[str, StudyTables]) -> Longer:
+def longer(evidence: MeasuredLines, studies: Mapping[str, StudyTables]) -> Longer:
     """Compare the lines that both have.
 
     Args:

@@ -42,7 +42,7 @@ class SomeLines(NamedTuple):
     fresh: Floats  # [line, seed] gap of each fresh seed at the rate to use
 
 
-class Measured(NamedTuple):
+class MeasuredLines(NamedTuple):
     """All studies of the atlas. Gaps are (ℓ − ℓ*) / (ℓ₀ − ℓ*) of the problem: 0 is its best line, 1 is its start."""
 
     problems: list[str]
@@ -105,7 +105,7 @@ def lines_of(results: StudyTables) -> StudyLines:
     return StudyLines(names.reset_index(drop=True), rate, start, star, grid, fresh, use, trains)
 
 
-def evidence_of(studies: Mapping[str, StudyTables]) -> Measured:
+def evidence_of(studies: Mapping[str, StudyTables]) -> MeasuredLines:
     """Arrange the studies of the problems, by problem."""
     found = {problem: lines_of(results) for problem, results in studies.items()}
     names = next(iter(found.values())).names
@@ -124,7 +124,7 @@ def evidence_of(studies: Mapping[str, StudyTables]) -> Measured:
         tuned.append(gap[order].reshape(*shape, -1))
     rate = next(iter(found.values())).rate
     table = pd.concat(tables, ignore_index=True)
-    return Measured(
+    return MeasuredLines(
         list(found), optimizers, schedules, rate, start, star, np.array(grid), np.array(tuned), table
     )
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from lrbench.analysis.groups import Floats
-from lrbench.experiments._atlas.evidence import NAN, Measured
+from lrbench.experiments._atlas.evidence import NAN, MeasuredLines
 
 DEFAULTS = {
     "cocob": 1.0,
@@ -46,12 +46,12 @@ def name_of(optimizer: str) -> str:
     return optimizer.split("(", maxsplit=1)[0]
 
 
-def is_rate_free(evidence: Measured) -> npt.NDArray[np.bool_]:
+def is_rate_free(evidence: MeasuredLines) -> npt.NDArray[np.bool_]:
     """Whether each optimizer [optimizer] estimates its own step size."""
     return np.array([name_of(optimizer) in RATE_FREE for optimizer in evidence.optimizers])
 
 
-def measures(evidence: Measured) -> Measures:
+def measures(evidence: MeasuredLines) -> Measures:
     """Measure every line."""
     tuned = evidence.tuned.mean(axis=3)
     at = from_others(evidence.grid)
@@ -80,7 +80,7 @@ def from_others(gap: Floats) -> npt.NDArray[np.int64]:
 
     Example:
         >>> from_others(np.array([[0.0, 1.0, 0.5], [0.9, 0.0, 0.1], [0.9, 0.3, 0.2]])).tolist()
-        [1, 2, 1]
+        [1, 2, 2]
     """
     others = gap.sum(axis=0, keepdims=True) - gap
     if len(gap) < 2:

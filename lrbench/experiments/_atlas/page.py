@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from lrbench.analysis.groups import Floats
-from lrbench.experiments._atlas.evidence import Measured
+from lrbench.experiments._atlas.evidence import MeasuredLines
 from lrbench.experiments._atlas.measures import Measures, is_rate_free, name_of
 from lrbench.study import catalog
 
@@ -53,7 +53,7 @@ _MEASURES = (
 
 
 def page(
-    evidence: Measured,
+    evidence: MeasuredLines,
     found: Measures,
     cost: pd.DataFrame,
     findings: Sequence[str],
@@ -89,7 +89,7 @@ def page(
     )
 
 
-def _data(evidence: Measured, found: Measures, cost: pd.DataFrame) -> dict[str, Any]:
+def _data(evidence: MeasuredLines, found: Measures, cost: pd.DataFrame) -> dict[str, Any]:
     """All that the script of the page shows; values are flat, by problem, optimizer and schedule."""
     times = cost.groupby("optimizer")["times_sgd"].median()
     of_table = {

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from lrbench.errors import counted
 from lrbench.experiments._atlas.answers import ALPHA, FEW, Tables
-from lrbench.experiments._atlas.evidence import Measured
+from lrbench.experiments._atlas.evidence import MeasuredLines
 from lrbench.experiments._atlas.measures import Measures
 from lrbench.plots import base
 
@@ -26,7 +26,7 @@ _WIDEST = 10
 """So many of the widest bands are looked at for rate-free methods."""
 
 
-def pictures(evidence: Measured, found: Measures, tables: Tables) -> Mapping[str, Figure]:
+def pictures(evidence: MeasuredLines, found: Measures, tables: Tables) -> Mapping[str, Figure]:
     """Draw all pictures, by their names."""
     drawn = {
         "untuned": _untuned(evidence, tables.by_optimizer),
@@ -67,7 +67,7 @@ def _intervals(
     axes.hlines(y, low, high, color=colour, lw=1, alpha=0.55)
 
 
-def _untuned(evidence: Measured, table: pd.DataFrame) -> Figure:
+def _untuned(evidence: MeasuredLines, table: pd.DataFrame) -> Figure:
     """Gap of every optimizer, untuned and tuned, in the order of its mean rank untuned."""
     table = table[table["schedule"] == evidence.schedules[0]]
     measure = "untuned" if table["untuned_rank"].notna().all() else "tuned"
@@ -92,7 +92,7 @@ def _untuned(evidence: Measured, table: pd.DataFrame) -> Figure:
     return figure
 
 
-def _map(evidence: Measured, found: Measures) -> Figure:
+def _map(evidence: MeasuredLines, found: Measures) -> Figure:
     """Gap of every optimizer on every problem."""
     tuned = found.tuned[:, :, 0]
     order = np.argsort(tuned.mean(axis=0), kind="stable")
@@ -118,7 +118,7 @@ def _map(evidence: Measured, found: Measures) -> Figure:
     return figure
 
 
-def _flatness(evidence: Measured, table: pd.DataFrame) -> Figure:
+def _flatness(evidence: MeasuredLines, table: pd.DataFrame) -> Figure:
     """The band of good rates of every optimizer."""
     table = table[table["schedule"] == evidence.schedules[0]]
     table = table.sort_values("own_decades", ascending=False, kind="stable")
@@ -143,7 +143,7 @@ def _flatness(evidence: Measured, table: pd.DataFrame) -> Figure:
     return figure
 
 
-def _gain(evidence: Measured, table: pd.DataFrame) -> Figure:
+def _gain(evidence: MeasuredLines, table: pd.DataFrame) -> Figure:
     """What each schedule gives each optimizer."""
     others, first = evidence.schedules[1:], evidence.schedules[0]
     order = list(table.groupby("optimizer", sort=False)["gain"].median().sort_values(ascending=False).index)

@@ -8,16 +8,16 @@ import pandas as pd
 from lrbench.analysis.groups import Floats
 from lrbench.analysis.intervals import t_interval, t_p
 from lrbench.analysis.multiple_comparisons import holm
-from lrbench.experiments._atlas.evidence import LIMITS, Measured
+from lrbench.experiments._atlas.evidence import LIMITS, MeasuredLines
 from lrbench.experiments._atlas.tables import rounded
 
 
-def gains(evidence: Measured) -> Floats:
+def gains(evidence: MeasuredLines) -> Floats:
     """Gap with the first schedule − gap with each other one, [problem, optimizer, other schedule, seed]; above 0 the other one is better."""
     return evidence.tuned[:, :, :1] - evidence.tuned[:, :, 1:]
 
 
-def by_schedule(evidence: Measured) -> pd.DataFrame:
+def by_schedule(evidence: MeasuredLines) -> pd.DataFrame:
     """A row per optimizer and schedule but the first: its mean gain over problems, and on how many it is better or worse.
 
     The gain over problems has Student's t with problems as replicates; p are adjusted after Holm over all optimizers and

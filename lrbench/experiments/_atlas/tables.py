@@ -11,7 +11,7 @@ import pandas as pd
 from lrbench.analysis.groups import Floats
 from lrbench.analysis.intervals import t_interval
 from lrbench.analysis.multiple_comparisons import step_down_from
-from lrbench.experiments._atlas.evidence import LIMITS, Measured
+from lrbench.experiments._atlas.evidence import LIMITS, MeasuredLines
 from lrbench.experiments._atlas.measures import Measures, is_rate_free, name_of, ranks
 from lrbench.tables.base import StudyTables
 
@@ -30,7 +30,7 @@ def rounded(frame: pd.DataFrame, digits: int = 5) -> pd.DataFrame:
     return frame.assign(**{name: [float(format(v, text)) for v in frame[name]] for name in numbers})
 
 
-def by_line(evidence: Measured, found: Measures) -> pd.DataFrame:
+def by_line(evidence: MeasuredLines, found: Measures) -> pd.DataFrame:
     """A row per problem, optimizer and schedule."""
     columns = {
         name: evidence.table[name].to_numpy() for name in ("problem", "optimizer", "schedule", "trains")
@@ -48,7 +48,7 @@ def by_line(evidence: Measured, found: Measures) -> pd.DataFrame:
     return rounded(pd.DataFrame(columns))
 
 
-def by_optimizer(evidence: Measured, found: Measures) -> pd.DataFrame:
+def by_optimizer(evidence: MeasuredLines, found: Measures) -> pd.DataFrame:
     """A row per optimizer and schedule: means, ranks and the worst over problems."""
     optimizers, schedules = evidence.shape[1:]
     columns: dict[str, npt.ArrayLike] = {
@@ -99,7 +99,7 @@ def against_best(rank: Floats) -> Floats:
     return p
 
 
-def by_problem(evidence: Measured, found: Measures, studies: Mapping[str, StudyTables]) -> pd.DataFrame:
+def by_problem(evidence: MeasuredLines, found: Measures, studies: Mapping[str, StudyTables]) -> pd.DataFrame:
     """A row per problem: its best line, and how many others cannot be told apart from it on the same fresh seeds."""
     rows = []
     for number, problem in enumerate(evidence.problems):

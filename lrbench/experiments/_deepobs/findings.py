@@ -25,7 +25,7 @@ _START, _LARGEST = 353.4468, 53.13
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasuredRows:
     """What the findings are read from.
 
     Args:
@@ -54,7 +54,7 @@ class Measured:
         return np.where(np.isfinite(found), found, np.inf)
 
 
-def findings(evidence: Measured) -> list[Finding]:
+def findings(evidence: MeasuredRows) -> list[Finding]:
     """Return all findings, the main ones first."""
     return [
         _met(evidence),
@@ -72,7 +72,7 @@ def findings(evidence: Measured) -> list[Finding]:
     ]
 
 
-def _met(evidence: Measured) -> Finding:
+def _met(evidence: MeasuredRows) -> Finding:
     count, met = len(evidence.rows), int(evidence.rows["met"].sum())
     return Finding(
         "rows that DeepOBS published and lrbench meets, trained in the order of their batches",
@@ -89,7 +89,7 @@ def _best(rates: Floats, mean: Floats) -> Floats:
     return best
 
 
-def _best_expected(evidence: Measured) -> tuple[float, float]:
+def _best_expected(evidence: MeasuredRows) -> tuple[float, float]:
     """Momentum's best rate by the expected losses: of fixed orders, and of reshuffled examples."""
     rows = evidence.of(_MOMENTUM)
     found = (rows[f"{order}_expected"].fillna(np.inf).to_numpy() for order in SEVERAL)
@@ -97,7 +97,7 @@ def _best_expected(evidence: Measured) -> tuple[float, float]:
     return fixed, reshuffled
 
 
-def _shift(evidence: Measured) -> Finding:
+def _shift(evidence: MeasuredRows) -> Finding:
     """How far momentum's best rate moves, by the mean over seeds, with its bootstrap interval over the same seeds."""
     rates = evidence.of(_MOMENTUM)["learning_rate"].to_numpy()
     fixed, reshuffled = (evidence.losses(_MOMENTUM, order) for order in SEVERAL)
@@ -121,7 +121,7 @@ def _shift(evidence: Measured) -> Finding:
     )
 
 
-def _costs(evidence: Measured) -> Iterator[Finding]:
+def _costs(evidence: MeasuredRows) -> Iterator[Finding]:
     """What it costs to take momentum's best rate from the other kind of order."""
     rates = evidence.of(_MOMENTUM)["learning_rate"].to_numpy()
     best = dict(zip(SEVERAL, _best_expected(evidence), strict=True))
@@ -142,7 +142,7 @@ def _mean(what: str, values: Floats, unit: str) -> Finding:
     return Finding(what, float(values.mean()), float(low), float(high), unit)
 
 
-def _cliffs(evidence: Measured) -> Iterator[Finding]:
+def _cliffs(evidence: MeasuredRows) -> Iterator[Finding]:
     """The last stable rate of each linear optimizer, theirs and ours, beside the threshold of theory."""
     by = {(row["source"], row["optimizer"]): row for row in evidence.cliffs.to_dict("records")}
     for name, momentum in MOMENTUMS.items():
@@ -157,7 +157,7 @@ def _cliffs(evidence: Measured) -> Iterator[Finding]:
         )
 
 
-def _adam(evidence: Measured) -> Finding:
+def _adam(evidence: MeasuredRows) -> Finding:
     """Where the rows of Adam differ, and where ours depend on rounding."""
     rows = evidence.of("Adam")
     own = (rows["float64_loss"] / rows["given_loss"] - 1).abs()
@@ -177,7 +177,7 @@ def _first(rates: pd.Series, which: pd.Series) -> float:
     return float(found.min()) if len(found) else NAN
 
 
-def _rounding(evidence: Measured) -> Finding:
+def _rounding(evidence: MeasuredRows) -> Finding:
     linear = evidence.rows[evidence.rows["optimizer"].isin(list(MOMENTUMS))]
     largest = float(linear["relative_difference"].abs().max())
     return Finding(
@@ -188,7 +188,7 @@ def _rounding(evidence: Measured) -> Finding:
     )
 
 
-def _facts(evidence: Measured) -> Iterator[Finding]:
+def _facts(evidence: MeasuredRows) -> Iterator[Finding]:
     start, largest = evidence.noisy.start, evidence.noisy.largest
     yield Finding(
         "largest curvature λ", largest, rule=f"{_LARGEST}, as published", met=round(largest, 2) == _LARGEST
@@ -198,7 +198,7 @@ def _facts(evidence: Measured) -> Iterator[Finding]:
     )
 
 
-def _other_orders(evidence: Measured) -> Iterator[Finding]:
+def _other_orders(evidence: MeasuredRows) -> Iterator[Finding]:
     """How far other fixed orders are from the published one, up to the rates at which no order stands out."""
     for name, largest in _SMOOTH.items():
         rows = evidence.of(name)
@@ -215,7 +215,7 @@ def _other_orders(evidence: Measured) -> Iterator[Finding]:
         )
 
 
-def _resonance(evidence: Measured) -> Iterator[Finding]:
+def _resonance(evidence: MeasuredRows) -> Iterator[Finding]:
     """The rate of momentum at which the published loss is the highest of all: a direction swings once in an epoch."""
     rows = evidence.of(_MOMENTUM).reset_index(drop=True)
     beyond = rows.index[rows["learning_rate"] > _SMOOTH[_MOMENTUM]]
@@ -243,7 +243,7 @@ def _resonance(evidence: Measured) -> Iterator[Finding]:
         )
 
 
-def _expected(evidence: Measured) -> Finding:
+def _expected(evidence: MeasuredRows) -> Finding:
     """How many of our means have the closed form in their interval."""
     inside = total = 0
     for name in MOMENTUMS:
@@ -264,7 +264,7 @@ def _expected(evidence: Measured) -> Finding:
     )
 
 
-def _agreeing(evidence: Measured) -> Finding:
+def _agreeing(evidence: MeasuredRows) -> Finding:
     """In how many entries of the table of definitions the published rows and ours agree to three digits."""
     table = evidence.definitions
     theirs, ours = (
@@ -283,7 +283,7 @@ def _agreeing(evidence: Measured) -> Finding:
     )
 
 
-def _good(evidence: Measured) -> Iterator[Finding]:
+def _good(evidence: MeasuredRows) -> Iterator[Finding]:
     largest = evidence.definitions.set_index(["source", "optimizer"])["good_high"]
     for source, how in (("published", "in the published rows"), ("reshuffled", _HOW["reshuffled"])):
         yield Finding(f"largest good rate of {_MOMENTUM}, {how}", float(largest[(source, _MOMENTUM)]))
