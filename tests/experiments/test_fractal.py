@@ -193,7 +193,7 @@ def test_colours_are_ranks_on_both_sides() -> None:
             "conditions=['tahn']",
             "fractal: conditions: unknown condition 'tahn'; nearest: tanh; 10 are allowed",
         ),
-        ("main=big", "fractal: main: unknown condition 'big'; "),
+        ("main=big", "fractal: main = 'big': must be one of"),
         ("resolution=4", "fractal: a picture of 4 × 4 runs: must have at least 8 along each side"),
         ("zoom=1", "fractal: zoom = 1: must be above 1"),
     ],
