@@ -34,7 +34,7 @@ def page(results: frames.Results) -> Page:
 
 
 def test_the_page_has_no_script_but_its_own(page: Page) -> None:
-    assert len(page.scripts) == 3
+    assert len(page.scripts) == 2
     assert page.elements.count(("script", {"type": "application/json", "id": "data"})) == 1
     assert EVIL in page.text
     data = json.loads(page.scripts[0])
@@ -90,8 +90,8 @@ def test_every_manifest_text_is_escaped() -> None:
     results.runs["optimizer"] = EVIL
     results.sensitivity["optimizer"] = EVIL
     page = page_of(results)
-    assert len(page.scripts) == 3
-    assert "alert(1)" not in page.scripts[2]
+    assert len(page.scripts) == 2
+    assert "alert(1)" not in page.scripts[1]
 
 
 def test_json_cannot_leave_its_element() -> None:
@@ -122,16 +122,24 @@ def test_the_data_are_the_means(results: frames.Results) -> None:
     assert line["rate"] == [1e-3, 1e-2, 0.1, 1.0, 10.0]
     expected = runs[runs["learning_rate"] == 0.1]["final_valid_loss"].mean()
     assert line["loss"][2] == pytest.approx(expected, rel=1e-3)
-    assert (line["use"], line["diverged"][2], line["seeds"][2], line["zone"][2]) == (0.1, 0, 3, "good")
+    assert (line["use"], line["diverged"][2], line["seeds"][2]) == (0.1, 0, 3)
+    zones = page_data(results)["zones"]
+    assert zones[line["zone"][2]] == "good"
     (row,) = results.sensitivity[
         (results.sensitivity["problem"] == "digits_mlp") & (results.sensitivity["optimizer_momentum"] == 0.9)
     ].to_dict("records")
-    assert (line["use"], line["collapse"]) == (row["use_learning_rate"], row["collapse_high"])
+    assert (line["use"], line["score"]) == (
+        row["use_learning_rate"],
+        pytest.approx(row["use_loss"], rel=1e-3),
+    )
+    assert line["collapse"] == [row["collapse_low"], row["collapse_high"]]
+    assert line["bands"]["own"] == [row["own_low"], row["own_high"]]
+    assert line["params"] == {"optimizer_momentum": 0.9}
     assert line["objective"] == "validation loss"
     assert line["path"]["step"] == list(range(0, 101, 10))
     middle = runs[runs["learning_rate"] == 0.1]["final_valid_loss"].median()
     assert line["path"]["value"][2][-1] == pytest.approx(middle, rel=1e-3)
-    assert line["path"]["value"][4][-1] is None or line["zone"][4] == "too large"
+    assert line["path"]["value"][4][-1] is None or zones[line["zone"][4]] == "too large"
 
 
 def test_runs_that_looked_for_a_range_are_not_drawn(results: frames.Results) -> None:
