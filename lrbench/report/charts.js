@@ -53,7 +53,7 @@ function frame(id, label, x, y, { rows = null, under = 0, height = 0 } = {}) {
   }
   if (rows) rows.forEach((name, at) => {
     const middle = top + ((at + 0.5) / rows.length) * (bottom - top);
-    root.append(svg("text", { class: "tick", x: left - 8, y: middle + 4, "text-anchor": "end" }, short(name, narrow ? 15 : 29), svg("title", {}, name)));
+    root.append(svg("text", { class: "tick", x: left - 8, y: middle + 4, "text-anchor": "end" }, short(name, narrow ? 13 : 25), svg("title", {}, name)));
   });
   else for (const value of ticks(y.low, y.high, y.log, 6)) {
     root.append(svg("line", { class: "grid", x1: left, x2: right, y1: sy(value), y2: sy(value) }),

@@ -59,8 +59,8 @@ function drawAll() {
 
 function change(what) {
   Object.assign(state, what);
-  if ("step" in what && what.step === steps().length - 1) state.step = null;
   settle();
+  if (atEnd()) state.step = null;
   hush();
   drawAll();
   remember();

@@ -140,7 +140,7 @@ function drawMap() {
   });
   mosaic(chart.area, cells);
   chart.area.append(...marks);
-  colourBar(chart, "above the best, of ℓ₀ − ℓ*", "0.1 %", "100 %");
+  colourBar(chart, "gap", "0.1 %", "100 %");
   listen(chart, points);
 }
 
