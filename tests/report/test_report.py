@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+from importlib import resources
 
 import numpy as np
 import pandas as pd
@@ -174,3 +175,34 @@ def test_a_large_study_has_a_small_page() -> None:
     assert all(line["use"] in line["rate"] for line in data["lines"])
     assert all(line["use"] in line["path"]["rate"] for line in data["lines"])
     assert len(as_json(data)) < 3_000_000
+
+
+def _luminance(colour: str) -> float:
+    parts = np.array([int(colour[at : at + 2], 16) for at in (1, 3, 5)]) / 255
+    linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
+    return float(linear @ [0.2126, 0.7152, 0.0722])
+
+
+def test_texts_and_lines_stand_out_in_every_scheme() -> None:
+    """WCAG's AA: a contrast of 4.5 for texts, and of 3 for the lines of charts; on a screen, light and dark, and on paper."""
+    css = resources.files("lrbench.report").joinpath("page.css").read_text("utf-8")
+    schemes = [
+        dict(re.findall(r"--([\w-]+): (#\w{6})", block)) for block in re.findall(r":root \{([^}]*)\}", css)
+    ]
+    assert len(schemes) == 3
+    for scheme in schemes:
+        for kind, least in (("ink muted accent warn", 4.5), ("best c0 c1 c2 c3 c4 c5 c6 c7", 3.0)):
+            for name in kind.split():
+                for ground in ("paper", "card"):
+                    low, high = sorted(_luminance(scheme[each]) for each in (name, ground))
+                    assert (high + 0.05) / (low + 0.05) >= least, (name, ground, scheme[name])
+
+
+def test_a_page_opens_on_no_line_that_diverges() -> None:
+    """A line that trains nowhere has no score, so that every other one goes before it."""
+    study = frames.study(
+        rates=[1.0, 0.1], optimizers=(("sgd", float("nan"), 1e-4), ("adam", float("nan"), 0.1))
+    )
+    scores = {line["optimizer"]: line["score"] for line in page_data(study)["lines"]}
+    assert scores["sgd"] is None
+    assert scores["adam"] is not None
