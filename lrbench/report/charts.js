@@ -42,7 +42,7 @@ function ticks(low, high, log, most) {
 // free height below the axis.
 function frame(id, label, x, y, { rows = null, under = 0, height = 0 } = {}) {
   const place = by(id), width = Math.max(280, Math.floor(place.clientWidth || 640)), narrow = width < 500;
-  const left = rows ? (narrow ? 104 : 190) : 58, right = width - 14, top = 12;
+  const left = rows ? (narrow ? 114 : 190) : 58, right = width - 14, top = 12;
   const bottom = top + (height || (narrow ? 230 : 300)), full = bottom + 46 + under;
   const root = svg("svg", { viewBox: `0 0 ${width} ${full}`, class: "chart", role: "application", "aria-roledescription": "chart",
     "aria-label": label, tabindex: "0" });

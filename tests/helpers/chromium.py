@@ -92,6 +92,7 @@ class Browser:
 
     def printed(self) -> bytes:
         """Return the page as PDF."""
+        self.call("Emulation.setEmulatedMedia", media="print", features=[])
         printed = self.call("Page.printToPDF", printBackground=True, preferCSSPageSize=True)
         return base64.b64decode(printed["data"])
 
