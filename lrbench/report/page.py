@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from importlib import resources
+from importlib.resources.abc import Traversable
 from typing import Any
 
 import jinja2
@@ -12,7 +13,7 @@ import markupsafe
 import numpy as np
 import pandas as pd
 
-from lrbench.analysis.answer_words import moves
+from lrbench.analysis.answer_words import more_steps, moves
 from lrbench.analysis.labels import rate_text
 from lrbench.analysis.objective import trained
 from lrbench.analysis.rates import stages
@@ -31,6 +32,8 @@ from lrbench.report.page_tables import (
 )
 from lrbench.study import catalog
 from lrbench.tables.base import StudyTables, file_to_open
+
+SCRIPTS = ("charts", "tables", "panels", "page")
 
 
 def report(results: StudyTables) -> str:
@@ -64,6 +67,8 @@ def report(results: StudyTables) -> str:
         answers=answers(results, thresholds),
         moves=moves(results.interactions)[:MAX_ROWS],
         data=data,
+        faster=more_steps(thresholds),
+        good=f"at most {100 * thresholds.good:g} % of (ℓ₀ − ℓ*)",
         columns=SENSITIVITY,
         rows=sensitivity_rows(results.sensitivity),
         total=len(results.sensitivity),
@@ -75,18 +80,16 @@ def report(results: StudyTables) -> str:
         words=glossary(thresholds),
         manifest=_listed(results.manifest),
         files=_files(results),
-        # These four are the package's own text, or escaped for their context: markup, not data.
+        # These three are the package's own text, or escaped for their context: markup, not data.
         json=markupsafe.Markup(as_json(data)),
         style=markupsafe.Markup(room.joinpath("page.css").read_text("utf-8")),
-        script=markupsafe.Markup(room.joinpath("page.js").read_text("utf-8")),
-        plotly=markupsafe.Markup(_plotly()),
+        script=markupsafe.Markup(_script(room)),
     )
 
 
-def _plotly() -> str:
-    """The script of plotly.js, without importing plotly in Python."""
-    script = resources.files("plotly").joinpath("package_data", "plotly.min.js").read_text("utf-8")
-    return script.replace("</script", r"<\/script")
+def _script(room: Traversable) -> str:
+    """The script of the page: its files, each of which needs those before it."""
+    return "".join(room.joinpath(f"{name}.js").read_text("utf-8") for name in SCRIPTS)
 
 
 def _title(results: StudyTables) -> str:

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from lrbench.analysis.groups import Ints, columns_of, group, line_columns, members
+from lrbench.analysis.groups import KINDS, Ints, columns_of, group, line_columns, members
 from lrbench.analysis.labels import labels
 from lrbench.analysis.line_curves import CurvesByRun
 from lrbench.analysis.loss_by_rate import loss_by_rate
 from lrbench.analysis.objective import Objective, objectives_of
 from lrbench.analysis.rates import stages
-from lrbench.plots.base import colour_of, curves_by_run, log_is_better
+from lrbench.plots.base import curves_by_run
 from lrbench.tables.base import StudyTables
 
-MAX_LINES = 200  # lines that the page can draw; the tables have all of them
-_POINTS = 16_000  # rates of all lines together: about 0.8 MB; a line has at most 1,500
-_CELLS = 200_000  # losses of all curves together: about 1.4 MB; a line has at most 400 curves
-_DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
+MAX_LINES = 600  # lines that the page can draw; the tables have all of them
+_POINTS = 16_000  # rates of all lines together: about 0.8 MB; a line has at most 400
+_CELLS = 100_000  # losses of all curves together: about 0.7 MB; a line has at most 80 curves of 60 steps
+_BANDS = ("pace", "own", "good")
 
 
 def page_data(results: StudyTables) -> dict[str, Any]:
@@ -30,34 +31,48 @@ def page_data(results: StudyTables) -> dict[str, Any]:
     Returns:
         `lines`: a dict per problem × optimizer × schedule, the best `MAX_LINES` of them, in the study's
             order;
-        `problems`: their names; `left_out`: how many lines are not drawn.
+        `problems`: their names; `parameters`: those that lines differ in; `zones`: what a line's zones are
+            numbers of; `left_out`: how many lines are not drawn.
     """
     objectives = objectives_of(results.manifest)
     runs = without_range(results.runs)
     table = loss_by_rate(runs, objectives=objectives)
+    of_line = dict(iter(table.groupby("line", sort=False)))
     kept = _kept(results.sensitivity)
     rows = members(group(runs, line_columns(runs))[0])
     names = labels(results.sensitivity)
-    colours, dashes = colour_of(list(names["optimizer"])), list(dict.fromkeys(names["schedule"]))
+    many = names["schedule"].nunique() > 1
+    varied = [
+        name
+        for name in line_columns(results.sensitivity)
+        if name not in KINDS and results.sensitivity[name].nunique() > 1
+    ]
+    zones = [str(zone) for zone in dict.fromkeys(table["zone"])]
     paths = curves_by_run(results, runs)
     lines = []
     for index in kept:
         problem, optimizer, schedule = (str(text) for text in names.iloc[index])
-        own = str(results.sensitivity["problem"].iloc[index])
-        look = {"colour": colours[optimizer], "dash": _DASHES[dashes.index(schedule) % len(_DASHES)]}
-        title = f"{optimizer}, {schedule}" if len(dashes) > 1 else optimizer
+        row = results.sensitivity.iloc[index]
         line: dict[str, Any] = {
             "problem": problem,
-            "title": title,
-            "objective": objectives.get(own, Objective("train_loss")).label,
-            **look,
+            "optimizer": optimizer,
+            "schedule": schedule,
+            "title": f"{optimizer}, {schedule}" if many else optimizer,
+            "objective": objectives.get(str(row["problem"]), Objective("train_loss")).label,
+            "params": {name: _plain(row[name]) for name in varied},
+            **_marks(row),
         }
-        row = results.sensitivity.iloc[index]
-        line |= _rates(table[table["line"] == index], row, min(1500, max(12, _POINTS // len(kept))))
-        line["path"] = _path(paths, rows[index], _rate_to_use(row), _CELLS // len(kept))
+        line |= _rates(of_line[index], line, zones, min(400, max(12, _POINTS // len(kept))))
+        line["path"] = _path(paths, rows[index], line["use"], _CELLS // len(kept))
         lines.append(line)
-    problems = list(dict.fromkeys(line["problem"] for line in lines))
-    return {"lines": lines, "problems": problems, "left_out": len(results.sensitivity) - len(kept)}
+    return {
+        "name": re.sub(r"[^a-z0-9_-]+", "-", str(next(iter(runs.get("study", [])), "study")).lower()),
+        "lines": lines,
+        "problems": list(dict.fromkeys(line["problem"] for line in lines)),
+        "parameters": varied,
+        "zones": [zone.replace("_", " ") for zone in zones],
+        "left_out": len(results.sensitivity) - len(kept),
+    }
 
 
 def without_range(runs: pd.DataFrame) -> pd.DataFrame:
@@ -95,39 +110,63 @@ def _kept(sensitivity: pd.DataFrame) -> list[int]:
     return sorted(np.argsort(rank.to_numpy(), kind="stable")[:MAX_LINES].tolist())
 
 
-def _rates(table: pd.DataFrame, line: pd.Series, room: int) -> dict[str, Any]:
+def _marks(line: pd.Series) -> dict[str, Any]:
+    """What is marked of a line: the rate to use, its bands and where it collapses; of an older lrbench, what it wrote.
+
+    A line whose rate to use, or in an older table whose best one, diverges has no score, so that no chart opens on it.
+    """
+
+    def of(*names: str) -> list[float | None]:
+        return [_number(float(line.get(name, np.nan))) for name in names]
+
+    new = "use_learning_rate" in line
+    use, score = of(*(("use_learning_rate", "use_loss") if new else ("best_learning_rate", "best_loss")))
+    return {
+        "use": use,
+        "score": None if use is None else score,
+        "collapse": of("collapse_low", "collapse_high"),
+        "bands": {band: of(f"{band}_low", f"{band}_high") for band in _BANDS},
+    }
+
+
+def _rates(table: pd.DataFrame, marks: dict[str, Any], zones: list[str], room: int) -> dict[str, Any]:
     rate = table["learning_rate"].to_numpy(dtype=np.float64)
-    marks = {"use": _rate_to_use(line), "collapse": float(line.get("collapse_high", np.nan))}
-    some = table.iloc[_thin(len(rate), room, np.flatnonzero(np.isin(rate, list(marks.values()))))]
+    wanted = [mark for mark in (marks["use"], *marks["collapse"]) if mark is not None]
+    some = table.iloc[_thin(len(rate), room, _near(rate, wanted))]
     columns = {"rate": "learning_rate", "loss": "loss", "low": "low", "high": "high"}
     out: dict[str, Any] = {key: _numbers(some[name]) for key, name in columns.items()}
-    out |= {"zone": [str(zone).replace("_", " ") for zone in some["zone"]]}
+    out |= {"zone": [zones.index(str(zone)) for zone in some["zone"]]}
     out |= {"sampled": bool(table["sampled"].any())}
     out |= {key: some[key].astype(int).tolist() for key in ("diverged", "seeds")}
-    start = float(table["initial"].iloc[0])
-    out |= {"start": _number(start), **{name: _number(mark) for name, mark in marks.items()}}
-    return out | {"log": log_is_better([float(table["low"].min()), start])}
+    return out | {"start": _number(float(table["initial"].iloc[0]))}
 
 
-def _rate_to_use(line: pd.Series) -> float:
-    """The rate to use; in a table of an older lrbench, the best one."""
-    return float(line["use_learning_rate" if "use_learning_rate" in line else "best_learning_rate"])
+def _near(rate: npt.NDArray[np.float64], wanted: list[float]) -> Ints:
+    """The positions of these rates, which have four digits here."""
+    return np.flatnonzero(np.isclose(rate[:, None], wanted, rtol=1e-3, atol=0).any(axis=1))
 
 
-def _path(paths: CurvesByRun, rows: Ints, use: float, room: int) -> dict[str, Any]:
+def _path(paths: CurvesByRun, rows: Ints, use: float | None, room: int) -> dict[str, Any]:
     """Median curves [rate][evaluation] of a line, thinned evenly to `room` losses, including the rate to use."""
     path = paths.of(rows)
-    columns = _thin(len(path.step), int(min(120, max(8, room**0.5))))
-    rates = min(400, max(6, room // max(1, len(columns))))
-    chosen = _thin(len(path.rate), rates, np.flatnonzero(path.rate == use))
+    columns = _thin(len(path.step), int(min(60, max(8, room**0.5))))
+    rates = min(80, max(6, room // max(1, len(columns))))
+    chosen = _thin(len(path.rate), rates, _near(path.rate, [] if use is None else [use]))
     middle = path.middle()[np.ix_(chosen, columns)]
-    finite = middle[np.isfinite(middle)]
     return {
         "rate": _numbers(path.rate[chosen]),
         "step": path.step[columns].tolist(),
         "value": [_numbers(row) for row in middle],
-        "log": bool(len(finite) and finite.min() > 0),
     }
+
+
+def _plain(value: object) -> str | float | None:
+    """The value of a parameter: a number, or its text; none if the line has no such parameter."""
+    if pd.isna(value):  # type: ignore[call-overload]
+        return None
+    if isinstance(value, (int, float, np.number)) and not isinstance(value, bool):
+        return _number(float(value))
+    return str(value)
 
 
 def _thin(count: int, room: int, keep: Ints | None = None) -> Ints:

@@ -19,6 +19,9 @@ from lrbench.tables.base import StudyTables
 MAX_ROWS = 500
 # heading, column, how to write it, what it means
 SENSITIVITY = (
+    ("problem", "problem", "text", ""),
+    ("optimizer", "optimizer", "text", ""),
+    ("schedule", "schedule", "text", ""),
     ("use", "use_learning_rate", "rate", "the rate to use: good, and forgiving"),
     ("loss there", "use_loss", "loss", "mean over seeds, fresh ones if it is confirmed"),
     ("best rate", "best_learning_rate", "rate", "the rate with the lowest loss"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+from importlib import resources
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,7 @@ import pytest
 
 from lrbench import analysis
 from lrbench.analysis import Thresholds, answer_words
-from lrbench.report.page_plots import MAX_LINES, as_json, page_data
+from lrbench.report.page_plots import as_json, page_data
 from tests.helpers import frames
 from tests.helpers.page import Page, page_of
 
@@ -34,7 +35,7 @@ def page(results: frames.Results) -> Page:
 
 
 def test_the_page_has_no_script_but_its_own(page: Page) -> None:
-    assert len(page.scripts) == 3
+    assert len(page.scripts) == 2
     assert page.elements.count(("script", {"type": "application/json", "id": "data"})) == 1
     assert EVIL in page.text
     data = json.loads(page.scripts[0])
@@ -90,8 +91,8 @@ def test_every_manifest_text_is_escaped() -> None:
     results.runs["optimizer"] = EVIL
     results.sensitivity["optimizer"] = EVIL
     page = page_of(results)
-    assert len(page.scripts) == 3
-    assert "alert(1)" not in page.scripts[2]
+    assert len(page.scripts) == 2
+    assert "alert(1)" not in page.scripts[1]
 
 
 def test_json_cannot_leave_its_element() -> None:
@@ -122,16 +123,24 @@ def test_the_data_are_the_means(results: frames.Results) -> None:
     assert line["rate"] == [1e-3, 1e-2, 0.1, 1.0, 10.0]
     expected = runs[runs["learning_rate"] == 0.1]["final_valid_loss"].mean()
     assert line["loss"][2] == pytest.approx(expected, rel=1e-3)
-    assert (line["use"], line["diverged"][2], line["seeds"][2], line["zone"][2]) == (0.1, 0, 3, "good")
+    assert (line["use"], line["diverged"][2], line["seeds"][2]) == (0.1, 0, 3)
+    zones = page_data(results)["zones"]
+    assert zones[line["zone"][2]] == "good"
     (row,) = results.sensitivity[
         (results.sensitivity["problem"] == "digits_mlp") & (results.sensitivity["optimizer_momentum"] == 0.9)
     ].to_dict("records")
-    assert (line["use"], line["collapse"]) == (row["use_learning_rate"], row["collapse_high"])
+    assert (line["use"], line["score"]) == (
+        row["use_learning_rate"],
+        pytest.approx(row["use_loss"], rel=1e-3),
+    )
+    assert line["collapse"] == [row["collapse_low"], row["collapse_high"]]
+    assert line["bands"]["own"] == [row["own_low"], row["own_high"]]
+    assert line["params"] == {"optimizer_momentum": 0.9}
     assert line["objective"] == "validation loss"
     assert line["path"]["step"] == list(range(0, 101, 10))
     middle = runs[runs["learning_rate"] == 0.1]["final_valid_loss"].median()
     assert line["path"]["value"][2][-1] == pytest.approx(middle, rel=1e-3)
-    assert line["path"]["value"][4][-1] is None or line["zone"][4] == "too large"
+    assert line["path"]["value"][4][-1] is None or zones[line["zone"][4]] == "too large"
 
 
 def test_runs_that_looked_for_a_range_are_not_drawn(results: frames.Results) -> None:
@@ -158,11 +167,43 @@ def test_small_and_diverged_studies_have_a_page(study: dict[str, object]) -> Non
     assert "Which learning rate to use" in page_of(frames.study(**study)).text  # type: ignore[arg-type]
 
 
-def test_a_large_study_has_a_small_page() -> None:
-    optimizers = tuple((f"o{index}", float("nan"), 0.1) for index in range(MAX_LINES + 5))
+def test_a_large_study_has_a_small_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lrbench.report.page_plots.MAX_LINES", 40)
+    optimizers = tuple((f"o{index}", float("nan"), 0.1) for index in range(45))
     results = frames.study(rates=list(np.logspace(-4, 1, 24)), seeds=1, optimizers=optimizers)
     data = page_data(results)
-    assert (len(data["lines"]), data["left_out"]) == (MAX_LINES, 5)
+    assert (len(data["lines"]), data["left_out"]) == (40, 5)
     assert all(line["use"] in line["rate"] for line in data["lines"])
     assert all(line["use"] in line["path"]["rate"] for line in data["lines"])
-    assert len(as_json(data)) < 3_000_000
+    assert len(as_json(data)) < 1_000_000
+
+
+def _luminance(colour: str) -> float:
+    parts = np.array([int(colour[at : at + 2], 16) for at in (1, 3, 5)]) / 255
+    linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
+    return float(linear @ [0.2126, 0.7152, 0.0722])
+
+
+def test_texts_and_lines_stand_out_in_every_scheme() -> None:
+    """WCAG's AA: a contrast of 4.5 for texts, and of 3 for the lines of charts; on a screen, light and dark, and on paper."""
+    css = resources.files("lrbench.report").joinpath("page.css").read_text("utf-8")
+    schemes = [
+        dict(re.findall(r"--([\w-]+): (#\w{6})", block)) for block in re.findall(r":root \{([^}]*)\}", css)
+    ]
+    assert len(schemes) == 3
+    for scheme in schemes:
+        for kind, least in (("ink muted accent warn", 4.5), ("best c0 c1 c2 c3 c4 c5 c6 c7", 3.0)):
+            for name in kind.split():
+                for ground in ("paper", "card"):
+                    low, high = sorted(_luminance(scheme[each]) for each in (name, ground))
+                    assert (high + 0.05) / (low + 0.05) >= least, (name, ground, scheme[name])
+
+
+def test_a_page_opens_on_no_line_that_diverges() -> None:
+    """A line that trains nowhere has no score, so that every other one goes before it."""
+    study = frames.study(
+        rates=[1.0, 0.1], optimizers=(("sgd", float("nan"), 1e-4), ("adam", float("nan"), 0.1))
+    )
+    scores = {line["optimizer"]: line["score"] for line in page_data(study)["lines"]}
+    assert scores["sgd"] is None
+    assert scores["adam"] is not None

@@ -1,0 +1,218 @@
+"""The page in a real Chromium, on a phone, on a desk and on paper: it fits, it asks for nothing, and its controls work."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lrbench.report import report
+from tests.helpers import frames
+from tests.helpers.chromium import PROGRAM, Browser, browser
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.xdist_group("chromium"),
+    pytest.mark.skipif(
+        PROGRAM is None, reason="NO CHROMIUM HERE: the report is not looked at; install chromium"
+    ),
+]
+OPTIMIZERS = tuple((f"optimizer_{at}", float("nan"), 10 ** (-3 + 0.2 * at)) for at in range(12))
+# What sticks out of the window, or scrolls sideways and is none of the tables that may.
+WIDE = """[...document.querySelectorAll('body *')].filter(node => {
+  const box = node.getBoundingClientRect();
+  const may = node.closest('.scroll') || node.closest('svg');
+  return !may && box.width && (box.right > document.documentElement.clientWidth + 1 || node.scrollWidth > node.clientWidth + 1
+    && getComputedStyle(node).display !== 'inline');
+}).map(node => node.outerHTML.slice(0, 80))"""
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    study = frames.study(
+        rates=list(np.logspace(-4, 2, 13)),
+        seeds=2,
+        optimizers=(*OPTIMIZERS, ("sgd", 0.9, 0.1), ("sgd", 0.5, 0.2)),
+        problems=("digits_mlp", "a_problem_with_quite_a_long_name_for_a_phone"),
+    )
+    path = tmp_path_factory.mktemp("page") / "report.html"
+    path.write_text(report(study), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    with browser(tmp_path_factory.mktemp("chromium")) as tab:
+        yield tab
+
+
+@pytest.fixture
+def tab(chromium: Browser) -> Browser:
+    """The tab, with nothing heard of the test before."""
+    chromium.complaints.clear()
+    chromium.requests.clear()
+    return chromium
+
+
+def _quiet(tab: Browser, page: Path) -> None:
+    assert tab.complaints == []
+    assert [each for each in tab.requests if not each.startswith((page.as_uri(), "about:", "blob:"))] == []
+
+
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize(("width", "height"), [(390, 844), (800, 900), (1280, 900)])
+def test_it_fits_and_asks_for_nothing(tab: Browser, page: Path, width: int, height: int, dark: bool) -> None:
+    tab.open(page, width, height, dark=dark)
+    assert tab.run("document.documentElement.scrollWidth") == width
+    assert tab.run(WIDE) == []
+    assert tab.run("document.querySelector('table').className") == "answer"
+    assert 0 < tab.run("document.querySelector('td.use').getBoundingClientRect().bottom") < height
+    assert tab.run("document.querySelectorAll('svg.chart').length") == 4
+    legend = "document.querySelector('#legend').getBoundingClientRect().top"
+    assert tab.run(f"{legend} >= document.querySelector('#loss-chart svg').getBoundingClientRect().bottom")
+    _quiet(tab, page)
+
+
+def test_it_prints_whole(tab: Browser, page: Path) -> None:
+    """On paper nothing scrolls and no column is cut, all lines are there, and the page is a PDF of several pages."""
+    tab.open(page, 1046, 688)
+    tab.call("Emulation.setEmulatedMedia", media="print", features=[])
+    right = (
+        "Math.max(...[...document.querySelectorAll('{}')].map(each => each.getBoundingClientRect().right))"
+    )
+    for width, what in (
+        (1046, "table"),
+        (688, "section:not(.wide-table) *"),
+    ):  # wide tables are on paper in landscape
+        size = {"width": width, "height": 1000, "deviceScaleFactor": 1, "mobile": False}
+        tab.call("Emulation.setDeviceMetricsOverride", **size)
+        assert tab.run(right.format(what)) <= width + 1
+    assert tab.run(
+        "[...document.querySelectorAll('.scroll')].every(box => getComputedStyle(box).overflowX === 'visible')"
+    )
+    assert tab.run("[...document.querySelectorAll('tr.rest')].every(row => row.offsetHeight > 0)")
+    printed = tab.printed()
+    assert printed.startswith(b"%PDF")
+    assert printed.count(b"/Type /Page\n") >= 4
+    _quiet(tab, page)
+
+
+def test_the_pointer_and_the_keys_find_points(tab: Browser, page: Path) -> None:
+    tab.open(page, 1280, 900)
+    tab.run("document.querySelector('#loss-figure').scrollIntoView({behavior: 'instant'})")
+    box = tab.run(
+        "(({x, y, width}) => [x, y, width])(document.querySelector('#loss-chart svg').getBoundingClientRect())"
+    )
+    tab.call("Input.dispatchMouseEvent", type="mouseMoved", x=box[0] + box[2] / 2, y=box[1] + 150)
+    assert "rate" in tab.run("by('tip').hidden ? '' : by('tip').textContent")
+    tab.open(page, 1280, 900)
+    tab.call("Input.dispatchMouseEvent", type="mouseMoved", x=1, y=1)
+    tab.run("document.querySelector('#loss-chart svg').focus()")
+    for key in ("ArrowRight", "ArrowRight"):
+        tab.call("Input.dispatchKeyEvent", type="keyDown", key=key)
+    first = "page.lines[state.line].rate"
+    assert tab.run("by('tip').textContent").startswith(tab.run("line().title"))
+    tab.call("Input.dispatchKeyEvent", type="keyDown", key="Enter")
+    assert tab.run(f"state.rate === {first}[{first}.indexOf(line().use) + 1]")
+    assert tab.run("document.activeElement.closest('#loss-chart') !== null")
+    _quiet(tab, page)
+
+
+def test_it_opens_on_the_best_line_and_greys_all_but_eight(tab: Browser, page: Path) -> None:
+    tab.open(page, 1280, 900)
+    assert tab.run("line().score === Math.min(...ofProblem().map(each => each.score).filter(has))")
+    assert tab.run("document.querySelectorAll('#loss-chart g:not(.c-rest) > .curve').length") == 8
+    assert tab.run("document.querySelectorAll('#loss-chart g.c-rest > .curve').length") == 6
+    assert "6 other lines" in tab.run("by('legend').textContent")
+
+
+def test_the_step_moves_all_charts_and_the_address_keeps_the_choice(tab: Browser, page: Path) -> None:
+    tab.open(page, 1280, 900)
+    charts = "[...document.querySelectorAll('svg.chart')].map(chart => chart.outerHTML)"
+    before = tab.run(charts)
+    tab.run("by('step').value = 3; by('step').dispatchEvent(new Event('input')); 0")
+    assert all(old != new for old, new in zip(before, tab.run(charts), strict=True))
+    tab.run("by('problem').value = 1; by('problem').dispatchEvent(new Event('change')); 0")
+    tab.run("by('optimizer').value = 'optimizer_3'; by('optimizer').dispatchEvent(new Event('change')); 0")
+    assert tab.run("shown().map(each => each.optimizer)") == ["optimizer_3"]
+    tab.run("by('rows').value = 'optimizer_momentum'; 0")
+    kept = tab.run("location.hash")
+    assert "problem=1" in kept
+    assert "optimizer=optimizer_3" in kept
+    tab.open(page, 1280, 900, state=kept)
+    assert tab.run("[state.problem, line().optimizer]") == [1, "optimizer_3"]
+    _quiet(tab, page)
+
+
+def test_a_map_has_a_row_for_each_value_of_a_parameter(tab: Browser, page: Path) -> None:
+    tab.open(page, 1280, 900, state="#rows=optimizer_momentum&optimizer=")
+    assert tab.run("mapRows().map(row => row.name)") == ["0.9", "0.5"]
+    _quiet(tab, page)
+
+
+def test_tables_are_sorted_filtered_and_saved_as_shown(tab: Browser, page: Path) -> None:
+    tab.open(page, 1280, 900)
+    tab.run("globalThis.saved = []; save = (...what) => saved.push(what); 0")
+    tab.run(
+        "{ const box = document.querySelector('#sensitivity input'); box.value = 'sgd digits'; box.dispatchEvent(new Event('input')) } 0"
+    )
+    rows = "[...document.querySelectorAll('#sensitivity tbody tr')].filter(row => row.offsetHeight)"
+    assert tab.run(f"{rows}.length") == 2
+    tab.run("document.querySelectorAll('#sensitivity th button')[3].click()")
+    tab.run("document.querySelectorAll('#sensitivity th button')[3].click()")
+    shown = tab.run(f"{rows}.map(row => Number(row.cells[3].dataset.value))")
+    assert shown == sorted(shown, reverse=True)
+    tab.run("[...document.querySelectorAll('#sensitivity .controls button')].at(-1).click()")
+    name, text, kind = tab.run("saved[0]")
+    assert (name, kind) == ("synthetic-sensitivity.csv", "text/csv")
+    assert text.count("\n") == 3
+    assert text.startswith("problem,optimizer,schedule,use,")
+    tab.run("document.querySelector('button.svg').click()")
+    assert tab.run("saved[1][1]").startswith("<svg")
+    assert "var(" not in tab.run("saved[1][1]")
+    _quiet(tab, page)
+
+
+def test_the_numbers_of_a_chart_are_a_table(tab: Browser, page: Path) -> None:
+    tab.open(page, 390, 844)
+    tab.run("document.querySelectorAll('figure details').forEach(each => { each.open = true; }); 0")
+    tab.run("new Promise(done => setTimeout(done, 200))")
+    assert tab.run(
+        "[...document.querySelectorAll('figure')].map(each => each.querySelectorAll('tbody tr').length)"
+    ) == [13, 14, 11, 13]
+    assert tab.run("document.documentElement.scrollWidth") == 390
+    _quiet(tab, page)
+
+
+def _ten_times(study: frames.Results) -> frames.Results:
+    """The study on ten problems, which are the same one."""
+    names = [f"problem_{at}" for at in range(10)]
+
+    def copies(table: pd.DataFrame) -> pd.DataFrame:
+        parts = []
+        for at, name in enumerate(names):
+            part = table.assign(problem=name) if "problem" in table else table.copy()
+            parts.append(part.assign(run_id=f"{at}" + part["run_id"]) if "run_id" in part else part)
+        return pd.concat(parts, ignore_index=True)
+
+    tables = {name: copies(getattr(study, name)) for name in ("runs", "curves", "sensitivity", "comparison")}
+    objective = study.manifest["objectives"]["digits_mlp"]
+    manifest = study.manifest | {"objectives": dict.fromkeys(names, objective)}
+    return dataclasses.replace(study, **tables, manifest=manifest)
+
+
+def test_many_lines_open_within_seconds(tab: Browser, tmp_path: Path) -> None:
+    """53 lines on 10 problems; a limit that holds on a busy machine too."""
+    optimizers = tuple((f"optimizer_{at}", float("nan"), 10 ** (-3 + at / 18)) for at in range(53))
+    study = frames.study(rates=list(np.logspace(-4, 2, 13)), seeds=1, optimizers=optimizers)
+    path = tmp_path / "report.html"
+    path.write_text(report(_ten_times(study)), encoding="utf-8")
+    assert path.stat().st_size < 3_000_000
+    tab.open(path, 1280, 900)
+    assert tab.run("page.lines.length") == 530
+    assert tab.run("performance.getEntriesByType('navigation')[0].domContentLoadedEventEnd") < 10_000
+    assert tab.run("document.documentElement.scrollWidth") == 1280
