@@ -1,0 +1,120 @@
+"""What is built and shipped: the wheel, the source distribution, and the licences of what comes from elsewhere."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+import yaml
+
+from lrbench.report import page
+from tests.helpers import pythons
+from tests.helpers.paths import ROOT
+from tests.helpers.pythons import PROJECT
+
+DATASETS = ROOT / "lrbench" / "datasets"
+OURS = {".py", ".toml", ".jinja", ".css", ".js", ".md", ".typed"}
+"""The kinds of files that are written for lrbench."""
+
+
+def build(what: str, tree: Path, folder: Path) -> Path:
+    """Build a wheel or an sdist of a tree, without a build environment of its own."""
+    command = [sys.executable, "-m", "hatchling", "build", "-t", what, "-d", folder]
+    subprocess.run(command, cwd=tree, check=True, capture_output=True)
+    (built,) = folder.glob("*.whl" if what == "wheel" else "*.tar.gz")
+    return built
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build("wheel", ROOT, tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.fixture(scope="module")
+def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build("sdist", ROOT, tmp_path_factory.mktemp("sdist"))
+
+
+def test_the_wheel_holds_every_file_of_the_package_and_nothing_else(wheel: Path) -> None:
+    packed = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
+    kept = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "lrbench"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if kept.returncode:
+        pytest.skip("not a clone: which files belong to the package is not known")
+    assert packed == {name for name in kept.stdout.splitlines() if (ROOT / name).exists()}
+
+
+def test_the_wheel_holds_the_licences(wheel: Path) -> None:
+    packed = zipfile.ZipFile(wheel).namelist()
+    licences = {name.partition(".dist-info/licenses/")[2] for name in packed} - {""}
+    assert licences == {"LICENSE", "lrbench/datasets/README.md", "lrbench/datasets/NOTICES.txt"}
+
+
+def test_the_sdist_builds_the_same_wheel(wheel: Path, sdist: Path, tmp_path: Path) -> None:
+    with tarfile.open(sdist) as packed:
+        packed.extractall(tmp_path, filter="data")
+    (tree,) = tmp_path.iterdir()
+    assert build("wheel", tree, tmp_path).read_bytes() == wheel.read_bytes()
+    for name in (
+        "tests/conftest.py",
+        "docs/index.md",
+        "requirements/runtime.txt",
+        "CITATION.cff",
+        "SECURITY.md",
+    ):
+        assert (tree / name).exists(), name
+
+
+def test_what_comes_from_elsewhere_has_a_licence() -> None:
+    rows = re.findall(r"^\| `([^`]+)` \| .+ \| (.+) \|$", (DATASETS / "README.md").read_text(), re.MULTILINE)
+    foreign = {
+        path
+        for path in (ROOT / "lrbench").rglob("*")
+        if path.is_file() and path.suffix not in OURS | {".pyc"}
+    }
+    assert {DATASETS / name for name, _ in rows} == foreign - {DATASETS / "NOTICES.txt"}
+    notices = (DATASETS / "NOTICES.txt").read_text()
+    for name, licence in rows:
+        assert licence == "public domain" or name in notices, f"{name}: {licence} asks for a notice"
+
+
+def test_the_script_of_a_report_keeps_its_licence() -> None:
+    assert "Licensed under the MIT license" in page._plotly()[:500]
+
+
+def test_the_citation_is_of_this_version() -> None:
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert {"cff-version", "message", "title", "authors"} <= set(cited)  # what the format requires
+    assert cited["version"] == PROJECT["version"]
+    assert cited["license"] == PROJECT["license"]
+    assert set(cited["keywords"]) <= set(PROJECT["keywords"])
+
+
+def test_a_clean_environment_has_nothing_of_this_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("JAX_PLATFORMS", "cpu")
+    monkeypatch.setenv("PIP_INDEX_URL", "file:///packages")
+    found = pythons.clean(tmp_path / "home", tmp_path / "bin")
+    assert found["PIP_INDEX_URL"] == "file:///packages"
+    assert found["PATH"].startswith(f"{tmp_path / 'bin'}:")
+    assert not {"PYTHONPATH", "JAX_PLATFORMS", "VIRTUAL_ENV"} & set(found)
+    assert not [*Path(found["HOME"]).iterdir()]
+
+
+def test_the_supported_pythons_are_those_of_the_classifiers() -> None:
+    versions = pythons.supported()
+    assert versions[0] == PROJECT["requires-python"].removeprefix(">=")
+    assert [f"Programming Language :: Python :: {version}" in PROJECT["classifiers"] for version in versions]
+    running = f"{sys.version_info.major}.{sys.version_info.minor}"
+    assert pythons.find("3.1") is None
+    assert running not in versions or pythons.find(running) is not None
