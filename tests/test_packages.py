@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import runpy
 import subprocess
 import sys
 import tarfile
@@ -11,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
 
 from lrbench.report import page
 from tests.helpers import pythons
@@ -98,6 +101,45 @@ def test_the_citation_is_of_this_version() -> None:
     assert cited["version"] == PROJECT["version"]
     assert cited["license"] == PROJECT["license"]
     assert set(cited["keywords"]) <= set(PROJECT["keywords"])
+
+
+def test_the_bill_of_materials_is_that_of_the_lock() -> None:
+    sbom = runpy.run_path(str(ROOT / ".ci" / "sbom.py"))
+    lock = (ROOT / "requirements" / "runtime.txt").read_text()
+    bill = sbom["bill"](lock)
+    assert "//" not in json.dumps({**bill, "$schema": ""})  # no address
+    parts = {each["name"]: each for each in bill["components"]}
+    assert [f"{name}=={each['version']}" for name, each in parts.items()] == re.findall(
+        r"^\S+==\S+", lock, re.MULTILINE
+    )
+    hashes = [each["content"] for part in parts.values() for each in part["externalReferences"][0]["hashes"]]
+    assert hashes == re.findall(r"--hash=sha256:(\w{64})", lock)
+
+
+def test_the_bill_of_materials_says_who_asks_for_what_and_under_which_licence() -> None:
+    sbom = runpy.run_path(str(ROOT / ".ci" / "sbom.py"))
+    lock = (ROOT / "requirements" / "runtime.txt").read_text()
+    if not all(map(sbom["installed"], sbom["pins"](lock).values())):
+        pytest.skip("other versions than those of the lock are installed")
+    bill = sbom["bill"](lock)
+    parts = {each["name"]: each for each in bill["components"]}
+    assert parts["numpy"]["licenses"][0]["expression"].startswith("BSD-3-Clause")
+    assert all(part["licenses"] for part in parts.values())
+    graph = {each["ref"]: each["dependsOn"] for each in bill["dependencies"]}
+    named = {Requirement(each).name for each in PROJECT["dependencies"]}
+    assert {parts[name]["purl"] for name in named} <= set(graph[f"pkg:pypi/lrbench@{PROJECT['version']}"])
+    assert parts["numpy"]["purl"] in graph[parts["pandas"]["purl"]]
+    # Each is asked for by another, and stands in the graph.
+    assert set(graph) == {part["bom-ref"] for part in parts.values()} | {
+        bill["metadata"]["component"]["bom-ref"]
+    }
+    assert {ref for asked in graph.values() for ref in asked} == {part["bom-ref"] for part in parts.values()}
+
+
+def test_another_version_than_that_of_the_lock_says_nothing_of_a_licence() -> None:
+    sbom = runpy.run_path(str(ROOT / ".ci" / "sbom.py"))
+    (part,) = sbom["bill"]("numpy==0.1 \\\n    --hash=sha256:aa\n")["components"]
+    assert "licenses" not in part
 
 
 def test_a_clean_environment_has_nothing_of_this_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
