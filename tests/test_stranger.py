@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import pytest
 
 from tests import stranger
 from tests.helpers import pages
+from tests.helpers.paths import ROOT
 
 
 def test_steps_are_those_of_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -47,3 +50,15 @@ def test_an_hour_prints_each_step_and_what_fails(
     assert "s  echo a reason && false\nEXIT CODE 1\na reason\n" in printed
     assert "\n  skipped  make test\n" in printed
     assert "hidden\nhidden" not in printed
+
+
+@pytest.mark.parametrize("module", ["lowering", "mutants", "packages", "stranger"])
+def test_what_make_runs_is_found_beside_a_package_of_the_same_name(module: str, tmp_path: Path) -> None:
+    """A package that we install for tests puts a package `tests` of its own into the environment."""
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests" / "__init__.py").touch()
+    find = f"import importlib.util; print(importlib.util.find_spec('tests.{module}').origin)"
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    command = [sys.executable, "-c", find]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert Path(done.stdout.strip()) == ROOT / "tests" / f"{module}.py", done.stderr
