@@ -26,15 +26,24 @@ ASSEMBLED = ROOT / "build" / "site-pages"
 SITE = ROOT / "build" / "site"
 
 NAVIGATION: dict[str, list[str]] = {
-    "Tutorials": ["tune-my-model", "first-study", "tutorial"],
+    "Tutorials": ["installing", "tune-my-model", "first-study", "tutorial"],
     "How to": [
         *("own-data", "own-code", "model-libraries", "python", "search-spaces", "weights"),
         *("laptop", "gpu-box", "slurm", "ray", "tpu-host", "shards", "anywhere", "machine"),
     ],
-    "Reference": ["study-file", "command-line", "api", "results", "answer", "definitions", "faults", "catalogue/index"],
+    "Reference": [
+        "study-file",
+        "command-line",
+        "api",
+        "results",
+        "answer",
+        "definitions",
+        "faults",
+        "catalogue/index",
+    ],
     "Explanation": [
         *("something-else", "engine", "architecture", "speed", "experiments", "claims", "results/README"),
-        *("project/CONTRIBUTING", "project/CHANGELOG", "project/SECURITY"),
+        *("project/CONTRIBUTING", "releasing", "project/CHANGELOG", "project/SECURITY"),
     ],
 }
 """The sections of the site and their pages."""
@@ -42,7 +51,14 @@ ORPHAN = "---\norphan: true\n---\n\n"
 """The head of a page that is in no section: other pages link to it."""
 HIDDEN = "---\norphan: true\nnosearch: true\n---\n\n"
 """The head of such a page that the search leaves out, too."""
-LANGUAGES = {".py": "python", ".toml": "toml", ".sh": "bash", ".js": "js", ".css": "css", ".jinja": "html+jinja"}
+LANGUAGES = {
+    ".py": "python",
+    ".toml": "toml",
+    ".sh": "bash",
+    ".js": "js",
+    ".css": "css",
+    ".jinja": "html+jinja",
+}
 """The languages of files of source."""
 _LINK = re.compile(r"(?<=\]\()(?!https?:|mailto:|#|<)([^)\s#]+)(#[^)\s]*)?(?=\))")
 _CATALOGUE = runpy.run_path(str(DOCS / "make_catalogue.py"))
@@ -60,7 +76,17 @@ def build() -> int:
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, target)
     # Every warning is an error: a link that leads nowhere, a page that is in no section.
-    words = ["-m", "sphinx", "--fail-on-warning", "--keep-going", "--quiet", "-c", str(DOCS), str(ASSEMBLED), str(SITE)]
+    words = [
+        "-m",
+        "sphinx",
+        "--fail-on-warning",
+        "--keep-going",
+        "--quiet",
+        "-c",
+        str(DOCS),
+        str(ASSEMBLED),
+        str(SITE),
+    ]
     return subprocess.run([sys.executable, *words], check=False).returncode
 
 
@@ -94,8 +120,17 @@ def _files() -> Iterator[Path]:
 
 def _published(pattern: str) -> list[Path]:
     """Return the files in results/ that are published: those of an experiment or a benchmark itself, none of its studies'."""
-    found = [*(ROOT / "results").glob(pattern), *(ROOT / "results").glob(f"*/{pattern}"), *(ROOT / "results").glob(f"*/plots/{pattern}")]
-    kept = subprocess.run(["git", "-C", str(ROOT), "check-ignore", *map(str, found)], capture_output=True, text=True, check=False)
+    found = [
+        *(ROOT / "results").glob(pattern),
+        *(ROOT / "results").glob(f"*/{pattern}"),
+        *(ROOT / "results").glob(f"*/plots/{pattern}"),
+    ]
+    kept = subprocess.run(
+        ["git", "-C", str(ROOT), "check-ignore", *map(str, found)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     ignored = set(kept.stdout.splitlines())
     return [path for path in found if str(path) not in ignored]
 
@@ -170,7 +205,9 @@ def _api() -> str:
 
 
 def _directive(name: str) -> str:
-    return f"autoclass:: lrbench.{name}\n   :members:" if name[0].isupper() else f"autofunction:: lrbench.{name}"
+    return (
+        f"autoclass:: lrbench.{name}\n   :members:" if name[0].isupper() else f"autofunction:: lrbench.{name}"
+    )
 
 
 def _catalogue() -> Iterator[tuple[str, str]]:

@@ -64,9 +64,9 @@ class Installed:
         return done.stdout
 
     def sizes(self) -> dict[str, int]:
-        """Return the bytes of each installed package, but for pip itself."""
+        """Return the bytes of each installed package, but for those of every new environment."""
         sizes: dict[str, int] = json.loads(self.run("python", "-c", SIZES))
-        return {name: size for name, size in sizes.items() if name != "pip"}
+        return {name: size for name, size in sizes.items() if name not in {"pip", "setuptools"}}
 
 
 def main(words: Sequence[str] | None = None) -> None:

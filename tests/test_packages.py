@@ -17,6 +17,7 @@ from packaging.requirements import Requirement
 
 from lrbench.report import page
 from tests.helpers import pythons
+from tests.helpers.pages import PAGES
 from tests.helpers.paths import ROOT
 from tests.helpers.pythons import PROJECT
 
@@ -140,6 +141,13 @@ def test_another_version_than_that_of_the_lock_says_nothing_of_a_licence() -> No
     sbom = runpy.run_path(str(ROOT / ".ci" / "sbom.py"))
     (part,) = sbom["bill"]("numpy==0.1 \\\n    --hash=sha256:aa\n")["components"]
     assert "licenses" not in part
+
+
+def test_every_extra_is_explained() -> None:
+    section = PAGES["installing.md"].read_text().split("## What else")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| (`.+?) \|", section, re.MULTILINE)
+    explained = [name for row in rows for name in re.findall(r"`(\w+)`", row)]
+    assert sorted(explained) == sorted(PROJECT["optional-dependencies"])
 
 
 def test_a_clean_environment_has_nothing_of_this_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
