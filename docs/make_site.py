@@ -28,7 +28,7 @@ ASSEMBLED = ROOT / "build" / "site-pages"
 SITE = ROOT / "build" / "site"
 
 NAVIGATION: dict[str, list[str]] = {
-    "Tutorials": ["tune-my-model", "first-study", "tutorial"],
+    "Tutorials": ["installing", "tune-my-model", "first-study", "tutorial"],
     "How to": [
         *("own-data", "own-code", "model-libraries", "python", "search-spaces", "weights"),
         *("laptop", "gpu-box", "slurm", "ray", "tpu-host", "shards", "anywhere", "machine"),
@@ -45,7 +45,7 @@ NAVIGATION: dict[str, list[str]] = {
     ],
     "Explanation": [
         *("something-else", "engine", "architecture", "speed", "experiments", "claims", "results/README"),
-        *("project/CONTRIBUTING", "project/CHANGELOG", "project/SECURITY"),
+        *("project/CONTRIBUTING", "releasing", "project/CHANGELOG", "project/SECURITY"),
     ],
 }
 """The sections of the site and their pages."""

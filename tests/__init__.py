@@ -1,1 +1,4 @@
-"""The tests of lrbench. It is a package of its own, for some packages that are installed beside it bring one of this name."""
+"""The tests, and what `make` runs of them as modules.
+
+A package of this name that another installs (skelo, by way of iohinspector, does) would come before a folder without this file.
+"""

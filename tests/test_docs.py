@@ -30,7 +30,7 @@ from lrbench.study.grid import of_study
 from lrbench.study.learning_rates import LearningRates
 from lrbench.study.spec import Study, read
 from tests.helpers.command import lrbench
-from tests.helpers.pages import PAGES, Block, blocks
+from tests.helpers.pages import PAGES, Block, blocks, commands
 from tests.helpers.paths import ROOT
 
 # Sets a machine up, or belongs to the Makefile: it must be real, but is not run here.
@@ -48,17 +48,6 @@ FRAGMENT = {
     "optimizer": "sgd",
     "learning_rate": {"values": [1.0]},
 }
-
-
-def commands(block: Block) -> Iterator[tuple[str, str]]:
-    """Yield each command of a block, and what it prints (nothing for `sh`, which shows commands alone)."""
-    if block.language == "sh":
-        lines = (re.sub(r"\s+#.*", "", line) for line in block.text.splitlines())
-        yield from ((line, "") for line in lines if line)
-    else:
-        for part in re.split(r"^\$ ", block.text, flags=re.MULTILINE)[1:]:
-            command, _, output = part.partition("\n")
-            yield command, output
 
 
 def execute(command: str) -> tuple[int, str]:

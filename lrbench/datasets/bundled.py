@@ -1,4 +1,4 @@
-"""Data sets that are shipped with lrbench, in `arrays/`; its README.md says where each comes from and under which licence."""
+"""Data sets that are shipped with lrbench, in `arrays/`; README.md says where each comes from and under which licence."""
 
 from __future__ import annotations
 

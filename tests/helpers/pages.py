@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from tests.helpers.paths import ROOT
@@ -25,6 +26,17 @@ def blocks(page: str) -> list[Block]:
         r"^```(\w+)(?: title=\"([^\"\n]+)\")?\n(.*?)^```$", PAGES[page].read_text(), re.MULTILINE | re.DOTALL
     )
     return [Block(*each) for each in found]
+
+
+def commands(block: Block) -> Iterator[tuple[str, str]]:
+    """Yield each command of a block, and what it prints (nothing for `sh`, which shows commands alone)."""
+    if block.language == "sh":
+        lines = (re.sub(r"\s+#.*", "", line) for line in block.text.splitlines())
+        yield from ((line, "") for line in lines if line)
+    else:
+        for part in re.split(r"^\$ ", block.text, flags=re.MULTILINE)[1:]:
+            command, _, output = part.partition("\n")
+            yield command, output
 
 
 def files(page: str) -> dict[str, str]:
