@@ -31,7 +31,7 @@ NAVIGATION: dict[str, list[str]] = {
         *("own-data", "own-code", "model-libraries", "python", "search-spaces", "weights"),
         *("laptop", "gpu-box", "slurm", "ray", "tpu-host", "shards", "anywhere", "machine"),
     ],
-    "Reference": ["study-file", "command-line", "api", "results", "answer", "definitions", "faults", "catalogue/index"],
+    "Reference": ["study-file", "command-line", "api", "results", "answer", "plots", "definitions", "faults", "catalogue/index"],
     "Explanation": [
         *("something-else", "engine", "architecture", "speed", "experiments", "claims", "results/README"),
         *("project/CONTRIBUTING", "project/CHANGELOG", "project/SECURITY"),

@@ -59,7 +59,7 @@ def panels(
     """
     columns = min(columns, max(1, count))
     rows = -(-max(1, count) // columns)
-    left, right, bottom, across, down = 0.75 + names, 0.25, 0.85 + foot, 0.75 + names, 0.85
+    left, right, bottom, across, down = 0.75 + names, 0.3, 0.85 + foot, 0.75 + names, 0.85
     wide = left + right + columns * width + (columns - 1) * across
     heading = wrapped(title, wide - 2 * _EDGE, theme.TITLE, MOST_TITLE_LINES, bold=True)
     below = 0.18 + 0.215 * len(heading) + 0.035

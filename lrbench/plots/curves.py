@@ -77,7 +77,7 @@ def curves(results: StudyTables) -> Figure:
         axes.set_xlabel("step", fontsize=theme.LABEL, color=base.INK)
         axes.set_ylabel(base.objective_label(results, panel.problem), fontsize=theme.LABEL, color=base.INK)
     rest = base.left_out([panel.title for panel in every], len(shown), "panels")
-    base.note(figure, "; ".join(filter(None, ["dotted line: not finite from this step on", rest])))
+    base.note(figure, "; ".join(filter(None, ["upright line: not finite from this step on", rest])))
     return figure
 
 

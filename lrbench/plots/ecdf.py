@@ -40,7 +40,8 @@ def ecdf(results: StudyTables) -> Figure:
     shown = [name for name in ahead if lines.look(name)]
     across = 4
     foot = 0.2 * -(-(len(shown) + 2) // across)
-    title = base.title_of(results, f"{ahead[0]} meets the most targets if its rate has to be found, too")
+    told = "meets the most targets" if len(names) > 1 else "meets targets later"
+    title = base.title_of(results, f"{ahead[0]} {told} if its rate has to be found, too")
     what = "targets met within so many steps, restarts included"
     figure, grid = base.panels(2, title, columns=2, width=4.9, height=3.4, foot=foot, subtitle=what)
     handles: dict[str, Artist] = {}

@@ -46,11 +46,10 @@ def tuning_budget(results: StudyTables) -> Figure:
     columns = 2 if len(shown) in (2, 4) else 3
     width, height = (6.8, 3.6) if len(shown) == 1 else (4.4, 2.8)
     across = 4 if len(shown) > 1 else 3
-    told = (
-        "one random rate is all there is"
-        if few.empty
-        else f"{few.idxmin()} is the easiest to tune: {few.min():.2g} above the best after {FEW} random rates"
-    )
+    told = "one random rate is all there is"
+    if len(few):
+        easiest = "is the easiest to tune:" if len(few) > 1 else "is"
+        told = f"{few.idxmin()} {easiest} {few.min():.2g} above the best after {FEW} random rates"
     foot = 0.2 * -(-(len(kept) + 1) // across)
     figure, grid = base.panels(
         len(shown),
