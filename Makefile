@@ -17,7 +17,7 @@ BENCH  ?= throughput mnist1d overhead scaling race gpu parts cluster_model cover
 MAKEFLAGS += --no-print-directory --no-builtin-rules
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run dev test test-slow test-newest check check-lint check-format check-types check-imports format bench results docs mutants lowering lock clean
+.PHONY: help setup run dev test test-slow test-newest check check-lint check-format check-types check-imports format bench results docs package test-package stranger mutants lowering lock clean
 
 help:  ## print this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
@@ -77,6 +77,18 @@ results: dev  ## run every experiment, and write what they found into results/ (
 
 docs: dev  ## build the site of the documentation into build/site; a link that leads nowhere is an error
 	@$(PY) docs/make_site.py && echo "build/site/index.html"
+
+package: dev  ## build the wheel, the source distribution and the bill of materials into dist/
+	@rm -rf dist
+	@$(PY) -m build --no-isolation --outdir dist . >/dev/null
+	@$(PY) .ci/sbom.py requirements/runtime.txt > dist/lrbench-$$($(PY) -c 'import tomllib; print(tomllib.load(open("pyproject.toml", "rb"))["project"]["version"])').cdx.json
+	@ls -1 dist/*
+
+test-package: package  ## install the wheel into a new environment of each supported Python, with an empty home, and use it
+	@$(PY) -m tests.packages dist $(ARGS)
+
+stranger: dev  ## type what the README and the tutorial say, to the letter, in a new clone with an empty home (ARGS="--skip 'make test'")
+	@$(PY) -m tests.stranger $(ARGS)
 
 # A random share of the mutants: all of them take days. SHARE above 1 is a number of them.
 FOLDER ?= analysis study results lane

@@ -39,6 +39,7 @@ NAVIGATION: dict[str, list[str]] = {
         "api",
         "results",
         "answer",
+        "plots",
         "definitions",
         "faults",
         "catalogue/index",

@@ -11,22 +11,30 @@ import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import text_to_path
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from lrbench.analysis.labels import label
 from lrbench.analysis.line_curves import CurvesByRun
 from lrbench.analysis.objective import Objective, objectives_of
+from lrbench.plots import theme
 from lrbench.tables.base import StudyTables
 
-INK, MUTED, GRID, SHADE = "#22262b", "#6a737d", "#e6e8eb", "#f0e4e1"
-# Okabe & Ito's colours, which people with any colour blindness can tell apart (without yellow, too pale for a line).
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7a5195", "#4d4d4d")
-DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1.2, 1.6)), (0, (5, 2, 1.2, 2)))
+INK, MUTED, GRID, SHADE = theme.INK, theme.MUTED, theme.GRID, theme.SHADE
+COLOURS, DASHES = theme.COLOURS, theme.DASHES
+MOST_TITLE_LINES = 3
+HINTED = 1.04
+"""How much wider letters are drawn at most, as their edges are moved to pixels, than their outlines are."""
+_EDGE = 0.15
+"""Inches between the edge of a figure and its texts."""
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 class Picture(Figure):
     """A figure that a notebook shows although pyplot, which would tell it how, is not there."""
+
+    why = ""
+    """Why it shows nothing, if it does."""
 
     def _repr_png_(self) -> bytes:
         file = io.BytesIO()
@@ -43,29 +51,75 @@ def panels(
     height: float = 2.4,
     foot: float = 0.0,
     names: float = 0.0,
+    subtitle: str = "",
 ) -> tuple[Figure, list[Axes]]:
     """A figure with `count` panels of `width` × `height` inches, `foot` for a legend and `names` for long tick labels.
 
+    The title says what was found, in as many lines as the figure's width asks for; the subtitle what is shown.
     Without pyplot, which is not thread-safe, and with explicit margins, because an
     automatic layout draws everything twice.
     """
     columns = min(columns, max(1, count))
     rows = -(-max(1, count) // columns)
-    left, right, top, bottom, across, down = 0.75 + names, 0.25, 0.85, 0.85 + foot, 0.75 + names, 0.85
+    left, right, bottom, across, down = 0.75 + names, 0.3, 0.85 + foot, 0.75 + names, 0.85
     wide = left + right + columns * width + (columns - 1) * across
+    heading = wrapped(title, wide - 2 * _EDGE, theme.TITLE, MOST_TITLE_LINES, bold=True)
+    below = 0.18 + 0.215 * len(heading) + 0.035
+    top = 0.85 + 0.215 * (len(heading) - 1) + (0.16 if subtitle else 0.0)
     high = top + bottom + rows * height + (rows - 1) * down
     figure = Picture(figsize=(wide, high), dpi=110, facecolor="white")
     figure.subplots_adjust(
         left / wide, bottom / high, 1 - right / wide, 1 - top / high, across / width, down / height
     )
-    figure.text(
-        0.15 / wide, 1 - 0.18 / high, plain(title), va="top", fontsize=13, fontweight="bold", color=INK
-    )
+    look: dict[str, Any] = {"va": "top", "fontsize": theme.TITLE, "fontweight": "bold", "color": INK}
+    figure.text(_EDGE / wide, 1 - 0.18 / high, "\n".join(heading), linespacing=1.15, **look)
+    if subtitle:
+        text = fit(subtitle, wide - 2 * _EDGE, theme.LABEL)
+        figure.text(_EDGE / wide, 1 - below / high, text, va="top", fontsize=theme.LABEL, color=MUTED)
     for number in range(1, count + 1):
         style(figure.add_subplot(rows, columns, number))
     if count == 0:
         figure.text(0.5, 0.45, "no runs to show", ha="center", color=MUTED)
     return figure, list(figure.axes)
+
+
+def nothing(why: str) -> Figure:
+    """A figure without axes, which is not written, and why."""
+    figure = Picture(figsize=(6.0, 1.0), facecolor="white")
+    figure.why = why
+    figure.text(
+        0.5, 0.5, fit(why, 6.0 - 2 * _EDGE, theme.LABEL), ha="center", fontsize=theme.LABEL, color=MUTED
+    )
+    return figure
+
+
+def inches(text: str, size: float, *, bold: bool = False) -> float:
+    """How wide a line of text is, in letters of `size` points."""
+    font = FontProperties(size=size, weight="bold" if bold else "normal")
+    points: float = text_to_path.get_text_width_height_descent(text, font, False)[0]
+    return HINTED * points / 72
+
+
+def wrapped(text: str, width: float, size: float, most: int, *, bold: bool = False) -> list[str]:
+    """Text as at most so many lines of so many inches; what does not fit ends with …."""
+    lines: list[str] = []
+    words = text.split()
+    while words and len(lines) < most:
+        count = len(words)
+        if len(lines) < most - 1:
+            while count > 1 and inches(" ".join(words[:count]), size, bold=bold) > width:
+                count -= 1
+        lines.append(fit(" ".join(words[:count]), width, size, bold=bold))
+        words = words[count:]
+    return lines or [""]
+
+
+def fit(text: str, width: float, size: float, *, bold: bool = False) -> str:
+    """A line of text of at most so many inches, shortened at its end, and without mathematics between dollars."""
+    kept = text
+    while len(kept) > 1 and inches(kept if kept == text else kept + "…", size, bold=bold) > width:
+        kept = kept[: max(1, min(len(kept) - 1, int(len(kept) * width / inches(kept, size, bold=bold))))]
+    return plain(kept if kept == text else kept.rstrip() + "…", len(text) + 1)
 
 
 def style(axes: Axes) -> None:
@@ -74,32 +128,52 @@ def style(axes: Axes) -> None:
     axes.spines[["left", "bottom"]].set_color(MUTED)
     axes.grid(color=GRID, linewidth=0.8)
     axes.set_axisbelow(True)
-    axes.tick_params(colors=MUTED, labelcolor=INK, labelsize=8.5, length=3)
+    axes.tick_params(colors=MUTED, labelcolor=INK, labelsize=theme.SMALL, length=3)
 
 
 def name_panel(axes: Axes, title: str) -> None:
     """Write the title of a panel, at its left."""
-    axes.set_title(plain(title), loc="left", fontsize=10, color=INK)
+    axes.set_title(fit(title, _width(axes), theme.PANEL), loc="left", fontsize=theme.PANEL, color=INK)
+
+
+def _width(axes: Axes) -> float:
+    """How wide a panel is, in inches."""
+    figure = axes.figure
+    assert figure is not None, "a panel is always in a figure"
+    return float(axes.get_position(original=True).width * figure.get_figure(root=True).get_size_inches()[0])
 
 
 def note(figure: Figure, text: str) -> None:
     """Write a remark below the panels: what is not shown, and how to read what is."""
     wide, high = figure.get_size_inches()
-    figure.text(0.15 / wide, 0.12 / high, plain(text, int(14 * wide)), fontsize=8.5, color=MUTED)
+    text = fit(text, wide - 2 * _EDGE, theme.SMALL)
+    figure.text(_EDGE / wide, 0.12 / high, text, fontsize=theme.SMALL, color=MUTED)
 
 
 def legend(figure: Figure, handles: Mapping[str, Artist], columns: int) -> None:
-    """One legend for all panels, below them and above the note."""
+    """One legend for all panels, below them and above the note; names that are too long for its columns are shortened."""
     wide, high = figure.get_size_inches()
-    names = [plain(name, 44) for name in handles]
+    columns = max(1, min(columns, len(handles)))
+    names = _fit_columns(list(handles), columns, wide - 2 * _EDGE)
     position: dict[str, Any] = {
         "loc": "lower left",
         "bbox_to_anchor": (0.1 / wide, 0.32 / high),
         "borderaxespad": 0.0,
     }
-    figure.legend(
-        list(handles.values()), names, ncols=columns, frameon=False, fontsize=8.5, labelcolor=INK, **position
-    )
+    look: dict[str, Any] = {"frameon": False, "fontsize": theme.SMALL, "labelcolor": INK}
+    figure.legend(list(handles.values()), names, ncols=columns, handlelength=2.4, **look, **position)
+
+
+def _fit_columns(names: list[str], columns: int, width: float) -> list[str]:
+    """The names of a legend, which is filled column by column, shortened so far that its columns fit."""
+    sizes = np.array([inches(name, theme.SMALL) for name in names])
+    parts = np.array_split(
+        np.arange(len(names)), columns
+    )  # the first columns have one more, as in matplotlib's
+    most = float(sizes.max(initial=0.0))
+    while most > 0.3 and sum(sizes[part].clip(max=most).max() + 0.65 for part in parts) > width:
+        most *= 0.95
+    return [fit(name, most, theme.SMALL) for name in names]
 
 
 def plain(text: str, width: int = 160) -> str:
@@ -121,7 +195,7 @@ def log_rates(axes: Axes, rates: Iterable[float]) -> None:
     axes.set_xscale("log")
     axes.set_xlim(low / margin, high * margin)
     decades(axes.xaxis)
-    axes.set_xlabel("learning rate", fontsize=9, color=INK)
+    axes.set_xlabel("learning rate", fontsize=theme.LABEL, color=INK)
 
 
 def decades(axis: Any) -> None:
@@ -156,13 +230,6 @@ def curves_by_run(results: StudyTables, runs: pd.DataFrame) -> CurvesByRun:
     objectives = objectives_of(results.manifest)
     columns = dict.fromkeys(each.column for each in (Objective("train_loss"), *objectives.values()))
     return CurvesByRun(runs, results.some_curves("step", *columns), objectives)
-
-
-def contenders(results: StudyTables) -> tuple[list[str], list[str]]:
-    """The labels of the rows of the ranking, and their optimizers' colours, the same as in every picture."""
-    table, colours = results.ranking, colour_of(list(label(results.sensitivity, "optimizer")))
-    optimizer = label(table, "optimizer")
-    return (optimizer + " + " + label(table, "schedule")).tolist(), [colours[name] for name in optimizer]
 
 
 def title_of(results: StudyTables, what: str) -> str:

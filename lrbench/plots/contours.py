@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from lrbench.analysis.labels import label, rate_text
 from lrbench.analysis.loss_by_rate import loss_by_rate
 from lrbench.analysis.objective import objectives_of
-from lrbench.plots import base
+from lrbench.plots import base, findings, theme
 from lrbench.plots.curves import Panel, first_schedule, three_rates
 from lrbench.tables.base import StudyTables
 
@@ -22,7 +22,7 @@ MAX_OPTIMIZERS = 4
 RATES = ("too small", "best", "too large")
 COORDINATES = ["first_coordinate", "second_coordinate"]
 LEVELS = 14
-_HEIGHTS = LinearSegmentedColormap.from_list("heights", ["#f4f6f8", "#c3cdd6", "#8b99a6"])
+_HEIGHTS = LinearSegmentedColormap.from_list("heights", theme.HEIGHTS)
 
 
 def contours(results: StudyTables) -> Figure:
@@ -34,11 +34,14 @@ def contours(results: StudyTables) -> Figure:
     curves = results.some_curves("step", *COORDINATES) if len(results.surfaces) else pd.DataFrame()
     every = _by_problem(results) if set(COORDINATES) <= set(curves.columns) else {}
     shown = list(every)[:MAX_PROBLEMS]
-    title = base.title_of(results, "trajectories at a rate too small, the best, and one too large")
-    figure, grid = base.panels(3 * len(shown), title, width=3.2, height=2.7, foot=0.3)
-    table = (
-        loss_by_rate(results.runs, objectives=objectives_of(results.manifest)) if shown else pd.DataFrame()
-    )
+    if not shown:
+        return base.nothing(
+            "it requires a problem of two coordinates, and the probes first_coordinate and second_coordinate"
+        )
+    title = base.title_of(results, findings.answer(results))
+    what = "trajectories at a rate too small, the best, and one too large"
+    figure, grid = base.panels(3 * len(shown), title, width=3.2, height=2.7, foot=0.3, subtitle=what)
+    table = loss_by_rate(results.runs, objectives=objectives_of(results.manifest))
     optimizers = list(dict.fromkeys(_optimizer(results, panel) for name in shown for panel in every[name]))
     colours = base.colour_of(optimizers)
     for row, name in enumerate(shown):
@@ -97,8 +100,8 @@ def _landscapes(results: StudyTables, name: str, panels: dict[str, Axes]) -> Non
         axes.set_ylim(row[0], row[-1])
         axes.grid(visible=False)
         base.name_panel(axes, f"{name}: {kind}")
-        axes.set_xlabel("w₁", fontsize=9, color=base.INK)
-        axes.set_ylabel("w₂", fontsize=9, color=base.INK)
+        axes.set_xlabel("w₁", fontsize=theme.LABEL, color=base.INK)
+        axes.set_ylabel("w₂", fontsize=theme.LABEL, color=base.INK)
 
 
 def _walk(runs: pd.DataFrame, curves: pd.DataFrame, rate: float, axes: Axes, colour: str) -> None:
@@ -115,7 +118,7 @@ def _walk(runs: pd.DataFrame, curves: pd.DataFrame, rate: float, axes: Axes, col
         return
     axes.plot(*points.T, color=colour, lw=1.4, marker="o", ms=2.2, alpha=0.9, label=rate_text(rate))
     axes.plot(*points[0], "o", color="white", ms=6, mec=base.INK, mew=1.2, zorder=5)
-    legend = axes.legend(fontsize=7.5, framealpha=0.8, loc="upper right", handlelength=1.2)
+    legend = axes.legend(fontsize=theme.TINY, framealpha=0.8, loc="upper right", handlelength=1.2)
     legend.get_frame().set_edgecolor("none")
 
 
@@ -127,8 +130,6 @@ def _explain(
     colours: dict[str, str],
 ) -> None:
     """Write the legend, and what is not shown."""
-    if not shown:
-        return
     handles: dict[str, Artist] = {
         name: Line2D([], [], color=colour, lw=1.6, marker="o", ms=3) for name, colour in colours.items()
     }

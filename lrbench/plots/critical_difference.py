@@ -8,7 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lrbench.errors import counted
-from lrbench.plots import base
+from lrbench.plots import base, theme
+from lrbench.plots.lines import Lines, contenders
 from lrbench.tables.base import StudyTables
 
 MAX_LINES = 24
@@ -24,23 +25,49 @@ def critical_difference(results: StudyTables) -> Figure:
     """
     table = results.ranking
     ranked = len(table) > 1 and bool(np.isfinite(table["critical_difference"].iloc[0]))
-    shown = table.iloc[: MAX_LINES if ranked else 0]
-    title = base.title_of(results, "average rank over problems")
+    shown = table.iloc[:MAX_LINES]
+    if not ranked:
+        one = "line" if len(table) < 2 else "problem"
+        return base.nothing(f"it ranks lines over problems, and there is one {one} alone")
+    names, lines = contenders(results), Lines(results)
+    title = base.title_of(results, _finding(table, names))
     height = 0.8 + 0.26 * len(shown)
-    figure, grid = base.panels(int(ranked), title, width=8.4, height=height)
-    for axes in grid:
-        names, colours = base.contenders(results)
-        rank = shown["average_rank"].to_numpy(dtype=np.float64)
-        for row, name in enumerate(names[: len(shown)]):
-            axes.plot(rank[row], row, "o", color=colours[row], ms=8, mec="white", mew=1.2, zorder=3)
-            text = f"{base.plain(name, 44)}  {rank[row]:.2f}"
-            axes.annotate(
-                text, (rank[row], row), (8, 0), textcoords="offset points", va="center", fontsize=8.5
-            )
-        _bars(axes, shown["wilcoxon_group"])
-        _ruler(axes, float(table["critical_difference"].iloc[0]), len(table), len(shown))
-        base.note(figure, _note(table, names, len(shown)))
+    figure, (axes,) = base.panels(1, title, width=8.4, height=height, subtitle="average rank over problems")
+    rank = shown["average_rank"].to_numpy(dtype=np.float64)
+    for row, name in enumerate(names[: len(shown)]):
+        look = lines.look(name)
+        axes.plot(
+            rank[row],
+            row,
+            "o",
+            color=look.colour if look else base.MUTED,
+            ms=8,
+            mec="white",
+            mew=1.2,
+            zorder=3,
+        )
+        text = f"{base.fit(name, 3.0, theme.SMALL)}  {rank[row]:.2f}"
+        axes.annotate(
+            text, (rank[row], row), (8, 0), textcoords="offset points", va="center", fontsize=theme.SMALL
+        )
+    _bars(axes, shown["wilcoxon_group"])
+    _ruler(axes, float(table["critical_difference"].iloc[0]), len(table), len(shown))
+    base.note(figure, _note(table, names, len(shown)))
     return figure
+
+
+def _finding(table: pd.DataFrame, names: list[str]) -> str:
+    """Who ranks first, and from how many others it cannot be told apart."""
+    first = f"{names[0]} ranks first, {table['average_rank'].iloc[0]:.2f} on average"
+    groups = table["wilcoxon_group"].fillna("").str.split()
+    if not isinstance(table["wilcoxon_group"].iloc[0], str):
+        return first
+    alike = sum(bool(set(each) & set(groups.iloc[0])) for each in groups.iloc[1:])
+    return f"{first}; " + (
+        f"{alike} of {counted(len(table) - 1, 'other line')} cannot be told apart from it"
+        if alike
+        else "all others are worse"
+    )
 
 
 def _bars(axes: Axes, groups: pd.Series) -> None:
@@ -67,7 +94,7 @@ def _ruler(axes: Axes, critical: float, lines: int, rows: int) -> None:
         (8, 0),
         textcoords="offset points",
         va="center",
-        fontsize=8.5,
+        fontsize=theme.SMALL,
         color=base.MUTED,
     )
     axes.set_xlim(1 - 0.16 * most, 1 + 1.6 * most)  # bars at the left, names at the right
@@ -76,7 +103,7 @@ def _ruler(axes: Axes, critical: float, lines: int, rows: int) -> None:
     ticks = np.unique(np.linspace(1, lines, min(lines, 10)).round())
     axes.set_xticks(ticks, [f"{tick:.0f}" for tick in ticks])
     axes.spines["left"].set_visible(False)
-    axes.set_xlabel("average rank (1 is best)", fontsize=9, color=base.INK, loc="left")
+    axes.set_xlabel("average rank (1 is best)", fontsize=theme.LABEL, color=base.INK, loc="left")
 
 
 def _note(table: pd.DataFrame, names: list[str], shown: int) -> str:

@@ -15,11 +15,13 @@ from lrbench.analysis.labels import labels, rate_text
 from lrbench.analysis.line_curves import LineCurves
 from lrbench.analysis.loss_by_rate import loss_by_rate
 from lrbench.analysis.objective import objectives_of
-from lrbench.plots import base
+from lrbench.plots import base, findings, theme
+from lrbench.plots.lines import by_rank
 from lrbench.tables.base import StudyTables
 
 MAX_PANELS = 6
-COLOUR_OF_RATE = {"too small": "#56b4e9", "best": "#009e73", "too large": "#d55e00"}
+COLOUR_OF_RATE = {"too small": theme.TOO_SMALL, "best": theme.BEST, "too large": theme.TOO_LARGE}
+DASH_OF_RATE = dict(zip(COLOUR_OF_RATE, (theme.DASHES[1], theme.DASHES[0], theme.DASHES[2]), strict=True))
 
 
 class Panel(NamedTuple):
@@ -32,7 +34,7 @@ class Panel(NamedTuple):
 
 
 def first_schedule(results: StudyTables) -> list[Panel]:
-    """Every problem × optimizer with the first of its schedules: one panel each."""
+    """Every problem × optimizer with the first of its schedules: one panel each, the best ones of a problem first; a problem after the other, or, where they do not all fit, their best first."""
     runs = results.runs
     code, first = group(runs, line_columns(runs))
     names = labels(runs).iloc[first]
@@ -45,7 +47,12 @@ def first_schedule(results: StudyTables) -> list[Panel]:
         title = f"{problem}: {optimizer}" if many else optimizer
         title += f", {schedule}" if names["schedule"].nunique() > 1 else ""
         found.append(Panel(int(line), title, str(runs["problem"].iloc[first[line]]), rows[line]))
-    return found
+    if len(found) <= MAX_PANELS:
+        return found
+    ranked = by_rank(results.sensitivity, (names["optimizer"] + " + " + names["schedule"]).tolist())
+    place = {name: at for at, name in enumerate(ranked)}
+    known = names["optimizer"] + " + " + names["schedule"]
+    return sorted(found, key=lambda panel: place[known.iloc[panel.line]])
 
 
 def curves(results: StudyTables) -> Figure:
@@ -56,9 +63,10 @@ def curves(results: StudyTables) -> Figure:
     """
     every = first_schedule(results)
     shown = every[:MAX_PANELS]
-    title = base.title_of(results, "training at a rate too small, the best, and one too large")
+    title = base.title_of(results, findings.answer(results))
     size = (6.8, 3.6) if len(shown) == 1 else (3.6, 2.4)
-    figure, grid = base.panels(len(shown), title, width=size[0], height=size[1])
+    what = "training at a rate too small, the best, and one too large"
+    figure, grid = base.panels(len(shown), title, width=size[0], height=size[1], subtitle=what)
     table = loss_by_rate(results.runs, objectives=objectives_of(results.manifest))
     paths = base.curves_by_run(results, results.runs)
     for axes, panel in zip(grid, shown, strict=True):
@@ -66,10 +74,10 @@ def curves(results: StudyTables) -> Figure:
         chosen = np.isin(results.runs["learning_rate"].to_numpy()[panel.rows], list(rates.values()))
         _panel(axes, paths.of(panel.rows[chosen]), rates)
         base.name_panel(axes, panel.title)
-        axes.set_xlabel("step", fontsize=9, color=base.INK)
-        axes.set_ylabel(base.objective_label(results, panel.problem), fontsize=9, color=base.INK)
+        axes.set_xlabel("step", fontsize=theme.LABEL, color=base.INK)
+        axes.set_ylabel(base.objective_label(results, panel.problem), fontsize=theme.LABEL, color=base.INK)
     rest = base.left_out([panel.title for panel in every], len(shown), "panels")
-    base.note(figure, "; ".join(filter(None, ["dotted line: not finite from this step on", rest])))
+    base.note(figure, "; ".join(filter(None, ["upright line: not finite from this step on", rest])))
     return figure
 
 
@@ -102,7 +110,14 @@ def _panel(axes: Axes, path: LineCurves, rates: dict[str, float]) -> None:
         low, high = _ends(path.value[row])
         alive = np.isfinite(value).tolist()
         axes.fill_between(path.step, low, high, where=alive, color=colour, alpha=0.18, lw=0)
-        (line,) = axes.plot(path.step, value, color=colour, lw=1.9, marker="o" if len(path.step) == 1 else "")
+        (line,) = axes.plot(
+            path.step,
+            value,
+            color=colour,
+            lw=theme.LINE,
+            ls=DASH_OF_RATE[kind],
+            marker="o" if len(path.step) == 1 else "",
+        )
         lines[f"{kind}: {rate_text(rates[kind])}"] = line
         _end(axes, path.step, value, colour)
     _legend(axes, lines)
@@ -148,5 +163,5 @@ def _limits(axes: Axes, middle: Floats) -> None:
 
 def _legend(axes: Axes, lines: dict[str, Line2D]) -> None:
     if lines:
-        legend = axes.legend(list(lines.values()), list(lines), fontsize=8, framealpha=0.85)
+        legend = axes.legend(list(lines.values()), list(lines), fontsize=theme.TINY, framealpha=0.85)
         legend.get_frame().set_edgecolor("none")

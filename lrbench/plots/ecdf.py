@@ -13,10 +13,11 @@ from matplotlib.figure import Figure
 from lrbench.analysis.ecdf import ANY, BEST, VIRTUAL, runtime_distribution
 from lrbench.analysis.groups import columns_of, group
 from lrbench.errors import counted
-from lrbench.plots import base
+from lrbench.plots import base, theme
+from lrbench.plots.lines import Lines
 from lrbench.tables.base import StudyTables
 
-MAX_LINES = 8
+OTHERS = "all other lines"
 _PANELS = {BEST: "at the best rate", ANY: "at a rate drawn for each start: tuning included"}
 
 
@@ -33,13 +34,16 @@ def ecdf(results: StudyTables) -> Figure:
     runs = results.runs
     found = runtime_distribution(runs, hits) if len(hits) else pd.DataFrame(columns=["line", "optimizer"])
     names = [name for name in dict.fromkeys(found["line"]) if name != VIRTUAL]
-    optimizer = found.drop_duplicates("line").set_index("line")["optimizer"]
-    shown = _ahead(found, names)
+    if not names:
+        return base.nothing("it requires first_hits = true")
+    ahead, lines = _ahead(found, names), Lines(results)
+    shown = [name for name in ahead if lines.look(name)]
     across = 4
-    foot = 0.2 * -(-(len(shown) + 1) // across)
-    title = base.title_of(results, "targets met within so many steps, restarts included")
-    figure, grid = base.panels(2 if shown else 0, title, columns=2, width=4.9, height=3.4, foot=foot)
-    colours = base.colour_of([optimizer[name] for name in names])
+    foot = 0.2 * -(-(len(shown) + 2) // across)
+    told = "meets the most targets" if len(names) > 1 else "meets targets later"
+    title = base.title_of(results, f"{ahead[0]} {told} if its rate has to be found, too")
+    what = "targets met within so many steps, restarts included"
+    figure, grid = base.panels(2, title, columns=2, width=4.9, height=3.4, foot=foot, subtitle=what)
     handles: dict[str, Artist] = {}
     for axes, draws in zip(grid, _PANELS, strict=False):
         mine = found[found["draws"] == draws]
@@ -47,32 +51,25 @@ def ecdf(results: StudyTables) -> Figure:
         (handles[VIRTUAL],) = _draw(
             axes, mine[mine["line"] == VIRTUAL], end, color=base.MUTED, lw=3.0, alpha=0.5
         )
-        for number, name in enumerate(shown):
-            look = {"color": colours[optimizer[name]], "linestyle": _dash(number, shown, optimizer, colours)}
-            (handles[name],) = _draw(axes, mine[mine["line"] == name], end, lw=1.7, **look)
+        for name in names:
+            look = lines.look(name)
+            style: dict[str, Any] = {"color": theme.REST, "lw": theme.THIN, "zorder": 1.5}
+            if look:
+                style = {"color": look.colour, "linestyle": look.dash, "lw": theme.LINE}
+            (handles[name if look else OTHERS],) = _draw(axes, mine[mine["line"] == name], end, **style)
         _axes(axes, found)
         base.name_panel(axes, _PANELS[draws])
-    if shown:
-        base.legend(figure, {name: handles[name] for name in (*shown, VIRTUAL)}, across)
-        problems = counted(len(group(runs, columns_of(runs, "problem"))[1]), "problem")
-        rest = base.left_out([*shown, *(name for name in names if name not in shown)], len(shown), "lines")
-        base.note(figure, "; ".join(filter(None, [problems, "cross: where runs end", rest])))
+    entries = [*shown, VIRTUAL, *([OTHERS] if OTHERS in handles else [])]
+    base.legend(figure, {name: handles[name] for name in entries}, across)
+    problems = counted(len(group(runs, columns_of(runs, "problem"))[1]), "problem")
+    base.note(figure, f"{problems}; cross: where runs end")
     return figure
 
 
 def _ahead(found: pd.DataFrame, names: list[str]) -> list[str]:
-    """The lines that have met the most targets on average over the numbers of steps, with the cost of tuning."""
-    if not names:
-        return []
+    """The lines by how many targets they have met on average over the numbers of steps, with the cost of tuning; the most first."""
     mean = found[found["draws"] == ANY].groupby("line")["share"].mean()
-    return [str(name) for name in mean.loc[names].nlargest(MAX_LINES).index]
-
-
-def _dash(number: int, shown: list[str], optimizer: pd.Series, colours: dict[str, str]) -> Any:
-    """Another dash for each further line of a colour."""
-    mine = colours[optimizer[shown[number]]]
-    before = sum(colours[optimizer[name]] == mine for name in shown[:number])
-    return base.DASHES[before % len(base.DASHES)]
+    return [str(name) for name in mean.loc[names].sort_values(ascending=False, kind="stable").index]
 
 
 def _draw(axes: Axes, rows: pd.DataFrame, end: float, **look: Any) -> list[Artist]:
@@ -89,5 +86,5 @@ def _axes(axes: Axes, found: pd.DataFrame) -> None:
     axes.set_xlim(1, float(found["steps"].max()))
     axes.set_ylim(-0.02, 1.02)
     base.decades(axes.xaxis)
-    axes.set_xlabel("steps of all starts together", fontsize=9, color=base.INK)
-    axes.set_ylabel("share of problems and targets met", fontsize=9, color=base.INK)
+    axes.set_xlabel("steps of all starts together", fontsize=theme.LABEL, color=base.INK)
+    axes.set_ylabel("share of problems and targets met", fontsize=theme.LABEL, color=base.INK)

@@ -10,25 +10,27 @@ from matplotlib.figure import Figure
 
 from lrbench.analysis.groups import Floats
 from lrbench.analysis.line_curves import LineCurves
-from lrbench.plots import base
+from lrbench.plots import base, findings, theme
 from lrbench.plots.curves import first_schedule
 from lrbench.tables.base import StudyTables
 
 MAX_PANELS, MAX_CELLS = 6, 240
-GONE, ABOVE = "#d8d3cf", "#b8432f"
 
 
 def heatmap(results: StudyTables) -> Figure:
     """The loss by learning rate and step, median over seeds, a panel per problem and optimizer.
 
     Colour is logarithmic where the losses allow it and ends at ℓ₀; grey: at least half the seeds are not
-    finite; triangle: the best rate.
+    finite; triangle: the best rate. Nothing is drawn for one rate.
     """
     every = first_schedule(results)
     shown = every[:MAX_PANELS]
-    title = base.title_of(results, "loss by learning rate and step")
+    if results.runs["learning_rate"].nunique() < 2:
+        return base.nothing("it compares learning rates, and there is one alone")
+    title = base.title_of(results, findings.band(results))
     size = (6.8, 3.6) if len(shown) == 1 else (4.0, 2.6)
-    figure, grid = base.panels(len(shown), title, width=size[0], height=size[1])
+    what = "loss by learning rate and step, median over seeds"
+    figure, grid = base.panels(len(shown), title, width=size[0], height=size[1], subtitle=what)
     paths = base.curves_by_run(results, results.runs)
     for axes, panel in zip(grid, shown, strict=True):
         best = float(results.sensitivity["best_learning_rate"].iloc[panel.line])
@@ -50,7 +52,7 @@ def _panel(figure: Figure, axes: Axes, path: LineCurves, best: float, name: str)
     value = path.middle()
     rows, columns = _thin(len(path.rate)), _thin(len(path.step))
     rate, step, value = path.rate[rows], path.step[columns], value[np.ix_(rows, columns)]
-    colours = colormaps["viridis"].with_extremes(bad=GONE, over=ABOVE)
+    colours = colormaps[theme.MAP].with_extremes(bad=theme.GONE, over=theme.ABOVE)
     drawn = axes.pcolormesh(
         10 ** _edges(np.log10(rate)),
         _edges(step.astype(np.float64)),
@@ -60,16 +62,16 @@ def _panel(figure: Figure, axes: Axes, path: LineCurves, best: float, name: str)
         rasterized=True,
     )
     axes.grid(visible=False)
-    axes.set_facecolor(GONE)
+    axes.set_facecolor(theme.GONE)
     base.log_rates(axes, rate)
-    axes.set_ylabel("step", fontsize=9, color=base.INK)
+    axes.set_ylabel("step", fontsize=theme.LABEL, color=base.INK)
     axes.set_ylim(float(step[0]), float(step[-1]) if len(step) > 1 else float(step[0]) + 1)
     if np.isfinite(best):
         top = axes.get_xaxis_transform()
         axes.plot(best, 1.0, "v", color=base.INK, ms=7, transform=top, clip_on=False, zorder=5)
     bar = figure.colorbar(drawn, ax=axes, pad=0.02, aspect=28)
-    bar.set_label(name, fontsize=8.5, color=base.INK)
-    bar.ax.tick_params(labelsize=8, length=2, colors=base.MUTED, labelcolor=base.INK)
+    bar.set_label(name, fontsize=theme.SMALL, color=base.INK)
+    bar.ax.tick_params(labelsize=theme.TINY, length=2, colors=base.MUTED, labelcolor=base.INK)
     bar.outline.set_visible(False)
     if isinstance(drawn.norm, LogNorm):
         base.decades(bar.ax.yaxis)

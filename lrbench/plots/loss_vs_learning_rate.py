@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+import numpy as np
 import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
@@ -14,10 +14,13 @@ from matplotlib.patches import Patch
 from lrbench.analysis.labels import label, rate_text
 from lrbench.analysis.loss_by_rate import loss_by_rate
 from lrbench.analysis.objective import objectives_of
-from lrbench.plots import base
+from lrbench.plots import base, findings, theme
+from lrbench.plots.lines import Lines
 from lrbench.tables.base import StudyTables
 
-MAX_PANELS, MAX_LINES = 6, 8
+MAX_PANELS = 6
+ROOM = 0.12
+"""How much of the height is left below the lines, for a remark."""
 _MARKED = ["use_learning_rate", "use_loss", "best_loss", "collapse_low", "collapse_high"]
 """What the plot takes of the sensitivity table; missing in one of an older version."""
 
@@ -27,7 +30,7 @@ def loss_vs_learning_rate(results: StudyTables) -> Figure:
 
     Line: mean over seeds of min(ℓ(T), ℓ₀), a diverged run counting as ℓ₀; band: lowest to highest seed;
     disc: rate to use; cross: the last useful rate before training collapses; shaded: no line is useful
-    at these rates; dots alone: points of a sample, whose other parameters differ, too. In the corner: the metric of the problem's headline that the line of least loss reaches at the rate to use.
+    at these rates; grey: the lines that are not among the best eight by rank; dots alone: points of a sample, whose other parameters differ, too. In the corner: the metric of the problem's headline that the line of least loss reaches at the rate to use.
 
     Source: Wortsman et al., arXiv:2309.14322, figure 1.
     """
@@ -39,64 +42,84 @@ def loss_vs_learning_rate(results: StudyTables) -> Figure:
         right_index=True,
         how="left",
     )
+    table["name"] = table["optimizer"] + " + " + table["schedule"]
     names = list(dict.fromkeys(table["problem"]))
     shown = names[:MAX_PANELS]
-    title = base.title_of(results, "final loss against learning rate")
+    lines, alone = Lines(results), label(results.sensitivity, "schedule").nunique() == 1
+    table = table.assign(short=table["optimizer"] if alone else table["name"])
     columns = 2 if len(shown) in (2, 4) else 3
     width, height = (6.8, 3.6) if len(shown) == 1 else (4.6, 3.0)
-    styles = {name: base.DASHES[at % 4] for at, name in enumerate(dict.fromkeys(table["schedule"]))}
-    colours = base.colour_of(list(table["optimizer"]))
-    kept = {name: _kept(table[table["problem"] == name]) for name in shown}
-    entries = table[table["line"].isin([line for some in kept.values() for line in some])].drop_duplicates(
-        ["optimizer", "schedule"]
-    )
+    told = [name for name in lines.ranked if lines.look(name)]
     across = 4 if len(shown) > 1 else 3
-    foot = 0.2 * -(-(len(entries) + 4) // across)
-    figure, grid = base.panels(len(shown), title, columns=columns, width=width, height=height, foot=foot)
-    lines: dict[str, Artist] = {}
+    foot = 0.2 * -(-(len(told) + 4 + (len(told) < len(lines.ranked))) // across)
+    figure, grid = base.panels(
+        len(shown),
+        base.title_of(results, findings.answer(results)),
+        columns=columns,
+        width=width,
+        height=height,
+        foot=foot,
+        subtitle="final loss against learning rate, mean over seeds",
+    )
+    handles: dict[str, Artist] = {}
     for axes, name in zip(grid, shown, strict=True):
         mine = table[table["problem"] == name]
-        lines |= _panel(axes, mine, kept[name], colours, styles)
-        _corner(axes, results.sensitivity.iloc[mine["line"].unique()], len(kept[name]))
+        handles = _panel(axes, mine, lines) | handles
+        _corner(axes, results.sensitivity.iloc[mine["line"].unique()])
         base.name_panel(axes, name)
         problem = str(results.sensitivity["problem"].iloc[int(mine["line"].iloc[0])])
-        axes.set_ylabel(base.outcome_label(results, problem), fontsize=9, color=base.INK)
-    _legend(figure, lines, across)
+        axes.set_ylabel(base.outcome_label(results, problem), fontsize=theme.LABEL, color=base.INK)
+    in_order = dict.fromkeys(table["name"]) if len(told) == len(lines.ranked) else told
+    short = dict(zip(table["name"], table["short"], strict=True))
+    entries = {short[name]: handles[name] for name in in_order if name in handles}
+    if len(told) < len(lines.ranked):
+        entries["all other lines"] = Line2D([], [], color=theme.REST, lw=theme.THIN)
+    _legend(figure, entries, across)
     base.note(figure, base.left_out(names, len(shown), "problems"))
     return figure
 
 
-def _panel(
-    axes: Axes, mine: pd.DataFrame, kept: list[int], colours: dict[str, str], styles: dict[str, Any]
-) -> dict[str, Artist]:
+def _panel(axes: Axes, mine: pd.DataFrame, lines: Lines) -> dict[str, Artist]:
+    """Draw the lines of a problem, and return those that have a look of their own by their names."""
     top = float(mine["initial"].max())
     handles: dict[str, Artist] = {}
-    for line in kept:
-        rows = mine[mine["line"] == line]
-        optimizer, schedule = str(rows["optimizer"].iloc[0]), str(rows["schedule"].iloc[0])
-        colour = colours[optimizer]
-        look = {"linestyle": styles[schedule], "marker": "o" if len(rows) == 1 else ""}
-        sampled = bool(rows["sampled"].iloc[0])
+    rest = []
+    for _, rows in mine.groupby("line", sort=False):
+        name = str(rows["name"].iloc[0])
+        look, sampled = lines.look(name), bool(rows["sampled"].iloc[0])
+        if look is None:
+            rest.append(rows[["learning_rate", "loss"]].to_numpy(dtype=np.float64))
+            continue
+        # The best lie above the others.
+        style = {
+            "linestyle": look.dash,
+            "marker": "o" if len(rows) == 1 else "",
+            "zorder": 3 - 0.01 * lines.order(name),
+        }
         if sampled:
-            look = {"linestyle": "", "marker": ".", "alpha": 0.6}
-        (drawn,) = axes.plot(rows["learning_rate"], rows["loss"], color=colour, lw=1.8, **look)
+            style = {"linestyle": "", "marker": ".", "alpha": 0.6}
+        (drawn,) = axes.plot(rows["learning_rate"], rows["loss"], color=look.colour, lw=theme.LINE, **style)
         if not sampled:
             axes.fill_between(
-                rows["learning_rate"], rows["low"], rows["high"], color=colour, alpha=0.16, lw=0
+                rows["learning_rate"], rows["low"], rows["high"], color=look.colour, alpha=0.16, lw=0
             )
-        _marks(axes, rows, colour)
-        handles[f"{optimizer}, {schedule}" if len(styles) > 1 else optimizer] = drawn
+        _marks(axes, rows, look.colour)
+        handles[name] = drawn
+    if rest:
+        # As vectors, thousands of lines would make the SVG large and slow to open.
+        axes.add_collection(
+            LineCollection(rest, colors=theme.REST, linewidths=theme.THIN, zorder=1.5, rasterized=True)
+        )
     base.log_rates(axes, mine["learning_rate"])
     _limits(axes, mine, top)
     _shade(axes, mine)
     return handles
 
 
-def _corner(axes: Axes, lines: pd.DataFrame, shown: int) -> None:
-    """Write where there is room in most panels what the winner reaches, and how many lines are not shown."""
-    notes = [_reached(lines), f"the {shown} best of {len(lines)} lines" if shown < len(lines) else ""]
-    text = base.plain("\n".join(filter(None, notes)))
-    axes.text(0.02, 0.02, text, transform=axes.transAxes, fontsize=8, color=base.MUTED, linespacing=1.4)
+def _corner(axes: Axes, lines: pd.DataFrame) -> None:
+    """Write where there is room in most panels what the winner reaches."""
+    text = base.plain(_reached(lines), 60)
+    axes.text(0.02, 0.02, text, transform=axes.transAxes, fontsize=theme.SMALL, color=base.MUTED, zorder=6)
 
 
 def _reached(lines: pd.DataFrame) -> str:
@@ -111,12 +134,6 @@ def _reached(lines: pd.DataFrame) -> str:
     name, value = str(best["headline"]).removeprefix("valid_").replace("_", " "), float(best["use_value"])
     reached = f"{100 * value:.1f} %" if name.endswith("accuracy") else f"{value:.3g}"
     return f"{who} at {rate_text(best['use_learning_rate'])}: {name} {reached}"
-
-
-def _kept(mine: pd.DataFrame) -> list[int]:
-    """The lines of the panel: the best few of them, in the study's order."""
-    ranked = mine.drop_duplicates("line").sort_values("best_loss", kind="stable", na_position="last")
-    return sorted(ranked["line"].iloc[:MAX_LINES])
 
 
 def _marks(axes: Axes, rows: pd.DataFrame, colour: str) -> None:
@@ -134,10 +151,10 @@ def _limits(axes: Axes, mine: pd.DataFrame, top: float) -> None:
         low, top = top - 0.5, top + 0.5
     elif base.log_is_better([low, top]):
         axes.set_yscale("log")
-        axes.set_ylim(low / (top / low) ** 0.06, top * (top / low) ** 0.06)
+        axes.set_ylim(low / (top / low) ** ROOM, top * (top / low) ** 0.06)
         base.decades(axes.yaxis)
         return
-    axes.set_ylim(low - 0.05 * (top - low), top + 0.05 * (top - low))
+    axes.set_ylim(low - ROOM * (top - low), top + 0.05 * (top - low))
 
 
 def _shade(axes: Axes, mine: pd.DataFrame) -> None:

@@ -14,8 +14,9 @@ from matplotlib.lines import Line2D
 
 from lrbench.analysis import label, suggestions
 from lrbench.analysis.groups import columns_of, group
+from lrbench.analysis.labels import rate_text
 from lrbench.analysis.range_tests import LOSS, RANGE_TEST, RULES, Sweep, sweeps
-from lrbench.plots import base
+from lrbench.plots import base, theme
 from lrbench.tables.base import StudyTables
 from lrbench.tables.finders import finders
 
@@ -31,7 +32,7 @@ def range_test(results: StudyTables) -> Figure:
     """
     runs = results.runs
     if RANGE_TEST not in set(runs["schedule"]):
-        return Figure()
+        return base.nothing("no run has the schedule range_test; `lrbench find` makes them")
     curves = results.some_curves("step", "learning_rate", LOSS)
     found = dict(sweeps(runs, curves))
     tests = runs.iloc[sorted(found)]
@@ -44,11 +45,14 @@ def range_test(results: StudyTables) -> Figure:
     ]
     shown = names[:MAX_PANELS]
     if not shown:
-        return Figure()
+        return base.nothing("no range test has a curve")
     rules = suggestions(finders(tests, curves))
-    title = base.title_of(results, "what learning-rate finders suggest")
+    title = base.title_of(results, _finding(rules))
+    what = "what learning-rate finders suggest, from the smoothed loss of range tests"
     columns = 2 if len(shown) in (2, 4) else 3
-    figure, grid = base.panels(len(shown), title, columns=columns, width=3.8, height=2.4, foot=0.25)
+    figure, grid = base.panels(
+        len(shown), title, columns=columns, width=3.8, height=2.4, foot=0.25, subtitle=what
+    )
     for number, (axes, name) in enumerate(zip(grid, shown, strict=True)):
         mine = [found[row] for row, panel in zip(sorted(found), code, strict=True) if panel == number]
         _panel(axes, mine, rules.iloc[number * len(RULES) : (number + 1) * len(RULES)])
@@ -63,13 +67,24 @@ def range_test(results: StudyTables) -> Figure:
     return figure
 
 
+def _finding(rules: pd.DataFrame) -> str:
+    """How far the rules are apart."""
+    known = rules["suggestion"].dropna()
+    if known.empty:
+        return "no rule suggests a rate"
+    low, high = float(known.min()), float(known.max())
+    if low == high:
+        return f"{'every rule' if len(known) > 1 else 'one rule'} suggests {rate_text(low)}"
+    return f"rules suggest {rate_text(low)} to {rate_text(high)}, {high / low:.2g} × apart"
+
+
 def _panel(axes: Axes, mine: list[Sweep], rules: pd.DataFrame) -> None:
     rates = np.concatenate([sweep.rate for sweep in mine])
     for sweep in mine:
         axes.plot(sweep.rate[: sweep.end], sweep.smoothed[: sweep.end], color=base.MUTED, lw=1.2, alpha=0.8)
     _limits(axes, mine)
     base.log_rates(axes, [*rates, *rules["lowest"].dropna()])
-    axes.set_ylabel("smoothed minibatch loss", fontsize=9, color=base.INK)
+    axes.set_ylabel("smoothed minibatch loss", fontsize=theme.LABEL, color=base.INK)
     for at, (_, row) in enumerate(rules.iterrows()):
         if np.isfinite(row["suggestion"]):
             colour, height = base.COLOURS[at], 0.05 * (1 + at)
@@ -91,7 +106,7 @@ def _panel(axes: Axes, mine: list[Sweep], rules: pd.DataFrame) -> None:
         f"{', '.join(rows['rule']) if len(rows) < len(rules) else 'no suggestion'}: {reason}"
         for reason, rows in rules.groupby("reason", sort=False)
     ]
-    look: dict[str, Any] = {"va": "top", "fontsize": 7.5, "color": base.MUTED}
+    look: dict[str, Any] = {"va": "top", "fontsize": theme.TINY, "color": base.MUTED}
     axes.text(0.03, 0.97, "\n".join(fill(text, 56) for text in texts), transform=axes.transAxes, **look)
 
 

@@ -16,12 +16,13 @@ from matplotlib.lines import Line2D
 
 from lrbench.analysis.groups import Floats, group, line_columns
 from lrbench.analysis.interactions import Slice, best_lines, short, slices
-from lrbench.analysis.labels import label
+from lrbench.analysis.labels import label, rate_text
 from lrbench.analysis.mean_loss import Bools, mean_loss
 from lrbench.analysis.objective import objectives_of
 from lrbench.analysis.rates import lines
 from lrbench.analysis.thresholds import Thresholds
-from lrbench.plots import base
+from lrbench.errors import counted
+from lrbench.plots import base, theme
 from lrbench.tables.base import StudyTables
 
 MAX_PANELS, MAX_ROWS = 6, 24
@@ -35,25 +36,27 @@ def rate_map(results: StudyTables) -> Figure:
     makes at least half of its best progress; disc: best rate of the row; ring: rate to use. Nothing is drawn where no number but the rate varies.
     """
     cuts = _through_the_best(results.sensitivity)
+    if not cuts:
+        return base.nothing("no number but the rate varies")
     names = _titles(results, cuts)
     shown = cuts[:MAX_PANELS]
     rows = max((min(len(cut.values), MAX_ROWS) for cut in shown), default=0)
     every = _rows(results, shown)
     figure, grid = base.panels(
         len(shown),
-        base.title_of(results, "loss by learning rate and one other number"),
+        base.title_of(results, _finding(results.sensitivity, cuts)),
         columns=2,
         width=4.6,
         height=max(1.1, 0.24 * rows),
         foot=0.2,
         names=0.2,
+        subtitle="loss by learning rate and one other number, mean over seeds",
     )
     for axes, cut, name in zip(grid, shown, names, strict=False):
         _panel(figure, axes, cut, results, every)
         base.name_panel(axes, name)
-    if shown:
-        base.legend(figure, _legend(), 3)
-        base.note(figure, base.left_out(names, len(shown), "panels"))
+    base.legend(figure, _legend(), 3)
+    base.note(figure, base.left_out(names, len(shown), "panels"))
     return figure
 
 
@@ -61,6 +64,31 @@ def _through_the_best(sensitivity: pd.DataFrame) -> list[Slice]:
     """The slices that go through the best line of a problem and optimizer, of all its schedules."""
     best = best_lines(sensitivity)
     return [cut for cut in slices(sensitivity) if np.isin(cut.lines, best).any()]
+
+
+def _finding(sensitivity: pd.DataFrame, cuts: list[Slice]) -> str:
+    """How far the best rate moves with each number: of the first panel in rates, of several in factors."""
+    moved = []
+    for cut in cuts:
+        rate = sensitivity["best_learning_rate"].to_numpy(dtype=np.float64)[cut.lines]
+        known = np.flatnonzero(np.isfinite(rate))
+        if len(known) > 1:
+            first, last = known[0], known[-1]
+            moved.append((cut.parameter, cut.values[first], cut.values[last], rate[first], rate[last]))
+    if not moved:
+        return "no two values of a number train"
+    if len(moved) == 1:
+        name, low, high, start, end = moved[0]
+        at = f"as {short(name)} goes from {low:g} to {high:g}"
+        return (
+            f"the best rate goes from {rate_text(start)} to {rate_text(end)} {at}"
+            if start != end
+            else f"the best rate stays at {rate_text(end)} {at}"
+        )
+    name, low, high, start, end = max(moved, key=lambda each: abs(np.log(each[4] / each[3])))
+    factor = max(start / end, end / start)
+    stays = sum(each[3] == each[4] for each in moved)
+    return f"the best rate moves the most with {short(name)}, {factor:.3g} ×; it stays in {stays} of {counted(len(moved), 'panel')}"
 
 
 class _Row(NamedTuple):
@@ -108,7 +136,7 @@ def _panel(figure: Figure, axes: Axes, cut: Slice, results: StudyTables, every: 
         borders.append((edges, row.useful))
         loss = np.ma.masked_invalid(row.loss[None])
         drawn = axes.pcolormesh(
-            edges, [at - 0.5, at + 0.5], loss, norm=norm, cmap=colormaps["viridis"], rasterized=True
+            edges, [at - 0.5, at + 0.5], loss, norm=norm, cmap=colormaps[theme.MAP], rasterized=True
         )
     axes.add_collection(
         LineCollection(_outline(borders), colors="white", linewidths=3.4, capstyle="projecting")
@@ -122,14 +150,14 @@ def _panel(figure: Figure, axes: Axes, cut: Slice, results: StudyTables, every: 
     axes.set_ylim(-0.5, len(rows) - 0.5)
     axes.set_yticks(range(len(rows)), [f"{value:g}" for value in values])
     axes.tick_params(axis="y", length=0)
-    axes.set_ylabel(base.plain(short(cut.parameter), 24), fontsize=9, color=base.INK)
+    axes.set_ylabel(base.plain(short(cut.parameter), 24), fontsize=theme.LABEL, color=base.INK)
     if len(numbers) < len(cut.lines):
         text = f"{len(numbers)} of {len(cut.lines)} values"
-        axes.text(1, 1.02, text, transform=axes.transAxes, ha="right", fontsize=8, color=base.MUTED)
+        axes.text(1, 1.02, text, transform=axes.transAxes, ha="right", fontsize=theme.TINY, color=base.MUTED)
     bar = figure.colorbar(drawn, ax=axes, pad=0.02, aspect=22)
     problem = str(results.sensitivity["problem"].iloc[int(numbers[0])])
-    bar.set_label(base.objective_label(results, problem), fontsize=8.5, color=base.INK)
-    bar.ax.tick_params(labelsize=8, length=2, colors=base.MUTED, labelcolor=base.INK)
+    bar.set_label(base.objective_label(results, problem), fontsize=theme.SMALL, color=base.INK)
+    bar.ax.tick_params(labelsize=theme.TINY, length=2, colors=base.MUTED, labelcolor=base.INK)
     bar.outline.set_visible(False)
     if isinstance(norm, LogNorm):
         base.decades(bar.ax.yaxis)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lrbench.plots import base
+from lrbench.plots import base, findings, theme
 from lrbench.tables.base import StudyTables
 
 MAX_PANELS = 25
@@ -22,23 +21,28 @@ MAX_RUNS = 60
 def schedules(results: StudyTables) -> Figure:
     """The learning rate over a run as a share of its peak, a panel per schedule.
 
-    For a schedule that depends on the losses, the rates of runs that did not diverge: a thin line per run.
+    For a schedule that depends on the losses, the rates of runs that did not diverge: a thin line per run. Nothing is drawn where the only schedule is constant.
     """
     every = list(results.manifest.get("schedules", []))
     shown = every[:MAX_PANELS]
     count = len(shown)
     columns = 2 if count in (2, 4) else 3 if count < 7 else 4 if count < 13 else 5
-    title = base.title_of(results, "learning rate during a run, as a share of its peak")
-    figure, grid = base.panels(count, title, columns=columns, width=2.7, height=1.5)
+    if not count or (
+        count == 1 and set(shown[0]["shape"]) == {1.0} and not shown[0].get("depends_on_losses")
+    ):
+        return base.nothing("the only schedule is constant" if count else "there is no schedule")
+    what = "learning rate during a run, as a share of its peak"
+    title = base.title_of(results, findings.schedules(results))
+    figure, grid = base.panels(count, title, columns=columns, width=2.7, height=1.5, subtitle=what)
     for number, (axes, schedule) in enumerate(zip(grid, shown, strict=True)):
         if schedule.get("depends_on_losses"):
             _draw_runs(axes, results, schedule)
         else:
             _draw_shape(axes, schedule)
-        base.name_panel(axes, fill(str(schedule["label"]), 34, max_lines=2, placeholder=" …"))
+        base.name_panel(axes, "\n".join(base.wrapped(str(schedule["label"]), 2.7, theme.PANEL, 2)))
         axes.set_ylim(-0.04, 1.08)
         if number + columns >= count:  # the lowest panel of its column
-            axes.set_xlabel("step", fontsize=9, color=base.INK)
+            axes.set_xlabel("step", fontsize=theme.LABEL, color=base.INK)
     notes = [base.left_out([str(schedule["label"]) for schedule in every], count, "schedules")]
     if any(schedule.get("depends_on_losses") for schedule in shown):
         notes.append("thin lines: the rates of runs, as the schedule depends on the losses")
@@ -48,7 +52,7 @@ def schedules(results: StudyTables) -> Figure:
 
 def _draw_shape(axes: Axes, schedule: Mapping[str, Any]) -> None:
     step, shape = schedule["step"], schedule["shape"]
-    axes.plot(step, shape, color=base.COLOURS[0], lw=1.9, marker="o" if len(step) == 1 else "")
+    axes.plot(step, shape, color=base.COLOURS[0], lw=theme.LINE, marker="o" if len(step) == 1 else "")
     axes.fill_between(step, shape, color=base.COLOURS[0], alpha=0.12, lw=0)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
@@ -10,10 +12,13 @@ from matplotlib.ticker import MaxNLocator
 
 from lrbench.analysis.labels import labels
 from lrbench.analysis.thresholds import Thresholds
-from lrbench.plots import base
+from lrbench.plots import base, theme
+from lrbench.plots.lines import Lines
 from lrbench.tables.base import StudyTables
 
-MAX_PANELS, MAX_LINES = 6, 8
+MAX_PANELS = 6
+FEW = 3
+"""How many rates someone tries who tunes little."""
 
 
 def tuning_budget(results: StudyTables) -> Figure:
@@ -31,33 +36,46 @@ def tuning_budget(results: StudyTables) -> Figure:
     table = table[table.groupby("problem")["trials"].transform("max") > 1] if len(table) else table
     problems = list(dict.fromkeys(table["problem"]))
     shown = problems[:MAX_PANELS]
-    styles = {name: base.DASHES[at % 4] for at, name in enumerate(dict.fromkeys(table["schedule"]))}
-    colours = base.colour_of(list(table["optimizer"]))
-    kept = list(dict.fromkeys(table["name"]))
-    # The lines that do best with few trials, over all problems.
-    few = table[table["trials"] <= 3].groupby("name")["expected_gap"].mean()
-    kept = [name for name in kept if name in set(few.nsmallest(MAX_LINES).index)]
+    if not shown:
+        return base.nothing(
+            "no line trains" if len(results.tuning_budget) else "no rates are tried at random"
+        )
+    lines = Lines(results)
+    kept = [name for name in dict.fromkeys(table["name"]) if lines.look(name)]
+    few = table[table["trials"] == FEW].groupby("name")["expected_gap"].mean()
     columns = 2 if len(shown) in (2, 4) else 3
     width, height = (6.8, 3.6) if len(shown) == 1 else (4.4, 2.8)
     across = 4 if len(shown) > 1 else 3
-    title = base.title_of(results, "expected loss after trying random rates")
-    foot = 0.2 * -(-len(kept) // across)
-    figure, grid = base.panels(len(shown), title, columns=columns, width=width, height=height, foot=foot)
+    told = "one random rate is all there is"
+    if len(few):
+        easiest = "is the easiest to tune:" if len(few) > 1 else "is"
+        told = f"{few.idxmin()} {easiest} {few.min():.2g} above the best after {FEW} random rates"
+    foot = 0.2 * -(-(len(kept) + 1) // across)
+    figure, grid = base.panels(
+        len(shown),
+        base.title_of(results, told),
+        columns=columns,
+        width=width,
+        height=height,
+        foot=foot,
+        subtitle="expected loss after trying random rates of the grid; 1 is the start, 0 the best loss",
+    )
     handles: dict[str, Artist] = {}
     for axes, problem in zip(grid, shown, strict=True):
-        for name, rows in table[(table["problem"] == problem) & table["name"].isin(kept)].groupby(
-            "name", sort=False
-        ):
-            look = {"color": colours[rows["optimizer"].iloc[0]], "ls": styles[rows["schedule"].iloc[0]]}
-            (handles[str(name)],) = axes.plot(rows["trials"], rows["expected_gap"], lw=1.8, **look)
+        for name, rows in table[table["problem"] == problem].groupby("name", sort=False):
+            look = lines.look(str(name))
+            style: dict[str, Any] = {"color": theme.REST, "lw": theme.THIN, "zorder": 1.5}
+            if look:
+                style = {"color": look.colour, "ls": look.dash, "lw": theme.LINE}
+            (drawn,) = axes.plot(rows["trials"], rows["expected_gap"], **style)
+            handles[str(name) if look else "all other lines"] = drawn
         _axes(axes, results)
         base.name_panel(axes, problem)
-    if shown:
-        base.legend(figure, handles, across)
-        rest = [base.left_out(problems, len(shown), "problems")]
-        more = table["name"].nunique() - len(kept)
-        rest.append(f"the {len(kept)} easiest to tune of {more + len(kept)} lines" if more else "")
-        base.note(figure, "; ".join(filter(None, ["dotted: good", *rest])))
+    others = {name: handles.pop(name) for name in ["all other lines"] if name in handles}
+    base.legend(figure, handles | others, across)
+    base.note(
+        figure, "; ".join(filter(None, ["dotted: good", base.left_out(problems, len(shown), "problems")]))
+    )
     return figure
 
 
@@ -71,5 +89,5 @@ def _axes(axes: Axes, results: StudyTables) -> None:
     axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
     axes.minorticks_off()
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set_xlabel("number of random rates tried", fontsize=9, color=base.INK)
-    axes.set_ylabel("loss above the best", fontsize=9, color=base.INK)
+    axes.set_xlabel("number of random rates tried", fontsize=theme.LABEL, color=base.INK)
+    axes.set_ylabel("loss above the best", fontsize=theme.LABEL, color=base.INK)

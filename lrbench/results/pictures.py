@@ -60,9 +60,8 @@ def save(
         raise StudyError(f"--out {path}: the name of a picture ends in one of {allowed}")
     figure = results.plot(name, problem)
     if not figure.axes:
-        raise StudyError(
-            f"{name}: has nothing to show of {results.folder}; `lrbench list plot {name}` says what it draws"
-        )
+        why = getattr(figure, "why", "") or f"`lrbench list plot {name}` says what it draws"
+        raise StudyError(f"{name}: has nothing to show of {results.folder}: {why}")
     return atomic.write(path.parent, path.name, lambda file: figure.savefig(file, format=kind))
 
 

@@ -21,7 +21,7 @@ from lrbench.results import pictures
 from lrbench.results.one_problem import OneProblem
 from tests.helpers import frames
 
-NAMES = ["loss_vs_learning_rate", "curves", "heatmap", "schedules"]
+NAMES = ["loss_vs_learning_rate", "curves", "schedules"]
 ONE = (("sgd", float("nan"), 0.1),)
 HOSTILE = (("_$a$", 0.9, 0.1),)
 
@@ -39,7 +39,7 @@ def test_every_plot_takes_every_study(name: str, kind: str) -> None:
     assert draw(name, frames.STUDIES[kind]()).axes
 
 
-ACROSS = ["critical_difference", "performance_profile", "tuning_budget", "differences"]
+ACROSS = ["critical_difference", "performance_profile", "tuning_budget", "differences", "heatmap"]
 
 
 @pytest.mark.parametrize("name", ACROSS)
