@@ -15,7 +15,6 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 
-from lrbench.report import page
 from tests.helpers import pythons
 from tests.helpers.pages import PAGES
 from tests.helpers.paths import ROOT
