@@ -169,10 +169,8 @@ def test_a_line_has_the_same_look_in_every_plot() -> None:
     found = []
     for name in ("loss_vs_learning_rate", "performance_profile", "tuning_budget", "ecdf"):
         legend = draw(name, results).legends[0]
-        handles = dict(
-            zip([text.get_text()[0] for text in legend.get_texts()], legend.get_lines(), strict=False)
-        )
-        found.append((handles["l"].get_color(), handles["l"].get_linestyle()))
+        at = [text.get_text()[:2] for text in legend.get_texts()].index("l_")  # lines come before all other entries
+        found.append((legend.get_lines()[at].get_color(), legend.get_lines()[at].get_linestyle()))
     assert set(found) == {(theme.COLOURS[0], "-")}
 
 
