@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from lrbench.errors import counted
 from lrbench.plots import base, theme
-from lrbench.plots.lines import Lines, contenders
+from lrbench.plots.lines import RankedLines, contenders
 from lrbench.tables.base import StudyTables
 
 MAX_LINES = 24
@@ -29,7 +29,7 @@ def critical_difference(results: StudyTables) -> Figure:
     if not ranked:
         one = "line" if len(table) < 2 else "problem"
         return base.nothing(f"it ranks lines over problems, and there is one {one} alone")
-    names, lines = contenders(results), Lines(results)
+    names, lines = contenders(results), RankedLines(results)
     title = base.title_of(results, _finding(table, names))
     height = 0.8 + 0.26 * len(shown)
     figure, (axes,) = base.panels(1, title, width=8.4, height=height, subtitle="average rank over problems")

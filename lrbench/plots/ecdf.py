@@ -14,7 +14,7 @@ from lrbench.analysis.ecdf import ANY, BEST, VIRTUAL, runtime_distribution
 from lrbench.analysis.groups import columns_of, group
 from lrbench.errors import counted
 from lrbench.plots import base, theme
-from lrbench.plots.lines import Lines
+from lrbench.plots.lines import RankedLines
 from lrbench.tables.base import StudyTables
 
 OTHERS = "all other lines"
@@ -36,7 +36,7 @@ def ecdf(results: StudyTables) -> Figure:
     names = [name for name in dict.fromkeys(found["line"]) if name != VIRTUAL]
     if not names:
         return base.nothing("it requires first_hits = true")
-    ahead, lines = _ahead(found, names), Lines(results)
+    ahead, lines = _ahead(found, names), RankedLines(results)
     shown = [name for name in ahead if lines.look(name)]
     across = 4
     foot = 0.2 * -(-(len(shown) + 2) // across)

@@ -23,7 +23,7 @@ class Look(NamedTuple):
     dash: Any
 
 
-class Lines:
+class RankedLines:
     """The lines of a study, an optimizer and a schedule each, by rank; the best few have looks of their own, the same in every plot.
 
     With few optimizers and schedules the colour is the optimizer's and the dash the schedule's; with many, or if there is one schedule alone, each line has a dash of its own, too.

@@ -15,7 +15,7 @@ from lrbench.analysis.labels import label, rate_text
 from lrbench.analysis.loss_by_rate import loss_by_rate
 from lrbench.analysis.objective import objectives_of
 from lrbench.plots import base, findings, theme
-from lrbench.plots.lines import Lines
+from lrbench.plots.lines import RankedLines
 from lrbench.tables.base import StudyTables
 
 MAX_PANELS = 6
@@ -45,7 +45,7 @@ def loss_vs_learning_rate(results: StudyTables) -> Figure:
     table["name"] = table["optimizer"] + " + " + table["schedule"]
     names = list(dict.fromkeys(table["problem"]))
     shown = names[:MAX_PANELS]
-    lines, alone = Lines(results), label(results.sensitivity, "schedule").nunique() == 1
+    lines, alone = RankedLines(results), label(results.sensitivity, "schedule").nunique() == 1
     table = table.assign(short=table["optimizer"] if alone else table["name"])
     columns = 2 if len(shown) in (2, 4) else 3
     width, height = (6.8, 3.6) if len(shown) == 1 else (4.6, 3.0)
@@ -79,7 +79,7 @@ def loss_vs_learning_rate(results: StudyTables) -> Figure:
     return figure
 
 
-def _panel(axes: Axes, mine: pd.DataFrame, lines: Lines) -> dict[str, Artist]:
+def _panel(axes: Axes, mine: pd.DataFrame, lines: RankedLines) -> dict[str, Artist]:
     """Draw the lines of a problem, and return those that have a look of their own by their names."""
     top = float(mine["initial"].max())
     handles: dict[str, Artist] = {}

@@ -9,7 +9,7 @@ from lrbench.analysis.rank_tests import across_problems, ratios, share_within
 from lrbench.analysis.thresholds import Thresholds
 from lrbench.errors import counted
 from lrbench.plots import base, theme
-from lrbench.plots.lines import Lines, contenders
+from lrbench.plots.lines import RankedLines, contenders
 from lrbench.tables.base import StudyTables
 
 
@@ -30,7 +30,7 @@ def performance_profile(results: StudyTables) -> Figure:
         return base.nothing(
             "no two lines can be compared" if len(ratio) < 2 else "no line reaches its target"
         )
-    lines = Lines(results)
+    lines = RankedLines(results)
     names = contenders(results)
     ranked = results.ranking.sort_values("profile_score", ascending=False, kind="stable")
     shown = [at for at in ranked.index if lines.look(names[at])]

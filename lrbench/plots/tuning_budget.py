@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 from lrbench.analysis.labels import labels
 from lrbench.analysis.thresholds import Thresholds
 from lrbench.plots import base, theme
-from lrbench.plots.lines import Lines
+from lrbench.plots.lines import RankedLines
 from lrbench.tables.base import StudyTables
 
 MAX_PANELS = 6
@@ -40,7 +40,7 @@ def tuning_budget(results: StudyTables) -> Figure:
         return base.nothing(
             "no line trains" if len(results.tuning_budget) else "no rates are tried at random"
         )
-    lines = Lines(results)
+    lines = RankedLines(results)
     kept = [name for name in dict.fromkeys(table["name"]) if lines.look(name)]
     few = table[table["trials"] == FEW].groupby("name")["expected_gap"].mean()
     columns = 2 if len(shown) in (2, 4) else 3

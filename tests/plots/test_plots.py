@@ -151,7 +151,7 @@ def test_runtime_distributions_of_one_problem_are_those_of_its_runs(results: fra
 def test_differences_are_to_the_best_line_of_the_problem(results: frames.Results) -> None:
     figure = draw("differences", results)
     table = results.comparison[results.comparison["problem"] == "a"].iloc[:2]
-    points = [line.get_xdata()[0] for line in figure.axes[0].lines if line.get_marker() == "o"]
+    points = [line.get_xdata()[0] for line in figure.axes[0].lines if line.get_marker() in ("o", "D")]
     assert points == (-table["difference"]).tolist()
     ends = [line.get_xdata() for line in figure.axes[0].lines if line.get_linewidth() == 2]
     assert np.allclose(ends, -table[["difference_high", "difference_low"]].to_numpy())

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from lrbench.plots import base, findings, theme
-from lrbench.plots.lines import Lines
+from lrbench.plots.lines import RankedLines
 from lrbench.study import catalog
 from tests.helpers import frames
 
@@ -149,7 +149,7 @@ def test_in_grey_lines_differ_in_their_dashes_or_in_lightness() -> None:
 
 def test_of_many_lines_the_best_eight_have_looks_of_their_own() -> None:
     results = many()
-    lines = Lines(results)
+    lines = RankedLines(results)
     assert [name[0] for name in lines.ranked] == list("lkjihgfedcba")
     looks = [lines.look(name) for name in lines.ranked]
     assert len({(look.colour, str(look.dash)) for look in looks[:8] if look}) == 8
@@ -169,7 +169,9 @@ def test_a_line_has_the_same_look_in_every_plot() -> None:
     found = []
     for name in ("loss_vs_learning_rate", "performance_profile", "tuning_budget", "ecdf"):
         legend = draw(name, results).legends[0]
-        at = [text.get_text()[:2] for text in legend.get_texts()].index("l_")  # lines come before all other entries
+        at = [text.get_text()[:2] for text in legend.get_texts()].index(
+            "l_"
+        )  # lines come before all other entries
         found.append((legend.get_lines()[at].get_color(), legend.get_lines()[at].get_linestyle()))
     assert set(found) == {(theme.COLOURS[0], "-")}
 
@@ -178,7 +180,7 @@ def test_who_wins_a_problem_is_among_the_best() -> None:
     results = many(problems=("p", "q", "r"))
     lines = results.sensitivity
     lines.loc[(lines["problem"] == "q") & (lines["optimizer"] == "a_optimizer"), "use_loss"] = 0.0
-    assert {name[0] for name in Lines(results).ranked[:2]} == {"a", "l"}
+    assert {name[0] for name in RankedLines(results).ranked[:2]} == {"a", "l"}
 
 
 @pytest.mark.parametrize(
