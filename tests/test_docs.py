@@ -145,6 +145,8 @@ def shape(text: str) -> list[str]:
     if ANSWER in text:
         text = "\n".join(what_is_answered(text))
     text = re.sub(r"\b(guessed|measured|rule)\b", "known", text)
+    # A program that was measured here has options of XLA's compiler, too.
+    text = re.sub(r"chosen +options", "chosen", re.sub(r"known +with\w+", "known", text))
     return sorted(" ".join(re.sub(r"[\d.,e-]*\d", "#", line).split()) for line in text.splitlines())
 
 
