@@ -212,7 +212,8 @@ def run_block(
         assert matches(block.text, printed)
     else:
         assert block.language == "text", f"{block.language}: what is a reader to do with this block?"
-        assert not printed or is_shape_of(block.text, printed)
+        # Commands that are not typed here take hours, or other machines: they are no output.
+        assert not printed or block.text.startswith("lrbench ") or is_shape_of(block.text, printed)
     return output
 
 
