@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -21,7 +22,7 @@ from lrbench.nets.convolutions import Convolution
 from lrbench.nets.layers import Params, cross_entropy, dense_stack, positive
 from lrbench.nets.mup import Parametrisation, scaled
 from lrbench.problems._constants import of_labels, of_numbers
-from lrbench.problems._problem import Batch, Form, Problem, Score
+from lrbench.problems._problem import Batch, Form, Init, Problem, Score
 
 MANY_LABELS: Mapping[str, Score] = {"accuracy": accuracy}
 TWO_LABELS: Mapping[str, Score] = {"accuracy": accuracy, "f1": f1, "auc": auc}
@@ -44,13 +45,28 @@ def classifier(
     sizes = [parts.train[0].shape[1], *hidden, labels]
     init, apply, factors = scaled(dense_stack(sizes, gain), sizes, parametrisation)
 
+    return softmax(name, init, apply, parts, batch_size, metrics, weights, gradient_factors=factors)
+
+
+def softmax(
+    name: str,
+    init: Init,
+    scores: Callable[..., Array],
+    parts: Split,
+    batch_size: int | None,
+    metrics: Mapping[str, Score] = MANY_LABELS,
+    weights: Float[np.ndarray, " label"] | None = None,
+    **more: Any,
+) -> Problem:
+    """Return a softmax classifier as a problem; `scores` of parameters and inputs are [label, example], `more` is for `Problem`."""
+
     def predict(params: Params, batch: Batch) -> Array:
-        scores: Array = apply(params, batch[0]).T
-        return scores
+        found: Array = scores(params, batch[0]).T
+        return found
 
     def loss(params: Params, batch: Batch, key: Array) -> Array:
         del key
-        return cross_entropy(apply(params, batch[0]), batch[1], weights)
+        return cross_entropy(scores(params, batch[0]), batch[1], weights)
 
     return Problem(
         name,
@@ -60,8 +76,8 @@ def classifier(
         predict,
         metrics,
         batch_size,
-        gradient_factors=factors,
         constant_loss=of_labels(parts, weights),
+        **more,
     )
 
 

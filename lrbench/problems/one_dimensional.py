@@ -16,10 +16,9 @@ from lrbench.datasets import mnist1d
 from lrbench.datasets.mnist1d import LABELS, LENGTH
 from lrbench.errors import ProblemError
 from lrbench.nets import curves, recurrent
-from lrbench.nets.layers import Params, cross_entropy, dense, positive, uniform_weights
-from lrbench.problems._constants import of_labels
-from lrbench.problems._models import MANY_LABELS
-from lrbench.problems._problem import Batch, Init, Problem
+from lrbench.nets.layers import Params, dense, positive, uniform_weights
+from lrbench.problems._models import softmax
+from lrbench.problems._problem import Init, Problem
 from lrbench.study.catalog import history
 
 _ACTIVATIONS = {"relu": jax.nn.relu, "tanh": jnp.tanh}
@@ -179,22 +178,10 @@ def mnist1d_gru(
 
 def _problem(name: str, init: Init, scores: Scores, samples: int, batch_size: int) -> Problem:
     """Return a softmax classifier of the curves as a problem."""
-    parts = mnist1d.generate(samples)
-
-    def predict(params: Params, batch: Batch) -> Array:
-        return scores(params, batch[0].T).T
-
-    def loss(params: Params, batch: Batch, key: Array) -> Array:
-        del key
-        return cross_entropy(scores(params, batch[0].T), batch[1])
-
-    return Problem(
+    return softmax(
         name,
         init,
-        loss,
-        parts.data,
-        predict,
-        MANY_LABELS,
+        lambda params, inputs: scores(params, inputs.T),
+        mnist1d.generate(samples),
         batch_size or None,
-        constant_loss=of_labels(parts),
     )
