@@ -16,18 +16,23 @@ if TYPE_CHECKING:
 _NAMES = {"given": "their order", "fixed": "other fixed orders", "reshuffled": "reshuffled each epoch"}
 
 
+def _by_optimizer(rows: pd.DataFrame, title: str) -> tuple[list[str], Figure, list[Axes], dict[str, str]]:
+    """The optimizers, a figure with a panel for each, and the colours of the orders."""
+    from lrbench.plots import base
+
+    names = list(rows["optimizer"].unique())
+    figure, grid = base.panels(len(names), title, foot=0.25, height=3.0)
+    return names, figure, grid, base.colour_of(list(_NAMES))
+
+
 def losses(rows: pd.DataFrame, least: float, thresholds: dict[str, float]) -> Figure:
     """The loss above its minimum against the rate, a panel per optimizer."""
     from lrbench.plots import base
 
-    names = list(rows["optimizer"].unique())
-    figure, grid = base.panels(
-        len(names),
+    names, figure, grid, colours = _by_optimizer(
+        rows,
         "deepobs: in their order the published losses are met; reshuffled, momentum is best at a tenth of the rate",
-        foot=0.25,
-        height=3.0,
     )
-    colours = base.colour_of(list(_NAMES))
     handles: dict[str, Any] = {}
     for axes, name in zip(grid, names, strict=True):
         mine = rows[rows["optimizer"] == name]
@@ -74,14 +79,9 @@ def differences(rows: pd.DataFrame) -> Figure:
     """The relative difference from each published row, a panel per optimizer."""
     from lrbench.plots import base
 
-    names = list(rows["optimizer"].unique())
-    figure, grid = base.panels(
-        len(names),
-        "deepobs: the order of the batches is what separates our losses from the published ones",
-        foot=0.25,
-        height=3.0,
+    names, figure, grid, colours = _by_optimizer(
+        rows, "deepobs: the order of the batches is what separates our losses from the published ones"
     )
-    colours = base.colour_of(list(_NAMES))
     handles: dict[str, Any] = {}
     for axes, name in zip(grid, names, strict=True):
         mine = rows[rows["optimizer"] == name]
