@@ -132,8 +132,9 @@ def style(axes: Axes) -> None:
 
 
 def name_panel(axes: Axes, title: str) -> None:
-    """Write the title of a panel, at its left."""
-    axes.set_title(fit(title, _width(axes), theme.PANEL), loc="left", fontsize=theme.PANEL, color=INK)
+    """Write the title of a panel, at its left; each of its lines is as wide as the panel at most."""
+    lines = [fit(line, _width(axes), theme.PANEL) for line in title.split("\n")]
+    axes.set_title("\n".join(lines), loc="left", fontsize=theme.PANEL, color=INK)
 
 
 def _width(axes: Axes) -> float:

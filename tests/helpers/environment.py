@@ -13,6 +13,8 @@ def set_up() -> None:
     # Shared by all tests and kept between runs, so that data sets and compiled programs are made once.
     os.environ["XDG_CACHE_HOME"] = str(ROOT / ".pytest_cache" / "xdg")
     os.environ["JAX_NUM_CPU_DEVICES"] = "4"
+    # Processes that tests start, in folders of their own, find these tests before a package that installs one called `tests`.
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
     # Programs of tests are compiled far longer than they run: XLA's older and quicker way of making code for fused operations
     # halves that. JAX_DISABLE_MOST_OPTIMIZATIONS=0 XLA_FLAGS= tests programs as users run them.

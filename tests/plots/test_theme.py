@@ -83,6 +83,15 @@ def test_text_is_wrapped_and_shortened_by_its_width() -> None:
     assert base.fit("$a$", 5.0, 10) == r"\$a\$"
 
 
+def test_each_line_of_a_panels_title_is_as_wide_as_the_panel() -> None:
+    _, (axes,) = base.panels(1, "finding", width=3.0)
+    base.name_panel(axes, f"a short line\n{LONG}")
+    first, second = axes.get_title(loc="left").split("\n")
+    assert first == "a short line"
+    assert second.endswith("…")
+    assert base.inches(second, theme.PANEL) <= 3.0
+
+
 def test_the_title_says_the_rate_what_it_reaches_and_where_training_collapses() -> None:
     one = frames.study(optimizers=(("sgd", NAN, 0.1),))
     line = one.sensitivity.iloc[0]
