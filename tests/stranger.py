@@ -21,34 +21,14 @@ from pathlib import Path
 from tests.helpers import pythons
 from tests.helpers.pages import blocks, commands
 from tests.helpers.paths import ROOT
+from tests.helpers.shell import Shell
 
 READ = ("README.md", "tune-my-model.md")
 """The pages that a newcomer follows."""
 
 
-class Shell:
-    """A shell in a folder: activating an environment lasts until its end."""
-
-    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
-        self._folder = folder
-        self._environment = environment
-        self._before: list[str] = []
-
-    def type(self, command: str) -> tuple[int, str]:
-        """Run a command; return its exit code and what is seen."""
-        done = subprocess.run(
-            ["bash", "-c", "\n".join((*self._before, command))],
-            cwd=self._folder,
-            env=self._environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
-        if command.startswith(". "):
-            self._before.append(command)
-        return done.returncode, done.stdout
+LIMIT = 1800.0
+"""Seconds after which a command hangs, and is killed: `make test` takes the longest."""
 
 
 def steps(page: str, folder: Path) -> Iterator[tuple[str, str]]:
@@ -75,7 +55,7 @@ def hour(python: Path, skipped: Sequence[str], pages: Sequence[str] = READ) -> b
         environment = pythons.clean(folder / "home", own / "bin")
         for page in pages:
             print(f"\n{page}")
-            shell, start = Shell(clone, environment), time.perf_counter()
+            shell, start = Shell(clone, environment, LIMIT), time.perf_counter()
             for name, command in steps(page, clone):
                 if command in skipped:
                     print(f"{'skipped':>9}  {name}")

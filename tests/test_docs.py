@@ -10,7 +10,6 @@ import os
 import re
 import runpy
 import shlex
-import signal
 import subprocess
 import sys
 import tomllib
@@ -32,6 +31,7 @@ from lrbench.study.spec import Study, read
 from tests.helpers.command import lrbench
 from tests.helpers.pages import PAGES, Block, blocks, commands
 from tests.helpers.paths import ROOT
+from tests.helpers.shell import LATE, Shell
 
 # Sets a machine up, or belongs to the Makefile: it must be real, but is not run here.
 SETUP = ("make", "pip", ".")
@@ -77,34 +77,16 @@ class Terminal:
     def __init__(self, folder: Path) -> None:
         (folder / ".venv").symlink_to(sys.prefix)
         ours = ("JAX_NUM_CPU_DEVICES", "JAX_DISABLE_MOST_OPTIMIZATIONS", "XLA_FLAGS")
-        self._environment = {name: value for name, value in os.environ.items() if name not in ours}
-        self._environment["PYTHONPATH"] = f"{ROOT}{os.pathsep}{folder}"
+        environment = {name: value for name, value in os.environ.items() if name not in ours}
+        environment["PYTHONPATH"] = f"{ROOT}{os.pathsep}{folder}"
         self._folder = folder
-        self._before: list[str] = []
+        self._shell = Shell(folder, environment, self.SECONDS)
 
     def type(self, command: str) -> tuple[int, str]:
         """Run a command; return its exit code and what is seen."""
         if command in NOT_AS_WRITTEN:
             is_real(command)
-        command = NOT_AS_WRITTEN.get(command, command)
-        if command.startswith(". "):  # the shell itself changes
-            self._before.append(command)
-        process = subprocess.Popen(
-            ["bash", "-c", "\n".join((*self._before, command))],
-            cwd=self._folder,
-            env=self._environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
-        try:
-            seen, _ = process.communicate(timeout=self.SECONDS)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            pytest.fail(f"{command}: not done after {self.SECONDS} s\n{process.communicate()[0]}")
-        return process.returncode, seen
+        return self._shell.type(NOT_AS_WRITTEN.get(command, command))
 
     def python(self, text: str) -> str:
         """Run a program; return what it prints."""
@@ -112,6 +94,16 @@ class Terminal:
         code, seen = self.type("python typed.py 2> progress")
         assert code == 0, (self._folder / "progress").read_text()
         return seen
+
+
+def test_what_hangs_is_killed_with_all_that_it_started(tmp_path: Path) -> None:
+    """A command that waits for ever fails its test instead of stopping all of them."""
+    shell = Shell(tmp_path, os.environ, 0.5)
+    assert shell.type("echo typed; exit 3") == (3, "typed\n")
+    code, seen = shell.type("echo begun; (sleep 60; touch alive) & wait")
+    assert code == LATE
+    assert seen.startswith("begun\n")
+    assert "not done after 0.5 s" in seen
 
 
 def is_real(command: str) -> None:
