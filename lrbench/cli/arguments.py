@@ -31,7 +31,7 @@ ProblemName = Annotated[
     typer.Option(
         "--problem",
         metavar="NAME",
-        help="One problem of the study alone.",
+        help="Only this problem of the study.",
         autocompletion=completion.problems,
     ),
 ]
@@ -41,7 +41,7 @@ Overrides = Annotated[
 ]
 Unset = Annotated[
     list[str] | None,
-    typer.Option("--unset", metavar="KEY", help="Remove a key, before others are set."),
+    typer.Option("--unset", metavar="KEY", help="Remove a key; before --set."),
 ]
 Launcher = Annotated[
     str,
@@ -54,7 +54,7 @@ Launcher = Annotated[
 ]
 Trust = Annotated[bool, typer.Option("--trust", help="Run the code that the study names (file.py:function).")]
 Devices = Annotated[str, typer.Option("--devices", metavar="N|all", help="How many devices to use.")]
-Json = Annotated[bool, typer.Option("--json", help="All of it as JSON.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def beside_results(folder: str, *names: str) -> Path:

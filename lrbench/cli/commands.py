@@ -62,7 +62,7 @@ def options(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """Train every model of a learning-rate study at once, and learn which rate to use."""
+    """Train every model of a learning-rate study at once, and find out which rate to use."""
 
 
 def main(interrupt: Interrupt | None = None) -> None:

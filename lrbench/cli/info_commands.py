@@ -29,7 +29,7 @@ def list_(
         str | None,
         typer.Argument(
             metavar="KIND|NAME",
-            help="A kind, such as optimizers, or what is in a name of any kind.",
+            help="A kind, such as optimizers; or part of a name of any kind.",
             autocompletion=completion.kinds_and_names,
             show_default=False,
         ),
@@ -48,8 +48,8 @@ def list_(
     """List what can be named in studies and commands.
 
     The kinds are problem, optimizer, schedule, probe, metric, table, plot,
-    launcher, exporter, experiment and study. A study of a problem's name is
-    the one that `lrbench run` trains for it.
+    launcher, exporter, experiment and study. `list study PROBLEM` shows the
+    study that `lrbench run PROBLEM` trains.
     """
     from lrbench.cli.listing import listing
 
@@ -79,7 +79,7 @@ def plan(
         typer.Option(
             "--for",
             metavar="DEVICE",
-            help=f"Count lanes and memory for devices that are not here: {', '.join(DEVICES)}.",
+            help=f"Plan lanes and memory for devices that this machine lacks: {', '.join(DEVICES)}.",
             autocompletion=completion.known_devices,
         ),
     ] = None,
@@ -87,7 +87,7 @@ def plan(
 ) -> None:
     """Print what a study would cost, before anything is trained.
 
-    That is programs, packs, bytes per lane, and estimates of the time; with --for lanes and memory of a pack, and no times.
+    It lists programs, packs, bytes per lane and estimated times. With --for, it lists lanes and memory of a pack, and no times.
     """
     from lrbench.execution import plan as plans
 
@@ -103,7 +103,7 @@ def plan(
 def status(folder: ResultsPath, json: Json = False) -> None:
     """Print the progress of a study.
 
-    That is completed and missing runs, Slurm jobs and the pace, from any machine that sees the folder.
+    It shows completed and missing runs, Slurm jobs and the speed. It works from any machine that sees the folder.
     """
     from lrbench.execution import status as progress
 

@@ -37,17 +37,17 @@ def best(
     folder: ResultsPath,
     problem: ProblemName = None,
     top: Annotated[
-        int | None, typer.Option("--top", metavar="N", min=1, help="The N best lines of each problem.")
+        int | None, typer.Option("--top", metavar="N", min=1, help="Show the N best lines of each problem.")
     ] = None,
     sentences: Annotated[
-        bool, typer.Option("--sentences", help="A sentence for each line, in place of the table.")
+        bool, typer.Option("--sentences", help="Print a sentence for each line instead of the table.")
     ] = False,
     json: Json = False,
 ) -> None:
     """Print the answer of a study.
 
-    For each problem that is the winner, and for each line the rate to use, its band, where training collapses, what it
-    reaches, how sure that is, and how many times the winner's steps it needs.
+    It names the winner of each problem. For each line it gives the rate to use, its band, where training collapses, the loss and
+    its interval, and how many times the winner's steps the line needs.
     """
     if sentences and json:
         raise LrbenchError("--sentences: does not go together with --json, which has the sentences too")
@@ -69,7 +69,7 @@ def plot(
 ) -> None:
     """Draw one plot of a folder.
 
-    It has the problems of the study, or one of them alone.
+    It shows all problems of the study, or only one.
     """
     from lrbench.results import pictures
     from lrbench.results.results import load
@@ -84,7 +84,7 @@ def plot(
 def open_(folder: ResultsPath) -> None:
     """Open the report of a folder in the browser.
 
-    Its path is printed; without a display or a browser, that is all.
+    Its path is printed. Without a display or a browser, nothing else happens.
     """
     import webbrowser
 
@@ -124,7 +124,7 @@ def compare(
 ) -> None:
     """Print two or more results side by side.
 
-    Best rates and losses are compared, and whether they differ is tested, paired by seed.
+    It compares best rates and losses, and tests whether they differ, paired by seed.
     """
     from lrbench.results import compare, results
 
@@ -139,9 +139,9 @@ def query(
         typer.Option(metavar="SECONDS", help="Stop the statement after so many seconds; 0 means never."),
     ] = 60.0,
 ) -> None:
-    """Print what an SQL query selects from the tables.
+    """Run an SQL query on the tables and print the result.
 
-    Every table of the folder has its name: runs, curves, summary, sensitivity, ...
+    Use the tables by their names: runs, curves, summary, sensitivity, ...
     """
     from lrbench.results.query import shown
     from lrbench.results.results import load

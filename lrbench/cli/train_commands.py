@@ -44,9 +44,9 @@ def run(
     devices: Devices = "all",
     trust: Trust = False,
     fresh: Annotated[
-        bool, typer.Option("--fresh", help="Set the contents of the folder aside and start again.")
+        bool, typer.Option("--fresh", help="Rename the existing folder and start again.")
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but the answer.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only the answer.")] = False,
     no_report: Annotated[
         bool, typer.Option("--no-report", help="Write tables, but no plots and no report.")
     ] = False,
@@ -63,13 +63,13 @@ def run(
     wait: Annotated[
         float | None,
         typer.Option(
-            metavar="SECONDS", help="With --shard: wait so long for the others without anything new [3600]."
+            metavar="SECONDS", help="With --shard: stop after this long without news from the others [3600]."
         ),
     ] = None,
 ) -> None:
     """Train a study and print the answer.
 
-    Runs that its folder already holds are not trained again.
+    Runs that are already in the results folder are not trained again.
     """
     from lrbench.cli.progress import listener
     from lrbench.execution.execute import execute
@@ -120,11 +120,11 @@ def find(
     unset: Unset = None,
     devices: Devices = "all",
     trust: Trust = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but the suggestions.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only the suggestions.")] = False,
 ) -> None:
-    """Sweep the learning rate as finders do.
+    """Sweep the learning rate as a learning-rate finder does.
 
-    What is printed are the suggestions of four rules.
+    It prints the suggestions of four rules.
     """
     from lrbench.cli.progress import listener
     from lrbench.execution.find import execute_range_tests, suggestion_tables
@@ -148,35 +148,35 @@ def find(
 def train(
     context: typer.Context,
     folder: ResultsPath,
-    problem: Annotated[str | None, typer.Option(metavar="NAME", help="Of this problem.")] = None,
+    problem: Annotated[str | None, typer.Option(metavar="NAME", help="Train for this problem.")] = None,
     optimizer: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Of this optimizer, as `lrbench best` prints it.")
+        str | None, typer.Option(metavar="NAME", help="This optimizer, as `lrbench best` prints it.")
     ] = None,
     schedule: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Of this schedule, as `lrbench best` prints it.")
+        str | None, typer.Option(metavar="NAME", help="This schedule, as `lrbench best` prints it.")
     ] = None,
     seed: Annotated[
-        int | None, typer.Option(metavar="N", help="Of this seed [the one with the median loss].")
+        int | None, typer.Option(metavar="N", help="This seed [the one with the median loss].")
     ] = None,
     steps: Annotated[
         int | None,
         typer.Option(
-            metavar="N", min=1, help="Train for so many steps; the schedule keeps its shape over them."
+            metavar="N", min=1, help="Train for this many steps; the schedule is stretched with them."
         ),
     ] = None,
     run_id: Annotated[
-        str | None, typer.Option("--run", metavar="RUN_ID", help="This run, in place of all of these.")
+        str | None, typer.Option("--run", metavar="RUN_ID", help="This run, instead of all of the above.")
     ] = None,
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Weights [DIR/weights/RUN_ID.safetensors].")
     ] = None,
     trust: Trust = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the path alone.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only the path.")] = False,
 ) -> None:
     """Train the recommended run again and keep its weights.
 
-    What is not named is the best line that fits, at the rate to use. The weights are a safetensors file, and the curve is a CSV file
-    beside it.
+    Without options, it takes the best line, at its rate to use. It writes the weights as a safetensors file, and the curve as a CSV
+    file beside it.
     """
     from lrbench.cli.progress import listener
     from lrbench.execution.train_best import check_target, train_best
@@ -221,11 +221,11 @@ def experiment(
         typer.Option("--set", metavar="KEY=VALUE", help="Set a parameter, such as steps=200."),
     ] = None,
     devices: Devices = "all",
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but the answer.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only the answer.")] = False,
 ) -> None:
     """Run an experiment.
 
-    Experiments are studies that answer a question, with a table and a picture of their own.
+    An experiment answers a question with studies, tables and pictures.
     """
     from lrbench.cli.progress import listener
     from lrbench.experiments.bench import Unfinished, perform
