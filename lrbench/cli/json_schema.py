@@ -20,10 +20,10 @@ class ListedParameter(JsonRecord):
 
     name: str = Field(description="its name, as in a study file")
     type: str = Field(
-        description="the type of a value, as its signature has it; `float` of an optimizer is a lane"
+        description="the type of a value, as in its signature; a `float` of an optimizer is a lane"
     )
     required: bool = Field(description="whether a study must give it")
-    default: Any = Field(description="its value where a study gives none; null if it is required")
+    default: Any = Field(description="its value if a study gives none; null if it is required")
     meaning: str = Field(description="what it is")
 
 
@@ -33,7 +33,7 @@ class ListedEntry(JsonRecord):
     kind: str = Field(description="its kind: problem, optimizer, ...")
     name: str = Field(description="its name")
     summary: str = Field(description="what it is, in a sentence")
-    text: str = Field(description="its docstring; of a study, its file")
+    text: str = Field(description="its docstring; for a study, its file")
     parameters: tuple[ListedParameter, ...] = Field((), description="its parameters")
     options: tuple[ListedParameter, ...] = Field((), description="the options of every entry of its kind")
 
@@ -42,7 +42,7 @@ class Listing(JsonRecord):
     """What `lrbench list` lists."""
 
     schema_version: int = Field(SCHEMA_VERSION, description="raised when a key changes its meaning")
-    entries: tuple[ListedEntry, ...] = Field(description="the entries that are asked for")
+    entries: tuple[ListedEntry, ...] = Field(description="the entries that match")
 
 
 class FoundExtra(JsonRecord):
@@ -58,7 +58,7 @@ class FoundDevice(JsonRecord):
 
     platform: str = Field(description="`cpu`, `gpu` or `tpu`")
     kind: str = Field(description="its kind")
-    memory: Bytes = Field(description="its own memory; 0 of a CPU")
+    memory: Bytes = Field(description="its own memory; 0 for a CPU")
     free: Bytes = Field(description="how much of it is free")
 
 

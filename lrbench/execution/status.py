@@ -42,15 +42,15 @@ class Status(JsonRecord):
     stages: dict[str, Count] = Field(description="the runs of each stage; empty for a study of a plain grid")
     not_chosen: tuple[str, ...] = Field(description="the stages that are not chosen yet")
     jobs: dict[str, Count] = Field(
-        description="submitted Slurm jobs by their state, which is `unknown` where squeue was not found"
+        description="submitted Slurm jobs by their state, which is `unknown` if squeue was not found"
     )
     failed_jobs: Count = Field(description="how many of the jobs had packs that failed")
     runs_per_hour: RunsPerHour | None = Field(
-        description="the pace of late; null if it is unknown, or nothing is missing"
+        description="the recent speed; null if it is unknown, or nothing is missing"
     )
-    seconds_left: Seconds | None = Field(description="the time for the missing runs at that pace")
+    seconds_left: Seconds | None = Field(description="the time for the missing runs at that speed")
     seconds_since_last_part: Seconds | None = Field(
-        description="since the last part was written; null if there is none"
+        description="the time since the last part was written; null if there is none"
     )
 
 

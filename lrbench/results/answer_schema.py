@@ -42,9 +42,7 @@ class LineAnswer(_Strict):
         description="the columns of the tables that identify the line: names, and parameters that the study sets"
     )
     winner: bool = Field(description="whether it has the lowest loss of its problem")
-    trains: bool = Field(
-        description="whether any rate trains; if not, what is said of rates and losses is null"
-    )
+    trains: bool = Field(description="whether any rate trains; if not, its rates and losses are null")
     use: Rate = Field(description="the learning rate to use")
     use_low: Rate = Field(description="the lower end of the interval of `best_learning_rate`")
     use_high: Rate = Field(description="the upper end of it")
@@ -52,7 +50,7 @@ class LineAnswer(_Strict):
         description="the rate with the least loss, which may be close to a collapse"
     )
     band: Literal["pace", "own", "good"] | None = Field(
-        description="what the band is: by pace, of the line's own best, or of the problem's"
+        description="the kind of band: by pace, by the line's own best, or by the problem's best"
     )
     band_low: Rate = Field(description="the smallest rate of that band")
     band_high: Rate = Field(description="the largest rate of it")
@@ -60,12 +58,12 @@ class LineAnswer(_Strict):
     good_high: Rate = Field(description="the largest rate of it")
     collapse_low: Rate = Field(description="training collapses above this rate")
     collapse_high: Rate = Field(description="and has collapsed at this one")
-    degrades_from: Rate = Field(description="the rate from which it degrades, where it does so gradually")
-    no_collapse: bool = Field(description="whether it collapses nowhere up to `rate_high`")
+    degrades_from: Rate = Field(description="the rate from which on it degrades, if it degrades gradually")
+    no_collapse: bool = Field(description="whether there is no collapse up to `rate_high`")
     score: Score = Field(description="the objective at `use`, mean over seeds, in its own units")
     score_low: Score = Field(description="the lower end of its interval")
     score_high: Score = Field(description="the upper end of it")
-    loss: Loss = Field(description="the objective as a number that is better the smaller it is")
+    loss: Loss = Field(description="the objective as a number for which smaller is better")
     loss_low: Loss = Field(description="the lower end of its interval")
     loss_high: Loss = Field(description="the upper end of it")
     value: Value = Field(description="the metric at `use`, mean over seeds")
@@ -75,15 +73,13 @@ class LineAnswer(_Strict):
         description="whether other parameters are sampled together with its rates: then it has no band and no collapse"
     )
     told_apart: bool | None = Field(
-        description="whether its loss is told apart from the winner's; null if that is not known"
+        description="whether its loss can be told apart from the winner's; null if unknown"
     )
     behind: Loss = Field(description="how much higher its loss ends than the winner's, paired by seed")
     behind_low: Loss = Field(description="the lower end of its interval")
     behind_high: Loss = Field(description="the upper end of it")
     more_seeds: Seeds = Field(description="how many more seeds would tell them apart")
-    steps_factor: Times = Field(
-        description="how many times the steps it needs that the winner needs for the same loss"
-    )
+    steps_factor: Times = Field(description="how many times the winner's steps it needs for the same loss")
     steps_factor_low: Times = Field(description="the lower end of its interval")
     steps_factor_high: Times = Field(description="the upper end of it")
     seeds: Count = Field(description="seeds of the grid")
@@ -101,19 +97,19 @@ class ProblemAnswer(_Strict):
     problem: str = Field(description="its label")
     objective: str = Field(description="the curve by which its runs are judged, such as `valid_loss`")
     at: Literal["end", "best"] = Field(description="whether the end of a run counts, or its best evaluation")
-    metric: Text = Field(description="the metric that is shown beside it")
-    answer: str = Field(description="the winner, and what is next to it, in a sentence")
+    metric: Text = Field(description="the metric that is shown beside the loss")
+    answer: str = Field(description="the winner and its closest rival, in a sentence")
     lines: list[LineAnswer] = Field(description="its lines, by their loss; at most N with `--top N`")
 
 
 class WholeAnswer(_Strict):
     """The whole answer."""
 
-    schema_version: int = Field(description="of this format; keys may be added without a new one")
+    schema_version: int = Field(description="the version of this format; adding keys does not raise it")
     study: str = Field(description="its name")
     problems: list[ProblemAnswer] = Field(description="in the order of the study")
     interactions: list[str] = Field(
-        description="how the best rate moves with each other hyper-parameter that varies, a sentence each"
+        description="a sentence for each other hyper-parameter that varies: how the best rate moves with it"
     )
 
 

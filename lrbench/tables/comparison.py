@@ -96,15 +96,15 @@ def comparison(
         loss, other_loss: the loss at that rate, mean over these seeds
         difference: mean over seeds of the paired differences; below 0, the first line is better
         difference_low, difference_high: the t interval of the difference
-        difference_normalised: the difference over (ℓ₀ − ℓ*)
+        difference_normalised: the difference divided by (ℓ₀ − ℓ*)
         difference_normalised_low, difference_normalised_high: the t interval of that
-        p: of no difference, adjusted for the comparisons of the problem
+        p: the p value of no difference, adjusted for the comparisons of the problem
         decided: whether the two are told apart: p is at most 5 %, or only one of them trains
-        more_seeds: about how many more seeds would tell, with 80 % power, if the difference is as it seems; missing above 10,000
+        more_seeds: about how many more seeds would tell the lines apart, with 80 % power, if the difference is as large as it seems; missing above 10,000
         headline: whether the first line is the winner of its problem
-        step_equivalent: how many steps the first line needs for the loss at which the other one ends; missing where curves are not known
+        step_equivalent: how many steps the first line needs for the loss at which the other one ends; missing if curves are not known
         steps_factor: how many times as many steps the other line has taken
-        steps_factor_low, steps_factor_high: the interval of that, from 6 seeds on; missing where it has no end
+        steps_factor_low, steps_factor_high: the interval of that, from 6 seeds on; an end that does not exist is missing
         answer: whether the difference is real, in words
 
     Source: docs, "Comparison"; Westfall & Young, Resampling-based multiple testing (1993).

@@ -35,13 +35,13 @@ def curves(evaluations: Evaluations, names: Sequence[str]) -> pa.Table:
     Columns:
         run_id: the run
         step: how many steps were taken
-        learning_rate: the rate of the next step; at the end, that of the last one. With a schedule that depends on the losses, the rate
-            that the run had; once it is stopped or no longer finite, the last one before
-        train_loss, valid_loss: of the parameters at that step
-        valid_accuracy: missing where the problem has none
+        learning_rate: the rate of the next step; at the end, that of the last step. With a schedule that depends on the losses, the rate
+            that the run had; once it is stopped or no longer finite, the last rate before
+        train_loss, valid_loss: the losses of the parameters at that step
+        valid_accuracy: the accuracy on the validation data; missing if the problem has none
         valid_<metric>: likewise for each further metric of a problem
         gradient_norm: norm of the gradient on the next minibatch
-        update_norm: norm of the update that would come next
+        update_norm: norm of the next update
         parameter_norm: norm of all parameters
     """
     runs, count = len(evaluations.run_ids), len(evaluations.step)

@@ -18,9 +18,9 @@ def failures(failed: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
 
     Columns:
         pack_id: the pack
-        problem, optimizer, schedule: with their parameters; separated by `;` if there is more than one
+        problem, optimizer, schedule: their labels, with parameters; separated by `;` if there are several
         learning_rate_low, learning_rate_high: the smallest and the largest rate of its runs
-        seeds: of its runs, separated by blanks
+        seeds: the seeds of its runs, separated by blanks
         runs: how many runs it has
         error: the message, in one line
     """

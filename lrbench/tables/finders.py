@@ -20,8 +20,8 @@ def finders(range_tests: pd.DataFrame, range_test_curves: pd.DataFrame) -> pd.Da
 
     Columns:
         rule: `steep`, `minimum`, `valley` or `slide`
-        suggestion: the learning rate that it suggests; missing if there is none
-        reason: why there is none
+        suggestion: the learning rate that the rule suggests; missing if it suggests none
+        reason: why there is no suggestion
     """
     found = [
         (row, rule, *suggestion)

@@ -42,8 +42,8 @@ def interactions(
         objectives: by problem, as in the manifest.
 
     Columns:
-        problem, optimizer, schedule: their names; with the parameters that stay the same
-        parameter: the column of the one that varies
+        problem, optimizer, schedule: their names; together with the parameters that stay the same
+        parameter: the column of the parameter that varies
         from_value, to_value: its smallest and largest value at which the best rate is known
         values: how many values it has
         values_fitted: at how many of them the best rate is known: it is neither the first nor the last rate

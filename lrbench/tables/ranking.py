@@ -40,18 +40,18 @@ def ranking(sensitivity: pd.DataFrame, thresholds: Thresholds | None = None) -> 
 
     Columns:
         optimizer, schedule: their names; `optimizer_<parameter>` and so on are their parameters
-        problems: over how many problems
+        problems: the number of problems
         average_rank: mean over problems of the rank by the loss at the rate to use; 1 is best
         mean_use_gap: mean over problems of `use_gap` in the sensitivity table
-        mean_best_gap: the same of `best_gap`
+        mean_best_gap: the same for `best_gap`
         targets_reached: on how many problems it reaches the target
-        profile_score: how fast it reaches the target beside the fastest; 1 is fastest on every problem
-        speedup: steps to the target of the reference over its own, geometric mean over problems
+        profile_score: how fast it reaches the target compared with the fastest line; 1 is fastest on every problem
+        speedup: steps to the target of the reference divided by its own, as a geometric mean over problems
         speedup_problems: on how many problems both reach the target
         friedman_statistic, friedman_p: Friedman's test that all lines rank alike; the same in every row
         critical_difference: Nemenyi's critical difference of the average ranks; the same in every row
-        reference: the line that `speedup` is over
-        nemenyi_group, wilcoxon_group: numbers of the groups that cannot be told apart, separated by blanks; missing where nothing can
+        reference: the line that `speedup` compares with
+        nemenyi_group, wilcoxon_group: numbers of the groups that cannot be told apart, separated by blanks; missing if nothing can
             be tested
 
     Example:

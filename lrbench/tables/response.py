@@ -27,7 +27,7 @@ def response(
     thresholds: Thresholds | None = None,
     objectives: Objectives = None,
 ) -> pd.DataFrame:
-    """A row per line of sampled points and each parameter that is sampled, the learning rate among them: where the best value is, and how much it matters.
+    """A row per line of sampled points and sampled parameter, including the learning rate: where the best value is, and how much the parameter matters.
 
     A Gaussian process is fitted to log ℓ, the mean loss of each point, where that is useful, with a gap of at most ½; all parameters are shares of their ranges, on
     a logarithmic scale where they were drawn so. A line with fewer than eight useful points has no row. There is no such table if a study has no sample, or if scikit-learn is not installed.
@@ -45,11 +45,11 @@ def response(
         scale: `log` or `linear`
         best: its value at the point of the lowest predicted loss
         best_low, best_high: the middle 95 % of where draws from the fitted process have their lowest point, widened to the best point that was tried
-        region_low, region_high: the predicted loss is within 5 % of the way to ℓ₀ of the best between these values, with all other parameters at their best
-        best_loss: the predicted loss at the best point, the same for all parameters of a line; without an interval, as none was found to cover: `confirm` measures it
-        length_scale: over which part of its range the loss changes; 20 is the most, and means that the loss hardly depends on it
-        importance: the share of the variance of log ℓ, over all that is useful, that depends on this parameter alone
-        points: to how many useful points of the line the process is fitted: at most 512
+        region_low, region_high: between these values, with all other parameters at their best, the predicted loss is above the best by at most 5 % of the way to ℓ₀
+        best_loss: the predicted loss at the best point, the same for all parameters of a line; it has no interval, because none had the right coverage: `confirm` measures it
+        length_scale: the share of its range over which the loss changes; the largest value, 20, means that the loss hardly depends on it
+        importance: the share of the variance of log ℓ, over all useful points, that depends on this parameter alone
+        points: how many useful points of the line the process is fitted to, at most 512
         answer: the same in words
 
     Source: Rasmussen & Williams, Gaussian Processes for Machine Learning, 2006; Sobol, Math. Comput. Simul. 55 (2001), 271 (importance).

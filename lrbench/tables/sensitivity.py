@@ -102,39 +102,39 @@ def sensitivity(
 
     Columns:
         problem, optimizer, schedule: their names; with their parameters and the named rates, they are a line
-        trains: whether ℓ₀ − ℓ*_line is more than a twentieth of ℓ₀ − ℓ*; if not, all that depends on a best rate is missing
-        use_learning_rate: the rate to use: good, and forgiving if it is missed by a factor of two
+        trains: whether ℓ₀ − ℓ*_line is more than a twentieth of ℓ₀ − ℓ*; if not, everything that depends on a best rate is missing
+        use_learning_rate: the rate to use: good, and forgiving if you miss it by a factor of two
         use_loss: the loss at that rate, mean over seeds
         use_value: the headline metric at that rate, mean over the same seeds
-        headline: the name of that metric; missing where the problem has none
+        headline: the name of that metric; missing if the problem has none
         best_learning_rate: the rate with the lowest loss
         best_loss: the loss at that rate, mean over seeds
-        good_low, good_high: the ends of the unbroken band around it that is within 5 % of the problem's best
+        good_low, good_high: the ends of the unbroken band around the best rate that is within 5 % of the problem's best
         own_low, own_high: the same, within 5 % of the line's own best
-        pace_low, pace_high: the same, of rates that need at most a fifth more steps; missing where that is not known: a schedule decays, and nothing was confirmed
-        collapse_low, collapse_high: between these rates training collapses: the last useful one, with a gap of at most ½, and the first that is not; missing where
+        pace_low, pace_high: the same, of rates that need at most a fifth more steps; missing if that is unknown, because a schedule decays and nothing was confirmed
+        collapse_low, collapse_high: training collapses between these rates: the last useful one, with a gap of at most ½, and the first useless one; missing if
             every larger rate is useful
-        degrades_from: from this rate on the loss grows gradually instead; missing where it does not
+        degrades_from: the rate from which on the loss grows gradually instead; missing if it does not
         tolerance_decades: length of all good rates, in decades
-        max_stable_learning_rate: the largest rate at which at least half the seeds are `ok`; missing where that depends on runs that
+        max_stable_learning_rate: the largest rate at which at least half the seeds are `ok`; missing if that depends on runs that
             a race stopped
         cliff_decades: decades from the best rate to that one
         learning_rate_sensitivity: mean over the rates of the grid of the loss above ℓ*
-        learning_rate_sensitivity_normalised: that over (ℓ₀ − ℓ*)
-        best_gap: how far the best loss of this line falls short of ℓ*, as a share of (ℓ₀ − ℓ*); 1 where it does not train
-        use_gap: the same, of the loss at the rate to use
+        learning_rate_sensitivity_normalised: that, divided by (ℓ₀ − ℓ*)
+        best_gap: how far the best loss of this line falls short of ℓ*, as a share of (ℓ₀ − ℓ*); 1 if the line does not train
+        use_gap: the same for the loss at the rate to use
         steps_to_target: steps to the target at the best rate, median over seeds; missing means never
         rate_low, rate_high: the smallest and the largest rate that was tried
-        rates: how many rates its grid has; those that refine it are not counted
+        rates: how many rates its grid has, without those that refine it
         seeds: how many seeds the grid has
         confirmed_seeds: on how many fresh seeds the rate to use was confirmed; 0 if it was not
         best_at_edge: whether the best rate is the first or the last one
-        sampled_<column>: what is sampled together with the rate to use, in the line of a study with `sample`; such a line is no function of the rate
-            alone, and its bands, its collapse, `tolerance_decades`, `max_stable_learning_rate` and `learning_rate_sensitivity` are missing
+        sampled_<column>: the value that was sampled together with the rate to use, in a study with `sample`. The loss of such a line is not a function of
+            the rate alone, so its bands, its collapse, `tolerance_decades`, `max_stable_learning_rate` and `learning_rate_sensitivity` are missing
         oscillating_fraction, collapsed_fraction, diverged_fraction: the share of the runs of the grid with that verdict
         <column>_low, <column>_high: 95 % intervals of `use_loss`, `use_value`, `best_loss`, `best_learning_rate`, `learning_rate_sensitivity` and
-            `steps_to_target`; missing with one seed, and those of rates and steps below six. Those of `tolerance_decades` and
-            `max_stable_learning_rate` are always missing, as no interval of them was found to cover
+            `steps_to_target`; missing with one seed; those of rates and steps are missing below six. Those of `tolerance_decades` and
+            `max_stable_learning_rate` are always missing, because no interval of them had the right coverage
 
     Example:
         >>> runs = pd.DataFrame({"problem": "a", "optimizer": "sgd", "schedule": "constant", "seed": 0,

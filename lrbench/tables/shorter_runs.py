@@ -8,7 +8,7 @@ _INTERNAL = ["study", "stage", "rise", "late_pace", "parameters", "pack_id", "li
 
 
 def shorter_runs(shorter: pd.DataFrame) -> pd.DataFrame:
-    """A row per run of fewer steps than the study has, with the same schedule over them; there is no such table where no confirmed schedule decays.
+    """A row per run of fewer steps than the study has, with the same schedule over them; there is no such table if no confirmed schedule decays.
 
     Cut short, a run of a schedule that decays is not a shorter run; so the bands by pace and the steps that lines need are measured with
     these, at the rates to use and on the same fresh seeds. The table has the columns that identify a run, too; `steps` are its own.

@@ -17,7 +17,7 @@ from lrbench.study.metric import larger_by_name
 def summary(
     runs: pd.DataFrame, thresholds: Thresholds | None = None, metrics: Metrics | None = None
 ) -> pd.DataFrame:
-    """A row per point of the grid: what its seeds reached: mean and its interval, median, interquartile mean.
+    """A row per point of the grid, over its seeds: mean and its interval, median, interquartile mean.
 
     Runs of later stages have no part in it: those are of chosen rates alone.
     A non-finite run counts as infinitely bad in every metric. So the mean and its interval are missing as soon as one seed
@@ -30,8 +30,8 @@ def summary(
         metrics: problem -> metric -> whether larger values are better; of those that are missing the name says so.
 
     Columns:
-        problem, optimizer, schedule, learning_rate: and all other columns that identify a run, except for its seed
-        seeds: how many were run
+        problem, optimizer, schedule, learning_rate: together with all other columns that identify a run, except its seed
+        seeds: how many seeds were trained
         diverged_fraction: the share of runs that did not train
         <metric>_mean, <metric>_median, <metric>_iqm: over seeds, for each `final_*` and `best_*` column of the runs except `best_step`
         <metric>_low, <metric>_high: 95 % interval of the mean, by Student's t; missing with one seed

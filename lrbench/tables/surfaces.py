@@ -11,7 +11,7 @@ from lrbench.study.grid import Grid
 
 
 def surfaces(grid: Grid, landscapes: Mapping[int, tuple[np.ndarray, np.ndarray, np.ndarray]]) -> pd.DataFrame:
-    """A row per point of the landscape of each problem of two coordinates; there is no such table if a study has none.
+    """A row per point of the landscape of each problem with two coordinates; there is no such table if the study has no such problem.
 
     It is the only table that is made before training, and not from the parts. It is written as Parquet only.
 

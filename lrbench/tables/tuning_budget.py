@@ -32,7 +32,7 @@ def tuning_budget(
         problem, optimizer, schedule: their names; with their parameters and the named rates, they are a line
         trials: how many rates are drawn
         expected_loss: the expected lowest loss among them
-        expected_gap: (expected_loss − ℓ*) / (ℓ₀ − ℓ*); missing where ℓ₀ is not above ℓ*
+        expected_gap: (expected_loss − ℓ*) / (ℓ₀ − ℓ*); missing if ℓ₀ is not above ℓ*
 
     Example:
         >>> runs = pd.DataFrame({"problem": "a", "optimizer": "sgd", "schedule": "constant", "seed": 0,

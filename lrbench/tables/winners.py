@@ -43,15 +43,15 @@ def winners(sensitivity: pd.DataFrame, comparison: pd.DataFrame, interactions: p
         use_learning_rate: the rate to use
         use_loss, use_loss_low, use_loss_high: the loss at that rate, and its interval
         use_value, use_value_low, use_value_high: the headline metric there, and its interval
-        headline: which metric that is; missing if the problem has none
-        confirmed_seeds: how many fresh seeds these are from; 0 if the grid was not confirmed
+        headline: the name of that metric; missing if the problem has none
+        confirmed_seeds: how many fresh seeds these values are from; 0 if the grid was not confirmed
         seeds: how many seeds the grid has
         lines: how many lines the optimizer has on this problem, this one included
         alike: how many of the others cannot be told apart from it
         second: the line that comes second; missing if there is only one
         second_loss: its loss
-        told_apart: whether the second can be told apart
-        budget: what lines of different batch sizes have in common, `steps` or `epochs`; missing where there is one batch size
+        told_apart: whether the second can be told apart from it
+        budget: what lines of different batch sizes have in common, `steps` or `epochs`; missing if there is only one batch size
         answer: all of it in words
 
     Example:
@@ -148,7 +148,7 @@ def _names(sensitivity: pd.DataFrame) -> pd.Series:
 
 
 def _budgets(best: pd.DataFrame, interactions: pd.DataFrame) -> pd.Series:
-    """Whether lines of different batch sizes have equal steps or epochs; missing where there is one batch size."""
+    """Whether lines of different batch sizes have equal steps or epochs; missing if there is only one batch size."""
     out = pd.Series(pd.NA, index=range(len(best)), dtype="str")
     if BATCH_SIZE not in best or "parameter" not in interactions:
         return out
