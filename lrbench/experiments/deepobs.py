@@ -11,7 +11,7 @@ from lrbench.experiments.page import MAIN
 
 
 def deepobs(bench: Bench, *, epochs: int = 100, seeds: int = 10, thin: int = 1) -> Answer:
-    """The 108 runs that DeepOBS published of its noisy quadratic, beside ours: in the order of their batches, in other fixed orders, and reshuffled.
+    """The 108 runs that DeepOBS published on its noisy quadratic, compared with ours: in their order of batches, in other fixed orders, and reshuffled.
 
     Three optimizers (gradient descent, momentum 0.99, Adam) at 36 learning rates each minimise ½ (w − x)ᵀ H (w − x) in 100 dimensions over 1,000 examples x,
     seven batches of 128 in an epoch. What is compared is the test loss after the last epoch.

@@ -64,7 +64,7 @@ def diagnostics(
     held_out: int = 5,
     target: float = 0.01,
 ) -> Answer:
-    """Which optimizers solve problems that each make one thing hard, at their best rate, and in how many random tries.
+    """Which optimizers solve problems that isolate one difficulty each, at their best rate, and in how many random tries.
 
     A run solves its problem if its loss is at most `target` above the minimum at every evaluation of the last tenth of
     its steps: a target that is reached and lost again is not held. All problems of the default list have a known minimum, and

@@ -45,7 +45,7 @@ def ecdf(
     steps: int = 2000,
     seeds: int = 10,
 ) -> Answer:
-    """Runtime distributions of optimizers, and what finding the learning rate costs: a restart at a rate drawn at random is part of the running time.
+    """Runtime distributions of optimizers, and the cost of finding the learning rate: restarts at random rates count as running time.
 
     Every optimizer is trained at every rate of one grid, log-spaced from 10⁻⁴ to 10², without a schedule and in binary64. A run notes the step at which its loss
     first met each of 200 rungs between where it started and the optimum; of problems with data the validation loss at every hundredth of the

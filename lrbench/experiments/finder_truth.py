@@ -40,7 +40,7 @@ def finder_truth(
     rates: int = 25,
     seeds: int = 5,
 ) -> Answer:
-    """Compare what learning-rate finders suggest with the best rate of a dense grid: what following every rule loses.
+    """Suggestions of learning-rate finders against the best rate of a dense grid: how much you lose by following each rule.
 
     Every rate of a grid is trained to the end at a constant rate, and range tests sweep the rate once for each problem, optimizer and seed. The rules
     are those of `lrbench find`, and fastai's own four on range tests as fastai makes them: 100 steps from 1e-7 to 10, and its cuts. `valley` is the

@@ -47,7 +47,7 @@ def fractal(
     steps: int = 500,
     precision: Literal["float32", "float64"] = "float32",
 ) -> Answer:
-    """Pictures of which pairs of learning rates converge, and the dimension of the boundary in them, with six conditions of a paper and four more optimizers.
+    """Pictures of which pairs of learning rates converge, and the fractal dimension of the boundary, for six conditions of a paper and four more optimizers.
 
     The problem is `fractal`: two layers of 16 units without biases on 272 random samples, trained by gradient descent on all of them. A pixel is a
     run. All runs start from the same weights; the horizontal axis is the rate of the input layer and the vertical axis that of the output layer, each from 10⁻³ to

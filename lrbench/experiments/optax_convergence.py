@@ -21,7 +21,7 @@ def optax_convergence(
     steps: int = 10_000,
     optimizers: tuple[str, ...] | None = None,
 ) -> Answer:
-    """Whether every optimizer converges at the rate at which optax tests it, and at which other rates it does.
+    """Whether every optimizer converges at the rate at which optax tests it, and at which other rates it converges too.
 
     optax 0.2.8 tests 51 pairs of an optimizer and its hyper-parameters, nearly all with a learning rate: 33 in `alias_test` and 18 in
     `_common_test` of its contributions. Each pair starts at fixed points of two objectives, Σ (p − p*)² from (−1, 10, 1) with p* = (1, −1, 1),

@@ -20,7 +20,7 @@ _MOST_METRICS = 1000
 
 
 def mlflow(results: Results, folder: Path) -> str:
-    """Write an experiment of MLflow with a run for each run: its curves as metrics at their steps, its settings as parameters.
+    """Write an MLflow experiment, with an MLflow run for each run: its curves as metrics at their steps, its settings as parameters.
 
     MLflow's own client writes a database of SQLite, since MLflow opens folders `mlruns` only where it is told to. A run is called what
     tells it apart, such as `sgd(momentum=0.9) lr=0.01 seed=1`; its tag `run_id` is that of the tables. Nothing is sent anywhere.

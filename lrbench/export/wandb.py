@@ -11,7 +11,7 @@ from lrbench.results.results import Results
 
 
 def wandb(results: Results, folder: Path) -> str:
-    """Write an offline run for each run: its curves at their steps, its settings as config; nothing is uploaded.
+    """Write an offline W&B run for each run: its curves at their steps, its settings as config; nothing is uploaded.
 
     A run is called what tells it apart, such as `sgd(momentum=0.9) lr=0.01 seed=1`; its id is the run_id. `wandb sync` uploads them, when and where you choose; the only fact about this machine in them is its platform.
 

@@ -10,7 +10,7 @@ from lrbench.study.metric import metric
 
 @metric(larger=True, bound=1.0)
 def f1(predictions: Float[Array, "example label"], batch: tuple[Array, Array]) -> Float[Array, ""]:
-    """Return F1, 2TP / (2TP + FP + FN): of label 1 where there are two labels, of more the mean over those that occur.
+    """Return F1, 2TP / (2TP + FP + FN): for two labels, that of label 1; for more, the mean over those that occur.
 
     An example is predicted to have the label of its highest score. A label occurs if it is a target or a prediction.
 
@@ -26,7 +26,7 @@ def f1(predictions: Float[Array, "example label"], batch: tuple[Array, Array]) -
 
 @metric(larger=True, bound=1.0)
 def auc(predictions: Float[Array, "example label"], batch: tuple[Array, Array]) -> Float[Array, ""]:
-    """Return the area under the ROC curve: how often a positive example has a higher score than a negative one, a tie counting half.
+    """Return the area under the ROC curve: how often a positive example has a higher score than a negative one; a tie counts half.
 
     Formula: P(s > s') + ½ P(s = s');  s the log-odds of the label, of a positive and a negative example
 

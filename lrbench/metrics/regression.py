@@ -8,7 +8,7 @@ from lrbench.study.metric import metric
 
 @metric(larger=True, bound=1.0)
 def r2(predictions: Float[Array, " example"], batch: tuple[Array, Array]) -> Float[Array, ""]:
-    """Return the share of the targets' variance that is explained: R² = 1 − Σ(y − ŷ)² / Σ(y − ȳ)², ȳ their mean.
+    """Return the share of the targets' variance that the predictions explain: R² = 1 − Σ(y − ŷ)² / Σ(y − ȳ)², ȳ their mean.
 
     It is 0 for a constant prediction of the mean, and missing where all targets are the same.
 

@@ -56,7 +56,7 @@ def acprop(
     eps_root: float = 1e-16,
     weight_decay: float = 0.0,
 ) -> optax.GradientTransformation:
-    """AdaBelief without momentum in the step, scaled by the second moment before the present gradient.
+    """AdaBelief without momentum in the step, scaled by the second moment before the current gradient.
 
     A weight whose gradient was zero so far takes a step of η·g/ε₀^½ once it is not: a larger eps limits it.
 
@@ -109,7 +109,7 @@ def adopt(
     nesterov: bool = False,
     use_clipping: bool = True,
 ) -> optax.GradientTransformation:
-    """Adam modified to converge with any β₂: the gradient is scaled by the second moment before it.
+    """Adam modified to converge with any β₂: the gradient is scaled by the previous second moment.
 
     Formula: m ← β₁m + (1−β₁)·clip(g / max(√v₋, ε), ±t^¼);  w ← w − η·m;  v ← β₂v + (1−β₂)g²; the first step only sets v
 
@@ -135,7 +135,7 @@ def ademamix(
     eps: float = 1e-8,
     weight_decay: float = 0.0,
 ) -> optax.GradientTransformation:
-    """AdamW with a second, much slower momentum added to the first. Runs of less than 10,000 steps work better with a smaller b3.
+    """AdamW with a second, much slower momentum added to the first. Runs of fewer than 10,000 steps work better with a smaller b3.
 
     Formula: m₁ ← β₁m₁ + (1−β₁)g;  m₂ ← β₃m₂ + (1−β₃)g;  w ← w − η·((m̂₁ + α·m₂) / (√v̂ + ε) + λw)
 
@@ -161,7 +161,7 @@ def simplified_ademamix(
     eps: float = 1e-8,
     weight_decay: float = 0.0,
 ) -> optax.GradientTransformation:
-    """AdEMAMix with a single momentum: a decaying sum of gradients, to which the present gradient is added again.
+    """AdEMAMix with a single momentum: a decaying sum of gradients, to which the current gradient is added again.
 
     The momentum is a sum, not a mean, so that good rates are about 1 − β₁ times those of adam.
 

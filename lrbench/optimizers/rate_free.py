@@ -31,7 +31,7 @@ def dog(
 def dowg(
     learning_rate: float, *, eps: float = 1e-4, weight_decay: float = 0.0
 ) -> optax.GradientTransformation:
-    """DoWG, distance over weighted gradients: as dog, with more weight on late gradients.
+    """DoWG, distance over weighted gradients: like dog, with more weight on later gradients.
 
     Formula: r² = max(r², ‖w − w₀‖²), r² = ε initially;  s ← s + r²‖g‖²;  w ← w − η·r²/(√s + ε)·g
 
@@ -47,7 +47,7 @@ def dowg(
 def cocob(
     learning_rate: float, *, alpha: float = 100.0, eps: float = 1e-8, weight_decay: float = 0.0
 ) -> optax.GradientTransformation:
-    """COCOB: every weight is the result of betting on coin flips, its gradients; there is no step size.
+    """COCOB: every weight is the outcome of bets on coin flips, which are its gradients; there is no step size.
 
     Multiplying gradients by a constant has almost no effect, so that only the shape of a schedule matters.
 

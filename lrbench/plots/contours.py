@@ -26,7 +26,7 @@ _HEIGHTS = LinearSegmentedColormap.from_list("heights", theme.HEIGHTS)
 
 
 def contours(results: StudyTables) -> Figure:
-    """Trajectories of one seed over the contours of a problem of two coordinates, a row per problem.
+    """Trajectories of one seed over the contours of a problem with two coordinates, a row per problem.
 
     Requires the probes `first_coordinate` and `second_coordinate`. Colour: optimizer, at its own three rates; ring: the
     start; star: the lowest point; a trajectory that leaves the picture ends at its edge. Darker is higher.

@@ -56,7 +56,7 @@ def first_schedule(results: StudyTables) -> list[Panel]:
 
 
 def curves(results: StudyTables) -> Figure:
-    """Loss against step at a too small, the best and a too large rate, a panel per problem and optimizer.
+    """Loss against step at three rates, too small, best and too large: a panel per problem and optimizer.
 
     Line: median over seeds; band: lowest to highest seed; a curve ends at a cross where it is no longer
     finite, at an arrow where it leaves the picture.

@@ -18,7 +18,7 @@ MAX_PANELS, MAX_LINES = 6, 12
 
 
 def differences(results: StudyTables) -> Figure:
-    """How much higher each line's loss ends than that of the best one of its problem, paired by seed: a panel per problem.
+    """How much higher the loss of each line ends than that of the best line, paired by seed: a panel per problem.
 
     Point: mean of the differences; line: 95 % t interval; grey diamond where the two cannot be told apart, as the winner is compared with
     several. Nothing is drawn where no two lines train.

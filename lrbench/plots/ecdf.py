@@ -22,7 +22,7 @@ _PANELS = {BEST: "at the best rate", ANY: "at a rate drawn for each start: tunin
 
 
 def ecdf(results: StudyTables) -> Figure:
-    """Share of problems and targets that are met within so many steps, with restarts: at the best rate, and with the cost of finding it.
+    """Share of problems and targets met within a number of steps, with restarts: at the best rate, and with the cost of finding it.
 
     Requires `first_hits = true`. Left: every start has the rate that is the best in hindsight; right: a rate of the grid, drawn at random. Cross: where
     runs end; what lies beyond takes restarts. Grey: the virtual best line, which is for each target the fastest one. Nothing is drawn

@@ -14,7 +14,7 @@ from lrbench.tables.base import StudyTables
 
 
 def performance_profile(results: StudyTables) -> Figure:
-    """Share of problems on which the target is reached within τ times the steps of the fastest.
+    """Share of problems on which a line reaches the target within τ times the steps of the fastest line.
 
     A curve that starts high is fastest on many problems; one that ends high reaches the target on many. Nothing is
     drawn for one problem or one line, or where none reaches its target.

@@ -30,7 +30,7 @@ Edges = list[tuple[tuple[float, float], tuple[float, float]]]
 
 
 def rate_map(results: StudyTables) -> Figure:
-    """The loss by learning rate and one other number, such as the batch size: a panel per problem, optimizer and parameter that varies.
+    """The loss by learning rate and one other number, such as the batch size: a panel per problem, optimizer and varying parameter.
 
     A row per value, everything else as the best line of that problem and optimizer has it. Outlined: useful rates, at which a line
     makes at least half of its best progress; disc: best rate of the row; ring: rate to use. Nothing is drawn where no number but the rate varies.

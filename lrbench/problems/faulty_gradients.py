@@ -24,7 +24,7 @@ _RARE_SLOPE = 0.05
 
 
 def delayed_gradient(*, delay: int = 10) -> Problem:
-    """A bowl whose gradient is of the parameters some steps ago, as with workers that are not synchronised.
+    """A bowl whose gradient is that of the parameters some steps ago, as with asynchronous workers.
 
     Formula: loss = ½ Σ λᵢ wᵢ²;  the optimizer sees λᵢ wᵢ of d steps earlier, at first of the start;  minimum 0.  Gradient descent
         converges iff η < 2 sin(π / (4d + 2))
@@ -55,7 +55,7 @@ def delayed_gradient(*, delay: int = 10) -> Problem:
 
 
 def quantised_gradient(*, spacing: float = 0.1) -> Problem:
-    """A bowl whose gradient is rounded to multiples of a number, as in low precision: below half of it there is none.
+    """A bowl whose gradient is rounded to multiples of a number, as in low precision: below half of it, the gradient is 0.
 
     Formula: loss = ½ Σ λᵢ wᵢ²;  the optimizer sees q · round(λᵢ wᵢ / q);  minimum 0.  A run that creeps up to where the
         gradient vanishes ends at Σ q² / 8λᵢ
@@ -70,7 +70,7 @@ def quantised_gradient(*, spacing: float = 0.1) -> Problem:
 
 
 def quantised_weights(*, spacing: float = 0.2) -> Problem:
-    """Weights that are rounded before they are used, trained straight through the rounding: a rate that is not small never rests.
+    """Weights that are rounded before use, trained with a straight-through gradient: unless the rate is small, they never settle.
 
     Formula: loss = ½ Σ λᵢ ((vᵢ − cᵢ)² − (0.3q)²), v = q · round(w / q), cᵢ = 0.3q, so that 0 is the nearest multiple of q;  the
         optimizer sees λᵢ (vᵢ − cᵢ);  minimum 0 at v = 0
@@ -93,7 +93,7 @@ def quantised_weights(*, spacing: float = 0.2) -> Problem:
 
 
 def drifting_optimum(*, period: float = 500.0) -> Problem:
-    """A bowl whose minimum moves in a circle: who takes smaller and smaller steps loses it.
+    """A bowl whose minimum moves in a circle: an optimizer whose steps shrink loses it.
 
     Formula: loss = ½ ‖w − c‖² of two coordinates, c = (cos 2πt/T, sin 2πt/T) at step t;  minimum 0;  start from N(0, 1).
         Gradient descent follows at a distance of about 2π / Tη
@@ -122,11 +122,11 @@ def drifting_optimum(*, period: float = 500.0) -> Problem:
 
 
 def rare_gradients(*, period: int = 47, size: float = 70.0) -> Problem:
-    """A slope whose gradient points uphill at all steps but one of many, which weighs more than they do: Adam's counterexample.
+    """A slope whose gradient points the wrong way at most steps, and rarely the right way with more weight: Adam's counterexample.
 
     Formula: loss = 0.05 · (1 + x) for −1 ≤ x ≤ 1, with walls outside;  the optimizer sees `size` · s at one step of every `period`, and
-        −s at all others, s such that their mean is the slope;  minimum 0 at −1;  start in [0, 1].  Who follows signs, or divides by a
-        short memory of the gradient's size, is carried to the other end
+        −s at all others, s such that their mean is the slope;  minimum 0 at −1;  start in [0, 1].  An optimizer that follows signs, or divides
+        by a short memory of the gradient's size, is carried to the other end
 
     Args:
         period: steps from one large gradient to the next.
@@ -160,7 +160,7 @@ def rare_gradients(*, period: int = 47, size: float = 70.0) -> Problem:
 
 
 def rotated_gradient(*, degrees: float = 85.0) -> Problem:
-    """A bowl whose gradient is turned aside, as in a game of two players: runs circle the minimum, and momentum carries them out.
+    """A bowl whose gradient is rotated, as in a game of two players: runs circle the minimum, and momentum carries them away.
 
     Formula: loss = ½ ‖w‖² of two coordinates;  the optimizer sees w turned by an angle θ;  minimum 0;  start from N(0, 1).  Gradient
         descent converges iff η < 2 cos θ

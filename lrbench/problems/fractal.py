@@ -35,7 +35,7 @@ def fractal(
     scale: float = 1.0,
     batch_size: int = 0,
 ) -> Problem:
-    """Two layers without biases on random data; each layer may have a learning rate of its own.
+    """Two layers without biases on random data; each layer may have its own learning rate.
 
     Formula: h = φ(a · x·W₀ / √n);  ŷ = (h·W₁ / √n) / √n;  loss = mean (ŷ − y)²;  x, y, W ~ N(0, 1), W times `scale`
 

@@ -19,7 +19,7 @@ _WALL = 0.01
 
 
 def saddle(*, offset: float = 1e-3) -> Problem:
-    """A saddle between two minima, approached along its ridge: where the gradient vanishes and nothing is gained.
+    """A saddle between two minima, approached along its ridge: the gradient vanishes there, and progress stops.
 
     Formula: loss = ½ w₁² + ¼ (w₂² − 1)²;  saddle ¼ at (0, 0), minima 0 at (0, ±1);
         start w₁ from U(−1.5, 1.5), w₂ from U(−offset, offset)
@@ -43,7 +43,7 @@ def saddle(*, offset: float = 1e-3) -> Problem:
 
 
 def monkey_saddle(*, offset: float = 1e-3) -> Problem:
-    """A saddle whose curvature vanishes too: three valleys leave it, and second-order methods see nothing.
+    """A saddle whose curvature vanishes too: three valleys lead down from it, but second-order methods see none of them.
 
     Formula: loss = x³ − 3xy² + (x² + y²)² + 27/256;  a saddle of curvature 0 at the origin, minima 0 at distance ¾ in
         the directions of 60°, 180° and 300°;  start x from U(0.5, 1), y from U(−offset, offset)
@@ -69,7 +69,7 @@ def monkey_saddle(*, offset: float = 1e-3) -> Problem:
 
 
 def plateau(*, distance: float = 4.0) -> Problem:
-    """A bowl in a plain on which the gradient all but vanishes, and runs start on the plain.
+    """A bowl in a plain on which the gradient almost vanishes; runs start on the plain.
 
     Formula: loss = 1 − exp(−‖w‖² / 2) of two coordinates;  minimum 0 at the origin;  start ±distance in each
         coordinate, plus U(−0.25, 0.25); at distance 4 the gradient is about 4e-7
@@ -97,7 +97,7 @@ def plateau(*, distance: float = 4.0) -> Problem:
 
 
 def cliff(*, height: float = 10.0) -> Problem:
-    """A gentle slope that ends at a wall, below which the minimum is: the wall's gradient throws runs far away.
+    """A gentle slope that ends at a steep wall, with the minimum below: the gradient of the wall throws runs far away.
 
     Formula: loss = ½ height (1 + tanh(x / 0.01)) + 0.05 (x + 2)² + ½ y²;  minimum 0 at (−2, 0);
         start x from U(0.5, 1.5), y from U(−1, 1); the gradient is 0.4 at most on the slope, 50 · height in the wall
@@ -122,7 +122,7 @@ def cliff(*, height: float = 10.0) -> Problem:
 
 
 def ill_conditioned(*, condition: float = 1e6, dimension: int = 10, rotated: bool = False) -> Problem:
-    """Convex quadratic whose every direction counts as much at the start, however flat: what conditioning alone costs.
+    """Convex quadratic in which all directions, however flat, contribute equally to the initial loss: the cost of conditioning alone.
 
     Formula: loss = ½ Σ λᵢ vᵢ², v = Q w, λ log-spaced in [1/√κ, √κ];  minimum 0;  start vᵢ = ±nᵢ / √λᵢ, nᵢ from
         U(0.5, 1.5).  Gradient descent needs a rate below 2/√κ, and about κ/4 · log(ℓ₀/ℓ) steps
@@ -158,7 +158,7 @@ def ill_conditioned(*, condition: float = 1e6, dimension: int = 10, rotated: boo
 
 
 def rosenbrock_chain(*, dimension: int = 10) -> Problem:
-    """Rosenbrock's valley in many dimensions, each coordinate the square of the one before.
+    """Rosenbrock's valley in many dimensions: in its valley, each coordinate is the square of the one before.
 
     Formula: loss = Σᵢ 100 (wᵢ₊₁ − wᵢ²)² + (1 − wᵢ)²;  minimum 0 at (1, …, 1), and from four coordinates on a local one
         near (−1, 1, …, 1);  start in [−1, 1] in each coordinate
@@ -208,7 +208,7 @@ def narrow_well(*, width: float = 0.05) -> Problem:
 
 
 def absolute_value(*, dimension: int = 10) -> Problem:
-    """A convex objective with a kink at its minimum, where the gradient does not become small.
+    """A convex objective with a kink at its minimum: the gradient does not become small there.
 
     Formula: loss = Σᵢ |wᵢ| / n;  minimum 0 at the origin, gradient ±1/n until there;  start in [−1, 1] in each coordinate
 
@@ -230,7 +230,7 @@ def absolute_value(*, dimension: int = 10) -> Problem:
 
 
 def deep_chain(*, depth: int = 10) -> Problem:
-    """A product of scalars that is to be 1, as of a deep network: gradients that vanish at the start and explode beyond the solution.
+    """A product of scalars that should be 1, as in a deep network: gradients vanish at the start and explode beyond the solution.
 
     Formula: loss = (w₁ w₂ ⋯ w_L − 1)²;  minimum 0, of curvature 2L at (1, …, 1);  start in [0.4, 0.8] in each coordinate
 

@@ -16,7 +16,7 @@ from lrbench.problems._problem import Problem
 
 
 def additive_noise(*, scale: float = 0.3) -> Problem:
-    """Normal noise on every gradient of a bowl: a constant rate ends at a loss in proportion to it.
+    """Normal noise on every gradient of a bowl: with a constant rate, the final loss is proportional to the rate.
 
     Formula: loss = ½ Σ λᵢ wᵢ²;  the optimizer sees λᵢ wᵢ + σ εᵢ, ε ~ N(0, 1);  minimum 0.  Gradient descent at a small rate η
         ends near η σ² n / 4, n = 10
@@ -33,13 +33,13 @@ def additive_noise(*, scale: float = 0.3) -> Problem:
 
 
 def multiplicative_noise(*, scale: float = 3.0) -> Problem:
-    """Noise in proportion to the gradient of a bowl: it vanishes at the minimum, but divides the rates that are stable.
+    """Noise proportional to the gradient of a bowl: it vanishes at the minimum, but lowers the largest stable rate.
 
     Formula: loss = ½ Σ λᵢ wᵢ²;  the optimizer sees λᵢ wᵢ (1 + σ εᵢ), ε ~ N(0, 1);  minimum 0.  Gradient descent converges in
         mean square iff η < 2 / (1 + σ²)
 
     Args:
-        scale: σ, the standard deviation of the noise by the gradient.
+        scale: σ, the standard deviation of the noise, divided by the gradient.
 
     Source: Ma, Bassily & Belkin, The power of interpolation, arXiv:1712.06559.
     """
@@ -51,7 +51,7 @@ def multiplicative_noise(*, scale: float = 3.0) -> Problem:
 
 
 def heavy_tailed_noise(*, scale: float = 0.05, tail: float = 1.5) -> Problem:
-    """Noise of infinite variance on every gradient of a bowl, as of rare extreme examples.
+    """Noise of infinite variance on every gradient of a bowl, as from rare extreme examples.
 
     Formula: loss = ½ Σ λᵢ wᵢ²;  the optimizer sees λᵢ wᵢ + σ sᵢ (uᵢ^(−1/α) − 1), s = ±1, u ~ U(0, 1): symmetric Pareto noise, whose
         variance is infinite for α ≤ 2;  minimum 0
@@ -94,7 +94,7 @@ def flipped_gradients(*, probability: float = 0.35) -> Problem:
 
 
 def sparse_gradients(*, rarest: float = 0.02) -> Problem:
-    """A bowl whose coordinates are seen more or less seldom, as the embeddings of words are.
+    """A bowl whose coordinates get gradients with different frequencies, as embeddings of rare and common words do.
 
     Formula: loss = ½ Σ λᵢ wᵢ²;  the optimizer sees λᵢ wᵢ with probability pᵢ, else 0;  p log-spaced from `rarest`, of the flattest
         coordinate, to 1;  minimum 0

@@ -50,7 +50,7 @@ def quadratic(*, dimension: int = 10, mu: float = 0.1, lam: float = 1.0) -> Prob
 def parabola(
     *, start: tuple[float, ...] = (-1.0, 10.0, 1.0), target: tuple[float, ...] = (1.0, -1.0, 1.0)
 ) -> Problem:
-    """Sum of squared distances from a point: the easiest objective, on which a method that works at all converges.
+    """Sum of squared distances from a point: the easiest objective, on which every working method converges.
 
     Formula: loss = Σᵢ (wᵢ − tᵢ)²;  minimum 0 at w = t;  all runs start at the same point
 
@@ -135,7 +135,7 @@ def _quadratic_deep(curvature: np.ndarray, data: Data, batch_size: int) -> Probl
 
 
 def deep_linear(*, width: int = 16, depth: int = 4, gain: float = 1.0) -> Problem:
-    """Deep linear network: a product of matrices that is fitted to a target matrix, linear in its inputs but not in its weights.
+    """Deep linear network: a product of matrices fitted to a target matrix; linear in its inputs, but not in its weights.
 
     Formula: loss = ‖W_L ⋯ W₂ W₁ − A‖² / width, the Frobenius norm;  A = QᵀSP with singular values from 1 to 0.1;
         W ~ N(0, gain / width);  minimum 0

@@ -100,7 +100,7 @@ def cyclic(
     mode: Literal["triangular", "triangular2", "exp_range"] = "triangular",
     final: float = 0.1,
 ) -> optax.Schedule:
-    """Repeatedly rise and fall linearly (triangular).
+    """Rise and fall linearly, repeatedly (triangular).
 
     Formula: start + (1 − start)·a·s, where s goes from 0 to 1 and back in each cycle; a = 1 (triangular), 2^(−cycles before)
         (triangular2), or final^((t − r) / steps), r the step of the first peak (exp_range)

@@ -72,7 +72,7 @@ def exponential(steps: int, *, final: float = 0.01) -> optax.Schedule:
 
 
 def step(steps: int, *, step_size: int | None = None, gamma: float = 0.1) -> optax.Schedule:
-    """Multiply the rate by a factor every so many steps.
+    """Multiply the rate by a factor at regular intervals.
 
     Formula: γ^⌊t / step_size⌋
 
