@@ -223,7 +223,10 @@ def test_a_busy_process_ends_at_once(words: list[str], numbers: list[int]) -> No
         for number in numbers:
             process.send_signal(number)
             time.sleep(2 * interrupt.TOGETHER)
-        _, errors = process.communicate(timeout=20)
+        try:
+            _, errors = process.communicate(timeout=20)
+        finally:
+            process.kill()
     assert (process.returncode, errors.decode()) == (interrupt.CODE, interrupt.LINE + "\n")
 
 
