@@ -19,6 +19,8 @@ import time
 CODE = 130
 PATIENCE = 1.2
 """Seconds that work has to save, from the first signal to the end of the process."""
+TOGETHER = 0.3
+"""Signals within so many seconds are one request: `timeout` and others signal a process, and then its group."""
 SIGNALS = signal.SIGINT, signal.SIGTERM
 LINE = "lrbench: interrupted; finished packs are saved; the same command goes on from there"
 _CLEAR = "\x1b[?25h\r\x1b[K"
@@ -28,7 +30,7 @@ _CLEAR = "\x1b[?25h\r\x1b[K"
 class Interrupt:
     """Whether the user wants the command to stop: one that checks has `PATIENCE` seconds, any other ends at once.
 
-    A second signal ends either at once.
+    A second signal ends either at once, unless it comes together with the first.
     """
 
     def __init__(self) -> None:
@@ -67,7 +69,10 @@ class Interrupt:
         _wait(pipe, None)
         self._came.set()
         if self._checked:
-            _wait(pipe, PATIENCE)
+            time.sleep(min(TOGETHER, PATIENCE))
+            while select.select([pipe], [], [], 0)[0]:
+                os.read(pipe, 1)
+            _wait(pipe, PATIENCE - TOGETHER)
         self.end()
 
 

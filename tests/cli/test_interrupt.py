@@ -222,8 +222,40 @@ def test_a_busy_process_ends_at_once(words: list[str], numbers: list[int]) -> No
         assert process.stdout.read(5) == b"ready"
         for number in numbers:
             process.send_signal(number)
-        _, errors = process.communicate(timeout=20)
+            time.sleep(2 * interrupt.TOGETHER)
+        try:
+            _, errors = process.communicate(timeout=20)
+        finally:
+            process.kill()
     assert (process.returncode, errors.decode()) == (interrupt.CODE, interrupt.LINE + "\n")
+
+
+SAVING = """
+import os, time
+from lrbench.cli.interrupt import Interrupt
+asked = Interrupt()
+asked.catch()
+os.write(1, b"ready")
+while not asked.stopping():
+    time.sleep(0.01)
+time.sleep(0.2)
+os.write(1, b", saved")
+asked.end()
+"""
+
+
+def test_signals_that_come_together_are_one_request() -> None:
+    """`timeout` signals a process and then its group, which is no impatient user."""
+    with subprocess.Popen(
+        [sys.executable, "-c", SAVING], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout
+        assert process.stdout.read(5) == b"ready"
+        for _ in range(2):
+            process.send_signal(signal.SIGINT)
+            time.sleep(0.02)
+        seen, errors = process.communicate(timeout=20)
+    assert (process.returncode, seen, errors.decode()) == (interrupt.CODE, b", saved", interrupt.LINE + "\n")
 
 
 LATE = """
