@@ -51,26 +51,26 @@ def atlas(
 ) -> Answer:
     """Every optimizer of the catalogue with four schedules on eight small problems, tuned and untuned.
 
-    Which optimizer is the safest if nobody tunes its rate, and which the best if somebody does? How flat are methods that estimate their own rate, and what
-    does a schedule give? Each line, an optimizer with a schedule on a problem, is trained at the same rates, two a decade from 1e-4 on, with the seeds of the grid; then
-    its best rates are trained again on fresh seeds, which its answer is from. Gradient descent is there without and with momentum. Everything else is
-    as the catalogue has it by default. `index.html` beside this page shows every line, to sort and to filter.
+    Which optimizer is the safest if you do not tune its rate, and which is the best if you do? How wide are the good bands of methods that estimate their own
+    rate? What does a schedule gain? A line is an optimizer with a schedule on a problem. Each line is trained at the same rates, two a decade from 1e-4 on, with the seeds
+    of the grid. Its best rates are then trained again on fresh seeds, and these give its answer. Gradient descent is included without and with momentum. Everything else
+    has the catalogue's defaults. `index.html` beside this page shows every line; you can sort and filter them.
 
-    A gap is (ℓ − ℓ*) / (ℓ₀ − ℓ*) of a problem, from 0, the best line of all, to 1, where training begins; ℓ is the validation loss where
-    there is one. Tuned is the gap at the rate to use, on fresh seeds. Untuned is the gap at the rate that a method comes with (1 for methods that
-    estimate their own rate, what optax has by default for momo, momo_adam, polyak_sgd, schedule_free_sgd and schedule_free_adamw, as the nearest rate
-    of the grid); for all others at the rate with the least mean gap on the other problems, so that no problem has a part in its own rate. The band of
-    good rates is the unbroken stretch around the best one with a loss within 5 % of the line's own best; cocob, which is not moved by the scale of
+    The gap is (ℓ − ℓ*) / (ℓ₀ − ℓ*) of a problem: 0 for the best line of all, 1 where training begins. ℓ is the validation loss if
+    there is one. *Tuned* is the gap at the rate to use, on fresh seeds. *Untuned* is the gap at the rate that a method comes with, or else at the rate with the
+    least mean gap on the other problems, so that no problem influences its own rate. A method comes with a rate of 1 if it estimates its own rate; momo, momo_adam,
+    polyak_sgd, schedule_free_sgd and schedule_free_adamw come with optax's default, as the nearest rate of the grid. The band of
+    good rates is the unbroken stretch around the best one with a loss within 5 % of the line's own best. cocob, which ignores the scale of
     gradients, has hardly a rate at all.
 
-    Means over problems have Student's t interval with problems as replicates: eight problems are few, and not drawn at random, so that it says how far
-    these problems agree, and little of others. Optimizers are compared with the one of least mean rank by joint sign flips of whole problems, step-down and
-    adjusted for all pairs that might have been the best. Schedules are compared with the constant one tuned against tuned: over problems, and on each
-    problem by the fresh seeds, both paired, and adjusted after Holm over all optimizers and schedules.
+    Means over problems have Student's t intervals with problems as replicates. Eight problems are few and not drawn at random, so an interval says how far
+    these problems agree, and little about others. Optimizers are compared with the one of least mean rank by joint sign flips of whole problems, step-down and
+    adjusted for all pairs that might have been the best. Schedules are compared with the constant one, tuned against tuned: over problems, and on each
+    problem by the fresh seeds. Both comparisons are paired, and adjusted by Holm's method over all optimizers and schedules.
 
-    Two questions are asked of some optimizers on two problems. Does the ranking hold in longer runs? Kendall's τ of both rankings, with percentile intervals over resamples
-    of the fresh seeds; beside it the mean τ of rankings by two halves of the seeds, which chance alone leaves. Do conclusions of a few seeds hold? Many seeds are cut into
-    disjoint parts; each part tunes and compares the optimizers by itself, and the seeds that are left judge it.
+    Two further questions are asked for some optimizers on two problems. Does the ranking hold in longer runs? The answer is Kendall's τ of both rankings, with percentile
+    intervals over resamples of the fresh seeds; for comparison, the mean τ of the rankings by two halves of the seeds shows what chance alone does. Do conclusions
+    from a few seeds hold? Many seeds are cut into disjoint parts. Each part tunes and compares the optimizers by itself, and the remaining seeds judge it.
 
     Args:
         problems: what is trained; those of the default have small sizes here.
@@ -89,17 +89,17 @@ def atlas(
         untuned: Mean gap and mean rank of every optimizer, untuned and tuned, with intervals over problems
         map: Gap of every optimizer on every problem, tuned and untuned, as two heat maps
         flatness: The width of the band of good rates of every optimizer; rate-free methods are marked
-        gain: What each schedule gives each optimizer over a constant rate, both tuned, with intervals
+        gain: What each optimizer gains from each schedule over a constant rate, both tuned, with intervals
         holds: Ranks of optimizers in runs of two lengths, and the share of conclusions from few seeds that other seeds confirm
 
     Tables:
-        by_line: A row per problem, optimizer and schedule; columns as in `sensitivity`, and `tuned_gap`, `untuned_gap`, `common_gap` (at the rate best for the
+        by_line: A row per problem, optimizer and schedule; columns as in `sensitivity`, and `tuned_gap`, `untuned_gap`, `common_gap` (at the rate that is best for the
             other problems), `default_gap`, the rates of both, and `own_decades`, the width of the band.
         by_optimizer: A row per optimizer and schedule; `tuned_`, `untuned_` and `common_` `gap` and `rank`, means over problems with intervals, `worst`, and `p`
             against the one of least mean rank; `trains`, on how many problems it trains.
         by_schedule: A row per optimizer and schedule but the first; `gain` is its mean lower gap, `p` that it is none, `better` and `worse` the problems where fresh seeds tell.
         by_problem: A row per problem; its best line, and `alike`, the lines that fresh seeds do not tell apart from it; `within_5_percent` counts lines.
-        cost: A row per problem and optimizer; what compiling and training took, on cores shared with other work, and `times_sgd`, a run's time over that of sgd.
+        cost: A row per problem and optimizer; the time of compiling and training, on cores shared with other work, and `times_sgd`, a run's time divided by that of sgd.
         longer_lines: A row per problem, schedule and optimizer; rank, loss and best rate in runs of both lengths, `shift` in decades.
         longer_runs: A row per problem and schedule; `tau` of both rankings, `tau_repeated` and `longer_tau_repeated` of two halves of the seeds.
         few_seeds: A row per problem and `count` of seeds; the share of `orderings`, of `significant` ones (unadjusted paired t), of `winner`s that other seeds confirm, and

@@ -45,10 +45,10 @@ def batch_size(
 ) -> Answer:
     """The exponent of the best learning rate against the batch size, at equal steps and at equal epochs, on the digits.
 
-    Formula: η(B) ∝ B^exponent, a straight line through log η of each batch size, which is the lowest point of a parabola in log rate through
-    the log of the mean training loss at the end, half a decade around the best of four rates a decade.
+    Formula: η(B) ∝ B^exponent, a straight line through the log best rate of each batch size. The best rate is the lowest point of a parabola in log rate,
+    fitted to the log of the mean training loss at the end, within half a decade of the best of four rates a decade.
 
-    Where the noise of the gradient dominates, theory expects 1 for gradient descent and ½ for Adam; where curvature does, a rate that
+    If the noise of the gradient dominates, theory expects an exponent of 1 for gradient descent and ½ for Adam. If curvature dominates, the best rate
     does not depend on the batch size.
 
     Args:

@@ -26,9 +26,9 @@ def claims(
 ) -> Answer:
     """What introductions to the learning rate claim, measured claim by claim: a verdict, numbers and a picture for each.
 
-    A claim consists of findings, each a number with a rule that was set before the numbers were seen. It holds if all rules are met, in part if
-    some are, and does not hold if none is. Below are how many claims have each verdict, each claim with how many of its rules are met, and the
-    findings that say most; `claims.csv` has all findings, and docs/claims.md the rules and when they were set.
+    A claim consists of findings, each a number with a rule that was set before the numbers were seen. It holds if all rules are met, holds in part if
+    some are, and does not hold if none is. Below are the number of claims with each verdict, the number of rules met for each claim, and the most
+    important findings. `claims.csv` has all findings, and docs/claims.md has the rules and when they were set.
 
     The studies are `step` (one step on one sale), `wells` (400 starts in a local optimum), `scale` (raw and standardised data), `families`
     (models from a line to a transformer, four optimizers, 300 steps) and, with Adam alone, `families_3000` and `families_30000`, `equal_loss` (two networks

@@ -14,36 +14,36 @@ def deepobs(bench: Bench, *, epochs: int = 100, seeds: int = 10, thin: int = 1) 
     """The 108 runs that DeepOBS published on its noisy quadratic, compared with ours: in their order of batches, in other fixed orders, and reshuffled.
 
     Three optimizers (gradient descent, momentum 0.99, Adam) at 36 learning rates each minimise ½ (w − x)ᵀ H (w − x) in 100 dimensions over 1,000 examples x,
-    seven batches of 128 in an epoch. What is compared is the test loss after the last epoch.
+    with seven batches of 128 in an epoch. The test losses after the last epoch are compared.
 
-    The published runs saw their batches in the same order in every epoch. Each of them started TensorFlow's shuffle anew in every epoch from the same two
-    seeds: 42, that of the run, and 2, the number of the operation in the graph. The second seed is not published; it is the one
-    of 0 to 399 whose order gives the published losses. lrbench draws that order with the generator of TensorFlow (`order = "given"`), and trains in float32 as
+    The published runs saw their batches in the same order in every epoch. In every epoch they restarted TensorFlow's shuffle from the same two
+    seeds: 42, that of the run, and 2, the number of the operation in the graph. The second seed is not published; it is the only one
+    from 0 to 399 whose order gives the published losses. lrbench draws that order with TensorFlow's generator (`order = "given"`), and trains in float32 as
     they did. A row is met if the two losses differ by at most 10⁻⁵ of their size, or if neither is finite.
 
-    Two further orders show what the published ones owe to theirs: `fixed`, shuffled once by each seed and then the same in each epoch, and `reshuffled` in each epoch.
-    All runs start at w = (1, …, 1), so that seeds differ in the order alone. For gradient descent and momentum, whose w is linear in the examples, the
-    expected loss over all orders has a closed form for both: fixed, the responses to the same batch in all epochs add up before they are squared.
+    Two further orders show how much the published results depend on theirs: `fixed` is shuffled once by each seed and then the same in each epoch, and `reshuffled` is shuffled in each epoch.
+    All runs start at w = (1, …, 1), so seeds differ only in the order. For gradient descent and momentum, w is linear in the examples, so the
+    expected loss over all orders has a closed form in both cases. With a fixed order, the responses to the same batch in all epochs add up before they are squared.
 
-    A fixed order drives w with a period of seven steps. Momentum makes each direction of the curvature swing with a period of its own; where one of them swings once in an epoch, a
-    fixed order pushes it in time, and the loss depends on the order more than on anything else. At small rates the seven pushes of an epoch nearly cancel, so that a fixed order has less
+    A fixed order drives w with a period of seven steps. With momentum, each direction of the curvature oscillates with its own period. If one of them oscillates once per epoch, a
+    fixed order drives it in resonance, and the loss depends on the order more than on anything else. At small rates the seven pushes of an epoch nearly cancel. So a fixed order has less
     noise than reshuffled examples, and larger rates stay good.
 
-    At its largest rates Adam jumps over the minimum in each step, and because it divides gradients by their size, differences in the last digit grow from step to step. Where that is, runs in
-    float64 show, which are otherwise the same.
+    At its largest rates, Adam jumps over the minimum in each step. Because it divides gradients by their size, differences in the last digit grow from step to step. Runs in
+    float64, otherwise the same, show where this happens.
 
-    The best rate, the rate to use, the good band and its length, the collapse and the sensitivity are those of lrbench's definitions; of the published rows they are computed as if these
-    were runs of lrbench. A rate is stable in the table of cliffs if all runs of it and of every smaller rate stay finite.
+    The best rate, the rate to use, the good band and its length, the collapse and the sensitivity follow lrbench's definitions. For the published rows they are computed as if these
+    were runs of lrbench. In the table of cliffs, a rate is stable if all its runs, and those of every smaller rate, stay finite.
 
     Args:
         epochs: of every run; the published ones have 100.
         seeds: a count, of the orders that are not theirs.
-        thin: each so many-th of the published rates is trained.
+        thin: train only every `thin`-th of the published rates.
 
     Pictures:
-        losses: Test loss above its minimum against the learning rate for gradient descent, momentum and Adam: the published points lie on our line in their order, and
-            with reshuffled examples the loss of momentum rises from a rate on that is ten times smaller.
-        differences: Relative difference between our losses and the published ones, by rate: about 10⁻⁷ in their order but for the largest rates of Adam, and mostly three to six decades more in other orders.
+        losses: Test loss above its minimum against the learning rate for gradient descent, momentum and Adam: the published points lie on our line for their order. With
+            reshuffled examples, the loss of momentum begins to rise at a rate that is ten times smaller.
+        differences: Relative difference between our losses and the published ones, by rate: about 10⁻⁷ in their order except at the largest rates of Adam, and mostly three to six decades more in other orders.
 
     Tables:
         rows: A row per published run; `given_loss` is ours in their order, `float64_loss` the same in float64, `relative_difference` that between `given_loss` and

@@ -67,18 +67,18 @@ def diagnostics(
     """Which optimizers solve problems that isolate one difficulty each, at their best rate, and in how many random tries.
 
     A run solves its problem if its loss is at most `target` above the minimum at every evaluation of the last tenth of
-    its steps: a target that is reached and lost again is not held. All problems of the default list have a known minimum, and
+    its steps. A target that is reached and lost again does not count. All problems of the default list have a known minimum, and
     losses are evaluated without the noise and the faults of gradients.
 
-    Every optimizer is trained at every rate of a grid from 10⁻⁴ to 10 and on `tuning` + `held_out` seeds. The rate that solves a problem
-    on most of the tuning seeds, of several that with the least median loss, is judged on the held-out seeds alone; the
+    Every optimizer is trained at every rate of a grid from 10⁻⁴ to 10, on `tuning` + `held_out` seeds. The chosen rate is the one that solves the problem
+    on most of the tuning seeds; among several, the one with the least median loss. It is judged on the held-out seeds alone. The
     optimizer solves the problem if more than half of them are solved. Intervals are bootstrapped over the held-out seeds.
 
-    Attempts are the expected number of draws, of a rate from the grid and of a seed, until one run solves the problem: one by the
-    share of all runs of the line that do. It counts how wide the band of good rates is, and so what tuning costs.
+    Attempts are the expected number of random draws, of a rate from the grid and of a seed, until one run solves the problem: 1 divided by the
+    share of all runs of the line that solve it. This measures how wide the band of good rates is, and so the cost of tuning.
 
-    `ill_conditioned` is tried with condition numbers of 10⁴ and 10⁶, and rotated with 10⁴; `sgd` without and with momentum 0.9, and with
-    Nesterov's; everything else with its defaults. Adam's counterexample, `rare_gradients`, is trained with b₂ of 0.9, 0.99 and 0.999 too.
+    `ill_conditioned` is tried with condition numbers of 10⁴ and 10⁶, and rotated with 10⁴. `sgd` is tried without and with momentum 0.9, and with
+    Nesterov's; everything else has its defaults. Adam's counterexample, `rare_gradients`, is also trained with b₂ of 0.9, 0.99 and 0.999.
 
     Args:
         problems: names of problems whose minimum is known.

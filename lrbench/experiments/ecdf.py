@@ -47,20 +47,20 @@ def ecdf(
 ) -> Answer:
     """Runtime distributions of optimizers, and the cost of finding the learning rate: restarts at random rates count as running time.
 
-    Every optimizer is trained at every rate of one grid, log-spaced from 10⁻⁴ to 10², without a schedule and in binary64. A run notes the step at which its loss
-    first met each of 200 rungs between where it started and the optimum; of problems with data the validation loss at every hundredth of the
-    steps. A problem has 51 of these rungs as targets: from 0.9 to 10⁻⁸ of (ℓ₀ − ℓ*) where the optimum ℓ* is known, else of ℓ₀ down to the lowest one that
+    Every optimizer is trained at every rate of one grid, log-spaced from 10⁻⁴ to 10², without a schedule and in binary64. A run records the step at which its loss
+    first met each of 200 rungs between its start and the optimum. For problems with data, this is the validation loss at every hundredth of the
+    steps. A problem has 51 of these rungs as targets. If the optimum ℓ* is known, they go from 0.9 to 10⁻⁸ of (ℓ₀ − ℓ*); otherwise from 0.9 of ℓ₀ down to the lowest rung that
     any run met.
 
-    What one run meets is compared first. With restarts the rest of the question is how long it takes: a restart draws a run with replacement. "At the best rate" it is drawn from the seeds at the rate that is the best in hindsight, over all targets of the
-    problem: this is how optimizers are usually compared. "At a random rate" it is drawn from all rates and seeds: every start has another rate of the
-    grid, and the steps of those that missed the target are part of the running time, as they are for somebody who does not know the rate. The expected
-    running time (ERT) is the steps of all runs, up to the target where they meet it, over how many do.
+    The first comparison is what a single run meets. The second is how long it takes with restarts; a restart draws a run with replacement. "At the best rate", it is drawn from the seeds at the rate that is best in hindsight, over all targets of the
+    problem. This is how optimizers are usually compared. "At a random rate", it is drawn from all rates and seeds. So every start has another rate of the
+    grid, and the steps of runs that missed the target count as running time, as for somebody who does not know the rate. The expected
+    running time (ERT) is the number of steps of all runs, up to the target for those that meet it, divided by the number of runs that meet it.
 
-    The "price of tuning" of an optimizer is its ERT over all rates over its ERT at the best rate, at the target nearest 10⁻²; the geometric mean over the problems on
-    which every optimizer has both. It is a number of this grid: a narrower grid around the best rate has a lower price, for who knows where to put it. Intervals are the
-    bootstrap's over seeds, whose starting points all optimizers share. That the best rate is chosen with the seeds that it is
-    judged by makes it look a little better than it is, and so the price a little too high.
+    The "price of tuning" of an optimizer is its ERT over all rates divided by its ERT at the best rate, at the target nearest 10⁻², as a geometric mean over the problems on
+    which every optimizer has both. It depends on this grid: if you know where to put a narrower grid around the best rate, the price is lower. Intervals are bootstrapped
+    over seeds, whose starting points all optimizers share. The best rate is chosen with the same seeds that
+    judge it. So it looks a little better than it is, and the price is a little too high.
 
     Args:
         problems: names of problems besides the quadratics.

@@ -34,14 +34,14 @@ def edge_of_stability(
     """Curvature along training at a hundred learning rates: it rises to the edge of stability of gradient descent, momentum or Adam, and hovers there.
 
     A tanh network fits a Chebyshev polynomial, full batch. On a quadratic of curvature λ, gradient descent at the
-    rate η diverges if η·λ is above 2, with momentum β if it is above 2(1 + β). Adam is momentum on P⁻¹∇²L, P its preconditioner, as long as that
-    changes slowly: the edge is at 2(1 + β₁)/(1 − β₁), which is 38. λ is the largest eigenvalue of ∇²L (`sharpness`), with Adam of P⁻¹∇²L
-    (`preconditioned_sharpness`); the edge ratio is η·λ over its value at the edge.
+    rate η diverges if η·λ is above 2; with momentum β, if it is above 2(1 + β). As long as its preconditioner P changes slowly, Adam is momentum on P⁻¹∇²L:
+    its edge is at 2(1 + β₁)/(1 − β₁), which is 38. λ is the largest eigenvalue of ∇²L (`sharpness`), and for Adam of P⁻¹∇²L
+    (`preconditioned_sharpness`). The edge ratio is η·λ divided by its value at the edge.
 
-    A rate reached the edge if the ratio is 0.9 or more at an evaluation after the start and up to the middle of the run. Of these rates, one hovers
-    there if the median ratio over the second half is from 0.9 to 1.3; if that is lower, it fell below. A rate diverged if a loss is not finite or the
-    median over the last quarter of the run is above the first. The loss still falls if that median is below the one over the third quarter. Numbers
-    are means over seeds, geometric ones of rates, with their t intervals.
+    A rate *reached* the edge if the ratio is 0.9 or more at an evaluation after the start and up to the middle of the run. Such a rate *hovers*
+    there if the median ratio over the second half is from 0.9 to 1.3; if that is lower, it *fell below*. A rate *diverged* if a loss is not finite, or if the
+    median loss over the last quarter of the run is above the first loss. The loss *still falls* if that median is below the one over the third quarter. Numbers
+    are means over seeds (for rates, geometric means) with their t intervals.
 
     Args:
         optimizers: of sgd, momentum (sgd with momentum 0.9) and adam.

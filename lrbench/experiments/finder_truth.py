@@ -42,16 +42,16 @@ def finder_truth(
 ) -> Answer:
     """Suggestions of learning-rate finders against the best rate of a dense grid: how much you lose by following each rule.
 
-    Every rate of a grid is trained to the end at a constant rate, and range tests sweep the rate once for each problem, optimizer and seed. The rules
-    are those of `lrbench find`, and fastai's own four on range tests as fastai makes them: 100 steps from 1e-7 to 10, and its cuts. `valley` is the
-    same rule on our range tests; `slide`, `steep` and `minimum` differ in smoothing, in the steps they see, and in that ours take slopes over log η.
+    Every rate of a grid is trained to the end without a schedule. Range tests sweep the rate once for each problem, optimizer and seed. The rules
+    are those of `lrbench find`, and fastai's own four on fastai's range tests: 100 steps from 1e-7 to 10, with its cuts. Our `valley` is the
+    same rule on our range tests. Our `slide`, `steep` and `minimum` differ in smoothing and in the steps they see, and take slopes over log η.
     Two rules need no range test: `default` is Keras's default rate (0.01 for gradient descent, 0.001 for the others), and `other_problems` is the
     rate of the grid that loses least on average over the other problems, with the same optimizer.
 
-    With ℓ(η) the mean loss over seeds at a rate η, interpolated on the grid, a suggestion loses (ℓ(η) − ℓ(best rate of that optimizer)) / (ℓ₀ − ℓ*),
-    ℓ₀ being the loss at the start and ℓ* the lowest of the problem. What a rule loses is the mean of this over optimizers and seeds, averaged over
-    problems; intervals are Student's t over problems, since suggestions for one problem have much in common, kept within 0 and 100 %. Missing
-    suggestions are counted apart. The finder that loses least is chosen by these same numbers, which flatters it a little.
+    Let ℓ(η) be the mean loss over seeds at a rate η, interpolated on the grid. A suggestion loses (ℓ(η) − ℓ(best rate of that optimizer)) / (ℓ₀ − ℓ*),
+    where ℓ₀ is the loss at the start and ℓ* the lowest of the problem. The loss of a rule is the mean of this over optimizers and seeds, averaged over
+    problems. Intervals are Student's t over problems, because suggestions for one problem have much in common; they are kept within 0 and 100 %. Missing
+    suggestions are counted separately. The finder that loses least is chosen by these same numbers, so it looks a little better than it is.
 
     Args:
         problems: names of problems without required parameters.

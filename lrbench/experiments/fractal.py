@@ -50,21 +50,21 @@ def fractal(
     """Pictures of which pairs of learning rates converge, and the fractal dimension of the boundary, for six conditions of a paper and four more optimizers.
 
     The problem is `fractal`: two layers of 16 units without biases on 272 random samples, trained by gradient descent on all of them. A pixel is a
-    run. All runs start from the same weights; the horizontal axis is the rate of the input layer and the vertical axis that of the output layer, each from 10⁻³ to
-    10⁶ in the opening view. The conditions are those of the paper: `tanh`; `minibatch`, with steps on 16 samples drawn without
-    replacement, where the paper draws with replacement; `relu`; `identity`, a linear network on 16 samples; `single`, one sample; and `scale`, whose axes are a factor of
-    the initial weights, from 10⁻³ to 10³, and one rate for both layers, where the paper adds an offset to the weights of the input layer.
-    The paper did not train with `momentum` (0.9), `adam`, `muon` or `lion`, here with all samples and the rates of the opening view.
+    run. All runs start from the same weights. The horizontal axis is the rate of the input layer and the vertical axis that of the output layer, each from 10⁻³ to
+    10⁶ in the opening view. Six conditions are those of the paper: `tanh`; `minibatch`, with steps on 16 samples drawn without
+    replacement (the paper draws with replacement); `relu`; `identity`, a linear network on 16 samples; `single`, one sample; and `scale`, whose axes are a factor on
+    the initial weights, from 10⁻³ to 10³, and one rate for both layers (the paper instead adds an offset to the weights of the input layer).
+    Four conditions are new: `momentum` (0.9), `adam`, `muon` and `lion`, with all samples and the rates of the opening view.
 
-    The score of a run is the paper's. A loss that is not finite counts as 10⁶, and so do all after a gradient with an element above 10¹¹ (in double precision, 10¹³⁰), a limit that the comparison with NumPy is without; v is the
+    The score of a run is the paper's. A loss that is not finite counts as 10⁶. So do all losses after a gradient with an element above 10¹¹ (in double precision, 10¹³⁰); the comparison with NumPy has no such limit. v is the
     loss of each step relative to the first one, at most 10⁶. A run has converged if the mean of its last 20 v is below 1. Its score is then −Σv, otherwise Σ1/v.
-    The random numbers are not the paper's, so that its pictures are not repeated pixel by pixel.
+    The random numbers are not the paper's, so its pictures are not reproduced pixel by pixel.
 
-    The boundary is where four neighbouring pixels do not agree on whether their runs converge. N is how many boxes of s × s pixels have boundary in them, with s = 1, 2, 4 … up to
-    a quarter of the picture, and a slope is −Δlog N / Δlog s from one size to the next. As in the paper, the dimension of a condition is the median of the slopes of its
-    pictures: 1 for a smooth line, 2 where the boundary is everywhere. The opening view is left out, if there are zooms: it would be one of three here, and is one of some
-    50 in the paper. The 95 % interval is a bootstrap which draws the 16 tiles of each picture; how much the pictures differ is in the table `views`.
-    Each zoom shows the part of the picture before it that has the most boundary, so that the dimension is that of the roughest parts: the paper chose where
+    The boundary is where four neighbouring pixels disagree on whether their runs converge. N is the number of boxes of s × s pixels that contain boundary, with s = 1, 2, 4 … up to
+    a quarter of the picture. A slope is −Δlog N / Δlog s from one size to the next. As in the paper, the dimension of a condition is the median of the slopes of its
+    pictures: 1 for a smooth line, 2 if the boundary is everywhere. The opening view is left out if there are zooms: it would be one of three pictures here, but is one of some
+    50 in the paper. The 95 % interval is a bootstrap over the 16 tiles of each picture; the table `views` shows how much the pictures differ.
+    Each zoom shows the part of the previous picture that has the most boundary, so the dimension is that of the roughest parts. The paper chose where
     to look by hand, and has 4,096 runs along each side and some 50 zooms by 2.
 
     Args:

@@ -32,12 +32,12 @@ def gallery(
 
     Every optimizer is trained at every rate of a grid from 10⁻⁴ to 10, with its other parameters at their defaults, and is evaluated after
     every step. Its best rate is the one that the study says to use (`use_learning_rate`). All optimizers start at the same point, which each
-    seed draws anew; pictures show the first seed.
+    seed draws anew. Pictures show the first seed.
 
-    A run has reached the minimum at the first step from which on its loss stays within `target` of the least one, to the end; an optimizer
-    has if more than half of its seeds have, and the steps that it needs are the median over seeds.
+    A run reaches the minimum at the first step from which on its loss stays within `target` of the least one, to the end. An optimizer
+    reaches it if more than half of its seeds do; the steps that it needs are the median over seeds.
 
-    `gallery.html` has all paths as lines in one file that loads nothing, for light and dark screens, wide and narrow.
+    `gallery.html` shows all paths in one file that loads nothing from the network, for light and dark, wide and narrow screens.
 
     Args:
         problems: of two coordinates, with a surface to be drawn and a known minimum.

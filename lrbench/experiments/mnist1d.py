@@ -28,19 +28,19 @@ def mnist1d(
 
     Logistic regression, a residual MLP, a CNN and a bidirectional GRU are trained with Adam at the published rate of 0.01 and at others, with
     batches of 100 for 6,000 steps, on the published 4,000 curves, and evaluated on the published 1,000 others. Data, models, initial
-    distributions, optimizer and batch size are those of the repository's notebooks; the notebooks take the minibatches in the same order in
-    each epoch, lrbench in a new one, which may matter most early in training. A notebook's accuracy is that of one seed, and two of them print it: `quickstart`, and `benchmark`, which is
-    `mnist1d-classification`. The README's table, in whole percent, says neither of which seed nor of which step.
+    distributions, optimizer and batch size are those of the repository's notebooks. One thing differs: the notebooks take the minibatches in the same order in
+    each epoch, lrbench in a new order, which may matter most early in training. A notebook's accuracy is that of one seed. Two notebooks print it: `quickstart`, and `benchmark`, which is
+    `mnist1d-classification`. The README's table, in whole percent, names neither the seed nor the step.
 
-    The best rate is that of SGD on a tanh MLP 40-50-10 with batches of 50, in 200 steps: the rate at which the loss of the minibatches, mean over
-    all steps, is the least. The notebook `metalearn-learn-rate` finds it for one seed by gradient descent on the rate itself, through the
-    whole training; here it is the lowest point of a parabola in log rate, fitted for each seed to the best rate of a fine grid on average and
-    two on each side of it; rates are averaged as logarithms.
+    The best rate is that of SGD on a tanh MLP 40-50-10 with batches of 50, in 200 steps: the rate with the least minibatch loss, as a mean over
+    all steps. The notebook `metalearn-learn-rate` finds it for one seed by gradient descent on the rate itself, through the
+    whole training. Here it is the lowest point of a parabola in log rate, fitted for each seed through the rate of a fine grid that is best on average and
+    two rates on each side of it. Rates are averaged as logarithms.
 
-    Intervals are Student's t over seeds. A printed number is of one seed, so that it is expected where one further seed falls with 95 %: s √(1 + 1/n)
-    instead of s / √n. Both numbers that are printed of an accuracy must be there, and the README's within its rounding. Of few seeds the range is wide, and says little: that of the GRU is
-    of the fewest. The best rate of a grid is chosen by the accuracy that is
-    reported of it, which favours it a little.
+    Intervals are Student's t over seeds. A printed number is of one seed, so it should lie in the range in which one further seed falls with 95 %: s √(1 + 1/n)
+    instead of s / √n. Both printed accuracies must lie in that range, and the README's too, within its rounding. With few seeds the range is wide and says little; the GRU
+    has the fewest. The best rate of a grid is chosen by the accuracy that is
+    reported for it, which favours it a little.
 
     Args:
         models: the problems of the models that are trained with Adam.

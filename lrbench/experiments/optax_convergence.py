@@ -25,23 +25,23 @@ def optax_convergence(
 
     optax 0.2.8 tests 51 pairs of an optimizer and its hyper-parameters, nearly all with a learning rate: 33 in `alias_test` and 18 in
     `_common_test` of its contributions. Each pair starts at fixed points of two objectives, Σ (p − p*)² from (−1, 10, 1) with p* = (1, −1, 1),
-    and Rosenbrock's valley (1 − x)² + 100 (y − x²)² from (0, 0) with p* = (1, 1). It passes if every coordinate ends within 0.03 + 0.03·|p*| of
+    and Rosenbrock's valley (1 − x)² + 100 (y − x²)² from (0, 0) with p* = (1, 1). A pair passes if every coordinate ends within 0.03 + 0.03·|p*| of
     p*, which is 0.06 in all of them.
 
-    Not required are sign_sgd and signum on Rosenbrock's valley, for which optax asks for a schedule, and adadelta and adafactor without
-    a learning rate, whose outcome optax does not judge. adafactor without a rate is adafactor at rate 1; adadelta without one keeps the sign
-    of the gradient in optax 0.2.8, and so climbs: it has no counterpart here and is not run. The tests with complex numbers, of matrices and of wrappers around other
-    optimizers are not part of this.
+    Some pairs are exempt: sign_sgd and signum on Rosenbrock's valley, where optax requires a schedule, and adadelta and adafactor without
+    a learning rate, whose outcome optax does not judge. adafactor without a rate is adafactor at rate 1. adadelta without one keeps the sign
+    of the gradient in optax 0.2.8, and so climbs: it has no counterpart here and is not run. Tests with complex numbers, of matrices, and of wrappers around other
+    optimizers are not included.
 
-    All optimizers are trained on the same grid of rates, 1, 2 and 5 times the powers of ten, which has all rates of optax's tests, in single
-    precision: the core ones for 10,000 steps and the contributions for 30,000, as optax does. The two schedule-free optimizers have a study of their
-    own, with the rate that optax's test gives them: it rises linearly over the first sixth of the run. Their loss is that of the averaged weights,
-    and as probes see the weights before averaging, they count as converged if the loss alone proves it, which asks for more. On vectors muon is
+    All optimizers are trained in single precision on the same grid of rates: 1, 2 and 5 times the powers of ten, which includes all rates of optax's tests.
+    The core ones run for 10,000 steps and the contributed ones for 30,000, as in optax. The two schedule-free optimizers have a separate
+    study, with the schedule of optax's test: the rate rises linearly over the first sixth of the run. Their loss is that of the averaged weights,
+    but probes see the weights before averaging. So they count as converged only if the loss alone proves it, which is a stricter test. On vectors, muon is
     Adam with Nesterov's momentum, and galore is Adam.
 
-    The steps of a run are the first evaluation, one in every 20 steps, from which on it stays within the tolerance until the end; a run that
+    The steps of a run are the first evaluation (one in every 20 steps) from which on it stays within the tolerance until the end. A run that
     leaves it again does not converge. The band of a pair is the unbroken range of rates around its own that converge, up to the ends of the
-    grid. There is one seed: only noisy_sgd and sophia draw random numbers, and all starts are fixed. At a pair's rate, lrbench's optimizer is
+    grid. There is one seed, because only noisy_sgd and sophia draw random numbers, and all starts are fixed. At a pair's rate, lrbench's optimizer is
     optax's, with optax's defaults.
 
     Args:

@@ -25,14 +25,14 @@ def transfer(
 ) -> Answer:
     """Best learning rate against width and against depth, with standard parametrisation and with muP, on the digits.
 
-    Networks of two hidden layers grow in width, networks of one width in depth. Each is trained at rates that double from one to the next, with
-    common seeds. The best rate is the lowest point of the least squares parabola in log rate through the logarithm of the mean training loss at the
-    end, over two rates on either side of the lowest; its interval is Student's t over seeds, by the jackknife. Where the lowest loss is at the first
-    or last rate, there is no best rate. The slope is that of the straight line through log best rate against log size; its interval counts the
-    seeds, the parabola and how far best rates stray from the line.
+    Networks with two hidden layers grow in width; networks of fixed width grow in depth. Each is trained at rates that double from one to the next, with
+    common seeds. The best rate is the lowest point of a least squares parabola in log rate, fitted to the logarithm of the mean training loss at the
+    end, over two rates on either side of the lowest. Its interval is Student's t over seeds, by the jackknife. If the lowest loss is at the first
+    or last rate, there is no best rate. The slope is that of the straight line through log best rate against log size. Its interval includes the errors of the
+    seeds, of the parabola, and of the best rates around the line.
 
-    For a width n, theory expects the best rate of Adam to fall as 1/n with standard parametrisation, and to stay with muP. It promises nothing for
-    depth: muP as it is here leaves depth alone.
+    For a width n, theory expects the best rate of Adam to fall as 1/n with standard parametrisation, and to stay constant with muP. It makes no prediction for
+    depth: this form of muP does not scale with depth.
 
     Args:
         widths: of both hidden layers; the first is the one that the others are compared with.
