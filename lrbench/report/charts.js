@@ -11,6 +11,8 @@ function fill(node, attributes, inside) {
 const svg = (name, attributes = {}, ...inside) => fill(document.createElementNS(XML, name), attributes, inside);
 const html = (name, attributes = {}, ...inside) => fill(document.createElement(name), attributes, inside);
 
+// The widths of charts on paper, by their ids, while the page is printed.
+const paper = {};
 const short = (text, most) => (text.length > most ? text.slice(0, most - 1) + "…" : text);
 const plain = (text) => text.replace(/(\.\d*?)0+($|e)/, "$1$2").replace(/\.($|e)/, "$1").replace("e+", "e");
 const digits = (value) => (value === null || value === undefined ? "–" : plain(Number(value).toPrecision(3)));
@@ -38,12 +40,29 @@ function ticks(low, high, log, most) {
   return Array.from({ length: Math.floor(high / step + 1e-9) - from + 1 }, (_, at) => Number(((from + at) * step).toPrecision(12)));
 }
 
-// An empty chart in the element `id`. An axis has low, high, log, title; `rows` are names instead of a y axis; `under` is
-// free height below the axis.
+// How wide a text is beside an axis, and as much of one as there is room for.
+const pen = html("canvas").getContext("2d");
+pen.font = "11.5px system-ui, -apple-system, \"Segoe UI\", Roboto, sans-serif";
+const wide = (text) => pen.measureText(text).width;
+const fit = (text, room) => { let most = text.length; while (most > 2 && wide(short(text, most)) > room) most -= 1; return short(text, most); };
+
+// The names of rows, each a list of parts: below each other where a row has the height, else in one line, in which the first
+// part is shortened so that what follows is seen.
+function rowNames(rows, high, most) {
+  const stacked = high >= 26, lines = rows.map((parts) => (stacked ? parts : [parts.join(", ")]));
+  const room = Math.min(most, Math.max(...lines.flat().map(wide)));
+  const cut = (parts) => { const end = parts.slice(1).map((part) => `, ${part}`).join("");
+    return wide(parts.join(", ")) <= room ? parts.join(", ") : fit(fit(parts[0], Math.max(room - wide(end), room / 2)) + end, room); };
+  return { room, lines: rows.map((parts) => (stacked ? parts.map((part) => fit(part, room)) : [cut(parts)])) };
+}
+
+// An empty chart in the element `id`. An axis has low, high, log, title; `rows` are names, of several parts each, instead of a
+// y axis; `under` is free height below the axis.
 function frame(id, label, x, y, { rows = null, under = 0, height = 0 } = {}) {
-  const place = by(id), width = Math.max(280, Math.floor(place.clientWidth || 640)), narrow = width < 500;
-  const left = rows ? (narrow ? 114 : 190) : 58, right = width - 14, top = 12;
-  const bottom = top + (height || (narrow ? 230 : 300)), full = bottom + 46 + under;
+  const place = by(id), width = Math.max(280, paper[id] || Math.floor(place.clientWidth || 640)), narrow = width < 500;
+  const top = 12, bottom = top + (height || (narrow ? 230 : 300)), full = bottom + 46 + under;
+  const names = rows && rowNames(rows, height / rows.length, width * (narrow ? 0.4 : 0.28));
+  const left = rows ? Math.max(58, Math.ceil(names.room) + 12) : 58, right = width - 14;
   const root = svg("svg", { viewBox: `0 0 ${width} ${full}`, class: "chart", role: "application", "aria-roledescription": "chart",
     "aria-label": label, tabindex: "0" });
   const sx = scale(x.low, x.high, left, right, x.log), sy = rows ? null : scale(y.low, y.high, bottom, top, y.log);
@@ -51,9 +70,10 @@ function frame(id, label, x, y, { rows = null, under = 0, height = 0 } = {}) {
     root.append(svg("line", { class: "grid", x1: sx(value), x2: sx(value), y1: top, y2: bottom }),
       svg("text", { class: "tick", x: sx(value), y: bottom + 17, "text-anchor": "middle" }, x.log ? rateText(value) : digits(value)));
   }
-  if (rows) rows.forEach((name, at) => {
-    const middle = top + ((at + 0.5) / rows.length) * (bottom - top);
-    root.append(svg("text", { class: "tick", x: left - 8, y: middle + 4, "text-anchor": "end" }, short(name, narrow ? 13 : 25), svg("title", {}, name)));
+  if (rows) names.lines.forEach((lines, at) => {
+    const middle = top + ((at + 0.5) / rows.length) * (bottom - top) - 6.5 * (lines.length - 1);
+    root.append(svg("text", { class: "tick" }, svg("title", {}, rows[at].join(", ")),
+      ...lines.map((text, line) => svg("tspan", { x: left - 8, y: middle + 4 + 13 * line, "text-anchor": "end" }, text))));
   });
   else for (const value of ticks(y.low, y.high, y.log, 6)) {
     root.append(svg("line", { class: "grid", x1: left, x2: right, y1: sy(value), y2: sy(value) }),

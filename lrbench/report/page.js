@@ -98,6 +98,19 @@ if (page.lines.length) {
   window.addEventListener("hashchange", () => { if (location.hash.includes("=")) { recall(); settle(); drawAll(); } });
   let width = window.innerWidth;
   window.addEventListener("resize", () => { if (window.innerWidth !== width) { width = window.innerWidth; drawAll(); } });
+  // On paper a chart has the width that it takes there, so that its letters keep their size, and what is folded is open.
+  let folded = [];
+  window.addEventListener("beforeprint", () => {
+    Object.assign(paper, { "loss-chart": 650, "map-chart": 650, "curve-chart": 310, "heat-chart": 310 });
+    folded = [...document.querySelectorAll("article details:not([open])")];
+    folded.forEach((details) => { details.open = true; });
+    drawAll();
+  });
+  window.addEventListener("afterprint", () => {
+    for (const id of Object.keys(paper)) delete paper[id];
+    folded.forEach((details) => { details.open = false; });
+    drawAll();
+  });
   settle();
   drawAll();
 }

@@ -95,7 +95,17 @@ def test_it_prints_whole(tab: Browser, page: Path) -> None:
         "[...document.querySelectorAll('.scroll')].every(box => getComputedStyle(box).overflowX === 'visible')"
     )
     assert tab.run("[...document.querySelectorAll('tr.rest')].every(row => row.offsetHeight > 0)")
+    tab.run(
+        "globalThis.onpaper = []; window.addEventListener('beforeprint', () => onpaper.push("
+        "[...document.querySelectorAll('svg.chart')].map(each => each.viewBox.baseVal.width),"
+        "document.querySelectorAll('article details:not([open])').length)); 0"
+    )
     printed = tab.printed()
+    assert tab.run("onpaper") == [[650, 650, 310, 310], 0]  # letters keep their size, and nothing is folded
+    assert tab.run("document.querySelectorAll('article details[open]').length") == 0
+    assert tab.run(
+        "[...document.querySelectorAll('svg.chart')].every(each => each.viewBox.baseVal.width !== 650)"
+    )
     assert printed.startswith(b"%PDF")
     assert printed.count(b"/Type /Page\n") >= 4
     _quiet(tab, page)
@@ -128,6 +138,39 @@ def test_it_opens_on_the_best_line_and_greys_all_but_eight(tab: Browser, page: P
     assert tab.run("document.querySelectorAll('#loss-chart g:not(.c-rest) > .curve').length") == 8
     assert tab.run("document.querySelectorAll('#loss-chart g.c-rest > .curve').length") == 6
     assert "6 other lines" in tab.run("by('legend').textContent")
+
+
+def test_what_the_best_of_the_study_leave_over_goes_to_the_best_shown(tab: Browser, page: Path) -> None:
+    """A list chooses lines of which none is among the best of the study: they have colours all the same, each its own."""
+    tab.open(page, 1280, 900)
+    grey = tab.run("ofProblem().find(each => !has(each.look)).optimizer")
+    tab.run(f"change({{optimizer: '{grey}'}})")
+    assert tab.run("document.querySelectorAll('#loss-chart g:not(.c-rest) > .curve').length") == 1
+    tab.run("page.lines.forEach((each, at) => { if (at > 2) each.look = null; }); change({optimizer: ''})")
+    own = "[...looksOf(shown())].map(([each, look]) => [each.look, page.looks.indexOf(look)])"
+    kept = tab.run(own)
+    assert len({number for _, number in kept}) == len(kept) == 8
+    assert all(look in (None, number) for look, number in kept)
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_rows_of_the_map_are_told_apart(tab: Browser, tmp_path: Path, width: int) -> None:
+    study = frames.study(
+        rates=[1e-2, 0.1, 1.0],
+        optimizers=(("sgd", 0.9, 0.1), ("sgd", 0.5, 0.2), ("adam", float("nan"), 0.1)),
+        schedules=("constant", "warmup_cosine"),
+    )
+    path = tmp_path / "report.html"
+    path.write_text(report(study), encoding="utf-8")
+    tab.open(path, width, 900)
+    names = "[...document.querySelectorAll('#map-chart text')].filter(each => each.querySelector('title'))"
+    told = tab.run(
+        f"{names}.map(each => [...each.querySelectorAll('tspan')].map(part => part.textContent).join())"
+    )
+    assert len(set(told)) == 6
+    assert not [name for name in told if "…" in name]
+    left = "document.querySelector('#map-chart svg').getBoundingClientRect().left"
+    assert tab.run(f"{names}.every(each => each.getBoundingClientRect().left >= {left})")
 
 
 def test_the_step_moves_all_charts_and_the_address_keeps_the_choice(tab: Browser, page: Path) -> None:
