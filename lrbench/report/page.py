@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from importlib import resources
 from importlib.resources.abc import Traversable
@@ -58,6 +59,7 @@ def report(results: StudyTables) -> str:
         "share": _share,
         "raw": _raw,
         "kept": _kept,
+        "named": _named,
     }
     template = environment.from_string(room.joinpath("template.html.jinja").read_text("utf-8"))
     thresholds = Thresholds.of(results.manifest.get("thresholds", {}))
@@ -154,6 +156,9 @@ def _listed(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
         if isinstance(value, Mapping):
             plain = [f"{name} {item}" for name, item in value.items() if not isinstance(item, (dict, list))]
             text = ", ".join(plain or map(str, value))
+        elif key == "devices" and isinstance(value, list) and all(isinstance(each, dict) for each in value):
+            kinds = Counter(str(each.get("kind", "")) for each in value)
+            text = ", ".join(f"{count} × {kind}" for kind, count in kinds.items())
         elif isinstance(value, (list, tuple)) and (len(value) > 8 or any(isinstance(v, dict) for v in value)):
             text = f"{len(value)} of them"
         elif isinstance(value, (list, tuple)):
@@ -181,10 +186,15 @@ def _share(value: float) -> str:
 
 
 def _kept(text: str) -> markupsafe.Markup:
-    """A text in which a number stays with its sign and its unit, and is not broken after a minus of its own."""
+    """A text in which a number stays with its sign and its unit and is not broken after a minus of its own."""
     joined = re.sub(r" ([±×%]) ?", lambda found: found[0].replace(" ", "\u00a0"), text)
     escaped = str(markupsafe.escape(joined))
     return markupsafe.Markup(re.sub(r"\d[\d.]*e-\d+", r'<span class="number">\g<0></span>', escaped))
+
+
+def _named(text: str) -> markupsafe.Markup:
+    """A name that may be broken between its parts."""
+    return markupsafe.Markup(re.sub(r"(?<=\w)([_(,])(?=\w)", r"\1<wbr>", str(markupsafe.escape(text))))
 
 
 def _raw(value: object) -> str:

@@ -95,6 +95,8 @@ def test_it_prints_whole(tab: Browser, page: Path) -> None:
         "[...document.querySelectorAll('.scroll')].every(box => getComputedStyle(box).overflowX === 'visible')"
     )
     assert tab.run("[...document.querySelectorAll('tr.rest')].every(row => row.offsetHeight > 0)")
+    headings = "[...document.querySelectorAll('th button')].map(each => getComputedStyle(each).display)"
+    assert set(tab.run(headings)) == {"contents"}  # else Chromium has headings on the first sheet alone
     tab.run(
         "globalThis.onpaper = []; window.addEventListener('beforeprint', () => onpaper.push("
         "[...document.querySelectorAll('svg.chart')].map(each => each.viewBox.baseVal.width),"
@@ -138,6 +140,15 @@ def test_it_opens_on_the_best_line_and_greys_all_but_eight(tab: Browser, page: P
     assert tab.run("document.querySelectorAll('#loss-chart g:not(.c-rest) > .curve').length") == 8
     assert tab.run("document.querySelectorAll('#loss-chart g.c-rest > .curve').length") == 6
     assert "6 other lines" in tab.run("by('legend').textContent")
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_an_answer_of_many_lines_begins_with_ten(tab: Browser, page: Path, width: int) -> None:
+    tab.open(page, width, 900)
+    seen = "[...document.querySelector('.answer').tBodies[0].rows].filter(row => row.offsetHeight).length"
+    assert tab.run(seen) == 10
+    tab.run("document.querySelector('.more').click()")
+    assert tab.run(seen) == 14
 
 
 def test_what_the_best_of_the_study_leave_over_goes_to_the_best_shown(tab: Browser, page: Path) -> None:

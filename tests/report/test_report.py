@@ -228,9 +228,15 @@ def test_a_line_looks_as_in_the_plots() -> None:
 
 def test_the_manifest_lists_nothing_empty() -> None:
     study = frames.study(rates=[0.1], seeds=1)
-    study.manifest |= {"target": None, "failures": [], "objective_of": {"digits_mlp": {"at": "end"}}}
+    study.manifest |= {
+        "devices": [{"kind": "H200", "id": 0}, {"kind": "H200", "id": 1}],
+        "target": None,
+        "failures": [],
+        "objective_of": {"digits_mlp": {"at": "end"}},
+    }
     text = " ".join(page_of(study).text.split())
     assert "objective ofdigits_mlp" in text
+    assert "devices2 × H200" in text
     assert "failures" not in text
     assert "None" not in text
 
