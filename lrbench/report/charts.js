@@ -190,7 +190,23 @@ function save(name, text, type) {
   setTimeout(() => URL.revokeObjectURL(link.href), 1000);
 }
 
-// A chart as a file: what the style sheet says is written into its elements.
+// The legend of a figure as a part of its chart, below it, and how high it is.
+function drawnLegend(figure, width, top) {
+  const items = [...figure.querySelectorAll(".legend .key")], group = svg("g"), ink = getComputedStyle(figure).color;
+  let x = 14, y = top + 16;
+  for (const item of items) {
+    const mark = item.querySelector("path"), own = getComputedStyle(mark || item.querySelector("i")), text = item.textContent.trim();
+    const space = 38 + wide(text) * 1.1;
+    if (x > 14 && x + space > width) { x = 14; y += 20; }
+    group.append(svg("path", { d: `M${x} ${y - 4}h26`, stroke: mark ? own.stroke : own.backgroundColor, "stroke-width": mark ? own.strokeWidth : 2,
+      "stroke-dasharray": mark ? own.strokeDasharray : "none", fill: "none" }),
+    svg("text", { x: x + 33, y, fill: ink, "font-size": "12px", "font-family": own.fontFamily }, text));
+    x += space + 16;
+  }
+  return { group, high: items.length ? y + 14 - top : 0 };
+}
+
+// A chart as a file, with its legend: what the style sheet says is written into its elements.
 function saveChart(id) {
   const root = by(id).querySelector("svg"), copy = root.cloneNode(true), box = root.viewBox.baseVal;
   const nodes = [root, ...root.querySelectorAll("*")], twins = [copy, ...copy.querySelectorAll("*")];
@@ -199,8 +215,12 @@ function saveChart(id) {
     const style = getComputedStyle(node);
     for (const name of kept) twins[at].setAttribute(name, style.getPropertyValue(name));
   });
+  copy.querySelector(".ring")?.remove();
+  const figure = root.closest("figure"), legend = drawnLegend(figure, box.width, box.height), full = box.height + legend.high;
   copy.setAttribute("width", box.width);
-  copy.setAttribute("height", box.height);
-  copy.prepend(svg("rect", { width: box.width, height: box.height, fill: getComputedStyle(root.closest("figure")).backgroundColor }));
+  copy.setAttribute("height", full);
+  copy.setAttribute("viewBox", `0 0 ${box.width} ${full}`);
+  copy.prepend(svg("rect", { width: box.width, height: full, fill: getComputedStyle(figure).backgroundColor }));
+  copy.append(legend.group);
   save(`${page.name}-${id}.svg`, new XMLSerializer().serializeToString(copy), "image/svg+xml");
 }

@@ -82,12 +82,12 @@ function drawLoss() {
     else group.append(svg("path", { class: "curve", d: path(rate, loss, chart), ...dashes(look, main ? 3 : 1.7) }));
     if (look || main) {
       const mark = (value, put) => { const at = rate.indexOf(value); if (at >= 0 && has(loss[at])) group.append(put(chart.sx(value), chart.sy(loss[at]))); };
-      mark(each.collapse[0], (x, y) => svg("path", { class: "cross", d: `M${x - 4} ${y - 4}l8 8m0-8l-8 8` }));
+      mark(each.collapse[0], (x, y) => { const d = `M${x - 4} ${y - 4}l8 8m0-8l-8 8`; return svg("g", {}, svg("path", { class: "halo", d }), svg("path", { class: "cross", d })); });
       mark(each.use, (x, y) => svg("circle", { class: "disc", cx: x, cy: y, r: main ? 6 : 4.5 }));
     }
     (main ? top : [group]).push(group);
     if (!main) chart.area.append(group);
-    rate.forEach((value, at) => has(loss[at]) && points.push({ x: chart.sx(value), y: chart.sy(loss[at]), series: each.at, first: main && value === each.use,
+    rate.forEach((value, at) => has(loss[at]) && points.push({ x: chart.sx(value), y: chart.sy(loss[at]), series: each.at, first: main && value === (has(state.rate) ? state.rate : each.use),
       text: () => [each.title, `rate ${rateText(value)}${value === each.use ? ", the rate to use" : ""}`, `${each.objective} ${digits(loss[at])}`,
         ...(low ? [`seeds ${digits(low[at])} to ${digits(high[at])}; ${each.seeds[at] - each.diverged[at]} of ${each.seeds[at]} train; ${page.zones[each.zone[at]]}`] : [])],
       take: () => change({ line: each.at, rate: value }) }));

@@ -77,6 +77,21 @@ def test_it_fits_and_asks_for_nothing(tab: Browser, page: Path, width: int, heig
     _quiet(tab, page)
 
 
+@pytest.mark.parametrize("width", [761, 820, 901, 1024])
+def test_an_answer_with_long_texts_fits_any_width(tab: Browser, page: Path, width: int) -> None:
+    tab.open(page, width, 900)
+    tab.run("""document.querySelectorAll('.answer tbody tr').forEach(row => {
+      const texts = ['sgd(<wbr>momentum=0.9)', 'warmup_<wbr>cosine', '2.2e-3', '4.6e-4 to 0.022', 'none up to 10',
+        '0.50650\u00a0±\u00a00.00016', '0.4313', 'not told apart (6,200 more seeds)'];
+      row.replaceChildren(...texts.map((text, at) => {
+        const cell = html('td', {class: 'text ' + (['optimizer', 'schedule', 'use'][at] || ''), 'data-name': 'accuracy'});
+        cell.innerHTML = text;
+        return cell;
+      })) })""")
+    assert tab.run("document.documentElement.scrollWidth") == width
+    assert tab.run(WIDE) == []
+
+
 def test_it_prints_whole(tab: Browser, page: Path) -> None:
     """On paper nothing scrolls and no column is cut, all lines are there, and the page is a PDF of several pages."""
     tab.open(page, 1046, 688)
@@ -227,7 +242,12 @@ def test_tables_are_sorted_filtered_and_saved_as_shown(tab: Browser, page: Path)
     assert text.startswith("problem,optimizer,schedule,use,")
     tab.run("document.querySelector('button.svg').click()")
     assert tab.run("saved[1][1]").startswith("<svg")
-    assert "var(" not in tab.run("saved[1][1]")
+    chart = tab.run("saved[1][1]")
+    assert "var(" not in chart
+    assert tab.run("by('legend').textContent.length") > 0
+    for name in tab.run("[...document.querySelectorAll('#legend .key')].map(key => key.textContent)"):
+        assert f">{name}</text>" in chart  # the legend is in the file
+    assert 'class="ring"' not in chart
     _quiet(tab, page)
 
 
@@ -259,14 +279,18 @@ def _ten_times(study: frames.Results) -> frames.Results:
     return dataclasses.replace(study, **tables, manifest=manifest)
 
 
-def test_many_lines_open_within_seconds(tab: Browser, tmp_path: Path) -> None:
-    """53 lines on 10 problems; a limit that holds on a busy machine too."""
+def test_many_lines_open_within_a_second(tab: Browser, tmp_path: Path) -> None:
+    """53 lines on 10 problems, with as many rates as the page keeps; on a busy machine, once in five times."""
     optimizers = tuple((f"optimizer_{at}", float("nan"), 10 ** (-3 + at / 18)) for at in range(53))
-    study = frames.study(rates=list(np.logspace(-4, 2, 13)), seeds=1, optimizers=optimizers)
+    study = frames.study(rates=list(np.logspace(-4, 2, 30)), seeds=1, optimizers=optimizers)
     path = tmp_path / "report.html"
     path.write_text(report(_ten_times(study)), encoding="utf-8")
     assert path.stat().st_size < 3_000_000
-    tab.open(path, 1280, 900)
+    took = []
+    while len(took) < 5 and min(took, default=np.inf) > 1000:
+        tab.open(path, 1280, 900)
+        took.append(tab.run("performance.getEntriesByType('navigation')[0].loadEventEnd"))
+    assert min(took) < 1000
     assert tab.run("page.lines.length") == 530
-    assert tab.run("performance.getEntriesByType('navigation')[0].domContentLoadedEventEnd") < 10_000
+    assert tab.run("document.querySelectorAll('svg.chart').length") == 4
     assert tab.run("document.documentElement.scrollWidth") == 1280
