@@ -167,7 +167,11 @@ function listen(chart, points) {
   root.addEventListener("pointermove", (event) => { const point = under(event); if (point) show(points.indexOf(point)); });
   root.addEventListener("pointerleave", leave);
   root.addEventListener("blur", leave);
-  root.addEventListener("click", (event) => under(event)?.take?.());
+  root.addEventListener("click", (event) => {
+    const point = under(event);
+    point?.take?.();
+    if (point && event.pointerType === "touch") say(point.text(), event.clientX, event.clientY); // a finger does not hover
+  });
   root.addEventListener("keydown", (event) => {
     const here = points[now], id = root.parentElement.id;
     if (event.key === "Escape") return leave();

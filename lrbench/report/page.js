@@ -27,6 +27,7 @@ function settle() {
   if (!shown().length) for (const name of ["optimizer", "schedule"]) delete state[name];
   if (!shown().includes(line())) { state.line = shown()[0].at; delete state.rate; }
   if (!page.parameters.includes(state.rows)) delete state.rows;
+  if (has(state.step)) state.step = Math.max(0, Math.round(state.step));
 }
 
 const options = (id, names, all) => {
@@ -86,6 +87,12 @@ function listNumbers(details) {
 }
 
 document.querySelectorAll("figure details").forEach((details) => details.addEventListener("toggle", () => details.open && listNumbers(details)));
+// A section is shown without a change of the address, which holds what is chosen.
+document.querySelectorAll("nav a").forEach((link) => link.addEventListener("click", (event) => {
+  event.preventDefault();
+  document.querySelector(link.hash).scrollIntoView();
+}));
+window.addEventListener("scroll", hush, { passive: true });
 document.querySelectorAll("button.svg").forEach((node) => node.addEventListener("click", () => saveChart(node.dataset.of)));
 recall();
 if (page.lines.length) {

@@ -129,7 +129,7 @@ function drawMap() {
   const chart = frame("map-chart", `${line().objective} by learning rate and ${state.rows || "line"}, ${when()}`, rateAxis(rates), null,
     { rows: rows.map((row) => row.parts), under: 34, height: Math.max(90, Math.min(30, Math.max(13, 400 / rows.length)) * rows.length) });
   const all = data.flat().flatMap((each) => each.loss).filter(has), least = Math.min(...all), start = Math.max(...ofProblem().map((each) => each.start).filter(has));
-  const gap = (loss) => Math.log10(Math.max(0.001, Math.min(1, (loss - least) / (start - least || 1)))) / 3 + 1;
+  const gap = (loss) => (start > least ? Math.log10(Math.max(0.001, Math.min(1, (loss - least) / (start - least)))) / 3 + 1 : 1);
   const high = (chart.bottom - chart.top) / rows.length, points = [], cells = [], marks = [];
   rows.forEach((row, at) => {
     const best = new Map(), top = chart.top + at * high;
@@ -184,7 +184,7 @@ function drawHeat() {
   const chart = frame("heat-chart", `${objective} by learning rate and step, ${line().title}`, rateAxis(curves.rate),
     { low: curves.step[0], high: curves.step[curves.step.length - 1] || 1, log: false, title: "step" }, { under: 34 });
   const low = Math.min(...finite), top = has(start) && start > low ? start : Math.max(...finite), log = low > 0 && top > low;
-  const share = (value) => (log ? Math.log(Math.min(value, top) / low) / Math.log(top / low) : (Math.min(value, top) - low) / (top - low || 1));
+  const share = (value) => (log ? Math.log(Math.min(value, top) / low) / Math.log(top / low) : top > low ? (Math.min(value, top) - low) / (top - low) : 1);
   const xs = borders(curves.rate.map(chart.sx), chart.left, chart.right), ys = borders(curves.step.map(chart.sy), chart.bottom, chart.top);
   const cells = [], points = [];
   curves.value.forEach((row, at) => row.forEach((value, place) => {

@@ -217,6 +217,47 @@ def test_the_step_moves_all_charts_and_the_address_keeps_the_choice(tab: Browser
     _quiet(tab, page)
 
 
+@pytest.mark.parametrize(
+    ("state", "step"), [("#step=-4", 0), ("#step=2.4", 2), ("#step=1e9&line=-1&rate=0", 10)]
+)
+def test_an_address_of_anyones_own_opens(tab: Browser, page: Path, state: str, step: int) -> None:
+    tab.open(page, 1280, 900, state=state)
+    assert tab.run("[stepAt(), line().score === shown()[0].score]") == [step, True]
+    _quiet(tab, page)
+
+
+def test_a_section_is_shown_and_the_choice_stays_in_the_address(tab: Browser, page: Path) -> None:
+    tab.open(page, 1280, 900, state="#problem=1&step=3")
+    tab.run("document.documentElement.style.scrollBehavior = 'auto'")
+    tab.run("document.querySelector('nav a[href=\"#run\"]').click()")
+    assert tab.run("scrollY") > 900
+    assert "problem=1" in tab.run("location.hash")
+
+
+def test_a_finger_sees_the_numbers_of_a_point(tab: Browser, page: Path) -> None:
+    tab.open(page, 390, 844)
+    tab.call("Emulation.setTouchEmulationEnabled", enabled=True)
+    tab.run("document.querySelector('#loss-figure').scrollIntoView({behavior: 'instant'})")
+    box = tab.run("(({x, y}) => [x, y])(document.querySelector('#loss-chart svg').getBoundingClientRect())")
+    point = {"x": box[0] + 150, "y": box[1] + 120}
+    tab.call("Input.dispatchTouchEvent", type="touchStart", touchPoints=[point])
+    tab.call("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
+    tab.run("new Promise(done => setTimeout(done, 400))")
+    tab.call("Emulation.setTouchEmulationEnabled", enabled=False)
+    assert "validation loss" in tab.run("by('tip').hidden ? '' : by('tip').textContent")
+    assert tab.run("has(state.rate)")
+
+
+def test_where_nothing_trains_no_rate_looks_good(tab: Browser, tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    path.write_text(report(frames.STUDIES["all diverge, no validation"]()), encoding="utf-8")
+    tab.open(path, 1280, 900)
+    for chart in ("map", "heat"):
+        colours = f"[...document.querySelectorAll('#{chart}-chart svg svg path')].map(each => each.getAttribute('fill'))"
+        assert set(tab.run(colours)) == {tab.run("colour(1)")}
+    _quiet(tab, path)
+
+
 def test_a_map_has_a_row_for_each_value_of_a_parameter(tab: Browser, page: Path) -> None:
     tab.open(page, 1280, 900, state="#rows=optimizer_momentum&optimizer=")
     assert tab.run("mapRows().map(row => row.name)") == ["0.9", "0.5"]
