@@ -12,6 +12,9 @@ REST = "#c3c8ce"
 # apart with any colour blindness, and those four apart, which share their dashes, in grey, too.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#eba91a", "#7cc8ef", "#5a1f7a", "#22262b")
 DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1.2, 1.6)), (0, (5, 2, 1.2, 2)))
+ON_LIGHT = (*COLOURS[:4], "#745000", "#0091e6", *COLOURS[6:])
+ON_DARK = ("#4a9be8", "#f0803c", "#35c290", "#ee86c4", "#eba91a", "#9fdcf7", "#8c66ff", "#e6e9ec")
+"""The same eight on a page, where thin lines need a contrast of 3 (WCAG's AA): darker where they lack it, and all lighter in its dark scheme."""
 TOO_SMALL, BEST, TOO_LARGE = COLOURS[5], COLOURS[2], COLOURS[1]
 APART, ALIKE = COLOURS[1], MUTED
 """Lines that are told apart, and lines that are not."""

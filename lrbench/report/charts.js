@@ -11,6 +11,8 @@ function fill(node, attributes, inside) {
 const svg = (name, attributes = {}, ...inside) => fill(document.createElementNS(XML, name), attributes, inside);
 const html = (name, attributes = {}, ...inside) => fill(document.createElement(name), attributes, inside);
 
+// The widths of charts on paper, by their ids, while the page is printed.
+const paper = {};
 const short = (text, most) => (text.length > most ? text.slice(0, most - 1) + "…" : text);
 const plain = (text) => text.replace(/(\.\d*?)0+($|e)/, "$1$2").replace(/\.($|e)/, "$1").replace("e+", "e");
 const digits = (value) => (value === null || value === undefined ? "–" : plain(Number(value).toPrecision(3)));
@@ -38,12 +40,29 @@ function ticks(low, high, log, most) {
   return Array.from({ length: Math.floor(high / step + 1e-9) - from + 1 }, (_, at) => Number(((from + at) * step).toPrecision(12)));
 }
 
-// An empty chart in the element `id`. An axis has low, high, log, title; `rows` are names instead of a y axis; `under` is
-// free height below the axis.
+// How wide a text is beside an axis, and as much of one as there is room for.
+const pen = html("canvas").getContext("2d");
+pen.font = "11.5px system-ui, -apple-system, \"Segoe UI\", Roboto, sans-serif";
+const wide = (text) => pen.measureText(text).width;
+const fit = (text, room) => { let most = text.length; while (most > 2 && wide(short(text, most)) > room) most -= 1; return short(text, most); };
+
+// The names of rows, each a list of parts: below each other where a row has the height, else in one line, in which the first
+// part is shortened so that what follows is seen.
+function rowNames(rows, high, most) {
+  const stacked = high >= 26, lines = rows.map((parts) => (stacked ? parts : [parts.join(", ")]));
+  const room = Math.min(most, Math.max(...lines.flat().map(wide)));
+  const cut = (parts) => { const end = parts.slice(1).map((part) => `, ${part}`).join("");
+    return wide(parts.join(", ")) <= room ? parts.join(", ") : fit(fit(parts[0], Math.max(room - wide(end), room / 2)) + end, room); };
+  return { room, lines: rows.map((parts) => (stacked ? parts.map((part) => fit(part, room)) : [cut(parts)])) };
+}
+
+// An empty chart in the element `id`. An axis has low, high, log, title; `rows` are names, of several parts each, instead of a
+// y axis; `under` is free height below the axis.
 function frame(id, label, x, y, { rows = null, under = 0, height = 0 } = {}) {
-  const place = by(id), width = Math.max(280, Math.floor(place.clientWidth || 640)), narrow = width < 500;
-  const left = rows ? (narrow ? 114 : 190) : 58, right = width - 14, top = 12;
-  const bottom = top + (height || (narrow ? 230 : 300)), full = bottom + 46 + under;
+  const place = by(id), width = Math.max(280, paper[id] || Math.floor(place.clientWidth || 640)), narrow = width < 500;
+  const top = 12, bottom = top + (height || (narrow ? 230 : 300)), full = bottom + 46 + under;
+  const names = rows && rowNames(rows, height / rows.length, width * (narrow ? 0.4 : 0.28));
+  const left = rows ? Math.max(58, Math.ceil(names.room) + 12) : 58, right = width - 14;
   const root = svg("svg", { viewBox: `0 0 ${width} ${full}`, class: "chart", role: "application", "aria-roledescription": "chart",
     "aria-label": label, tabindex: "0" });
   const sx = scale(x.low, x.high, left, right, x.log), sy = rows ? null : scale(y.low, y.high, bottom, top, y.log);
@@ -51,9 +70,10 @@ function frame(id, label, x, y, { rows = null, under = 0, height = 0 } = {}) {
     root.append(svg("line", { class: "grid", x1: sx(value), x2: sx(value), y1: top, y2: bottom }),
       svg("text", { class: "tick", x: sx(value), y: bottom + 17, "text-anchor": "middle" }, x.log ? rateText(value) : digits(value)));
   }
-  if (rows) rows.forEach((name, at) => {
-    const middle = top + ((at + 0.5) / rows.length) * (bottom - top);
-    root.append(svg("text", { class: "tick", x: left - 8, y: middle + 4, "text-anchor": "end" }, short(name, narrow ? 13 : 25), svg("title", {}, name)));
+  if (rows) names.lines.forEach((lines, at) => {
+    const middle = top + ((at + 0.5) / rows.length) * (bottom - top) - 6.5 * (lines.length - 1);
+    root.append(svg("text", { class: "tick" }, svg("title", {}, rows[at].join(", ")),
+      ...lines.map((text, line) => svg("tspan", { x: left - 8, y: middle + 4 + 13 * line, "text-anchor": "end" }, text))));
   });
   else for (const value of ticks(y.low, y.high, y.log, 6)) {
     root.append(svg("line", { class: "grid", x1: left, x2: right, y1: sy(value), y2: sy(value) }),
@@ -147,7 +167,11 @@ function listen(chart, points) {
   root.addEventListener("pointermove", (event) => { const point = under(event); if (point) show(points.indexOf(point)); });
   root.addEventListener("pointerleave", leave);
   root.addEventListener("blur", leave);
-  root.addEventListener("click", (event) => under(event)?.take?.());
+  root.addEventListener("click", (event) => {
+    const point = under(event);
+    point?.take?.();
+    if (point && event.pointerType === "touch") say(point.text(), event.clientX, event.clientY); // a finger does not hover
+  });
   root.addEventListener("keydown", (event) => {
     const here = points[now], id = root.parentElement.id;
     if (event.key === "Escape") return leave();
@@ -170,7 +194,23 @@ function save(name, text, type) {
   setTimeout(() => URL.revokeObjectURL(link.href), 1000);
 }
 
-// A chart as a file: what the style sheet says is written into its elements.
+// The legend of a figure as a part of its chart, below it, and how high it is.
+function drawnLegend(figure, width, top) {
+  const items = [...figure.querySelectorAll(".legend .key")], group = svg("g"), ink = getComputedStyle(figure).color;
+  let x = 14, y = top + 16;
+  for (const item of items) {
+    const mark = item.querySelector("path"), own = getComputedStyle(mark || item.querySelector("i")), text = item.textContent.trim();
+    const space = 38 + wide(text) * 1.1;
+    if (x > 14 && x + space > width) { x = 14; y += 20; }
+    group.append(svg("path", { d: `M${x} ${y - 4}h26`, stroke: mark ? own.stroke : own.backgroundColor, "stroke-width": mark ? own.strokeWidth : 2,
+      "stroke-dasharray": mark ? own.strokeDasharray : "none", fill: "none" }),
+    svg("text", { x: x + 33, y, fill: ink, "font-size": "12px", "font-family": own.fontFamily }, text));
+    x += space + 16;
+  }
+  return { group, high: items.length ? y + 14 - top : 0 };
+}
+
+// A chart as a file, with its legend: what the style sheet says is written into its elements.
 function saveChart(id) {
   const root = by(id).querySelector("svg"), copy = root.cloneNode(true), box = root.viewBox.baseVal;
   const nodes = [root, ...root.querySelectorAll("*")], twins = [copy, ...copy.querySelectorAll("*")];
@@ -179,8 +219,12 @@ function saveChart(id) {
     const style = getComputedStyle(node);
     for (const name of kept) twins[at].setAttribute(name, style.getPropertyValue(name));
   });
+  copy.querySelector(".ring")?.remove();
+  const figure = root.closest("figure"), legend = drawnLegend(figure, box.width, box.height), full = box.height + legend.high;
   copy.setAttribute("width", box.width);
-  copy.setAttribute("height", box.height);
-  copy.prepend(svg("rect", { width: box.width, height: box.height, fill: getComputedStyle(root.closest("figure")).backgroundColor }));
+  copy.setAttribute("height", full);
+  copy.setAttribute("viewBox", `0 0 ${box.width} ${full}`);
+  copy.prepend(svg("rect", { width: box.width, height: full, fill: getComputedStyle(figure).backgroundColor }));
+  copy.append(legend.group);
   save(`${page.name}-${id}.svg`, new XMLSerializer().serializeToString(copy), "image/svg+xml");
 }

@@ -27,6 +27,7 @@ function settle() {
   if (!shown().length) for (const name of ["optimizer", "schedule"]) delete state[name];
   if (!shown().includes(line())) { state.line = shown()[0].at; delete state.rate; }
   if (!page.parameters.includes(state.rows)) delete state.rows;
+  if (has(state.step)) state.step = Math.max(0, Math.round(state.step));
 }
 
 const options = (id, names, all) => {
@@ -86,6 +87,12 @@ function listNumbers(details) {
 }
 
 document.querySelectorAll("figure details").forEach((details) => details.addEventListener("toggle", () => details.open && listNumbers(details)));
+// A section is shown without a change of the address, which holds what is chosen.
+document.querySelectorAll("nav a").forEach((link) => link.addEventListener("click", (event) => {
+  event.preventDefault();
+  document.querySelector(link.hash).scrollIntoView();
+}));
+window.addEventListener("scroll", hush, { passive: true });
 document.querySelectorAll("button.svg").forEach((node) => node.addEventListener("click", () => saveChart(node.dataset.of)));
 recall();
 if (page.lines.length) {
@@ -98,6 +105,19 @@ if (page.lines.length) {
   window.addEventListener("hashchange", () => { if (location.hash.includes("=")) { recall(); settle(); drawAll(); } });
   let width = window.innerWidth;
   window.addEventListener("resize", () => { if (window.innerWidth !== width) { width = window.innerWidth; drawAll(); } });
+  // On paper a chart has the width that it takes there, so that its letters keep their size, and what is folded is open.
+  let folded = [];
+  window.addEventListener("beforeprint", () => {
+    Object.assign(paper, { "loss-chart": 650, "map-chart": 650, "curve-chart": 310, "heat-chart": 310 });
+    folded = [...document.querySelectorAll("article details:not([open])")];
+    folded.forEach((details) => { details.open = true; });
+    drawAll();
+  });
+  window.addEventListener("afterprint", () => {
+    for (const id of Object.keys(paper)) delete paper[id];
+    folded.forEach((details) => { details.open = false; });
+    drawAll();
+  });
   settle();
   drawAll();
 }

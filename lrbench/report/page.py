@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from importlib import resources
 from importlib.resources.abc import Traversable
@@ -18,6 +19,7 @@ from lrbench.analysis.labels import rate_text
 from lrbench.analysis.objective import trained
 from lrbench.analysis.rates import stages
 from lrbench.analysis.thresholds import Thresholds
+from lrbench.plots import theme
 from lrbench.report.glossary import glossary
 from lrbench.report.page_plots import as_json, page_data, without_range
 from lrbench.report.page_tables import (
@@ -57,6 +59,7 @@ def report(results: StudyTables) -> str:
         "share": _share,
         "raw": _raw,
         "kept": _kept,
+        "named": _named,
     }
     template = environment.from_string(room.joinpath("template.html.jinja").read_text("utf-8"))
     thresholds = Thresholds.of(results.manifest.get("thresholds", {}))
@@ -82,7 +85,7 @@ def report(results: StudyTables) -> str:
         files=_files(results),
         # These three are the package's own text, or escaped for their context: markup, not data.
         json=markupsafe.Markup(as_json(data)),
-        style=markupsafe.Markup(room.joinpath("page.css").read_text("utf-8")),
+        style=markupsafe.Markup(_style(room)),
         script=markupsafe.Markup(_script(room)),
     )
 
@@ -90,6 +93,16 @@ def report(results: StudyTables) -> str:
 def _script(room: Traversable) -> str:
     """The script of the page: its files, each of which needs those before it."""
     return "".join(room.joinpath(f"{name}.js").read_text("utf-8") for name in SCRIPTS)
+
+
+def _style(room: Traversable) -> str:
+    """The style sheet of the page, with the colours of lines: those of the plots, told apart in its dark scheme, too; on paper it is light."""
+    light, dark = (
+        "".join(f".c{number} {{ --own: {colour}; }}\n" for number, colour in enumerate(colours))
+        for colours in (theme.ON_LIGHT, theme.ON_DARK)
+    )
+    css = room.joinpath("page.css").read_text("utf-8")
+    return f"{css}{light}@media screen and (prefers-color-scheme: dark) {{\n{dark}}}\n"
 
 
 def _title(results: StudyTables) -> str:
@@ -135,13 +148,17 @@ def _files(results: StudyTables) -> list[tuple[str, str]]:
 
 
 def _listed(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """The manifest as lines; of long lists (schedules, packs), only the length."""
+    """The manifest as lines, without what is empty; of long lists (schedules, packs), only the length."""
     out = []
     for key, value in manifest.items():
+        if value is None or value in ([], {}, ""):
+            continue
         if isinstance(value, Mapping):
-            text = ", ".join(
-                f"{name} {item}" for name, item in value.items() if not isinstance(item, (dict, list))
-            )
+            plain = [f"{name} {item}" for name, item in value.items() if not isinstance(item, (dict, list))]
+            text = ", ".join(plain or map(str, value))
+        elif key == "devices" and isinstance(value, list) and all(isinstance(each, dict) for each in value):
+            kinds = Counter(str(each.get("kind", "")) for each in value)
+            text = ", ".join(f"{count} × {kind}" for kind, count in kinds.items())
         elif isinstance(value, (list, tuple)) and (len(value) > 8 or any(isinstance(v, dict) for v in value)):
             text = f"{len(value)} of them"
         elif isinstance(value, (list, tuple)):
@@ -168,9 +185,16 @@ def _share(value: float) -> str:
     return f"{100 * value:.3g} %" if np.isfinite(value) else "–"
 
 
-def _kept(text: str) -> str:
-    """A text in which a number stays with its sign and its unit."""
-    return re.sub(r" ([±×%]) ?", lambda found: found[0].replace(" ", "\u00a0"), text)
+def _kept(text: str) -> markupsafe.Markup:
+    """A text in which a number stays with its sign and its unit and is not broken after a minus of its own."""
+    joined = re.sub(r" ([±×%]) ?", lambda found: found[0].replace(" ", "\u00a0"), text)
+    escaped = str(markupsafe.escape(joined))
+    return markupsafe.Markup(re.sub(r"\d[\d.]*e-\d+", r'<span class="number">\g<0></span>', escaped))
+
+
+def _named(text: str) -> markupsafe.Markup:
+    """A name that may be broken between its parts."""
+    return markupsafe.Markup(re.sub(r"(?<=\w)([_(,])(?=\w)", r"\1<wbr>", str(markupsafe.escape(text))))
 
 
 def _raw(value: object) -> str:

@@ -16,7 +16,9 @@ from lrbench.analysis.line_curves import CurvesByRun
 from lrbench.analysis.loss_by_rate import loss_by_rate
 from lrbench.analysis.objective import Objective, objectives_of
 from lrbench.analysis.rates import stages
+from lrbench.plots import theme
 from lrbench.plots.base import curves_by_run
+from lrbench.plots.lines import Look, RankedLines
 from lrbench.tables.base import StudyTables
 
 MAX_LINES = 600  # lines that the page can draw; the tables have all of them
@@ -32,7 +34,8 @@ def page_data(results: StudyTables) -> dict[str, Any]:
         `lines`: a dict per problem × optimizer × schedule, the best `MAX_LINES` of them, in the study's
             order;
         `problems`: their names; `parameters`: those that lines differ in; `zones`: what a line's zones are
-            numbers of; `left_out`: how many lines are not drawn.
+            numbers of; `left_out`: how many lines are not drawn; `looks`: the colours and dashes that the best
+            lines have in every plot, of which `look` of a line is the number.
     """
     objectives = objectives_of(results.manifest)
     runs = without_range(results.runs)
@@ -41,7 +44,6 @@ def page_data(results: StudyTables) -> dict[str, Any]:
     kept = _kept(results.sensitivity)
     rows = members(group(runs, line_columns(runs))[0])
     names = labels(results.sensitivity)
-    many = names["schedule"].nunique() > 1
     varied = [
         name
         for name in line_columns(results.sensitivity)
@@ -49,6 +51,8 @@ def page_data(results: StudyTables) -> dict[str, Any]:
     ]
     zones = [str(zone) for zone in dict.fromkeys(table["zone"])]
     paths = curves_by_run(results, runs)
+    ranked = RankedLines(results)
+    looks = [look for look in map(ranked.look, ranked.ranked) if look]
     lines = []
     for index in kept:
         problem, optimizer, schedule = (str(text) for text in names.iloc[index])
@@ -57,9 +61,9 @@ def page_data(results: StudyTables) -> dict[str, Any]:
             "problem": problem,
             "optimizer": optimizer,
             "schedule": schedule,
-            "title": f"{optimizer}, {schedule}" if many else optimizer,
             "objective": objectives.get(str(row["problem"]), Objective("train_loss")).label,
             "params": {name: _plain(row[name]) for name in varied},
+            "look": ranked.order(ranked.names[index]) if ranked.look(ranked.names[index]) else None,
             **_marks(row),
         }
         line |= _rates(of_line[index], line, zones, min(400, max(12, _POINTS // len(kept))))
@@ -72,6 +76,7 @@ def page_data(results: StudyTables) -> dict[str, Any]:
         "parameters": varied,
         "zones": [zone.replace("_", " ") for zone in zones],
         "left_out": len(results.sensitivity) - len(kept),
+        "looks": [_look(look) for look in looks],
     }
 
 
@@ -108,6 +113,11 @@ def _kept(sensitivity: pd.DataFrame) -> list[int]:
     problem = group(sensitivity, columns_of(sensitivity, "problem"))[0]
     rank = sensitivity["best_loss"].groupby(problem).rank(method="first", na_option="bottom")
     return sorted(np.argsort(rank.to_numpy(), kind="stable")[:MAX_LINES].tolist())
+
+
+def _look(look: Look) -> dict[str, Any]:
+    """A look as the page draws it: the number of its colour, and its dashes in widths of the line."""
+    return {"hue": theme.COLOURS.index(look.colour), "dash": [] if look.dash == "-" else list(look.dash[1])}
 
 
 def _marks(line: pd.Series) -> dict[str, Any]:

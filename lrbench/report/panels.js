@@ -1,8 +1,8 @@
 // The four charts: loss by rate, a map of rates, training curves, and a line's rates by step.
 const page = JSON.parse(by("data").textContent);
-const SHADES = 8; // lines in colours of their own; the others are grey
 const state = {};
-page.lines.forEach((line, at) => { line.at = at; });
+const many = new Set(page.lines.map((each) => each.schedule)).size > 1;
+page.lines.forEach((line, at) => { line.at = at; line.parts = many ? [line.optimizer, line.schedule] : [line.optimizer]; line.title = line.parts.join(", "); });
 
 const has = (value) => value !== null && value !== undefined;
 const ofProblem = () => page.lines.filter((line) => line.problem === page.problems[state.problem]);
@@ -11,10 +11,17 @@ const shown = () => byScore(ofProblem().filter((line) => (!state.optimizer || li
   && (!state.schedule || line.schedule === state.schedule)));
 const line = () => page.lines[state.line];
 
-// Where a study has eight lines or fewer, each keeps its colour on every problem; else the best eight have one.
-const titles = [...new Set(page.lines.map((each) => each.title))];
-const shade = (each, lines) => (titles.length <= SHADES ? titles.indexOf(each.title) : lines.indexOf(each));
-const hue = (each, lines) => { const at = shade(each, lines); return at >= 0 && at < SHADES ? `c${at}` : "c-rest"; };
+// How lines are drawn: the best of the study as in its plots; what these leave over goes to the best others that are shown,
+// and the rest is grey.
+function looksOf(lines) {
+  const left = new Set(page.looks.keys()), found = new Map();
+  for (const each of lines) if (has(each.look)) { found.set(each, page.looks[each.look]); left.delete(each.look); }
+  const others = lines.filter((each) => !has(each.look));
+  [...left].slice(0, others.length).forEach((number, at) => found.set(others[at], page.looks[number]));
+  return found;
+}
+const hue = (look) => (look ? `c${look.hue}` : "c-rest");
+const dashes = (look, width) => (look && look.dash.length ? { "stroke-dasharray": look.dash.map((part) => (part * width).toFixed(1)).join(" ") } : {});
 
 // The steps of a problem, and whether the slider stands at the end, where the losses are the means of the tables.
 const steps = () => line().path.step;
@@ -54,7 +61,7 @@ function strips(chart, each, right) {
 }
 
 function drawLoss() {
-  const lines = shown(), every = lines.includes(line()) ? lines : [...lines, line()], data = new Map(every.map((each) => [each, losses(each)]));
+  const lines = shown(), looks = looksOf(lines), data = new Map(lines.map((each) => [each, losses(each)]));
   const all = [...data.values()], area = atEnd() && state.band !== "0";
   const y = lossAxis(all.flatMap((each) => [...each.loss, ...(area && each.low ? each.low : [])]), Math.max(...all.map((each) => each.start).filter(has)), line().objective);
   const chart = frame("loss-chart", `${line().objective} against learning rate, ${page.problems[state.problem]}, ${when()}`,
@@ -63,24 +70,24 @@ function drawLoss() {
   const [low, fallen] = line().collapse;
   if (has(fallen)) chart.area.append(svg("rect", { class: "beyond", x: chart.sx(fallen), y: chart.top, width: Math.max(0, chart.right - chart.sx(fallen)), height: 999 }),
     svg("rect", { class: "falling", x: chart.sx(low ?? fallen), y: chart.top, width: chart.sx(fallen) - chart.sx(low ?? fallen), height: 999 }));
-  [...every].reverse().forEach((each) => {
-    const { rate, loss, low, high } = data.get(each), main = each === line(), own = hue(each, lines);
-    const group = svg("g", { class: `${own}${main ? " main" : ""}` });
-    if (area && low && !each.sampled && (main || every.length <= 4)) {
+  [...lines].reverse().forEach((each) => {
+    const { rate, loss, low, high } = data.get(each), main = each === line(), look = looks.get(each);
+    const group = svg("g", { class: `${hue(look)}${main ? " main" : ""}` });
+    if (area && low && !each.sampled && (main || lines.length <= 4)) {
       const back = rate.map((_, at) => at).filter((at) => has(low[at])).reverse();
       const edge = path(rate, high, chart) + path(back.map((at) => rate[at]), back.map((at) => low[at]), chart).replace(/^M/, "L");
       if (!rate.some((_, at) => !has(low[at]))) group.append(svg("path", { class: "spread", d: edge + "z" }));
     }
     if (each.sampled || rate.length === 1) rate.forEach((value, at) => has(loss[at]) && group.append(svg("circle", { class: "dot", cx: chart.sx(value), cy: chart.sy(loss[at]), r: 3.5 })));
-    else group.append(svg("path", { class: "curve", d: path(rate, loss, chart) }));
-    if (own !== "c-rest" || main) {
+    else group.append(svg("path", { class: "curve", d: path(rate, loss, chart), ...dashes(look, main ? 3 : 1.7) }));
+    if (look || main) {
       const mark = (value, put) => { const at = rate.indexOf(value); if (at >= 0 && has(loss[at])) group.append(put(chart.sx(value), chart.sy(loss[at]))); };
-      mark(each.collapse[1], (x, y) => svg("path", { class: "cross", d: `M${x - 4} ${y - 4}l8 8m0-8l-8 8` }));
+      mark(each.collapse[0], (x, y) => { const d = `M${x - 4} ${y - 4}l8 8m0-8l-8 8`; return svg("g", {}, svg("path", { class: "halo", d }), svg("path", { class: "cross", d })); });
       mark(each.use, (x, y) => svg("circle", { class: "disc", cx: x, cy: y, r: main ? 6 : 4.5 }));
     }
     (main ? top : [group]).push(group);
     if (!main) chart.area.append(group);
-    rate.forEach((value, at) => has(loss[at]) && points.push({ x: chart.sx(value), y: chart.sy(loss[at]), series: each.at, first: main && value === each.use,
+    rate.forEach((value, at) => has(loss[at]) && points.push({ x: chart.sx(value), y: chart.sy(loss[at]), series: each.at, first: main && value === (has(state.rate) ? state.rate : each.use),
       text: () => [each.title, `rate ${rateText(value)}${value === each.use ? ", the rate to use" : ""}`, `${each.objective} ${digits(loss[at])}`,
         ...(low ? [`seeds ${digits(low[at])} to ${digits(high[at])}; ${each.seeds[at] - each.diverged[at]} of ${each.seeds[at]} train; ${page.zones[each.zone[at]]}`] : [])],
       take: () => change({ line: each.at, rate: value }) }));
@@ -89,13 +96,15 @@ function drawLoss() {
   strips(chart, line(), chart.right);
   listen(chart, points);
   by("loss-when").textContent = when();
-  legend(lines);
+  legend(lines, looks);
 }
 
-function legend(lines) {
-  const coloured = lines.filter((each) => hue(each, lines) !== "c-rest");
+function legend(lines, looks) {
+  const coloured = lines.filter((each) => looks.has(each));
   const items = (coloured.includes(line()) ? coloured : [...coloured, line()]).map((each) => {
-    const node = html("button", { type: "button", class: `key ${hue(each, lines)}`, "aria-pressed": String(each === line()) }, html("i"), short(each.title, 60));
+    const look = looks.get(each), main = each === line(), width = main ? 3 : 1.7;
+    const swatch = svg("svg", { class: "swatch", width: 30, height: 8 }, svg("path", { d: "M0 4H30", "stroke-width": width, ...dashes(look, width) }));
+    const node = html("button", { type: "button", class: `key ${hue(look)}`, "aria-pressed": String(main) }, swatch, short(each.title, 60));
     node.addEventListener("click", () => change({ line: each.at, rate: null }));
     return node;
   });
@@ -106,10 +115,10 @@ function legend(lines) {
 // A row for each line or, with a parameter chosen, for each of its values: the best of the lines that have it.
 function mapRows() {
   const lines = shown();
-  if (!state.rows) return lines.slice(0, 60).map((each) => ({ name: each.title, lines: [each] }));
+  if (!state.rows) return lines.slice(0, 60).map((each) => ({ name: each.title, parts: each.parts, lines: [each] }));
   const values = [...new Set(lines.map((each) => each.params[state.rows]).filter(has))];
   values.sort((a, b) => (typeof a === "number" && typeof b === "number" ? b - a : String(a).localeCompare(String(b))));
-  return values.map((value) => ({ name: String(value), lines: lines.filter((each) => each.params[state.rows] === value) }));
+  return values.map((value) => ({ name: String(value), parts: [String(value)], lines: lines.filter((each) => each.params[state.rows] === value) }));
 }
 
 function drawMap() {
@@ -118,9 +127,9 @@ function drawMap() {
   if (!rows.length) return;
   const data = rows.map((row) => row.lines.map(losses)), rates = [...new Set(data.flat().flatMap((each) => each.rate))].sort((a, b) => a - b);
   const chart = frame("map-chart", `${line().objective} by learning rate and ${state.rows || "line"}, ${when()}`, rateAxis(rates), null,
-    { rows: rows.map((row) => row.name), under: 34, height: Math.max(90, Math.min(26, Math.max(13, 400 / rows.length)) * rows.length) });
+    { rows: rows.map((row) => row.parts), under: 34, height: Math.max(90, Math.min(30, Math.max(13, 400 / rows.length)) * rows.length) });
   const all = data.flat().flatMap((each) => each.loss).filter(has), least = Math.min(...all), start = Math.max(...ofProblem().map((each) => each.start).filter(has));
-  const gap = (loss) => Math.log10(Math.max(0.001, Math.min(1, (loss - least) / (start - least || 1)))) / 3 + 1;
+  const gap = (loss) => (start > least ? Math.log10(Math.max(0.001, Math.min(1, (loss - least) / (start - least)))) / 3 + 1 : 1);
   const high = (chart.bottom - chart.top) / rows.length, points = [], cells = [], marks = [];
   rows.forEach((row, at) => {
     const best = new Map(), top = chart.top + at * high;
@@ -175,7 +184,7 @@ function drawHeat() {
   const chart = frame("heat-chart", `${objective} by learning rate and step, ${line().title}`, rateAxis(curves.rate),
     { low: curves.step[0], high: curves.step[curves.step.length - 1] || 1, log: false, title: "step" }, { under: 34 });
   const low = Math.min(...finite), top = has(start) && start > low ? start : Math.max(...finite), log = low > 0 && top > low;
-  const share = (value) => (log ? Math.log(Math.min(value, top) / low) / Math.log(top / low) : (Math.min(value, top) - low) / (top - low || 1));
+  const share = (value) => (log ? Math.log(Math.min(value, top) / low) / Math.log(top / low) : top > low ? (Math.min(value, top) - low) / (top - low) : 1);
   const xs = borders(curves.rate.map(chart.sx), chart.left, chart.right), ys = borders(curves.step.map(chart.sy), chart.bottom, chart.top);
   const cells = [], points = [];
   curves.value.forEach((row, at) => row.forEach((value, place) => {

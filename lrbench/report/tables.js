@@ -25,7 +25,7 @@ function explorer(table) {
       row.hidden = !words.every((word) => text.includes(word));
     }
     const shown = all.filter((row) => !row.hidden).length;
-    count.textContent = shown < all.length ? `${shown} of ${all.length} rows` : `${all.length} rows`;
+    count.textContent = shown < all.length ? `${shown} of ${all.length} rows` : `${all.length} row${all.length === 1 ? "" : "s"}`;
     if (search.value) state[`${name}.filter`] = search.value;
     else delete state[`${name}.filter`];
   }

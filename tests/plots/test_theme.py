@@ -149,6 +149,13 @@ def test_any_two_colours_differ_to_every_eye(vision: str) -> None:
     assert min(float(np.linalg.norm(a - b)) for a, b in itertools.combinations(seen, 2)) > 15
 
 
+@pytest.mark.parametrize("vision", VISIONS)
+@pytest.mark.parametrize("colours", [theme.ON_LIGHT, theme.ON_DARK])
+def test_any_two_colours_of_the_page_differ_to_every_eye(vision: str, colours: tuple[str, ...]) -> None:
+    seen = [_lab(colour, VISIONS[vision]) for colour in colours]
+    assert min(float(np.linalg.norm(a - b)) for a, b in itertools.combinations(seen, 2)) > 12
+
+
 def test_in_grey_lines_differ_in_their_dashes_or_in_lightness() -> None:
     light = [_lab(colour, np.eye(3))[0] for colour in theme.COLOURS]
     for a, b in itertools.combinations(range(len(light)), 2):

@@ -77,6 +77,21 @@ def test_it_fits_and_asks_for_nothing(tab: Browser, page: Path, width: int, heig
     _quiet(tab, page)
 
 
+@pytest.mark.parametrize("width", [761, 820, 901, 1024])
+def test_an_answer_with_long_texts_fits_any_width(tab: Browser, page: Path, width: int) -> None:
+    tab.open(page, width, 900)
+    tab.run("""document.querySelectorAll('.answer tbody tr').forEach(row => {
+      const texts = ['sgd(<wbr>momentum=0.9)', 'warmup_<wbr>cosine', '2.2e-3', '4.6e-4 to 0.022', 'none up to 10',
+        '0.50650\u00a0±\u00a00.00016', '0.4313', 'not told apart (6,200 more seeds)'];
+      row.replaceChildren(...texts.map((text, at) => {
+        const cell = html('td', {class: 'text ' + (['optimizer', 'schedule', 'use'][at] || ''), 'data-name': 'accuracy'});
+        cell.innerHTML = text;
+        return cell;
+      })) })""")
+    assert tab.run("document.documentElement.scrollWidth") == width
+    assert tab.run(WIDE) == []
+
+
 def test_it_prints_whole(tab: Browser, page: Path) -> None:
     """On paper nothing scrolls and no column is cut, all lines are there, and the page is a PDF of several pages."""
     tab.open(page, 1046, 688)
@@ -95,7 +110,19 @@ def test_it_prints_whole(tab: Browser, page: Path) -> None:
         "[...document.querySelectorAll('.scroll')].every(box => getComputedStyle(box).overflowX === 'visible')"
     )
     assert tab.run("[...document.querySelectorAll('tr.rest')].every(row => row.offsetHeight > 0)")
+    headings = "[...document.querySelectorAll('th button')].map(each => getComputedStyle(each).display)"
+    assert set(tab.run(headings)) == {"contents"}  # else Chromium has headings on the first sheet alone
+    tab.run(
+        "globalThis.onpaper = []; window.addEventListener('beforeprint', () => onpaper.push("
+        "[...document.querySelectorAll('svg.chart')].map(each => each.viewBox.baseVal.width),"
+        "document.querySelectorAll('article details:not([open])').length)); 0"
+    )
     printed = tab.printed()
+    assert tab.run("onpaper") == [[650, 650, 310, 310], 0]  # letters keep their size, and nothing is folded
+    assert tab.run("document.querySelectorAll('article details[open]').length") == 0
+    assert tab.run(
+        "[...document.querySelectorAll('svg.chart')].every(each => each.viewBox.baseVal.width !== 650)"
+    )
     assert printed.startswith(b"%PDF")
     assert printed.count(b"/Type /Page\n") >= 4
     _quiet(tab, page)
@@ -130,6 +157,48 @@ def test_it_opens_on_the_best_line_and_greys_all_but_eight(tab: Browser, page: P
     assert "6 other lines" in tab.run("by('legend').textContent")
 
 
+@pytest.mark.parametrize("width", [390, 1280])
+def test_an_answer_of_many_lines_begins_with_ten(tab: Browser, page: Path, width: int) -> None:
+    tab.open(page, width, 900)
+    seen = "[...document.querySelector('.answer').tBodies[0].rows].filter(row => row.offsetHeight).length"
+    assert tab.run(seen) == 10
+    tab.run("document.querySelector('.more').click()")
+    assert tab.run(seen) == 14
+
+
+def test_what_the_best_of_the_study_leave_over_goes_to_the_best_shown(tab: Browser, page: Path) -> None:
+    """A list chooses lines of which none is among the best of the study: they have colours all the same, each its own."""
+    tab.open(page, 1280, 900)
+    grey = tab.run("ofProblem().find(each => !has(each.look)).optimizer")
+    tab.run(f"change({{optimizer: '{grey}'}})")
+    assert tab.run("document.querySelectorAll('#loss-chart g:not(.c-rest) > .curve').length") == 1
+    tab.run("page.lines.forEach((each, at) => { if (at > 2) each.look = null; }); change({optimizer: ''})")
+    own = "[...looksOf(shown())].map(([each, look]) => [each.look, page.looks.indexOf(look)])"
+    kept = tab.run(own)
+    assert len({number for _, number in kept}) == len(kept) == 8
+    assert all(look in (None, number) for look, number in kept)
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_rows_of_the_map_are_told_apart(tab: Browser, tmp_path: Path, width: int) -> None:
+    study = frames.study(
+        rates=[1e-2, 0.1, 1.0],
+        optimizers=(("sgd", 0.9, 0.1), ("sgd", 0.5, 0.2), ("adam", float("nan"), 0.1)),
+        schedules=("constant", "warmup_cosine"),
+    )
+    path = tmp_path / "report.html"
+    path.write_text(report(study), encoding="utf-8")
+    tab.open(path, width, 900)
+    names = "[...document.querySelectorAll('#map-chart text')].filter(each => each.querySelector('title'))"
+    told = tab.run(
+        f"{names}.map(each => [...each.querySelectorAll('tspan')].map(part => part.textContent).join())"
+    )
+    assert len(set(told)) == 6
+    assert not [name for name in told if "…" in name]
+    left = "document.querySelector('#map-chart svg').getBoundingClientRect().left"
+    assert tab.run(f"{names}.every(each => each.getBoundingClientRect().left >= {left})")
+
+
 def test_the_step_moves_all_charts_and_the_address_keeps_the_choice(tab: Browser, page: Path) -> None:
     tab.open(page, 1280, 900)
     charts = "[...document.querySelectorAll('svg.chart')].map(chart => chart.outerHTML)"
@@ -146,6 +215,47 @@ def test_the_step_moves_all_charts_and_the_address_keeps_the_choice(tab: Browser
     tab.open(page, 1280, 900, state=kept)
     assert tab.run("[state.problem, line().optimizer]") == [1, "optimizer_3"]
     _quiet(tab, page)
+
+
+@pytest.mark.parametrize(
+    ("state", "step"), [("#step=-4", 0), ("#step=2.4", 2), ("#step=1e9&line=-1&rate=0", 10)]
+)
+def test_an_address_of_anyones_own_opens(tab: Browser, page: Path, state: str, step: int) -> None:
+    tab.open(page, 1280, 900, state=state)
+    assert tab.run("[stepAt(), line().score === shown()[0].score]") == [step, True]
+    _quiet(tab, page)
+
+
+def test_a_section_is_shown_and_the_choice_stays_in_the_address(tab: Browser, page: Path) -> None:
+    tab.open(page, 1280, 900, state="#problem=1&step=3")
+    tab.run("document.documentElement.style.scrollBehavior = 'auto'")
+    tab.run("document.querySelector('nav a[href=\"#run\"]').click()")
+    assert tab.run("scrollY") > 900
+    assert "problem=1" in tab.run("location.hash")
+
+
+def test_a_finger_sees_the_numbers_of_a_point(tab: Browser, page: Path) -> None:
+    tab.open(page, 390, 844)
+    tab.call("Emulation.setTouchEmulationEnabled", enabled=True)
+    tab.run("document.querySelector('#loss-figure').scrollIntoView({behavior: 'instant'})")
+    box = tab.run("(({x, y}) => [x, y])(document.querySelector('#loss-chart svg').getBoundingClientRect())")
+    point = {"x": box[0] + 150, "y": box[1] + 120}
+    tab.call("Input.dispatchTouchEvent", type="touchStart", touchPoints=[point])
+    tab.call("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
+    tab.run("new Promise(done => setTimeout(done, 400))")
+    tab.call("Emulation.setTouchEmulationEnabled", enabled=False)
+    assert "validation loss" in tab.run("by('tip').hidden ? '' : by('tip').textContent")
+    assert tab.run("has(state.rate)")
+
+
+def test_where_nothing_trains_no_rate_looks_good(tab: Browser, tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    path.write_text(report(frames.STUDIES["all diverge, no validation"]()), encoding="utf-8")
+    tab.open(path, 1280, 900)
+    for chart in ("map", "heat"):
+        colours = f"[...document.querySelectorAll('#{chart}-chart svg svg path')].map(each => each.getAttribute('fill'))"
+        assert set(tab.run(colours)) == {tab.run("colour(1)")}
+    _quiet(tab, path)
 
 
 def test_a_map_has_a_row_for_each_value_of_a_parameter(tab: Browser, page: Path) -> None:
@@ -173,7 +283,12 @@ def test_tables_are_sorted_filtered_and_saved_as_shown(tab: Browser, page: Path)
     assert text.startswith("problem,optimizer,schedule,use,")
     tab.run("document.querySelector('button.svg').click()")
     assert tab.run("saved[1][1]").startswith("<svg")
-    assert "var(" not in tab.run("saved[1][1]")
+    chart = tab.run("saved[1][1]")
+    assert "var(" not in chart
+    assert tab.run("by('legend').textContent.length") > 0
+    for name in tab.run("[...document.querySelectorAll('#legend .key')].map(key => key.textContent)"):
+        assert f">{name}</text>" in chart  # the legend is in the file
+    assert 'class="ring"' not in chart
     _quiet(tab, page)
 
 
@@ -205,14 +320,18 @@ def _ten_times(study: frames.Results) -> frames.Results:
     return dataclasses.replace(study, **tables, manifest=manifest)
 
 
-def test_many_lines_open_within_seconds(tab: Browser, tmp_path: Path) -> None:
-    """53 lines on 10 problems; a limit that holds on a busy machine too."""
+def test_many_lines_open_within_a_second(tab: Browser, tmp_path: Path) -> None:
+    """53 lines on 10 problems, with as many rates as the page keeps; on a busy machine, once in five times."""
     optimizers = tuple((f"optimizer_{at}", float("nan"), 10 ** (-3 + at / 18)) for at in range(53))
-    study = frames.study(rates=list(np.logspace(-4, 2, 13)), seeds=1, optimizers=optimizers)
+    study = frames.study(rates=list(np.logspace(-4, 2, 30)), seeds=1, optimizers=optimizers)
     path = tmp_path / "report.html"
     path.write_text(report(_ten_times(study)), encoding="utf-8")
     assert path.stat().st_size < 3_000_000
-    tab.open(path, 1280, 900)
+    took = []
+    while len(took) < 5 and min(took, default=np.inf) > 1000:
+        tab.open(path, 1280, 900)
+        took.append(tab.run("performance.getEntriesByType('navigation')[0].loadEventEnd"))
+    assert min(took) < 1000
     assert tab.run("page.lines.length") == 530
-    assert tab.run("performance.getEntriesByType('navigation')[0].domContentLoadedEventEnd") < 10_000
+    assert tab.run("document.querySelectorAll('svg.chart').length") == 4
     assert tab.run("document.documentElement.scrollWidth") == 1280

@@ -13,6 +13,9 @@ import pytest
 
 from lrbench import analysis
 from lrbench.analysis import Thresholds, answer_words
+from lrbench.plots import theme
+from lrbench.plots.lines import RankedLines
+from lrbench.report import report
 from lrbench.report.page_plots import as_json, page_data
 from tests.helpers import frames
 from tests.helpers.page import Page, page_of
@@ -184,19 +187,63 @@ def _luminance(colour: str) -> float:
     return float(linear @ [0.2126, 0.7152, 0.0722])
 
 
+def _contrast(one: str, two: str) -> float:
+    low, high = sorted((_luminance(one), _luminance(two)))
+    return (high + 0.05) / (low + 0.05)
+
+
 def test_texts_and_lines_stand_out_in_every_scheme() -> None:
     """WCAG's AA: a contrast of 4.5 for texts, and of 3 for the lines of charts; on a screen, light and dark, and on paper."""
     css = resources.files("lrbench.report").joinpath("page.css").read_text("utf-8")
     schemes = [
         dict(re.findall(r"--([\w-]+): (#\w{6})", block)) for block in re.findall(r":root \{([^}]*)\}", css)
     ]
-    assert len(schemes) == 3
-    for scheme in schemes:
-        for kind, least in (("ink muted accent warn", 4.5), ("best c0 c1 c2 c3 c4 c5 c6 c7", 3.0)):
-            for name in kind.split():
-                for ground in ("paper", "card"):
-                    low, high = sorted(_luminance(scheme[each]) for each in (name, ground))
-                    assert (high + 0.05) / (low + 0.05) >= least, (name, ground, scheme[name])
+    light, dark, paper = schemes
+    for scheme, lines in ((light, theme.ON_LIGHT), (dark, theme.ON_DARK), (paper, theme.ON_LIGHT)):
+        for name in ("ink", "muted", "accent", "warn"):
+            assert min(_contrast(scheme[name], scheme[ground]) for ground in ("paper", "card")) >= 4.5, name
+        for colour in (*lines, scheme["best"]):  # charts are on cards
+            assert _contrast(colour, scheme["card"]) >= 3.0, colour
+
+
+def test_a_line_looks_as_in_the_plots() -> None:
+    """The same lines have looks, the same dashes, and the same colours where a thin line of them stands out on a page."""
+    optimizers = tuple((f"o{at}", float("nan"), 10 ** (-3 + 0.2 * at)) for at in range(12))
+    study = frames.study(rates=[1e-3, 1e-2, 0.1, 1.0], seeds=1, optimizers=optimizers, problems=("p", "q"))
+    lines, data = RankedLines(study), page_data(study)
+    style = report(study)
+    for name, line in zip(lines.names, data["lines"], strict=True):
+        look = lines.look(name)
+        if look is None:
+            assert line["look"] is None
+            continue
+        mine = data["looks"][line["look"]]
+        assert theme.COLOURS[mine["hue"]] == look.colour
+        assert mine["dash"] == ([] if look.dash == "-" else list(look.dash[1]))
+        assert f".c{mine['hue']} {{ --own: {theme.ON_LIGHT[mine['hue']]}; }}" in style
+    assert sum(line["look"] is not None for line in data["lines"]) == 16
+    for plain, page in zip(theme.COLOURS, theme.ON_LIGHT, strict=True):
+        assert page == plain or _contrast(plain, "#ffffff") < 3.0
+
+
+def test_the_manifest_lists_nothing_empty() -> None:
+    study = frames.study(rates=[0.1], seeds=1)
+    study.manifest |= {
+        "devices": [{"kind": "H200", "id": 0}, {"kind": "H200", "id": 1}],
+        "target": None,
+        "failures": [],
+        "objective_of": {"digits_mlp": {"at": "end"}},
+    }
+    text = " ".join(page_of(study).text.split())
+    assert "objective ofdigits_mlp" in text
+    assert "devices2 × H200" in text
+    assert "failures" not in text
+    assert "None" not in text
+
+
+def test_a_number_is_not_broken_after_its_minus() -> None:
+    study = frames.study(rates=[1e-5, 1e-4, 1e-3], optimizers=(("sgd", float("nan"), 1e-4),))
+    assert ("span", {"class": "number"}) in page_of(study).elements
 
 
 def test_a_page_opens_on_no_line_that_diverges() -> None:
