@@ -188,7 +188,7 @@ def _picture(best: pd.DataFrame, exponents: pd.DataFrame) -> Figure:
 
 def _line(axes: Axes, rows: pd.DataFrame, slope: pd.Series, colour: str) -> Any:
     """The best rates of an optimizer with their intervals, and the straight line through the smallest batch sizes."""
-    from lrbench.plots import base
+    from lrbench.plots import base, theme
 
     rate, size = rows["best_learning_rate"], rows["batch_size"]
     ends = [rate - rows["best_learning_rate_low"], rows["best_learning_rate_high"] - rate]
@@ -202,14 +202,16 @@ def _line(axes: Axes, rows: pd.DataFrame, slope: pd.Series, colour: str) -> Any:
         fitted = middle * np.exp(slope["exponent"] * (log - log.mean()))
         axes.plot(small["batch_size"], fitted, color=colour, lw=1.4, ls=base.DASHES[1])
         at = float(np.exp(log.mean())), 0.62 * middle
-        axes.text(*at, f"{slope['exponent']:.2f}", color=colour, fontsize=9, ha="center", va="center")
+        axes.text(
+            *at, f"{slope['exponent']:.2f}", color=colour, fontsize=theme.LABEL, ha="center", va="center"
+        )
     return drawn
 
 
 def _axes(axes: Axes, best: pd.DataFrame) -> None:
     from matplotlib.ticker import NullLocator
 
-    from lrbench.plots import base
+    from lrbench.plots import base, theme
 
     axes.set_xscale("log", base=2)
     axes.set_yscale("log")
@@ -220,13 +222,13 @@ def _axes(axes: Axes, best: pd.DataFrame) -> None:
     if rates.notna().any():
         axes.set_ylim(rates.min() / 3, rates.max() * 3)
     base.decades(axes.yaxis)
-    axes.set_xlabel("batch size", fontsize=9, color=base.INK)
-    axes.set_ylabel("best learning rate", fontsize=9, color=base.INK)
+    axes.set_xlabel("batch size", fontsize=theme.LABEL, color=base.INK)
+    axes.set_ylabel("best learning rate", fontsize=theme.LABEL, color=base.INK)
 
 
 def _guides(axes: Axes) -> None:
     """Grey lines of slope 1 and ½ from the lower left corner of the panel."""
-    from lrbench.plots import base
+    from lrbench.plots import base, theme
 
     low, high = axes.get_xlim()
     bottom, top = axes.get_ylim()
@@ -236,7 +238,13 @@ def _guides(axes: Axes) -> None:
         inside = rate < top
         axes.plot(size[inside], rate[inside], color=base.MUTED, lw=0.8, ls=base.DASHES[2], zorder=1)
         axes.text(
-            size[inside][-1], rate[inside][-1], name, fontsize=8, color=base.MUTED, ha="right", va="bottom"
+            size[inside][-1],
+            rate[inside][-1],
+            name,
+            fontsize=theme.SMALL,
+            color=base.MUTED,
+            ha="right",
+            va="bottom",
         )
     axes.set_xlim(low, high)
     axes.set_ylim(bottom, top)
