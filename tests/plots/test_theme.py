@@ -173,6 +173,17 @@ def test_of_many_lines_the_best_eight_have_looks_of_their_own() -> None:
     assert [title[0] for title in panels] == list("lkjihg")
 
 
+def test_of_many_range_tests_those_of_the_best_optimizers_are_drawn() -> None:
+    results = many(14, schedules=("constant", "range_test"))
+    tests = results.runs["schedule"] == "range_test"
+    curves = results.curves[results.curves["run_id"].isin(results.runs.loc[tests, "run_id"])]
+    rates = np.tile(np.logspace(-5, 1, curves["step"].nunique()), int(tests.sum()))
+    swept = curves.assign(learning_rate=rates, minibatch_loss=1.0 / (1 + rates))
+    figure = draw("range_test", dataclasses.replace(results, curves=swept))
+    assert [axes.get_title("left").split(": ")[1][0] for axes in figure.axes] == list("nmlkjihgfedc")
+    assert "not shown: 2 more panels (digits_mlp: b_optimizer" in figure.texts[-1].get_text()
+
+
 def test_a_line_has_the_same_look_in_every_plot() -> None:
     results = many(problems=("p", "q"))
     found = []
