@@ -53,7 +53,7 @@ def forest(findings: Sequence[Finding], title: str) -> Figure:
     figure, (axes,) = base.panels(1, title, width=5.0, height=0.29 * len(shown) + 0.4)
     widen_left(figure, 5.4)
     for row, each in enumerate(shown):
-        colour = theme.SPEAKS_FOR if each.met else theme.SPEAKS_AGAINST
+        colour = {True: theme.SPEAKS_FOR, False: theme.SPEAKS_AGAINST, None: base.MUTED}[each.met]
         if np.isfinite(each.low):
             axes.plot([each.low, each.high], [row, row], color=colour, lw=2)
         axes.plot(each.value, row, "o", color=colour, ms=6)
