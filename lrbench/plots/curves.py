@@ -163,5 +163,7 @@ def _limits(axes: Axes, middle: Floats) -> None:
 
 def _legend(axes: Axes, lines: dict[str, Line2D]) -> None:
     if lines:
-        legend = axes.legend(list(lines.values()), list(lines), fontsize=theme.TINY, framealpha=0.85)
+        legend = axes.legend(
+            list(lines.values()), list(lines), fontsize=theme.TINY, labelcolor=base.INK, framealpha=0.85
+        )
         legend.get_frame().set_edgecolor("none")

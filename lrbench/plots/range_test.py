@@ -90,7 +90,23 @@ def _finding(rules: pd.DataFrame) -> str:
     low, high = float(known.min()), float(known.max())
     if low == high:
         return f"{'every rule' if len(known) > 1 else 'one rule'} suggests {rate_text(low)}"
-    return f"rules suggest {rate_text(low)} to {rate_text(high)}, {high / low:.2g} × apart"
+    if len(rules) == len(RULES):
+        return f"rules suggest {rate_text(low)} to {rate_text(high)}, {_times(high / low)} apart"
+    panels = rules["suggestion"].groupby(np.arange(len(rules)) // len(RULES))
+    apart = (panels.max() / panels.min())[panels.count() > 1]
+    if apart.empty:
+        return f"rules suggest {rate_text(low)} to {rate_text(high)}, one in each panel"
+    ends = list(dict.fromkeys(_times(each) for each in (apart.min(), apart.max())))
+    return f"rules for the same runs suggest rates that are {' to '.join(ends)} apart"
+
+
+def _times(factor: float) -> str:
+    """A factor of two digits.
+
+    >>> _times(2219.3), _times(4.56), _times(1.0)
+    ('2,200 ×', '4.6 ×', '1 ×')
+    """
+    return f"{float(f'{factor:.2g}'):,.9g} ×"
 
 
 def _panel(axes: Axes, mine: list[Sweep], rules: pd.DataFrame) -> None:
