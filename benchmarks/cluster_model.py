@@ -235,21 +235,23 @@ def rows(costs: Costs, found: dict[int, dict[str, float]]) -> list[Row]:
 
 def picture(found: dict[int, dict[str, float]], path: Path) -> None:
     """Draw where the devices' time goes, over the number of devices."""
-    from matplotlib.figure import Figure
+    from lrbench.plots import base, theme
 
-    figure = Figure(figsize=(7, 4), layout="constrained")
-    axes = figure.add_subplot()
+    title = f"SIMULATED: {RUNS:,} runs of digits_mlp, {STEPS:,} steps"
+    figure, (axes,) = base.panels(1, title, width=6.0, height=3.0, foot=0.45)
     names = ("training", *LOSSES)
     shares = np.array([[each[name] for each in found.values()] for name in names])
     places = np.arange(len(found))
     bottom = np.zeros(len(found))
-    for name, share in zip(names, shares, strict=True):
-        axes.bar(places, share, bottom=bottom, label=name, width=0.75)
+    handles = {}
+    for name, share, colour in zip(names, shares, theme.COLOURS, strict=False):
+        handles[name] = axes.bar(places, share, bottom=bottom, color=colour, width=0.75)[0]
         bottom += share
     axes.set_xticks(places, [f"{devices:,}" for devices in found])
-    axes.set(xlabel="devices", ylabel="share of all devices' time", ylim=(0, 1))
-    axes.set_title(f"SIMULATED: {RUNS:,} runs of digits_mlp, {STEPS:,} steps", fontsize=10)
-    figure.legend(loc="outside right center", reverse=True)
+    axes.set_xlabel("devices", fontsize=theme.LABEL, color=base.INK)
+    axes.set_ylabel("share of all devices' time", fontsize=theme.LABEL, color=base.INK)
+    axes.set_ylim(0, 1)
+    base.legend(figure, handles, 4)
     save(figure, path)
 
 

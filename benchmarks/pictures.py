@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 
 from benchmarks.process import Point
 from benchmarks.table import Row
-from lrbench.plots import base
+from lrbench.plots import base, theme
 
-OURS, THEIRS, LIMIT = base.COLOURS[0], "#b8bfc7", base.COLOURS[1]
+OURS, THEIRS, LIMIT = base.COLOURS[0], theme.REST, base.COLOURS[1]
 ROOM = 1.9
 """How much longer than the longest bar a panel is, for the text behind it."""
 BAR_INCHES = 0.24
@@ -45,7 +45,7 @@ def throughput(rows: Sequence[Row]) -> Figure:
     for axes, (what, found) in zip(panels, works.items(), strict=True):
         _bars(axes, found)
         base.name_panel(axes, what)
-    panels[-1].set_xlabel("model-steps/s", fontsize=9, color=base.INK)
+    panels[-1].set_xlabel("model-steps/s", fontsize=theme.LABEL, color=base.INK)
     return figure
 
 
@@ -57,7 +57,7 @@ def _bars(axes: Axes, rows: Sequence[Row]) -> None:
     axes.set_xlim(0, ROOM * max(lengths))
     axes.xaxis.set_major_formatter("{x:,.0f}")
     axes.grid(visible=False, axis="y")
-    look: dict[str, Any] = {"va": "center", "fontsize": 8.5}
+    look: dict[str, Any] = {"va": "center", "fontsize": theme.SMALL}
     axes.text(lengths[0], 0, f"  {lengths[0]:,.0f}", color=base.INK, **look)
     for place, (length, row) in enumerate(zip(lengths[1:], rows, strict=True), start=1):
         target = f", target {row.target}" if row.target else ""
@@ -76,7 +76,7 @@ def scaling(sizes: Sequence[Point], memories: Sequence[Point]) -> Figure:
     cost.plot(runs, whole, "o", color=THEIRS, label="whole process", ls=base.DASHES[1])
     judged = [1e3 * point.cost for point in sizes]
     cost.plot(runs, judged, "o-", color=OURS, label="training, evaluating, writing, tables")
-    cost.legend(frameon=False, fontsize=8.5, labelcolor=base.INK)
+    cost.legend(frameon=False, fontsize=theme.SMALL, labelcolor=base.INK)
     peaks = [point.peak_mib for point in memories]
     memory.plot([point.runs for point in memories], peaks, "o-", color=OURS)
     memory.set_ylim(min(100.0, *peaks), max(1000.0, 2 * max(peaks)))
@@ -90,6 +90,6 @@ def scaling(sizes: Sequence[Point], memories: Sequence[Point]) -> Figure:
         base.decades(axes.xaxis)
         base.decades(axes.yaxis)
         base.name_panel(axes, title)
-        axes.set_xlabel("runs of the study", fontsize=9, color=base.INK)
-        axes.set_ylabel(unit, fontsize=9, color=base.INK)
+        axes.set_xlabel("runs of the study", fontsize=theme.LABEL, color=base.INK)
+        axes.set_ylabel(unit, fontsize=theme.LABEL, color=base.INK)
     return figure

@@ -16,7 +16,7 @@ from lrbench.tables.base import StudyTables
 
 ROOT = Path(__file__).parents[1]
 IMAGES = ROOT / "docs/images"
-WIDTH, GAP, DPI = 1600, 16, 62
+WIDTH, GAP, DPI = 2680, 20, 80
 MANY = "adabelief adadelta adagrad adam adamax adamw lamb lars lion nadam novograd radam rmsprop sgd sm3 yogi".split()
 
 

@@ -17,8 +17,6 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import pandas as pd
-
 import lrbench
 from lrbench.study import catalog
 
@@ -65,6 +63,7 @@ LANGUAGES = {
 """The languages of files of source."""
 _LINK = re.compile(r"(?<=\]\()(?!https?:|mailto:|#|<)([^)\s#]+)(#[^)\s]*)?(?=\))")
 _CATALOGUE = runpy.run_path(str(DOCS / "make_catalogue.py"))
+_MEASURED = runpy.run_path(str(DOCS / "measured.py"))
 
 
 def build() -> int:
@@ -230,44 +229,12 @@ def _kind(kind: str, folder: str) -> Iterator[tuple[str, str]]:
     entries = [catalog.get(kind, name) for name in catalog.names(kind)]
     rows = "".join(f"| [{each.name}]({each.name}.md) | {_cell(each.summary)} |\n" for each in entries)
     title = catalog.plural(kind).capitalize()
-    bands = _bands() if kind == "optimizer" else {}
+    measured = _MEASURED["sections"]()
     yield f"{folder}/index.md", f"# {title}\n\n| name | what it is |\n|---|---|\n{rows}"
     for entry in entries:
-        text = "\n".join(_CATALOGUE["entry_lines"](entry)).replace("### ", "# ", 1) + bands.get(
-            entry.name, ""
-        )
+        text = "\n".join(_CATALOGUE["entry_lines"](entry)).replace("### ", "# ", 1)
+        text += measured.get((kind, entry.name), "")
         yield f"{folder}/{entry.name}.md", ORPHAN + _from_catalogue(text, f"{folder}/{entry.name}.md")
-
-
-def _bands() -> dict[str, str]:
-    """Return what was measured of each optimizer on the digits, by its name."""
-    found = pd.read_csv(ROOT / "results" / "atlas" / "by_line.csv")
-    digits = found[(found["problem"] == "digits_mlp") & found["trains"]]
-    out = {}
-    for name, lines in digits.groupby(digits["optimizer"].str.partition("(")[0]):
-        rows = [
-            f"| {row['optimizer']} + {row['schedule']} | {row['use_learning_rate']:.2g} | {row['own_low']:.2g} to {row['own_high']:.2g} "
-            f"| {_rate(row['collapse_high'])} | {row['use_loss']:.3g} |\n"
-            for row in lines.to_dict("records")
-        ]
-        out[str(name)] = f"{_MEASURED}{''.join(rows)}"
-    return out
-
-
-_MEASURED = """
-## Measured on the digits
-
-A network with a hidden layer of 16, batches of 32, 200 steps, rates two a decade from 1e-4 on, the loss on ten fresh seeds; [the atlas](../results/atlas/README.md) has
-seven more problems and how it was measured.
-
-| line | rate to use | within 5 % of its best | collapses at | loss |
-|---|---|---|---|---|
-"""
-
-
-def _rate(value: float) -> str:
-    """Return a rate; none is above all that were tried."""
-    return "–" if pd.isna(value) else f"{value:.2g}"
 
 
 def _from_catalogue(text: str, page: str) -> str:

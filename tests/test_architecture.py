@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import graphlib
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -110,6 +111,44 @@ def test_no_two_classes_share_a_name() -> None:
             if isinstance(node, ast.ClassDef):
                 classes.setdefault(node.name, []).append(module)
     assert {name: where for name, where in classes.items() if len(where) > 1} == {}
+
+
+def _own_looks(source: str) -> list[str]:
+    """Sizes of letters, colours and dashes that a source states itself."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            found += re.findall(r"^#(?:[0-9a-f]{3}|[0-9a-f]{6})$", node.value, re.IGNORECASE)
+        pairs: list[tuple[object, ast.expr]] = []
+        if isinstance(node, ast.Call):
+            pairs = [(keyword.arg, keyword.value) for keyword in node.keywords]
+        elif isinstance(node, ast.Dict):
+            keys = [key.value if isinstance(key, ast.Constant) else None for key in node.keys]
+            pairs = list(zip(keys, node.values, strict=True))
+        elif isinstance(node, ast.Subscript) and ast.unparse(node.value).endswith("colormaps"):
+            pairs = [("cmap", node.slice)]
+        for name, value in pairs:
+            stated = value.value if isinstance(value, ast.Constant) else None
+            size = str(name).endswith(("fontsize", "labelsize")) and isinstance(stated, int | float | str)
+            colours = name == "cmap" and isinstance(stated, str)
+            dashes = name in {"ls", "linestyle"} and (
+                isinstance(value, ast.Tuple) or stated in {"--", ":", "-."}
+            )
+            if size or colours or dashes:
+                found.append(f"{name}={ast.unparse(value)}")
+    return found
+
+
+def test_every_picture_has_its_looks_from_the_theme() -> None:
+    bad = (
+        'axes.plot(x, color="#d55e00", ls="--"); axes.text(fontsize=9, **{"labelsize": 8}); colormaps["jet"]'
+    )
+    assert len(_own_looks(bad)) == 5
+    assert not _own_looks("axes.plot(x, color=theme.INK, ls=theme.DASHES[1]); axes.text(fontsize=theme.TINY)")
+    files = [path for folder in ("lrbench", "benchmarks") for path in (ROOT / folder).rglob("*.py")]
+    found = {str(path.relative_to(ROOT)): _own_looks(path.read_text()) for path in files}
+    assert found.pop("lrbench/plots/theme.py")
+    assert not {path: looks for path, looks in found.items() if looks}
 
 
 def test_files_and_functions_are_short() -> None:

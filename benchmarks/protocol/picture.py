@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
-from lrbench.plots import base
+from lrbench.plots import base, theme
 
 CURVES = {
     "least median": ("least median", 0, 0),
@@ -67,7 +67,7 @@ def _finish(panel: Axes, title: str) -> None:
     panel.set_yscale("log")
     base.name_panel(panel, title)
     base.decades(panel.xaxis)
-    panel.set_xlabel("runs per line", fontsize=9, color=base.INK)
+    panel.set_xlabel("runs per line", fontsize=theme.LABEL, color=base.INK)
     panel.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     panel.yaxis.set_minor_locator(NullLocator())
     panel.yaxis.set_major_formatter(lambda value, _: f"{100 * value:g} %")

@@ -207,6 +207,25 @@ def _fitted(
     return out | {"spread_decades": float(np.ptp(rate))}
 
 
+def direction(row: Mapping[Any, Any]) -> str:
+    """What the best rate does as a parameter grows: `grows`, `falls`, `stays` within one grid step, `varies` in no clear direction, or is `unknown`.
+
+    Example:
+        >>> row = {"values_fitted": 3, "shift_decades": 0.5, "shift_decades_low": 0.39, "shift_decades_high": 0.61,
+        ...     "spread_decades": 0.5, "grid_step_decades": 0.25}
+        >>> direction(row), direction(row | {"shift_decades_low": -0.1}), direction(row | {"spread_decades": 0.2})
+        ('grows', 'varies', 'stays')
+    """
+    if row["values_fitted"] < 2:
+        return "unknown"
+    # Rates that lie a whole step apart but for rounding are within it.
+    if row["spread_decades"] <= row["grid_step_decades"] * (1 + 1e-9):
+        return "stays"
+    if row["shift_decades_low"] <= 0 <= row["shift_decades_high"]:
+        return "varies"
+    return "grows" if row["shift_decades"] > 0 else "falls"
+
+
 def sentence(row: Mapping[Any, Any]) -> str:
     r"""Tell in words how the best rate depends on a parameter.
 
@@ -227,15 +246,15 @@ def sentence(row: Mapping[Any, Any]) -> str:
         where += f" at equal {row['budget']}"
     values, fitted = (int(row[name]) for name in ("values", "values_fitted"))
     lowest = f"; the loss is lowest at {row['best_value']:g}" if np.isfinite(row["best_value"]) else ""
-    if fitted < 2:
+    found = direction(row)
+    if found == "unknown":
         return f"the best rate is known at {fitted} of {values} values of {name}: try smaller and larger rates{lowest}"
     left = f"; known at {fitted} of {values} values, at the others it is the first or the last rate tried"
     rest = lowest if fitted == values else left + lowest
     low, high = row["shift_decades_low"], row["shift_decades_high"]
-    # Rates that lie a whole step apart but for rounding are within it.
-    if row["spread_decades"] <= row["grid_step_decades"] * (1 + 1e-9):
+    if found == "stays":
         return f"the best rate stays within one grid step {where}{rest}"
-    if low <= 0 <= high:
+    if found == "varies":
         return f"the best rate varies by {_text(row['spread_decades'])} decades, in no clear direction, {where}{rest}"
     ends = f" ({_text(low)} to {_text(high)})" if np.isfinite(low) else ", from one seed"
     return f"the best rate moves by {_text(row['shift_decades'], '+')} decades {where}{ends}{rest}"

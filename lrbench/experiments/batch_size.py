@@ -30,6 +30,8 @@ _OPTIMIZERS: dict[str, tuple[dict[str, Any], float]] = {
 }
 """Each optimizer, and the smallest of its rates, which span three decades."""
 _BUDGETS = ("steps", "epochs")
+_THEORY = (0.0, 0.5, 1.0)
+"""Exponents that theory knows: where curvature dominates, and where noise does, of Adam and of gradient descent."""
 _SMALL = 4
 """The exponent is fitted to all batch sizes, and to so many of the smallest, where noise dominates longest."""
 
@@ -49,7 +51,7 @@ def batch_size(
     fitted to the log of the mean training loss at the end, within half a decade of the best of four rates a decade.
 
     If the noise of the gradient dominates, theory expects an exponent of 1 for gradient descent and ½ for Adam. If curvature dominates, the best rate
-    does not depend on the batch size.
+    does not depend on the batch size. An interval that contains two of these exponents cannot tell them apart.
 
     Args:
         sizes: of the minibatches.
@@ -152,6 +154,7 @@ def _findings(exponents: pd.DataFrame) -> Iterator[Finding]:
     ordered = exponents.sort_values(["to_batch_size", "optimizer"], kind="stable")
     for row in ordered.to_dict("records"):
         expected = 0.5 if row["optimizer"] == "adam" else 1.0
+        others = [value for value in _THEORY if value != expected]
         low, high = row["exponent_low"], row["exponent_high"]
         yield Finding(
             f"exponent of the best rate of {row['optimizer']} against the batch size, at equal {row['budget']}, from a batch of "
@@ -159,9 +162,35 @@ def _findings(exponents: pd.DataFrame) -> Iterator[Finding]:
             row["exponent"],
             low,
             high,
-            rule=f"interval contains {expected:g}, as where noise dominates",
-            met=bool(low <= expected <= high) if np.isfinite(row["exponent"]) else None,
+            rule=f"interval contains {expected:g}, as where noise dominates, and neither {others[0]:g} nor {others[1]:g}",
+            met=_met(low, high, expected, others),
         )
+
+
+def _met(low: float, high: float, expected: float, others: list[float]) -> bool | None:
+    """Whether an interval has the expected exponent alone of those of theory; None where it is so wide that it has others, too.
+
+    >>> _met(0.3, 0.6, 0.5, [0, 1]), _met(0.6, 0.9, 0.5, [0, 1]), _met(0.3, 1.1, 0.5, [0, 1])
+    (True, False, None)
+    """
+    if not np.isfinite(high - low):
+        return None
+    if not low <= expected <= high:
+        return False
+    return None if any(low <= other <= high for other in others) else True
+
+
+def _title(exponents: pd.DataFrame) -> str:
+    """How the best rate grows with the smallest batch sizes, by those optimizers of which that is known."""
+    small = exponents[exponents["to_batch_size"] == exponents["to_batch_size"].min()]
+    small = small[small["budget"] == _BUDGETS[0]]
+    known = small[(small["exponent_low"] > 0) | (small["exponent_high"] < 0)]
+    if known.empty:
+        return "batch_size: it cannot be told how the best rate depends on the batch"
+    grows = " and ".join(
+        f"as B^{row['exponent']:.2f} with {row['optimizer']}" for row in known.to_dict("records")
+    )
+    return f"batch_size: up to a batch of {small['to_batch_size'].iloc[0]:g} the best rate goes {grows}, at equal {_BUDGETS[0]}"
 
 
 def _picture(best: pd.DataFrame, exponents: pd.DataFrame) -> Figure:
@@ -169,8 +198,7 @@ def _picture(best: pd.DataFrame, exponents: pd.DataFrame) -> Figure:
     from lrbench.plots import base
 
     budgets = list(best["budget"].unique())
-    title = "batch_size: how the best rate grows with the batch"
-    figure, grid = base.panels(len(budgets), title, columns=2, width=4.4, height=3.2, foot=0.2)
+    figure, grid = base.panels(len(budgets), _title(exponents), columns=2, width=4.4, height=3.2, foot=0.2)
     colours = base.colour_of(list(best["optimizer"]))
     known = best.dropna(subset=["best_learning_rate"])
     handles: dict[str, Any] = {}
@@ -188,7 +216,7 @@ def _picture(best: pd.DataFrame, exponents: pd.DataFrame) -> Figure:
 
 def _line(axes: Axes, rows: pd.DataFrame, slope: pd.Series, colour: str) -> Any:
     """The best rates of an optimizer with their intervals, and the straight line through the smallest batch sizes."""
-    from lrbench.plots import base
+    from lrbench.plots import base, theme
 
     rate, size = rows["best_learning_rate"], rows["batch_size"]
     ends = [rate - rows["best_learning_rate_low"], rows["best_learning_rate_high"] - rate]
@@ -202,14 +230,16 @@ def _line(axes: Axes, rows: pd.DataFrame, slope: pd.Series, colour: str) -> Any:
         fitted = middle * np.exp(slope["exponent"] * (log - log.mean()))
         axes.plot(small["batch_size"], fitted, color=colour, lw=1.4, ls=base.DASHES[1])
         at = float(np.exp(log.mean())), 0.62 * middle
-        axes.text(*at, f"{slope['exponent']:.2f}", color=colour, fontsize=9, ha="center", va="center")
+        axes.text(
+            *at, f"{slope['exponent']:.2f}", color=colour, fontsize=theme.LABEL, ha="center", va="center"
+        )
     return drawn
 
 
 def _axes(axes: Axes, best: pd.DataFrame) -> None:
     from matplotlib.ticker import NullLocator
 
-    from lrbench.plots import base
+    from lrbench.plots import base, theme
 
     axes.set_xscale("log", base=2)
     axes.set_yscale("log")
@@ -220,13 +250,13 @@ def _axes(axes: Axes, best: pd.DataFrame) -> None:
     if rates.notna().any():
         axes.set_ylim(rates.min() / 3, rates.max() * 3)
     base.decades(axes.yaxis)
-    axes.set_xlabel("batch size", fontsize=9, color=base.INK)
-    axes.set_ylabel("best learning rate", fontsize=9, color=base.INK)
+    axes.set_xlabel("batch size", fontsize=theme.LABEL, color=base.INK)
+    axes.set_ylabel("best learning rate", fontsize=theme.LABEL, color=base.INK)
 
 
 def _guides(axes: Axes) -> None:
     """Grey lines of slope 1 and ½ from the lower left corner of the panel."""
-    from lrbench.plots import base
+    from lrbench.plots import base, theme
 
     low, high = axes.get_xlim()
     bottom, top = axes.get_ylim()
@@ -236,7 +266,13 @@ def _guides(axes: Axes) -> None:
         inside = rate < top
         axes.plot(size[inside], rate[inside], color=base.MUTED, lw=0.8, ls=base.DASHES[2], zorder=1)
         axes.text(
-            size[inside][-1], rate[inside][-1], name, fontsize=8, color=base.MUTED, ha="right", va="bottom"
+            size[inside][-1],
+            rate[inside][-1],
+            name,
+            fontsize=theme.SMALL,
+            color=base.MUTED,
+            ha="right",
+            va="bottom",
         )
     axes.set_xlim(low, high)
     axes.set_ylim(bottom, top)

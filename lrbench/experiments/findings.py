@@ -19,7 +19,7 @@ class Finding(NamedTuple):
         value: the number; `low` and `high` are the ends of its 95 % interval, if it has one.
         unit: of the number.
         rule: what is required of the number, or expected of it; empty for a number that is only reported.
-        met: whether the rule is met; None if the number is only reported or could not be measured.
+        met: whether the rule is met; None if the number is only reported, could not be measured, or does not tell.
     """
 
     what: str
@@ -36,13 +36,22 @@ class Finding(NamedTuple):
 
         >>> Finding("dimension of the boundary", 1.66, 1.62, 1.7, rule="1.17 to 1.98", met=True).line
         'dimension of the boundary: 1.66 (1.62 … 1.7); expected: 1.17 to 1.98, met'
+        >>> Finding("slope", 0.7, 0.3, 1.1, rule="contains 1, and not 0.5").line
+        'slope: 0.7 (0.3 … 1.1); expected: contains 1, and not 0.5, cannot be told'
         >>> Finding("runs that met their target", 96, unit="of 96").line
         'runs that met their target: 96 of 96'
         """
         between = f" ({interval(self)})" if interval(self) else ""
-        verdict = {None: "", True: ", met", False: ", not met"}[self.met]
+        verdict = f", {self.verdict}" if self.verdict else ""
         rule = f"; expected: {self.rule}{verdict}" if self.rule else ""
         return f"{self.what}: {quantity(self)}{between}{rule}"
+
+    @property
+    def verdict(self) -> str:
+        """Whether the rule is met, in words; empty if there is none, or nothing was measured."""
+        if self.met is None:
+            return "cannot be told" if self.rule and math.isfinite(self.value) else ""
+        return "met" if self.met else "not met"
 
 
 def number(value: float) -> str:

@@ -69,7 +69,7 @@ def _table(found: pd.DataFrame) -> str:
     head = ["finding", "", "95 % interval", *(["expected", ""] if ruled else [])]
     rows = [head, ["---"] * len(head)]
     for one in findings:
-        verdict = {None: "", True: "met", False: "**not met**"}[one.met]
+        verdict = f"**{one.verdict}**" if one.met is False else one.verdict
         cells = [_cell(one.what), _cell(quantity(one)), interval(one)]
         rows.append([*cells, *([_cell(one.rule), verdict] if ruled else [])])
     return "\n".join(f"| {' | '.join(cells)} |" for cells in rows)

@@ -109,16 +109,20 @@ def _walk(runs: pd.DataFrame, curves: pd.DataFrame, rate: float, axes: Axes, col
     runs = runs[runs["learning_rate"] == rate].sort_values("seed")
     way = curves[curves["run_id"] == runs["run_id"].iloc[0]].sort_values("step")
     points = way[COORDINATES].to_numpy(dtype=float)
-    points = points[np.isfinite(points).all(axis=1)]
+    finite = np.isfinite(points).all(axis=1)
+    points = points[finite]
     # A run that explodes goes further than can be drawn; its direction is enough.
     sides = np.array([axes.get_xlim(), axes.get_ylim()])
     reach = 10 * (sides[:, 1] - sides[:, 0])
     points = np.clip(points, sides[:, 0] - reach, sides[:, 1] + reach)
     if not len(points):
         return
-    axes.plot(*points.T, color=colour, lw=1.4, marker="o", ms=2.2, alpha=0.9, label=rate_text(rate))
+    name = rate_text(rate) + (", not finite" if len(points) == 1 < len(finite) else "")
+    axes.plot(*points.T, color=colour, lw=1.4, marker="o", ms=2.2, alpha=0.9, label=name)
     axes.plot(*points[0], "o", color="white", ms=6, mec=base.INK, mew=1.2, zorder=5)
-    legend = axes.legend(fontsize=theme.TINY, framealpha=0.8, loc="upper right", handlelength=1.2)
+    legend = axes.legend(
+        fontsize=theme.TINY, labelcolor=base.INK, framealpha=0.8, loc="upper right", handlelength=1.2
+    )
     legend.get_frame().set_edgecolor("none")
 
 

@@ -136,7 +136,7 @@ def _end(axes: Axes, step: Ints, value: Floats, colour: str) -> None:
         last = gone[0] - 1
         axes.plot(step[last], value[last], "X", color=colour, ms=9, mec="white", mew=1, zorder=5)
     if len(gone):
-        axes.axvline(float(step[gone[0]]), color=colour, lw=1, ls=(0, (2, 2)), zorder=1)
+        axes.axvline(float(step[gone[0]]), color=colour, lw=1, ls=theme.DASHES[2], zorder=1)
 
 
 def _ends(value: Floats) -> tuple[Floats, Floats]:
@@ -163,5 +163,7 @@ def _limits(axes: Axes, middle: Floats) -> None:
 
 def _legend(axes: Axes, lines: dict[str, Line2D]) -> None:
     if lines:
-        legend = axes.legend(list(lines.values()), list(lines), fontsize=theme.TINY, framealpha=0.85)
+        legend = axes.legend(
+            list(lines.values()), list(lines), fontsize=theme.TINY, labelcolor=base.INK, framealpha=0.85
+        )
         legend.get_frame().set_edgecolor("none")

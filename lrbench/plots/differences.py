@@ -30,7 +30,11 @@ def differences(results: StudyTables) -> Figure:
     if not shown:
         return base.nothing("it compares lines of a problem, and no two of them train")
     apart = int(table["decided"].astype(bool).sum())
-    best = table["best"].iloc[0] if len(problems) == 1 else "the best of its problem"
+    best = (
+        table["best"].iloc[0]
+        if len(problems) == 1
+        else f"the best of {'its' if apart == 1 else 'their'} problem"
+    )
     told = f"{apart} of {counted(len(table), 'line')} {'is' if apart == 1 else 'are'} worse than {best}"
     title = base.title_of(results, told if apart else f"no line can be told apart from {best}")
     columns = 1 if len(shown) == 1 else 2
@@ -79,6 +83,4 @@ def _panel(axes: Axes, mine: pd.DataFrame) -> None:
     axes.set_xlabel(against, fontsize=theme.LABEL, color=base.INK)
     if len(mine) > len(shown):
         text = f"the {len(shown)} nearest of {len(mine)}"
-        axes.text(
-            0.98, 0.02, text, transform=axes.transAxes, ha="right", fontsize=theme.TINY, color=base.MUTED
-        )
+        axes.text(1, 1.02, text, transform=axes.transAxes, ha="right", fontsize=theme.TINY, color=base.MUTED)

@@ -68,7 +68,7 @@ def _panel(figure: Figure, axes: Axes, path: LineCurves, best: float, name: str)
     axes.set_ylim(float(step[0]), float(step[-1]) if len(step) > 1 else float(step[0]) + 1)
     if np.isfinite(best):
         top = axes.get_xaxis_transform()
-        axes.plot(best, 1.0, "v", color=base.INK, ms=7, transform=top, clip_on=False, zorder=5)
+        axes.plot(best, 0.96, "v", color=base.INK, ms=8, mec="white", mew=1, transform=top, zorder=5)
     bar = figure.colorbar(drawn, ax=axes, pad=0.02, aspect=28)
     bar.set_label(name, fontsize=theme.SMALL, color=base.INK)
     bar.ax.tick_params(labelsize=theme.TINY, length=2, colors=base.MUTED, labelcolor=base.INK)

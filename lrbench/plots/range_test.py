@@ -17,6 +17,7 @@ from lrbench.analysis.groups import columns_of, group
 from lrbench.analysis.labels import rate_text
 from lrbench.analysis.range_tests import LOSS, RANGE_TEST, RULES, Sweep, sweeps
 from lrbench.plots import base, theme
+from lrbench.plots.lines import RankedLines
 from lrbench.tables.base import StudyTables
 from lrbench.tables.finders import finders
 
@@ -25,7 +26,7 @@ MARKS = ("o", "s", "^", "D")
 
 
 def range_test(results: StudyTables) -> Figure:
-    """The smoothed loss of range tests over the learning rate: a panel per problem and optimizer.
+    """The smoothed loss of range tests over the learning rate: a panel per problem and optimizer; where they do not all fit, those of the best optimizers.
 
     Line: a seed's, up to where its sweep ends; mark: the median suggestion of a rule over seeds; bar below: from the lowest to the
     highest one.
@@ -43,6 +44,8 @@ def range_test(results: StudyTables) -> Figure:
             label(tests, "problem").iloc[first], label(tests, "optimizer").iloc[first], strict=True
         )
     ]
+    order = _by_rank(results, tests.iloc[first])
+    names = [names[panel] for panel in order]
     shown = names[:MAX_PANELS]
     if not shown:
         return base.nothing("no range test has a curve")
@@ -53,7 +56,7 @@ def range_test(results: StudyTables) -> Figure:
     figure, grid = base.panels(
         len(shown), title, columns=columns, width=3.8, height=2.4, foot=0.25, subtitle=what
     )
-    for number, (axes, name) in enumerate(zip(grid, shown, strict=True)):
+    for number, axes, name in zip(order, grid, shown, strict=False):
         mine = [found[row] for row, panel in zip(sorted(found), code, strict=True) if panel == number]
         _panel(axes, mine, rules.iloc[number * len(RULES) : (number + 1) * len(RULES)])
         base.name_panel(axes, name)
@@ -67,6 +70,18 @@ def range_test(results: StudyTables) -> Figure:
     return figure
 
 
+def _by_rank(results: StudyTables, panels: pd.DataFrame) -> list[int]:
+    """The places of the first runs of panels, or, where these do not all fit, those of the best optimizers first: each by its best line."""
+    places = list(range(len(panels)))
+    if len(panels) <= MAX_PANELS:
+        return places
+    lines, rank = RankedLines(results), dict[str, int]()
+    for name, who in zip(lines.names, label(results.sensitivity, "optimizer"), strict=True):
+        rank[who] = min(rank.get(who, len(lines.names)), lines.order(name))
+    who = label(results.runs, "optimizer").loc[panels.index]
+    return sorted(places, key=lambda place: rank[who.iloc[place]])
+
+
 def _finding(rules: pd.DataFrame) -> str:
     """How far the rules are apart."""
     known = rules["suggestion"].dropna()
@@ -75,7 +90,23 @@ def _finding(rules: pd.DataFrame) -> str:
     low, high = float(known.min()), float(known.max())
     if low == high:
         return f"{'every rule' if len(known) > 1 else 'one rule'} suggests {rate_text(low)}"
-    return f"rules suggest {rate_text(low)} to {rate_text(high)}, {high / low:.2g} × apart"
+    if len(rules) == len(RULES):
+        return f"rules suggest {rate_text(low)} to {rate_text(high)}, {_times(high / low)} apart"
+    panels = rules["suggestion"].groupby(np.arange(len(rules)) // len(RULES))
+    apart = (panels.max() / panels.min())[panels.count() > 1]
+    if apart.empty:
+        return f"rules suggest {rate_text(low)} to {rate_text(high)}, one in each panel"
+    ends = list(dict.fromkeys(_times(each) for each in (apart.min(), apart.max())))
+    return f"rules for the same runs suggest rates that are {' to '.join(ends)} apart"
+
+
+def _times(factor: float) -> str:
+    """A factor of two digits.
+
+    >>> _times(2219.3), _times(4.56), _times(1.0)
+    ('2,200 ×', '4.6 ×', '1 ×')
+    """
+    return f"{float(f'{factor:.2g}'):,.9g} ×"
 
 
 def _panel(axes: Axes, mine: list[Sweep], rules: pd.DataFrame) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -15,14 +15,14 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from lrbench.analysis.groups import Floats, group, line_columns
-from lrbench.analysis.interactions import Slice, best_lines, short, slices
+from lrbench.analysis.interactions import Slice, best_lines, direction, short, slices
 from lrbench.analysis.labels import label, rate_text
 from lrbench.analysis.mean_loss import Bools, mean_loss
 from lrbench.analysis.objective import objectives_of
 from lrbench.analysis.rates import lines
 from lrbench.analysis.thresholds import Thresholds
-from lrbench.errors import counted
 from lrbench.plots import base, theme
+from lrbench.plots.lines import RankedLines
 from lrbench.tables.base import StudyTables
 
 MAX_PANELS, MAX_ROWS = 6, 24
@@ -32,19 +32,20 @@ Edges = list[tuple[tuple[float, float], tuple[float, float]]]
 def rate_map(results: StudyTables) -> Figure:
     """The loss by learning rate and one other number, such as the batch size: a panel per problem, optimizer and varying parameter.
 
-    A row per value, everything else as the best line of that problem and optimizer has it. Outlined: useful rates, at which a line
+    A row per value, everything else as the best line of that problem and optimizer has it; where they do not all fit, the best lines' panels. Outlined: useful rates, at which a line
     makes at least half of its best progress; disc: best rate of the row; ring: rate to use. Nothing is drawn where no number but the rate varies.
     """
     cuts = _through_the_best(results.sensitivity)
     if not cuts:
         return base.nothing("no number but the rate varies")
+    cuts = _by_rank(results, cuts)
     names = _titles(results, cuts)
     shown = cuts[:MAX_PANELS]
     rows = max((min(len(cut.values), MAX_ROWS) for cut in shown), default=0)
     every = _rows(results, shown)
     figure, grid = base.panels(
         len(shown),
-        base.title_of(results, _finding(results.sensitivity, cuts)),
+        base.title_of(results, _finding(results, cuts)),
         columns=2,
         width=4.6,
         height=max(1.1, 0.24 * rows),
@@ -66,29 +67,68 @@ def _through_the_best(sensitivity: pd.DataFrame) -> list[Slice]:
     return [cut for cut in slices(sensitivity) if np.isin(cut.lines, best).any()]
 
 
-def _finding(sensitivity: pd.DataFrame, cuts: list[Slice]) -> str:
-    """How far the best rate moves with each number: of the first panel in rates, of several in factors."""
-    moved = []
-    for cut in cuts:
-        rate = sensitivity["best_learning_rate"].to_numpy(dtype=np.float64)[cut.lines]
-        known = np.flatnonzero(np.isfinite(rate))
-        if len(known) > 1:
-            first, last = known[0], known[-1]
-            moved.append((cut.parameter, cut.values[first], cut.values[last], rate[first], rate[last]))
-    if not moved:
-        return "no two values of a number train"
-    if len(moved) == 1:
-        name, low, high, start, end = moved[0]
-        at = f"as {short(name)} goes from {low:g} to {high:g}"
-        return (
-            f"the best rate goes from {rate_text(start)} to {rate_text(end)} {at}"
-            if start != end
-            else f"the best rate stays at {rate_text(end)} {at}"
-        )
-    name, low, high, start, end = max(moved, key=lambda each: abs(np.log(each[4] / each[3])))
-    factor = max(start / end, end / start)
-    stays = sum(each[3] == each[4] for each in moved)
-    return f"the best rate moves the most with {short(name)}, {factor:.3g} ×; it stays in {stays} of {counted(len(moved), 'panel')}"
+def _by_rank(results: StudyTables, cuts: list[Slice]) -> list[Slice]:
+    """The slices, or, where they do not all fit, those of the best lines first."""
+    if len(cuts) <= MAX_PANELS:
+        return cuts
+    lines = RankedLines(results)
+    return sorted(cuts, key=lambda cut: min(lines.order(lines.names[line]) for line in cut.lines))
+
+
+def _finding(results: StudyTables, cuts: list[Slice]) -> str:
+    """What the best rate does as a number grows: as all panels of the number that moves it the most have it."""
+    rows = [_moved(results, cut) for cut in cuts]
+    if len(rows) == 1:
+        return _alone(rows[0])
+    names = list(dict.fromkeys(short(row["parameter"]) for row in rows))
+    clear = [row for row in rows if direction(row) in {"grows", "falls"}]
+    if not clear:
+        if all(direction(row) == "stays" for row in rows):
+            return f"the best rate stays within one grid step, whatever {' and '.join(names)}"
+        return f"it cannot be told that the best rate depends on {' or '.join(names)}"
+    most = max(clear, key=lambda row: abs(row["shift_decades"]))["parameter"]
+    mine = [row for row in rows if row["parameter"] == most]
+    up, down = ([row for row in mine if direction(row) == each] for each in ("grows", "falls"))
+    many, few = sorted((up, down), key=len, reverse=True)
+    verb, other = direction(many[0]), "falls" if many is up else "grows"
+    where = _everywhere(mine) if len(many) == len(mine) else f"in {len(many)} of {len(mine)} panels"
+    further = f" and {other} in {len(few)}" if few else ""
+    factor = 10 ** max(abs(row["shift_decades"]) for row in up + down)
+    return f"the best rate {verb} as {short(most)} grows {where}{further}, by up to {factor:.2g} ×"
+
+
+def _moved(results: StudyTables, cut: Slice) -> dict[Any, Any]:
+    """The row of a slice in the table of interactions."""
+    names = [name for name in line_columns(results.sensitivity) if name != cut.parameter]
+    table = results.interactions
+    same = table["parameter"] == cut.parameter
+    for name, value in results.sensitivity[names].iloc[int(cut.lines[0])].items():
+        same &= table[str(name)].isna() if pd.isna(value) else table[str(name)] == value
+    return dict(table[same].iloc[0])
+
+
+def _alone(row: dict[Any, Any]) -> str:
+    """What the best rate does in the one panel that there is."""
+    name = short(row["parameter"])
+    where = f"as {name} goes from {row['from_value']:g} to {row['to_value']:g}"
+    found = direction(row)
+    if found == "unknown":
+        return f"the best rate is known at {row['values_fitted']} of {row['values']} values of {name}"
+    if found == "stays":
+        return f"the best rate stays within one grid step {where}"
+    if found == "varies":
+        return f"the best rate moves in no clear direction {where}"
+    start, end = (rate_text(row[f"{side}_learning_rate"]) for side in ("from", "to"))
+    return f"the best rate {found} from {start} to {end} {where}"
+
+
+def _everywhere(rows: list[dict[Any, Any]]) -> str:
+    """All panels of a number, in the words of what they differ in."""
+    count = "both" if len(rows) == 2 else f"all {len(rows)}"
+    for kind, words in (("problem", "on {} problems"), ("optimizer", "with {} optimizers")):
+        if len({row[kind] for row in rows}) == len(rows):
+            return words.format(count) if len(rows) > 1 else f"{words.split()[0]} {rows[0][kind]}"
+    return f"in {count} panels"
 
 
 class _Row(NamedTuple):

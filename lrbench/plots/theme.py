@@ -22,6 +22,11 @@ APART, ALIKE = COLOURS[1], MUTED
 MAP, GONE, ABOVE = "viridis", "#d8d3cf", "#b8432f"
 """Losses as colours; where they are not finite any more; where they are above the start."""
 HEIGHTS = ("#f4f6f8", "#c3cdd6", "#8b99a6")
+GAPS, SHARES, TWO_SIDES = "YlGnBu", ("#f7f8fa", "#bcd9ea", COLOURS[0]), "Spectral"
+"""How far from the best, shares from none to all, and numbers of which the sign matters, as colours."""
+ADVISED = "#f3e3b3"
+"""Rates that someone advises."""
+SPEAKS_FOR, SPEAKS_AGAINST = COLOURS[2], COLOURS[1]
 
 TITLE, PANEL, LABEL, SMALL, TINY = 13.0, 10.0, 9.0, 8.5, 7.5
 """Sizes of letters, in points: the title; of a panel; of an axis, and what is shown; ticks, legends and notes; remarks in a panel."""

@@ -81,7 +81,7 @@ def tuning_budget(results: StudyTables) -> Figure:
 
 def _axes(axes: Axes, results: StudyTables) -> None:
     good = results.manifest.get("thresholds", {}).get("good", Thresholds().good)
-    axes.axhline(good, color=base.MUTED, lw=1, ls=":")
+    axes.axhline(good, color=base.MUTED, lw=1, ls=theme.DASHES[2])
     values = np.concatenate([np.asarray(line.get_ydata(), dtype=np.float64) for line in axes.lines])
     axes.set_yscale("symlog", linthresh=good / 5, linscale=0.3)
     axes.set_ylim(0, max(1.1, 1.1 * float(values.max())))

@@ -45,12 +45,16 @@ def test_a_page_says_what_the_table_has(tmp_path: Path) -> None:
         Finding("best rate | of Adam", 0.00123, 0.001, 0.002, rule="below 1", met=True),
         Finding("share that trains", 0.5, unit="of 2*3", rule="is 1", met=False),
         Finding("not measured", float("nan")),
+        Finding("slope", 0.7, 0.3, 1.1, rule="contains 1, and not 0.5"),
+        Finding("unknown", float("nan"), rule="is 1"),
     ]
     bench = Bench("transfer", "lrbench experiment transfer", tmp_path)
     paths = bench.write_findings(findings)
     text = (tmp_path / "README.md").read_text(encoding="utf-8")
     assert [path.name for path in paths] == ["findings.csv", "findings.parquet", "README.md"]
     assert r"| best rate \| of Adam | 0.00123 | 0.001 … 0.002 | below 1 | met |" in text
+    assert "| slope | 0.7 | 0.3 … 1.1 | contains 1, and not 0.5 | cannot be told |" in text
+    assert "| unknown | – |  | is 1 |  |" in text
     assert r"| share that trains | 0.5 of 2\*3 |  | is 1 | **not met** |" in text
     assert "| not measured | – |  |  |  |" in text
     assert text.count("lrbench experiment transfer\n") == 1

@@ -99,3 +99,56 @@ def test_useful_rates_are_those_with_half_of_the_best_progress(momenta: frames.R
     useful = loss.index[loss - loss.min() <= (start - loss.min()) / 2]
     assert lower[0] < useful.min() < lower[0] * 10**0.25
     assert lower[-1] / 10**0.25 < useful.max() < lower[-1]
+
+
+def told(results: frames.Results) -> str:
+    return draw(results).texts[0].get_text().replace("\n", " ").removeprefix("synthetic: ")
+
+
+def sgd(*pairs: tuple[float, float]) -> tuple[tuple[str, float, float], ...]:
+    """One optimizer of several momenta, each with its best rate."""
+    return tuple(("sgd", momentum, best) for momentum, best in pairs)
+
+
+def test_the_title_says_how_the_best_rate_moves_with_the_number() -> None:
+    falls = sgd((0.0, 1.0), (0.5, 0.5), (0.9, 0.03))
+    assert told(frames.study(optimizers=falls)).startswith("the best rate falls from ")
+    both = told(frames.study(optimizers=falls, problems=("p", "q")))
+    assert both.startswith("the best rate falls as momentum grows on both problems, by up to ")
+    grows = tuple(("lion", momentum, best) for momentum, best in ((0.0, 0.03), (0.5, 0.3), (0.9, 1.0)))
+    two = told(frames.study(optimizers=falls + grows))
+    assert "in 1 of 2 panels and " in two
+    also = tuple(("lion", momentum, best) for _, momentum, best in falls)
+    assert "as momentum grows with both optimizers, by up to " in told(frames.study(optimizers=falls + also))
+
+
+def test_the_title_does_not_say_more_than_the_rates_do() -> None:
+    same = sgd((0.0, 0.1), (0.5, 0.1), (0.9, 0.1))
+    assert told(frames.study(optimizers=same)) == (
+        "the best rate stays within one grid step as momentum goes from 0 to 0.9"
+    )
+    assert told(frames.study(optimizers=same, problems=("p", "q"))) == (
+        "the best rate stays within one grid step, whatever momentum"
+    )
+    there_and_back = sgd((0.0, 0.03), (0.5, 1.0), (0.75, 1.0), (0.9, 0.03))
+    assert told(frames.study(optimizers=there_and_back)) == (
+        "the best rate moves in no clear direction as momentum goes from 0 to 0.9"
+    )
+    assert told(frames.study(optimizers=there_and_back, problems=("p", "q"))) == (
+        "it cannot be told that the best rate depends on momentum"
+    )
+    never = frames.study(rates=[1e3, 1e4], optimizers=same)
+    assert told(never) == "the best rate is known at 0 of 3 values of momentum"
+
+
+def test_where_panels_do_not_all_fit_those_of_the_best_lines_are_drawn() -> None:
+    names = [f"{letter}_optimizer" for letter in "abcdefgh"]
+    results = frames.study(
+        rates=list(np.logspace(-3, 1, 9)),
+        seeds=1,
+        optimizers=tuple((name, momentum, 0.1) for name in names for momentum in (0.0, 0.9)),
+    )
+    # The last in the alphabet are the best.
+    results.sensitivity["use_loss"] = [2.0 - 0.01 * ord(name[0]) for name in results.sensitivity["optimizer"]]
+    titles = [axes.get_title("left") for axes in draw(results).axes if axes.get_title("left")]
+    assert [title.removeprefix("digits_mlp, ")[0] for title in titles] == list("hgfedc")

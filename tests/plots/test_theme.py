@@ -9,6 +9,7 @@ import itertools
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
@@ -16,6 +17,7 @@ from matplotlib.text import Text
 
 from lrbench.plots import base, findings, theme
 from lrbench.plots.lines import RankedLines
+from lrbench.plots.range_test import _finding
 from lrbench.study import catalog
 from tests.helpers import frames
 
@@ -178,6 +180,42 @@ def test_of_many_lines_the_best_eight_have_looks_of_their_own() -> None:
     assert len(rest.get_segments()) == 4
     panels = [axes.get_title("left") for axes in draw("curves", results).axes]
     assert [title[0] for title in panels] == list("lkjihg")
+
+
+def test_of_many_range_tests_those_of_the_best_optimizers_are_drawn() -> None:
+    results = many(14, schedules=("constant", "range_test"))
+    tests = results.runs["schedule"] == "range_test"
+    curves = results.curves[results.curves["run_id"].isin(results.runs.loc[tests, "run_id"])]
+    rates = np.tile(np.logspace(-5, 1, curves["step"].nunique()), int(tests.sum()))
+    swept = curves.assign(learning_rate=rates, minibatch_loss=1.0 / (1 + rates))
+    figure = draw("range_test", dataclasses.replace(results, curves=swept))
+    assert [axes.get_title("left").split(": ")[1][0] for axes in figure.axes] == list("nmlkjihgfedc")
+    assert "not shown: 2 more panels (digits_mlp: b_optimizer" in figure.texts[-1].get_text()
+
+
+def test_no_remark_nor_mark_lies_on_what_is_shown() -> None:
+    """The remark on lines without room stands above the panel, bars beside the first rank, the best rate below the title."""
+    results = many(16, problems=("p", "q", "r"))
+    for axes in draw("differences", results).axes:
+        (remark,) = [text for text in axes.texts if "nearest of 15" in text.get_text()]
+        assert remark.get_position()[1] > 1
+    (axes,) = draw("critical_difference", results).axes
+    first = axes.transLimits.transform((1.0, 0.0))[0]
+    bars = [line for line in axes.lines if line.get_linewidth() == 3]
+    assert bars
+    assert all(line.get_xdata()[0] < first - 0.01 for line in bars)
+    assert np.unique(np.diff(axes.get_xticks())).tolist() == [2]
+    (best,) = [line for line in draw("heatmap", results).axes[0].lines if line.get_marker() == "v"]
+    assert best.get_ydata()[0] < 1
+    assert best.get_clip_on()
+
+
+def test_the_title_of_range_tests_compares_rules_for_the_same_runs() -> None:
+    suggested = pd.DataFrame({"suggestion": [0.1, 0.2, 0.4, NAN, 1.0, NAN, 20.0, 2.0]})
+    assert _finding(suggested) == "rules for the same runs suggest rates that are 4 × to 20 × apart"
+    assert _finding(suggested.iloc[4:]) == "rules suggest 1 to 20, 20 × apart"
+    assert _finding(suggested.iloc[[3, 3, 0, 3, 3, 3, 4, 3]]) == "rules suggest 0.1 to 1, one in each panel"
+    assert _finding(suggested.iloc[[3] * 4]) == "no rule suggests a rate"
 
 
 def test_a_line_has_the_same_look_in_every_plot() -> None:

@@ -16,7 +16,7 @@ from lrbench.errors import counted
 from lrbench.experiments._atlas.answers import ALPHA, FEW, Tables
 from lrbench.experiments._atlas.evidence import MeasuredLines
 from lrbench.experiments._atlas.measures import Measures
-from lrbench.plots import base
+from lrbench.plots import base, theme
 
 _ROW = 0.155
 """Inches of a row of a list of optimizers."""
@@ -54,7 +54,7 @@ def _rows(
 
 
 def _name_rows(axes: Axes, names: list[str], shown: bool = True) -> None:
-    axes.set_yticks(range(len(names)), names if shown else [""] * len(names), fontsize=7.5)
+    axes.set_yticks(range(len(names)), names if shown else [""] * len(names), fontsize=theme.TINY)
     axes.set_ylim(len(names) - 0.4, -0.6)
 
 
@@ -82,7 +82,9 @@ def _untuned(evidence: MeasuredLines, table: pd.DataFrame) -> Figure:
             _intervals(axes, y, table, f"{name}_{what}", colour)
             handles[name] = axes.plot(table[f"{name}_{what}"], y, "o", color=colour, ms=3.5)[0]
         _name_rows(axes, list(table["optimizer"]), shown=what == "gap")
-        axes.set_xlabel(f"mean {words} over {len(evidence.problems)} problems", fontsize=9, color=base.INK)
+        axes.set_xlabel(
+            f"mean {words} over {len(evidence.problems)} problems", fontsize=theme.LABEL, color=base.INK
+        )
     panels[0].set_xlim(-0.05, 1.05)
     panels[1].set_xlim(0, len(table) + 1)
     base.name_panel(panels[0], "gap: 0 is the best line of a problem, 1 its start")
@@ -100,9 +102,9 @@ def _map(evidence: MeasuredLines, found: Measures) -> Figure:
     title = f"{counted(len(tuned), 'problem')} have {counted(best, 'best optimizer')}"
     figure, panels = _rows(len(order), 2, title, max(1.6, 0.34 * len(tuned)), foot=0.75, right=1.0)
     for axes, values, name in zip(panels, (found.tuned, found.untuned), ("tuned", "untuned"), strict=True):
-        image = axes.imshow(values[:, order, 0].T, cmap="YlGnBu", vmin=0, vmax=0.5, aspect="auto")
+        image = axes.imshow(values[:, order, 0].T, cmap=theme.GAPS, vmin=0, vmax=0.5, aspect="auto")
         axes.grid(visible=False)
-        axes.set_xticks(range(len(tuned)), evidence.problems, rotation=45, ha="right", fontsize=7.5)
+        axes.set_xticks(range(len(tuned)), evidence.problems, rotation=45, ha="right", fontsize=theme.TINY)
         _name_rows(axes, [evidence.optimizers[number] for number in order], shown=axes is panels[0])
         base.name_panel(axes, name)
     place = panels[-1].get_position()
@@ -112,8 +114,9 @@ def _map(evidence: MeasuredLines, found: Measures) -> Figure:
         cax=figure.add_axes((place.x1 + 0.15 / wide, place.y0, 0.14 / wide, place.height)),
         extend="max",
     )
-    bar.ax.tick_params(labelsize=8)
-    bar.set_label("gap", fontsize=9, color=base.INK)
+    bar.ax.tick_params(labelsize=theme.SMALL, length=2, colors=base.MUTED, labelcolor=base.INK)
+    bar.outline.set_visible(False)
+    bar.set_label("gap", fontsize=theme.LABEL, color=base.INK)
     base.note(figure, "constant rate; in the order of the mean gap tuned")
     return figure
 
@@ -136,7 +139,9 @@ def _flatness(evidence: MeasuredLines, table: pd.DataFrame) -> Figure:
     _name_rows(axes, list(table["optimizer"]))
     axes.set_xlim(0, 1.02 * float(np.log10(evidence.rate[-1] / evidence.rate[0])))
     axes.set_xlabel(
-        "decades within 5 % of an optimizer's own best, mean over problems", fontsize=9, color=base.INK
+        "decades within 5 % of an optimizer's own best, mean over problems",
+        fontsize=theme.LABEL,
+        color=base.INK,
     )
     base.legend(figure, handles, 2)
     base.note(figure, "lines: 95 % intervals, with problems as replicates; constant rate")
@@ -159,7 +164,7 @@ def _gain(evidence: MeasuredLines, table: pd.DataFrame) -> Figure:
         _name_rows(axes, order, shown=axes is panels[0])
         axes.axvline(0, color=base.INK, lw=1)
         base.name_panel(axes, schedule)
-        axes.set_xlabel("gain: lower gap, both tuned", fontsize=9, color=base.INK)
+        axes.set_xlabel("gain: lower gap, both tuned", fontsize=theme.LABEL, color=base.INK)
     base.note(
         figure,
         "lines: 95 % over problems; filled: told from 0 (Holm); right: better; triangles: beyond the axis",
@@ -216,12 +221,14 @@ def _holds(tables: Tables) -> Figure:
                 color=base.COLOURS[1 if moved else 0],
                 lw=1.2,
             )
-            axes.text(1.04, line["longer_rank"], line["optimizer"], fontsize=6.5, va="center", color=base.INK)
+            axes.text(
+                1.04, line["longer_rank"], line["optimizer"], fontsize=theme.TINY, va="center", color=base.INK
+            )
         axes.set_xlim(-0.1, 1.75)
         axes.set_ylim(len(mine) + 0.6, 0.4)
-        axes.set_xticks([0, 1], ["as the atlas", "longer runs"], fontsize=8)
+        axes.set_xticks([0, 1], ["as the atlas", "longer runs"], fontsize=theme.SMALL)
         axes.grid(visible=False)
-        axes.set_ylabel("rank", fontsize=9, color=base.INK)
+        axes.set_ylabel("rank", fontsize=theme.LABEL, color=base.INK)
         base.name_panel(
             axes,
             f"{problem}\n{schedule}: τ = {row['tau']:.2f} ({row['tau_low']:.2f} to {row['tau_high']:.2f})",
@@ -246,7 +253,7 @@ def _by_seeds(axes: Axes, seeds: pd.DataFrame) -> dict[str, Artist]:
     axes.set_xticks(sorted(seeds["count"].unique()), [str(each) for each in sorted(seeds["count"].unique())])
     axes.minorticks_off()
     axes.set_ylim(0, 103)
-    axes.set_xlabel("seeds", fontsize=9, color=base.INK)
-    axes.set_ylabel("% that other seeds confirm", fontsize=9, color=base.INK)
+    axes.set_xlabel("seeds", fontsize=theme.LABEL, color=base.INK)
+    axes.set_ylabel("% that other seeds confirm", fontsize=theme.LABEL, color=base.INK)
     base.name_panel(axes, "conclusions from few seeds")
     return handles

@@ -10,7 +10,7 @@ from lrbench.experiments._claims.drawing import widen_left
 from lrbench.experiments._claims.evidence import Evidence
 from lrbench.experiments._claims.studies import ADAM
 from lrbench.experiments.findings import Finding
-from lrbench.plots import base
+from lrbench.plots import base, theme
 
 
 def measure(evidence: Evidence) -> list[Finding]:
@@ -77,13 +77,15 @@ def picture(evidence: Evidence) -> Figure:
                 at = study.best[0][line]
                 best[row, column] = float(study.rate[at])
                 gap[row, column] = (study.median_loss[0][line, at] - study.star[line]) / study.span[line]
-        axes.imshow(gap, cmap="YlGnBu", vmin=0, vmax=0.25, aspect="auto")
+        axes.imshow(gap, cmap=theme.GAPS, vmin=0, vmax=0.25, aspect="auto")
         for (row, column), value in np.ndenumerate(gap):
             colour = "white" if value > 0.14 else base.INK
             text = f"{100 * value:.1f} %\nat {rate_text(float(best[row, column]))}"
-            axes.text(column, row, text, ha="center", va="center", fontsize=7.5, color=colour)
+            axes.text(column, row, text, ha="center", va="center", fontsize=theme.TINY, color=colour)
         axes.grid(visible=False)
-        axes.set_xticks(range(len(columns)), [name.replace("(", "\n(") for name in columns], fontsize=7)
+        axes.set_xticks(
+            range(len(columns)), [name.replace("(", "\n(") for name in columns], fontsize=theme.TINY
+        )
         axes.set_yticks(range(len(rows)), rows)
         base.name_panel(axes, f"{problem}: (ℓ − ℓ*) / (ℓ₀ − ℓ*) at the best rate")
     widen_left(figure, 1.5)

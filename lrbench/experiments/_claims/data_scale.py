@@ -9,7 +9,7 @@ from lrbench.analysis.labels import rate_text
 from lrbench.experiments._claims.evidence import Evidence
 from lrbench.experiments._claims.limits import LIMITS
 from lrbench.experiments.findings import Finding
-from lrbench.plots import base
+from lrbench.plots import base, theme
 
 
 def measure(evidence: Evidence) -> list[Finding]:
@@ -76,7 +76,7 @@ def picture(evidence: Evidence) -> Figure:
             mec="white",
         )
     base.log_rates(axes, study.rate)
-    axes.set_ylabel("final loss / loss at the start", fontsize=9)
+    axes.set_ylabel("final loss / loss at the start", fontsize=theme.LABEL)
     axes.set_ylim(0, 1.05)
-    axes.legend(fontsize=8.5, frameon=False, loc=(0.47, 0.2))
+    axes.legend(fontsize=theme.SMALL, frameon=False, loc=(0.47, 0.2))
     return figure

@@ -14,9 +14,8 @@ from matplotlib.figure import Figure
 from lrbench.analysis.groups import Floats
 from lrbench.experiments._claims.evidence import StudyArrays
 from lrbench.experiments.findings import Finding
-from lrbench.plots import base
+from lrbench.plots import base, theme
 
-_FOR, _AGAINST = "#00795a", "#b8432f"
 _SHOWN = "digits_mlp"
 
 
@@ -35,8 +34,8 @@ def medians(values: Floats) -> Floats:
 
 def label_axes(axes: Axes, x: str, y: str) -> None:
     """Name both axes of a panel."""
-    axes.set_xlabel(x, fontsize=9, color=base.INK)
-    axes.set_ylabel(y, fontsize=9, color=base.INK)
+    axes.set_xlabel(x, fontsize=theme.LABEL, color=base.INK)
+    axes.set_ylabel(y, fontsize=theme.LABEL, color=base.INK)
 
 
 def widen_left(figure: Figure, inches: float) -> None:
@@ -54,12 +53,12 @@ def forest(findings: Sequence[Finding], title: str) -> Figure:
     figure, (axes,) = base.panels(1, title, width=5.0, height=0.29 * len(shown) + 0.4)
     widen_left(figure, 5.4)
     for row, each in enumerate(shown):
-        colour = _FOR if each.met else _AGAINST
+        colour = {True: theme.SPEAKS_FOR, False: theme.SPEAKS_AGAINST, None: base.MUTED}[each.met]
         if np.isfinite(each.low):
             axes.plot([each.low, each.high], [row, row], color=colour, lw=2)
         axes.plot(each.value, row, "o", color=colour, ms=6)
     axes.axvline(0, color=base.MUTED, lw=1)
-    axes.set_yticks(range(len(shown)), [_short(each.what) for each in shown], fontsize=8)
+    axes.set_yticks(range(len(shown)), [_short(each.what) for each in shown], fontsize=theme.SMALL)
     axes.invert_yaxis()
     return figure
 

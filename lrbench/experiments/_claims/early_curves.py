@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.figure import Figure
 
 from lrbench.analysis.labels import rate_text
@@ -12,7 +13,7 @@ from lrbench.experiments._claims.evidence import Evidence
 from lrbench.experiments._claims.limits import LIMITS
 from lrbench.experiments._claims.studies import ADAM
 from lrbench.experiments.findings import Finding
-from lrbench.plots import base
+from lrbench.plots import base, theme
 
 
 def measure(evidence: Evidence) -> list[Finding]:
@@ -42,11 +43,13 @@ def picture(evidence: Evidence) -> Figure:
     )
     for at, rate in enumerate(study.rate):
         share = at / max(1, len(study.rate) - 1)
-        colour = (0.1 + 0.8 * share, 0.35, 0.9 - 0.8 * share)
+        colour = colormaps[theme.MAP](0.9 - 0.9 * share)
         axes.plot(step, medians(loss[line, at]), color=colour, lw=1.5, label=rate_text(rate))
-    axes.axvline(step[-1] / 4, color=base.MUTED, lw=1, ls="--")
+    axes.axvline(step[-1] / 4, color=base.MUTED, lw=1, ls=theme.DASHES[1])
     axes.set_ylim(0, 1.3 * float(study.initial[line]))
     axes.set_xlim(0, 1.28 * step[-1])
     label_axes(axes, "step", "validation loss")
-    axes.legend(fontsize=7.5, frameon=False, loc="center right", title="rate", title_fontsize=8)
+    axes.legend(
+        fontsize=theme.TINY, frameon=False, loc="center right", title="rate", title_fontsize=theme.SMALL
+    )
     return figure

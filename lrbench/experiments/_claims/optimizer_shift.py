@@ -9,7 +9,7 @@ from lrbench.experiments._claims.evidence import Evidence
 from lrbench.experiments._claims.limits import LIMITS
 from lrbench.experiments._claims.studies import PLAIN
 from lrbench.experiments.findings import Finding
-from lrbench.plots import base
+from lrbench.plots import base, theme
 
 
 def measure(evidence: Evidence) -> list[Finding]:
@@ -56,10 +56,10 @@ def picture(evidence: Evidence) -> Figure:
             line = study.where(problem=problem, optimizer=name)[0]
             above = (study.median_loss[0][line] - study.star[line]) / study.span[line]
             (handles[name],) = axes.plot(study.rate, above, color=colours[name], lw=1.8)
-        axes.axhline(study.limits.good, color=base.MUTED, lw=0.8, ls="--")
+        axes.axhline(study.limits.good, color=base.MUTED, lw=0.8, ls=theme.DASHES[1])
         base.log_rates(axes, study.rate)
-        axes.set_ylabel("(ℓ − ℓ*) / (ℓ₀ − ℓ*)", fontsize=9)
+        axes.set_ylabel("(ℓ − ℓ*) / (ℓ₀ − ℓ*)", fontsize=theme.LABEL)
         base.name_panel(axes, problem.split("(")[0])
-    base.legend(figure, handles, len(names))
+    base.legend(figure, handles, 2 * len(problems))
     base.note(figure, "below the dashed line a rate is good")
     return figure

@@ -8,7 +8,7 @@ from lrbench.experiments._claims.drawing import label_axes
 from lrbench.experiments._claims.evidence import Evidence
 from lrbench.experiments._claims.one_step import PRICE, one_step, same
 from lrbench.experiments.findings import Finding
-from lrbench.plots import base
+from lrbench.plots import base, theme
 
 _RATE = 0.001
 
@@ -51,15 +51,15 @@ def picture(evidence: Evidence) -> Figure:
                 (0, 7),
                 textcoords="offset points",
                 ha="center",
-                fontsize=8.5,
+                fontsize=theme.SMALL,
             )
-    axes.axhline(PRICE, color=base.MUTED, lw=1, ls="--")
+    axes.axhline(PRICE, color=base.MUTED, lw=1, ls=theme.DASHES[1])
     axes.annotate(
         "true price: 500",
         (study.rate[0], PRICE),
         (0, 4),
         textcoords="offset points",
-        fontsize=8.5,
+        fontsize=theme.SMALL,
         color=base.MUTED,
     )
     axes.set_yscale("log")
@@ -68,5 +68,5 @@ def picture(evidence: Evidence) -> Figure:
     base.decades(axes.xaxis)
     base.decades(axes.yaxis)
     label_axes(axes, "learning rate", "predicted price")
-    axes.legend(fontsize=8.5, frameon=False, loc="upper left")
+    axes.legend(fontsize=theme.SMALL, frameon=False, loc="upper left")
     return figure

@@ -15,7 +15,7 @@ from lrbench.experiments._claims.evidence import Evidence, NotMeasured, StudyArr
 from lrbench.experiments._claims.limits import LIMITS
 from lrbench.experiments._claims.studies import ADAM, LONGER
 from lrbench.experiments.findings import Finding
-from lrbench.plots import base
+from lrbench.plots import base, theme
 
 _FAMILIES = {
     "house_prices": "simple models",
@@ -106,7 +106,7 @@ def picture(evidence: Evidence) -> Figure:
     for row, problem in enumerate(problems):
         usual = _USUAL.get(_FAMILIES.get(problem.split("(")[0], ""))
         if usual:
-            axes.fill_between(usual, row - 0.46, row + 0.46, color="#f3e3b3", lw=0)
+            axes.fill_between(usual, row - 0.46, row + 0.46, color=theme.ADVISED, lw=0)
         for part, (each, name, text) in enumerate(rows):
             y = row + (part - (len(rows) - 1) / 2) * 0.9 / len(rows)
             _good_rates(axes, each, problem, name, y, colours[text])

@@ -17,7 +17,7 @@ from lrbench.experiments._claims.evidence import Evidence, NotMeasured, StudyArr
 from lrbench.experiments._claims.limits import LIMITS
 from lrbench.experiments._claims.studies import ADAM
 from lrbench.experiments.findings import Finding
-from lrbench.plots import base
+from lrbench.plots import base, theme
 from lrbench.plots.curves import COLOUR_OF_RATE
 
 _FAR_BELOW = 2.0
@@ -167,12 +167,12 @@ def picture(evidence: Evidence) -> Figure:
     left.set_ylim(0, 1.6 * start)
     base.name_panel(left, f"{study.names['problem'][line]}, Adam")
     label_axes(left, "step", "validation loss")
-    left.legend(fontsize=8.5, frameon=False)
+    left.legend(fontsize=theme.SMALL, frameon=False)
     share = escapes(wells)
     right.fill_between(wells.rate, share["low"], share["high"], color=base.COLOURS[0], alpha=0.18, lw=0)
     right.plot(wells.rate, share["share"], color=base.COLOURS[0], lw=1.9)
     base.log_rates(right, wells.rate)
     right.set_ylim(-0.01, max(0.5, 1.05 * float(share["high"].max())))
     base.name_panel(right, "double_well: leaves the local optimum")
-    right.set_ylabel("share of runs that started there", fontsize=9)
+    right.set_ylabel("share of runs that started there", fontsize=theme.LABEL)
     return figure

@@ -27,7 +27,7 @@ def _by_optimizer(rows: pd.DataFrame, title: str) -> tuple[list[str], Figure, li
 
 def losses(rows: pd.DataFrame, least: float, thresholds: dict[str, float]) -> Figure:
     """The loss above its minimum against the rate, a panel per optimizer."""
-    from lrbench.plots import base
+    from lrbench.plots import base, theme
 
     names, figure, grid, colours = _by_optimizer(
         rows,
@@ -51,7 +51,7 @@ def losses(rows: pd.DataFrame, least: float, thresholds: dict[str, float]) -> Fi
         base.log_rates(axes, rate)
         base.decades(axes.yaxis)
         base.name_panel(axes, name)
-    grid[0].set_ylabel("test loss above its minimum", fontsize=9, color=base.INK)
+    grid[0].set_ylabel("test loss above its minimum", fontsize=theme.LABEL, color=base.INK)
     base.legend(figure, {key: handles[key] for key in ("published", *_NAMES.values())}, 4)
     base.note(
         figure,
@@ -77,7 +77,7 @@ def _band(axes: Axes, rows: pd.DataFrame, order: str, least: float, colour: str)
 
 def differences(rows: pd.DataFrame) -> Figure:
     """The relative difference from each published row, a panel per optimizer."""
-    from lrbench.plots import base
+    from lrbench.plots import base, theme
 
     names, figure, grid, colours = _by_optimizer(
         rows, "deepobs: the order of the batches is what separates our losses from the published ones"
@@ -99,7 +99,7 @@ def differences(rows: pd.DataFrame) -> Figure:
         base.log_rates(axes, rate)
         base.decades(axes.yaxis)
         base.name_panel(axes, name)
-    grid[0].set_ylabel("|ours / published − 1|", fontsize=9, color=base.INK)
+    grid[0].set_ylabel("|ours / published − 1|", fontsize=theme.LABEL, color=base.INK)
     base.legend(figure, {key: handles[key] for key in _NAMES.values()}, 3)
     base.note(figure, f"dotted: {MET:g}, below which a row is met; other orders: the median over seeds")
     return figure

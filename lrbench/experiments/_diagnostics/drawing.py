@@ -9,9 +9,9 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
 from lrbench.experiments._diagnostics.judge import Judged, solved_within
-from lrbench.plots import base
+from lrbench.plots import base, theme
 
-_SHARES = LinearSegmentedColormap.from_list("shares", ["#f7f8fa", "#bcd9ea", "#0072b2"])
+_SHARES = LinearSegmentedColormap.from_list("shares", theme.SHARES)
 _CELL = 0.34
 """Inches of a cell of the matrix."""
 _MOST_LINES = len(base.COLOURS)
@@ -29,7 +29,7 @@ def matrix(judged: Judged, optimizers: pd.DataFrame, problems: pd.DataFrame) -> 
     best, counts = optimizers.iloc[0], f"of {len(columns)} problems"
     title = f"diagnostics: {best['optimizer']} solves {best['solved']} {counts}, {optimizers.iloc[-1]['optimizer']} {optimizers.iloc[-1]['solved']}"
     wide, high = _CELL * 1.25 * len(columns), _CELL * len(rows)
-    figure, (axes,) = base.panels(1, title, width=max(wide, 4.5), height=high, names=0.9, foot=1.25)
+    figure, (axes,) = base.panels(1, title, width=max(wide, 4.5), height=high, names=1.0, foot=1.25)
     axes.imshow(share, cmap=_SHARES, vmin=0, vmax=1, aspect="auto")
     axes.grid(visible=False)
     for row in range(len(rows)):
@@ -57,7 +57,7 @@ def matrix(judged: Judged, optimizers: pd.DataFrame, problems: pd.DataFrame) -> 
 def _cell(axes: Axes, row: int, column: int, share: float, draws: float) -> None:
     text = "–" if not np.isfinite(draws) else f"{draws:.1f}" if draws < 9.95 else f"{draws:.0f}"
     colour = "white" if share > 0.75 else base.INK if np.isfinite(draws) else base.MUTED
-    axes.text(column, row, text, ha="center", va="center", fontsize=7.5, color=colour)
+    axes.text(column, row, text, ha="center", va="center", fontsize=theme.TINY, color=colour)
 
 
 def draws(judged: Judged, optimizers: pd.DataFrame) -> Figure:
@@ -75,14 +75,14 @@ def draws(judged: Judged, optimizers: pd.DataFrame) -> Figure:
             dash = base.DASHES[shown.index(name) % 2]
             axes.plot(_DRAWS, expected, color=colours[name], lw=1.8, ls=dash, label=name, zorder=3)
         else:
-            axes.plot(_DRAWS, expected, color=base.GRID, lw=1.2, zorder=2)
+            axes.plot(_DRAWS, expected, color=theme.REST, lw=theme.THIN, zorder=2)
     axes.set_xscale("log")
     axes.set_xlim(1, _DRAWS[-1])
     base.decades(axes.xaxis)
     axes.set_ylim(0, None)
-    axes.set_xlabel("random draws of rate and seed, per problem", fontsize=9, color=base.INK)
-    axes.set_ylabel("problems solved (expected)", fontsize=9, color=base.INK)
-    axes.legend(fontsize=8.5, frameon=False, loc="lower right")
+    axes.set_xlabel("random draws of rate and seed, per problem", fontsize=theme.LABEL, color=base.INK)
+    axes.set_ylabel("problems solved (expected)", fontsize=theme.LABEL, color=base.INK)
+    axes.legend(fontsize=theme.SMALL, frameon=False, loc="lower right")
     grey = "; grey: the other optimizers" if len(names) > len(shown) else ""
     base.note(figure, f"rates are drawn log-uniformly from the grid{grey}")
     return figure

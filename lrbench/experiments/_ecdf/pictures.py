@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from lrbench.plots import base
+from lrbench.plots import base, theme
 from lrbench.plots.ecdf import ecdf
 from lrbench.results.results import Results
 
@@ -46,7 +46,7 @@ def prices(table: pd.DataFrame) -> Figure:
     prices.set_yticks(at, [base.plain(name, 24) for name in known["optimizer"]])
     prices.set_xscale("log")
     base.decades(prices.xaxis)
-    prices.set_xlabel("running time at random rates / at the best rate", fontsize=9, color=base.INK)
+    prices.set_xlabel("running time at random rates / at the best rate", fontsize=theme.LABEL, color=base.INK)
     base.name_panel(prices, "price of tuning, at the target 10⁻²")
     for _, row in table.iterrows():
         ends = [row["place_at_best_rate"], row["place_at_random_rate"]]
@@ -55,7 +55,9 @@ def prices(table: pd.DataFrame) -> Figure:
     for side, column, align in ((0, "place_at_best_rate", "right"), (1, "place_at_random_rate", "left")):
         for place in sorted(set(table[column].tolist())):
             text = ", ".join(base.plain(name, 24) for name in table.loc[table[column] == place, "optimizer"])
-            places.text(side + (0.05 if side else -0.05), place, text, ha=align, va="center", fontsize=7.5)
+            places.text(
+                side + (0.05 if side else -0.05), place, text, ha=align, va="center", fontsize=theme.TINY
+            )
     places.set_xlim(-0.9, 1.9)
     places.set_ylim(len(table) + 0.7, 0.3)
     places.set_xticks([0, 1], ["at the best rate", "at a random rate"])

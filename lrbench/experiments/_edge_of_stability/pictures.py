@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 
 from lrbench.experiments._edge_of_stability.kinds import KINDS
 from lrbench.experiments._edge_of_stability.outcomes import HOVERS, REACHED
-from lrbench.plots import base
+from lrbench.plots import base, theme
 
 _LOOKS = {"not reached": 0, "hovers": 2, "above": 3, "fell below": 4, "diverged": 1}
 """The outcomes, and the number of the colour of each."""
@@ -40,7 +40,7 @@ def levels(runs: pd.DataFrame) -> Figure:
             height = np.full(len(mine), _TOP) if lost else np.minimum(mine["late_ratio"], _TOP)
             axes.plot(mine["learning_rate"], height, **_look(number, lost))
         base.log_rates(axes, rows["learning_rate"])
-        axes.set_ylabel("η·λ over its value at the edge", fontsize=9, color=base.INK)
+        axes.set_ylabel("η·λ over its value at the edge", fontsize=theme.LABEL, color=base.INK)
         base.name_panel(axes, f"{KINDS[name].words}: the edge is at η·λ = {KINDS[name].edge:.3g}")
     seen = [outcome for outcome in _LOOKS if outcome in set(runs["outcome"])]
     handles = {outcome: Line2D([], [], **_look(_LOOKS[outcome], outcome == "diverged")) for outcome in seen}
@@ -60,18 +60,20 @@ def trajectories(curves: pd.DataFrame, runs: pd.DataFrame) -> Figure:
         _edge(upper)
         for number, rate in enumerate(chosen):
             curve = curves[(curves["optimizer"] == name) & (curves["learning_rate"] == rate)]
-            colour = colormaps["viridis"](0.9 - 0.9 * number / len(chosen))
+            colour = colormaps[theme.MAP](0.9 - 0.9 * number / len(chosen))
             look: dict[str, Any] = {"color": colour, "lw": 1.1, "label": f"{rate:.2g}"}
             upper.plot(curve["step"], curve["edge_ratio"], **look)
             lower.plot(curve["step"], curve["train_loss"], **look)
-        upper.set_ylabel("η·λ over its value at the edge", fontsize=9, color=base.INK)
-        lower.set_ylabel("training loss", fontsize=9, color=base.INK)
+        upper.set_ylabel("η·λ over its value at the edge", fontsize=theme.LABEL, color=base.INK)
+        lower.set_ylabel("training loss", fontsize=theme.LABEL, color=base.INK)
         lower.set_yscale("log")
         base.decades(lower.yaxis)
-        lower.set_xlabel("step", fontsize=9, color=base.INK)
+        lower.set_xlabel("step", fontsize=theme.LABEL, color=base.INK)
         base.name_panel(upper, KINDS[name].words)
         if len(chosen):
-            lower.legend(fontsize=7, frameon=False, ncols=2, title="learning rate", title_fontsize=7)
+            lower.legend(
+                fontsize=theme.TINY, frameon=False, ncols=2, title="learning rate", title_fontsize=theme.TINY
+            )
     return figure
 
 

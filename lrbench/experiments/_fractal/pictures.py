@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from lrbench.experiments._fractal.conditions import Condition
 from lrbench.experiments._fractal.views import Window
-from lrbench.plots import base
+from lrbench.plots import base, theme
 
 _PALE = 0.25
 """The ranks of converged runs are spread from −1 to −0.25 and those of the others from 0.25 to 1, so that the boundary is a step of colour."""
@@ -91,11 +91,11 @@ def counted(boxes: pd.DataFrame, dimensions: pd.DataFrame, title: str) -> Figure
             axes.plot(rows["size"], rows["boxes"], "o-", color=shade, ms=4, lw=1.4, label=f"zoom {zoom}")
         axes.set_xscale("log", base=2)
         axes.set_yscale("log", base=2)
-        axes.set_xlabel("side of a box, pixels", fontsize=9, color=base.INK)
+        axes.set_xlabel("side of a box, pixels", fontsize=theme.LABEL, color=base.INK)
         found = dimensions.loc[dimensions["condition"] == name, "dimension"]
         base.name_panel(axes, f"{name}: D = {float(found.iloc[0]):.2f}")
-    grid[0].set_ylabel("boxes with boundary", fontsize=9, color=base.INK)
-    grid[0].legend(fontsize=8, frameon=False)
+    grid[0].set_ylabel("boxes with boundary", fontsize=theme.LABEL, color=base.INK)
+    grid[0].legend(fontsize=theme.SMALL, frameon=False)
     base.note(figure, "a straight line has slope −D; D is the median of the slopes of the zooms of a panel")
     return figure
 
@@ -107,7 +107,7 @@ def _show(axes: Axes, drawn: Drawn) -> None:
     view = drawn.view
     axes.imshow(
         colours(drawn.scores),
-        cmap="Spectral",
+        cmap=theme.TWO_SIDES,
         vmin=-1,
         vmax=1,
         origin="lower",
@@ -118,15 +118,15 @@ def _show(axes: Axes, drawn: Drawn) -> None:
     axes.grid(visible=False)
     axes.locator_params(nbins=4)
     axes.ticklabel_format(useOffset=False)
-    axes.tick_params(labelsize=7)
+    axes.tick_params(labelsize=theme.TINY)
 
 
 def _frame(axes: Axes, view: Window) -> None:
     (left, right), (low, high) = view.x, view.y
-    axes.plot([left, right, right, left, left], [low, low, high, high, low], color="black", lw=1.2)
+    axes.plot([left, right, right, left, left], [low, low, high, high, low], color=base.INK, lw=1.2)
 
 
 def _name_axes(axes: Axes, condition: Condition) -> None:
     across, up = condition.axes
-    axes.set_xlabel(f"log₁₀ {across}", fontsize=8, color=base.INK)
-    axes.set_ylabel(f"log₁₀ {up}", fontsize=8, color=base.INK)
+    axes.set_xlabel(f"log₁₀ {across}", fontsize=theme.SMALL, color=base.INK)
+    axes.set_ylabel(f"log₁₀ {up}", fontsize=theme.SMALL, color=base.INK)

@@ -8,16 +8,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
 from lrbench.analysis.labels import rate_text
 from lrbench.experiments._gallery import paths
-from lrbench.plots import base
+from lrbench.plots import base, theme
 
-_COLUMNS, _SIDE, _GAP, _NAME = 8, 1.05, 0.12, 0.36
+_COLUMNS, _SIDE, _GAP, _NAME = 8, 1.2, 0.12, 0.36
 """Panels in a row, and in inches: their side, the space between them, and that for their names."""
 _LEVELS = 4
-_SHADES = ["#ffffff", "#f1f4f7", "#e2e8ed", "#d0d9e1", "#bccad5"]
+_SHADES = LinearSegmentedColormap.from_list("heights", ("white", *theme.HEIGHTS[:2]))(
+    np.linspace(0, 1, _LEVELS + 1)
+)
 """Of the heights between levels; darker is higher."""
 REACHED, MISSED = base.COLOURS[0], base.COLOURS[1]
 """The colours of a path that ends at the minimum, and of one that does not."""
@@ -38,7 +41,9 @@ def picture(problem: str, table: pd.DataFrame, points: pd.DataFrame, surfaces: p
     figure = base.Picture(figsize=(wide, high), dpi=110, facecolor="white")
     reached = int((table["reached_share"] > 0.5).sum())
     title = f"{problem}: {reached} of {len(table)} optimizers reach the minimum at their best rate"
-    figure.text(0.15 / wide, 1 - 0.15 / high, title, va="top", fontsize=13, fontweight="bold", color=base.INK)
+    figure.text(
+        0.15 / wide, 1 - 0.15 / high, title, va="top", fontsize=theme.TITLE, fontweight="bold", color=base.INK
+    )
     height = paths.heights(surfaces, problem)
     for place, row in enumerate(table.to_dict("records")):
         left = 0.15 + place % _COLUMNS * (_SIDE + _GAP)
@@ -83,7 +88,11 @@ def _panel(axes: Axes, row: Mapping[Any, Any], way: pd.DataFrame, height: pd.Dat
     for spine in axes.spines.values():
         spine.set_color(base.GRID)
     axes.set_title(
-        f"{base.plain(row['optimizer'], 19)}\n{said(row)}", loc="left", fontsize=7, color=base.INK, pad=3
+        f"{base.fit(row['optimizer'], _SIDE + _GAP / 2, theme.TINY)}\n{said(row)}",
+        loc="left",
+        fontsize=theme.TINY,
+        color=base.INK,
+        pad=3,
     )
 
 

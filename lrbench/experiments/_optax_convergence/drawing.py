@@ -13,10 +13,10 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from lrbench.analysis.groups import Floats
-from lrbench.plots import base
+from lrbench.plots import base, theme
 
 _RING: dict[str, Any] = {"marker": "o", "mfc": "none", "ms": 7, "mew": 1.8, "ls": "none"}
-_RATE = "#d55e00"
+_RATE = theme.COLOURS[1]
 
 
 def picture(judged: pd.DataFrame, pairs: pd.DataFrame) -> Figure:
@@ -54,8 +54,10 @@ def _colour_bar(figure: Figure, shown: Any) -> None:
     wide, high = figure.get_size_inches()
     place = figure.add_axes((1 - 4.4 / wide, 0.42 / high, 4.0 / wide, 0.13 / high))
     bar = figure.colorbar(shown, cax=place, orientation="horizontal")
-    bar.set_label("steps", fontsize=8.5, color=base.INK, labelpad=1)
-    bar.ax.tick_params(labelsize=8)
+    bar.set_label("steps", fontsize=theme.SMALL, color=base.INK, labelpad=1)
+    bar.ax.tick_params(labelsize=theme.SMALL, length=2, colors=base.MUTED, labelcolor=base.INK)
+    bar.outline.set_visible(False)
+    base.decades(bar.ax.xaxis)
 
 
 def _by_speed(judged: pd.DataFrame) -> list[str]:
@@ -70,10 +72,10 @@ def _panel(axes: Axes, rows: pd.DataFrame, order: list[str], colours: LogNorm | 
     rates = steps.columns.to_numpy(dtype=np.float64)
     heights = np.arange(len(order) + 1) - 0.5
     values = np.ma.masked_invalid(np.maximum(steps.to_numpy(dtype=np.float64), 1.0))
-    mesh = axes.pcolormesh(_edges(rates), heights, values, norm=colours, cmap="viridis_r")
+    mesh = axes.pcolormesh(_edges(rates), heights, values, norm=colours, cmap=f"{theme.MAP}_r")
     base.log_rates(axes, _edges(rates))
     axes.grid(visible=False)
-    axes.set_yticks(range(len(order)), order, fontsize=7.5)
+    axes.set_yticks(range(len(order)), order, fontsize=theme.TINY)
     axes.set_ylim(len(order) - 0.5, -0.5)
     return mesh
 

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
-from lrbench.plots import base
+from lrbench.plots import base, theme
 
 _NAMES = {"adam": "Adam", "sgd": "gradient descent"}
 
@@ -24,7 +24,7 @@ def losses(table: pd.DataFrame, best: pd.DataFrame, grows: str) -> Figure:
     title = f"transfer: does the best rate stay as the {grows} grows?"
     figure, grid = base.panels(len(panels), title, columns=2, height=2.1)
     sizes = sorted(table[grows].unique())
-    colours = {size: colormaps["viridis"](0.9 - 0.9 * i / len(sizes)) for i, size in enumerate(sizes)}
+    colours = {size: colormaps[theme.MAP](0.9 - 0.9 * i / len(sizes)) for i, size in enumerate(sizes)}
     low, high = table["train_loss"].min(), table["train_loss"].max()
     for axes, (key, rows) in zip(grid, panels, strict=True):
         fitted = best[(best[keys] == list(key)).all(axis=1)].set_index(grows)["best_learning_rate"]
@@ -38,9 +38,9 @@ def losses(table: pd.DataFrame, best: pd.DataFrame, grows: str) -> Figure:
         axes.set_yscale("log")
         axes.set_ylim(low / 1.3, high * 1.3)
         base.decades(axes.yaxis)
-        axes.set_ylabel("final training loss", fontsize=9, color=base.INK)
+        axes.set_ylabel("final training loss", fontsize=theme.LABEL, color=base.INK)
         base.name_panel(axes, f"{_NAMES[str(key[0])]}, {key[1]}")
-    grid[0].legend(title=grows, fontsize=8, title_fontsize=8, frameon=False)
+    grid[0].legend(title=grows, fontsize=theme.SMALL, title_fontsize=theme.SMALL, frameon=False)
     base.note(figure, f"ring: the fitted best rate of a {grows}; mean over seeds")
     return figure
 
@@ -73,8 +73,8 @@ def slopes(best: pd.DataFrame, table: pd.DataFrame) -> Figure:
         axes.set_xticks(sizes, [f"{size:g}" for size in sizes])
         axes.xaxis.set_minor_locator(NullLocator())
         base.decades(axes.yaxis)
-        axes.set_xlabel(grows if grows == "width" else "hidden layers", fontsize=9, color=base.INK)
-        axes.set_ylabel("best learning rate", fontsize=9, color=base.INK)
+        axes.set_xlabel(grows if grows == "width" else "hidden layers", fontsize=theme.LABEL, color=base.INK)
+        axes.set_ylabel("best learning rate", fontsize=theme.LABEL, color=base.INK)
         base.name_panel(axes, _told(table[table["grows"] == grows]))
     base.legend(figure, handles, 2)
     base.note(figure, "bars: 95 % over seeds")
