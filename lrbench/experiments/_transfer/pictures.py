@@ -16,13 +16,13 @@ from lrbench.plots import base, theme
 _NAMES = {"adam": "Adam", "sgd": "gradient descent"}
 
 
-def losses(table: pd.DataFrame, best: pd.DataFrame, grows: str) -> Figure:
+def losses(table: pd.DataFrame, best: pd.DataFrame, by_size: pd.DataFrame, grows: str) -> Figure:
     """Loss against learning rate, a line per size, a panel per optimizer and parametrisation; a tick at each fitted best rate."""
     table, best = table[table["grows"] == grows], best[best["grows"] == grows]
     keys = ["optimizer", "parametrisation"]
     panels = list(table.groupby(keys, sort=False))
-    title = f"transfer: does the best rate stay as the {grows} grows?"
-    figure, grid = base.panels(len(panels), title, columns=2, height=2.1)
+    said = _power(by_size[by_size["grows"] == grows])
+    figure, grid = base.panels(len(panels), said or f"Loss at every rate and {grows}", columns=2, height=2.1)
     sizes = sorted(table[grows].unique())
     colours = {size: colormaps[theme.MAP](0.9 - 0.9 * i / len(sizes)) for i, size in enumerate(sizes)}
     low, high = table["train_loss"].min(), table["train_loss"].max()
@@ -50,7 +50,7 @@ def slopes(best: pd.DataFrame, table: pd.DataFrame) -> Figure:
     ways = list(best["grows"].unique())
     figure, grid = base.panels(
         len(ways),
-        "transfer: how the best rate changes as a network grows",
+        _finding(table) or "The best rate of every network",
         columns=2,
         width=4.4,
         height=3,
@@ -75,7 +75,7 @@ def slopes(best: pd.DataFrame, table: pd.DataFrame) -> Figure:
         base.decades(axes.yaxis)
         axes.set_xlabel(grows if grows == "width" else "hidden layers", fontsize=theme.LABEL, color=base.INK)
         axes.set_ylabel("best learning rate", fontsize=theme.LABEL, color=base.INK)
-        base.name_panel(axes, _told(table[table["grows"] == grows]))
+        base.name_panel(axes, f"as the {grows} grows")
     base.legend(figure, handles, 2)
     base.note(figure, "bars: 95 % over seeds")
     return figure
@@ -89,10 +89,20 @@ def _line(axes: Axes, rows: pd.DataFrame, grows: str, look: dict[str, Any]) -> A
     )
 
 
-def _told(slopes: pd.DataFrame) -> str:
-    """The slopes of Adam, which theory speaks of, as the title of a panel."""
-    adam = slopes[(slopes["optimizer"] == "adam") & slopes["slope"].notna()]
-    parts = [
-        f"{kind} {slope:.2f}" for kind, slope in zip(adam["parametrisation"], adam["slope"], strict=True)
+def _finding(by_size: pd.DataFrame) -> str:
+    """What Adam's best rate does as networks grow, in each way."""
+    said = [_power(rows) for _, rows in by_size.groupby("grows", sort=False)]
+    return "; ".join(each for each in said if each)
+
+
+def _power(by_size: pd.DataFrame) -> str:
+    """The slopes of Adam, which theory speaks of, as a power of what grows; empty if none could be fitted."""
+    adam = by_size[(by_size["optimizer"] == "adam") & by_size["slope"].notna()]
+    if adam.empty:
+        return ""
+    powers = [
+        f"{slope:.2f} ({kind})" for kind, slope in zip(adam["parametrisation"], adam["slope"], strict=True)
     ]
-    return f"slope with Adam: {', '.join(parts)}".replace("-", "−") if parts else ""
+    return f"Adam's best rate goes as {adam['grows'].iloc[0]} to the power {' and '.join(powers)}".replace(
+        "-", "−"
+    )
