@@ -136,7 +136,7 @@ def query(
     sql: Annotated[str, typer.Argument(metavar="SQL", help="One statement, in DuckDB's dialect.")],
     timeout: Annotated[
         float,
-        typer.Option(metavar="SECONDS", help="Stop the statement after so many seconds; 0 means never."),
+        typer.Option(metavar="SECONDS", help="Stop the statement after this many seconds; 0 means never."),
     ] = 60.0,
 ) -> None:
     """Run an SQL query on the tables and print the result.

@@ -1,4 +1,4 @@
-"""Experiments: studies that answer a question, each with a table and a picture of its own.
+"""Experiments: studies that answer a question, with tables and pictures.
 
 An experiment is the public function of a file here, `name(bench, *, ...) -> Answer`, and `bench` is what it works with. The bench trains
 ordinary studies, so that an experiment can be interrupted, resumed and extended as they can; all parameters have defaults, which
