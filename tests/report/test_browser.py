@@ -81,7 +81,7 @@ def test_it_fits_and_asks_for_nothing(tab: Browser, page: Path, width: int, heig
 def test_an_answer_with_long_texts_fits_any_width(tab: Browser, page: Path, width: int) -> None:
     tab.open(page, width, 900)
     tab.run("""document.querySelectorAll('.answer tbody tr').forEach(row => {
-      const texts = ['sgd(<wbr>momentum=0.9)', 'warmup_<wbr>cosine', '2.2e-3', '4.6e-4 to 0.022', 'none up to 10',
+      const texts = ['optimistic_<wbr>gradient_<wbr>descent(<wbr>momentum=0.9)', 'warmup_<wbr>cosine', '2.2e-3', '4.6e-4 to 0.022', 'none up to 10',
         '0.50650\u00a0±\u00a00.00016', '0.4313', 'not told apart (6,200 more seeds)'];
       row.replaceChildren(...texts.map((text, at) => {
         const cell = html('td', {class: 'text ' + (['optimizer', 'schedule', 'use'][at] || ''), 'data-name': 'accuracy'});
@@ -146,6 +146,8 @@ def test_the_pointer_and_the_keys_find_points(tab: Browser, page: Path) -> None:
     tab.call("Input.dispatchKeyEvent", type="keyDown", key="Enter")
     assert tab.run(f"state.rate === {first}[{first}.indexOf(line().use) + 1]")
     assert tab.run("document.activeElement.closest('#loss-chart') !== null")
+    tab.call("Input.dispatchKeyEvent", type="keyDown", key="ArrowRight")  # goes on from the chosen point
+    assert f"rate {tab.run('rateText(state.rate)')}" in tab.run("by('tip').textContent")
     _quiet(tab, page)
 
 
