@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
+from lrbench.analysis.labels import rate_text
 from lrbench.plots import base, theme
 
 _NAMES = {"adam": "Adam", "sgd": "gradient descent"}
@@ -21,7 +22,7 @@ def losses(table: pd.DataFrame, best: pd.DataFrame, grows: str) -> Figure:
     table, best = table[table["grows"] == grows], best[best["grows"] == grows]
     keys = ["optimizer", "parametrisation"]
     panels = list(table.groupby(keys, sort=False))
-    title = f"transfer: does the best rate stay as the {grows} grows?"
+    title = f"transfer: {_moved(best, grows)}"
     figure, grid = base.panels(len(panels), title, columns=2, height=2.1)
     sizes = sorted(table[grows].unique())
     colours = {size: colormaps[theme.MAP](0.9 - 0.9 * i / len(sizes)) for i, size in enumerate(sizes)}
@@ -48,9 +49,14 @@ def losses(table: pd.DataFrame, best: pd.DataFrame, grows: str) -> Figure:
 def slopes(best: pd.DataFrame, table: pd.DataFrame) -> Figure:
     """The best rate against the size with its interval, a line per optimizer and parametrisation, a panel for what grows."""
     ways = list(best["grows"].unique())
+    powers = [
+        f"{ways[0]}^{row['slope']:.2f} ({row['parametrisation']})".replace("-", "−")
+        for row in _of_adam(table[table["grows"] == ways[0]]).to_dict("records")
+    ]
+    told = f"the best rate of Adam goes as {' and '.join(powers)}" if powers else "no slope is known"
     figure, grid = base.panels(
         len(ways),
-        "transfer: how the best rate changes as a network grows",
+        f"transfer: {told}",
         columns=2,
         width=4.4,
         height=3,
@@ -81,6 +87,21 @@ def slopes(best: pd.DataFrame, table: pd.DataFrame) -> Figure:
     return figure
 
 
+def _moved(best: pd.DataFrame, grows: str) -> str:
+    """From where to where the best rate of the first optimizer goes, from the smallest network to the largest."""
+    name = best["optimizer"].iloc[0]
+    mine = best[best["optimizer"] == name].sort_values(grows)
+    ways = []
+    for kind, rows in mine.groupby("parametrisation", sort=False):
+        rates = rows["best_learning_rate"]
+        if np.isfinite(rates.iloc[[0, -1]]).all():
+            ways.append(f"from {rate_text(rates.iloc[0])} to {rate_text(rates.iloc[-1])} ({kind})")
+    if mine[grows].nunique() < 2 or not ways:
+        return f"it is not known how the best rate of {_NAMES[name]} changes with the {grows}"
+    sizes = f"from {grows} {mine[grows].iloc[0]:,} to {mine[grows].iloc[-1]:,}"
+    return f"{sizes} the best rate of {_NAMES[name]} goes {' and '.join(ways)}"
+
+
 def _line(axes: Axes, rows: pd.DataFrame, grows: str, look: dict[str, Any]) -> Any:
     rate = rows["best_learning_rate"]
     ends = [rate - rows["best_learning_rate_low"], rows["best_learning_rate_high"] - rate]
@@ -89,9 +110,13 @@ def _line(axes: Axes, rows: pd.DataFrame, grows: str, look: dict[str, Any]) -> A
     )
 
 
+def _of_adam(slopes: pd.DataFrame) -> pd.DataFrame:
+    return slopes[(slopes["optimizer"] == "adam") & slopes["slope"].notna()]
+
+
 def _told(slopes: pd.DataFrame) -> str:
     """The slopes of Adam, which theory speaks of, as the title of a panel."""
-    adam = slopes[(slopes["optimizer"] == "adam") & slopes["slope"].notna()]
+    adam = _of_adam(slopes)
     parts = [
         f"{kind} {slope:.2f}" for kind, slope in zip(adam["parametrisation"], adam["slope"], strict=True)
     ]
