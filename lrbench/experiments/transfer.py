@@ -86,7 +86,7 @@ def transfer(
             *(
                 path
                 for grows in GROWS
-                for path in bench.write_picture(f"by_{grows}", pictures.losses(table, best, by_size, grows))
+                for path in bench.write_picture(f"by_{grows}", pictures.losses(table, best, grows))
             ),
             *bench.write_findings(findings),
         ),

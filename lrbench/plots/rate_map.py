@@ -91,10 +91,10 @@ def _finding(results: StudyTables, cuts: list[Slice]) -> str:
     up, down = ([row for row in mine if direction(row) == each] for each in ("grows", "falls"))
     many, few = sorted((up, down), key=len, reverse=True)
     verb, other = direction(many[0]), "falls" if many is up else "grows"
-    where = _everywhere(mine) if len(many) == len(mine) else f"in {len(many)} of {len(mine)} panels"
-    further = f" and {other} in {len(few)}" if few else ""
+    further = f" and {other} {_preposition(mine)} {len(few)}" if few else ""
     factor = 10 ** max(abs(row["shift_decades"]) for row in up + down)
-    return f"the best rate {verb} as {short(most)} grows {where}{further}, by up to {factor:.2g} ×"
+    far = f"by {'up to ' if len(up + down) > 1 else ''}{factor:.2g} ×"
+    return f"the best rate {verb} as {short(most)} grows {_where(mine, len(many))}{further}, {far}"
 
 
 def _moved(results: StudyTables, cut: Slice) -> dict[Any, Any]:
@@ -122,13 +122,26 @@ def _alone(row: dict[Any, Any]) -> str:
     return f"the best rate {found} from {start} to {end} {where}"
 
 
-def _everywhere(rows: list[dict[Any, Any]]) -> str:
-    """All panels of a number, in the words of what they differ in."""
-    count = "both" if len(rows) == 2 else f"all {len(rows)}"
-    for kind, words in (("problem", "on {} problems"), ("optimizer", "with {} optimizers")):
+def _differ_in(rows: list[dict[Any, Any]]) -> str:
+    """What the panels of a number are: one for each problem, or optimizer, or else for several of both."""
+    for kind in ("problem", "optimizer"):
         if len({row[kind] for row in rows}) == len(rows):
-            return words.format(count) if len(rows) > 1 else f"{words.split()[0]} {rows[0][kind]}"
-    return f"in {count} panels"
+            return f"{kind}s"
+    return "panels"
+
+
+def _preposition(rows: list[dict[Any, Any]]) -> str:
+    return {"problems": "on", "optimizers": "with", "panels": "in"}[_differ_in(rows)]
+
+
+def _where(rows: list[dict[Any, Any]], count: int) -> str:
+    """So many of the panels of a number, in words."""
+    kind, before = _differ_in(rows), _preposition(rows)
+    if len(rows) == 1:
+        return f"{before} {rows[0]['problem']}"
+    if count < len(rows):
+        return f"{before} {count} of {len(rows)} {kind}"
+    return f"{before} {'both' if count == 2 else f'all {count}'} {kind}"
 
 
 class _Row(NamedTuple):

@@ -64,6 +64,18 @@ def test_a_page_says_what_the_table_has(tmp_path: Path) -> None:
     assert of_table(to_table(findings))[:1] == findings[:1]
 
 
+@pytest.mark.parametrize("name", ["atlas", "claims", "gallery"])
+def test_the_style_of_an_html_page_is_that_of_the_report_and_what_differs(name: str) -> None:
+    shared, own = (
+        (ROOT / "lrbench" / path).read_text(encoding="utf-8")
+        for path in ("report/page.css", f"experiments/_{name}/page.css")
+    )
+    rules = {line.strip() for line in shared.splitlines() if line.strip() != "}"}
+    assert not [line for line in own.splitlines() if line.strip() in rules]
+    for made in (ROOT / "results" / name).glob("*.html"):
+        assert own in made.read_text(encoding="utf-8")
+
+
 @pytest.mark.slow
 def test_all_results_are_made_in_small_sizes() -> None:
     """`make results QUICK=1` runs every experiment, and lists what each of them found."""

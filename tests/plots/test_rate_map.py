@@ -117,7 +117,7 @@ def test_the_title_says_how_the_best_rate_moves_with_the_number() -> None:
     assert both.startswith("the best rate falls as momentum grows on both problems, by up to ")
     grows = tuple(("lion", momentum, best) for momentum, best in ((0.0, 0.03), (0.5, 0.3), (0.9, 1.0)))
     two = told(frames.study(optimizers=falls + grows))
-    assert "in 1 of 2 panels and " in two
+    assert "with 1 of 2 optimizers and " in two
     also = tuple(("lion", momentum, best) for _, momentum, best in falls)
     assert "as momentum grows with both optimizers, by up to " in told(frames.study(optimizers=falls + also))
 

@@ -62,7 +62,7 @@ function head() {
   for (const [key, title] of columns) {
     const cell = element("th", "", { scope: "col" });
     if (state.by === key) cell.setAttribute("aria-sort", state.down ? "descending" : "ascending");
-    const button = element("button", title.replaceAll("_", "_\u200b") + (state.by === key ? (state.down ? " ↓" : " ↑") : ""), { type: "button" });
+    const button = element("button", title.replaceAll("_", "_\u200b"), { type: "button" });
     button.addEventListener("click", () => {
       [state.by, state.down] = [key, state.by === key && !state.down];
       draw();

@@ -73,11 +73,12 @@ def page(
     style, script, template = (
         folder.joinpath(name).read_text("utf-8") for name in ("page.css", "page.js", "page.html.jinja")
     )
+    shared = resources.files("lrbench.report").joinpath("page.css").read_text("utf-8")
     # In a script element only "<" could end it, and markup escapes would not be undone.
     data = json.dumps(_data(evidence, found, cost), separators=(",", ":")).replace("<", "\\u003c")
     problems, optimizers, schedules = evidence.shape
     return environment.from_string(template).render(
-        style=markupsafe.Markup(style),  # both are files of the package
+        style=markupsafe.Markup(shared + style),  # both are files of the package
         script=markupsafe.Markup(script),
         data=markupsafe.Markup(data),
         findings=findings,

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from lrbench.errors import counted
 from lrbench.experiments._edge_of_stability.kinds import KINDS
 from lrbench.experiments._edge_of_stability.outcomes import HOVERS, REACHED
 from lrbench.plots import base, theme
@@ -52,7 +53,9 @@ def levels(runs: pd.DataFrame) -> Figure:
 def trajectories(curves: pd.DataFrame, runs: pd.DataFrame) -> Figure:
     """The ratio and the loss against the step, some rates of each optimizer, one seed."""
     names = list(runs["optimizer"].unique())
-    title = "edge of stability: curvature rises to the edge and stays, while the loss falls"
+    reached = runs[runs["outcome"].isin(REACHED)]
+    stay = int(((reached["outcome"] == "hovers") & reached["still_falls"].astype(bool)).sum())
+    title = f"edge of stability: in {stay} of {counted(len(reached), 'run')} that reach it curvature stays there while the loss falls"
     figure, grid = base.panels(2 * len(names), title, columns=len(names))
     for name, upper, lower in zip(names, grid[: len(names)], grid[len(names) :], strict=True):
         trained = runs[(runs["optimizer"] == name) & (runs["outcome"] != "diverged")]["learning_rate"]

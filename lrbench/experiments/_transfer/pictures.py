@@ -11,18 +11,19 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
+from lrbench.analysis.labels import rate_text
 from lrbench.plots import base, theme
 
 _NAMES = {"adam": "Adam", "sgd": "gradient descent"}
 
 
-def losses(table: pd.DataFrame, best: pd.DataFrame, by_size: pd.DataFrame, grows: str) -> Figure:
+def losses(table: pd.DataFrame, best: pd.DataFrame, grows: str) -> Figure:
     """Loss against learning rate, a line per size, a panel per optimizer and parametrisation; a tick at each fitted best rate."""
     table, best = table[table["grows"] == grows], best[best["grows"] == grows]
     keys = ["optimizer", "parametrisation"]
     panels = list(table.groupby(keys, sort=False))
-    said = _power(by_size[by_size["grows"] == grows])
-    figure, grid = base.panels(len(panels), said or f"Loss at every rate and {grows}", columns=2, height=2.1)
+    title = f"transfer: {_moved(best, grows)}"
+    figure, grid = base.panels(len(panels), title, columns=2, height=2.1)
     sizes = sorted(table[grows].unique())
     colours = {size: colormaps[theme.MAP](0.9 - 0.9 * i / len(sizes)) for i, size in enumerate(sizes)}
     low, high = table["train_loss"].min(), table["train_loss"].max()
@@ -48,9 +49,14 @@ def losses(table: pd.DataFrame, best: pd.DataFrame, by_size: pd.DataFrame, grows
 def slopes(best: pd.DataFrame, table: pd.DataFrame) -> Figure:
     """The best rate against the size with its interval, a line per optimizer and parametrisation, a panel for what grows."""
     ways = list(best["grows"].unique())
+    powers = [
+        f"{ways[0]}^{row['slope']:.2f} ({row['parametrisation']})".replace("-", "−")
+        for row in _of_adam(table[table["grows"] == ways[0]]).to_dict("records")
+    ]
+    told = f"the best rate of Adam goes as {' and '.join(powers)}" if powers else "no slope is known"
     figure, grid = base.panels(
         len(ways),
-        _finding(table) or "The best rate of every network",
+        f"transfer: {told}",
         columns=2,
         width=4.4,
         height=3,
@@ -75,10 +81,25 @@ def slopes(best: pd.DataFrame, table: pd.DataFrame) -> Figure:
         base.decades(axes.yaxis)
         axes.set_xlabel(grows if grows == "width" else "hidden layers", fontsize=theme.LABEL, color=base.INK)
         axes.set_ylabel("best learning rate", fontsize=theme.LABEL, color=base.INK)
-        base.name_panel(axes, f"as the {grows} grows")
+        base.name_panel(axes, _told(table[table["grows"] == grows]))
     base.legend(figure, handles, 2)
     base.note(figure, "bars: 95 % over seeds")
     return figure
+
+
+def _moved(best: pd.DataFrame, grows: str) -> str:
+    """From where to where the best rate of the first optimizer goes, from the smallest network to the largest."""
+    name = best["optimizer"].iloc[0]
+    mine = best[best["optimizer"] == name].sort_values(grows)
+    ways = []
+    for kind, rows in mine.groupby("parametrisation", sort=False):
+        rates = rows["best_learning_rate"]
+        if np.isfinite(rates.iloc[[0, -1]]).all():
+            ways.append(f"from {rate_text(rates.iloc[0])} to {rate_text(rates.iloc[-1])} ({kind})")
+    if mine[grows].nunique() < 2 or not ways:
+        return f"it is not known how the best rate of {_NAMES[name]} changes with the {grows}"
+    sizes = f"from {grows} {mine[grows].iloc[0]:,} to {mine[grows].iloc[-1]:,}"
+    return f"{sizes} the best rate of {_NAMES[name]} goes {' and '.join(ways)}"
 
 
 def _line(axes: Axes, rows: pd.DataFrame, grows: str, look: dict[str, Any]) -> Any:
@@ -89,20 +110,14 @@ def _line(axes: Axes, rows: pd.DataFrame, grows: str, look: dict[str, Any]) -> A
     )
 
 
-def _finding(by_size: pd.DataFrame) -> str:
-    """What Adam's best rate does as networks grow, in each way."""
-    said = [_power(rows) for _, rows in by_size.groupby("grows", sort=False)]
-    return "; ".join(each for each in said if each)
+def _of_adam(slopes: pd.DataFrame) -> pd.DataFrame:
+    return slopes[(slopes["optimizer"] == "adam") & slopes["slope"].notna()]
 
 
-def _power(by_size: pd.DataFrame) -> str:
-    """The slopes of Adam, which theory speaks of, as a power of what grows; empty if none could be fitted."""
-    adam = by_size[(by_size["optimizer"] == "adam") & by_size["slope"].notna()]
-    if adam.empty:
-        return ""
-    powers = [
-        f"{slope:.2f} ({kind})" for kind, slope in zip(adam["parametrisation"], adam["slope"], strict=True)
+def _told(slopes: pd.DataFrame) -> str:
+    """The slopes of Adam, which theory speaks of, as the title of a panel."""
+    adam = _of_adam(slopes)
+    parts = [
+        f"{kind} {slope:.2f}" for kind, slope in zip(adam["parametrisation"], adam["slope"], strict=True)
     ]
-    return f"Adam's best rate goes as {adam['grows'].iloc[0]} to the power {' and '.join(powers)}".replace(
-        "-", "−"
-    )
+    return f"slope with Adam: {', '.join(parts)}".replace("-", "−") if parts else ""
