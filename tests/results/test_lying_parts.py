@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -65,10 +66,19 @@ LIES: dict[str, Change] = {
 }
 
 
-@pytest.mark.parametrize("lie", LIES)
-def test_a_part_that_lies_is_set_aside_and_the_folder_stays_readable(lie: str, tmp_path: Path) -> None:
-    folder = tmp_path / "out"
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("trained")
     lb.sweep("quadratic", optimizers="sgd", learning_rates=[0.1], seeds=2, steps=20, out=folder)
+    return folder
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_a_part_that_lies_is_set_aside_and_the_folder_stays_readable(
+    lie: str, trained: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "out"
+    shutil.copytree(trained, folder)
     (part,) = folder.glob("parts/*/*.parquet")
     table = pq.read_table(part)
     about = json.loads(table.schema.metadata[b"lrbench"])
