@@ -198,7 +198,7 @@ def _diagnostics() -> Iterator[Section]:
             )
             for row in mine.to_dict("records")
         ]
-        which = "" if name == problem else f"{str(problem).removeprefix(name).strip()}: "
+        which = "" if name == problem else f"`{problem}`. "
         yield Section(("problem", name), which + about, source, head, rows)
 
 

@@ -59,11 +59,10 @@ def answer(results: StudyTables) -> str:
         return "; ".join([reaches(results, able[0]), *_collapse(able[0])])
     names = [who(results, row) for row in able]
     if len(rows) <= MOST_NAMED:
-        wins = (
-            f"{name} at {rate_text(row['use'])} on {row['problem']}"
-            for name, row in zip(names, able, strict=True)
-        )
-        return f"best: {', '.join(wins)}"
+        wins: dict[str, list[str]] = {}
+        for name, row in zip(names, able, strict=True):
+            wins.setdefault(f"{name} at {rate_text(row['use'])}", []).append(str(row["problem"]))
+        return "best: " + ", ".join(f"{line} on {' and '.join(where)}" for line, where in wins.items())
     leader = max(dict.fromkeys(names), key=names.count)
     use = [row["use"] for row in able]
     span = _span(min(use), max(use))

@@ -104,7 +104,14 @@ def test_the_title_says_the_rate_what_it_reaches_and_where_training_collapses() 
     )
     assert draw("loss_vs_learning_rate", one).texts[0].get_text().replace("\n", " ") == f"synthetic: {told}"
     two = frames.study(optimizers=(("sgd", NAN, 0.1),), problems=("a", "b"))
-    assert findings.answer(two) == "best: sgd at 0.1 on a, sgd at 0.1 on b"
+    apart = frames.study(optimizers=(("sgd", NAN, 0.1), ("adam", NAN, 0.01)), problems=("a", "b"))
+    swap = apart.sensitivity["optimizer"].eq("adam") & apart.sensitivity["problem"].eq("b")
+    apart.sensitivity["use_loss"] = np.where(swap, 0.01, apart.sensitivity["use_loss"])
+    apart.sensitivity.loc[
+        (apart.sensitivity["problem"] == "a") & apart.sensitivity["optimizer"].eq("adam"), "use_loss"
+    ] = 1.0
+    assert findings.answer(two) == "best: sgd at 0.1 on a and b"
+    assert findings.answer(apart).startswith("best: sgd at 0.1 on a, adam at 0.01 on b")
     four = frames.study(
         optimizers=(("sgd", NAN, 0.1),), problems=tuple("abcd"), schedules=("constant", "cosine")
     )
