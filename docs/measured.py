@@ -20,6 +20,7 @@ from lrbench.experiments._atlas.studies import PER_DECADE, PROBLEMS
 from lrbench.experiments._mnist1d.published import MODELS
 from lrbench.experiments.atlas import atlas
 from lrbench.experiments.findings import interval, of_table, quantity
+from lrbench.experiments.schedule_bands import schedule_bands
 from lrbench.study import catalog
 
 RESULTS = Path(__file__).parents[1] / "results"
@@ -57,7 +58,16 @@ class Section(NamedTuple):
 def sections() -> dict[Key, str]:
     """Return the section `Measured` of every optimizer, schedule and problem."""
     found: dict[Key, list[str]] = {(kind, name): [] for kind in KINDS for name in catalog.names(kind)}
-    for each in (*_atlas(), *_claims(), *_finders(), *_diagnostics(), *_restarts(), *_optax(), *_mnist1d()):
+    for each in (
+        *_atlas(),
+        *_schedule_bands(),
+        *_claims(),
+        *_finders(),
+        *_diagnostics(),
+        *_restarts(),
+        *_optax(),
+        *_mnist1d(),
+    ):
         if each.key in found:
             found[each.key].append(each.text)
     nothing = ["\nNot measured: no published table has it.\n"]
@@ -140,6 +150,24 @@ def _atlas() -> Iterator[Section]:
         )
         rows = [(each["optimizer"], *_line(each)) for each in mine.to_dict("records")]
         yield Section(("problem", row["problem"]), about, source, ("optimizer", *_LINE), rows)
+
+
+def _schedule_bands() -> Iterator[Section]:
+    """Yield the band of each schedule on the digits, and its gain over a constant rate."""
+    source = "schedule_bands/by_schedule.csv"
+    given = inspect.signature(schedule_bands).parameters
+    about = (
+        f"On the digits, `{DIGITS}` in its default size: {given['steps'].default:,} steps; the loss is that of {given['confirm'].default} fresh seeds. "
+        "The gain is over a constant rate, of ℓ₀ − ℓ*, with the interval of the pair; better and worse are adjusted for all pairs of schedules."
+    )
+    words = {-1: "worse", 0: "not told apart", 1: "better"}
+    for name, mine in _table(source).groupby("schedule", sort=False):
+        rows = []
+        for row in mine.to_dict("records"):
+            ends = f"{row['gain']:.2g} ({row['gain_low']:.2g} … {row['gain_high']:.2g})".replace("-", "−")
+            told = ("–", "–") if pd.isna(row["gain"]) else (ends, words[int(row["better"])])
+            rows.append((row["optimizer"], *_line(row), *told))
+        yield Section(("schedule", str(name)), about, source, ("optimizer", *_LINE, "gain", ""), rows)
 
 
 def _claims() -> Iterator[Section]:

@@ -106,6 +106,7 @@ EXPERIMENTS: dict[str, list[str]] = {
         "tuning=1",
         "held_out=1",
     ],
+    "schedule_bands": ["optimizers=['adam']", "rates=3", "steps=6", "seeds=2", "confirm=3"],
     "gallery": ["problems=['saddle']", "optimizers=['adam']", "rates=2", "steps=20", "seeds=1"],
     "optax_convergence": [
         "lowest=0.01",
