@@ -77,6 +77,7 @@ def test_the_style_of_an_html_page_is_that_of_the_report_and_what_differs(name: 
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # every experiment, one after the other
 def test_all_results_are_made_in_small_sizes() -> None:
     """`make results QUICK=1` runs every experiment, and lists what each of them found."""
     done = subprocess.run(

@@ -26,10 +26,10 @@ def test_transfer_says_where_the_best_rate_of_adam_goes() -> None:
     best, slopes, losses = (table(f"transfer/{name}") for name in ("best", "by_size", "transfer"))
     drawn = title(transfer.losses(losses, best, "width"))
     assert drawn == (
-        "from width 64 to 512 the best rate of Adam goes from 0.013 to 3.8e-3 (standard) and from 0.013 to 0.015 (muP)"
+        "from width 64 to 1,024 the best rate of Adam goes from 0.013 to 3.0e-3 (standard) and from 0.013 to 0.013 (muP)"
     )
     assert title(transfer.slopes(best, slopes)) == (
-        "the best rate of Adam goes as width^−0.56 (standard) and width^0.10 (muP)"
+        "the best rate of Adam goes as width^−0.53 (standard) and width^0.02 (muP)"
     )
     unknown = best.assign(best_learning_rate=np.nan)
     assert title(transfer.losses(losses, unknown, "depth")) == (
