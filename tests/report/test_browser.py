@@ -131,6 +131,8 @@ def test_it_prints_whole(tab: Browser, page: Path) -> None:
 def test_the_pointer_and_the_keys_find_points(tab: Browser, page: Path) -> None:
     tab.open(page, 1280, 900)
     tab.run("document.querySelector('#loss-figure').scrollIntoView({behavior: 'instant'})")
+    # A scrolled page tells so in its next frame, and hides the label then.
+    tab.run("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
     box = tab.run(
         "(({x, y, width}) => [x, y, width])(document.querySelector('#loss-chart svg').getBoundingClientRect())"
     )
