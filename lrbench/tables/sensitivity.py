@@ -353,13 +353,15 @@ def _dependence(
     """
     count = some.asked.sum(axis=1)
     total = np.maximum(union, count)
-    above = np.where(some.asked, mean.asked, 0.0).sum(axis=1) + (total - count) * mean.start
+    # Subtracted first: the mean of equal losses may be below them by a rounding.
+    above = np.where(some.asked, mean.asked - star[:, None], 0.0).sum(axis=1)
+    above += (total - count) * (mean.start - star)
     of_grid = np.where(some.asked[..., None] & ~some.fresh[:, None], some.loss, np.nan)
     whole = np.isfinite(of_grid).sum(axis=1) == count[:, None]
     each = np.where(whole, np.nansum(of_grid, axis=1) + ((total - count) * mean.start)[:, None], np.nan)
     low, high = t_interval(each / total[:, None], limits.confidence)
     return {
-        "learning_rate_sensitivity": above / total - star,
+        "learning_rate_sensitivity": above / total,
         "learning_rate_sensitivity_low": low - star,
         "learning_rate_sensitivity_high": high - star,
     }

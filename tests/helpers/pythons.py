@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -28,14 +29,20 @@ def supported() -> list[str]:
 
 
 def find(version: str) -> Path | None:
-    """Return the newest Python of that version, on PATH or among pyenv's; none if there is none that makes environments."""
+    """Return a Python of that version, on PATH, this one or the newest of pyenv's; none if there is none that makes environments."""
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
     kept = sorted(
         pyenv.glob(f"versions/{version}.*"),
         key=lambda path: [int(number) for number in re.findall(r"\d+", path.name)],
         reverse=True,
     )
-    candidates = [shutil.which(f"python{version}"), *(path / "bin" / f"python{version}" for path in kept)]
+    # The Python of this environment may be nowhere on PATH.
+    own = Path(sys.base_prefix, "bin", f"python{version}")
+    candidates = [
+        shutil.which(f"python{version}"),
+        own,
+        *(path / "bin" / f"python{version}" for path in kept),
+    ]
     for python in filter(None, candidates):
         # A shim of pyenv stands on PATH for versions that it does not start.
         if Path(python).exists() and _ends_well([python, "-c", USABLE]):
