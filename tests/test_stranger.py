@@ -34,6 +34,7 @@ def test_the_pages_of_a_newcomer_begin_with_an_installation(tmp_path: Path) -> N
     assert first == ["make run", "pip install ."]
 
 
+@pytest.mark.slow
 def test_an_hour_prints_each_step_and_what_fails(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -359,6 +359,7 @@ def further(rng: np.random.Generator, runs: pd.DataFrame, chosen: pd.DataFrame, 
     return pd.concat(parts, ignore_index=True)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 2**32 - 1))
 def test_the_table_is_what_plain_python_makes_of_the_definitions(seed: int) -> None:
@@ -375,6 +376,7 @@ def test_the_table_is_what_plain_python_makes_of_the_definitions(seed: int) -> N
         np.testing.assert_allclose(found, [each[name] for each in expected], rtol=1e-9, err_msg=name)
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(
     st.lists(st.floats(1e-3, 1.0), min_size=1, max_size=9),

@@ -85,6 +85,7 @@ def test_arrays_that_do_not_fit_are_refused() -> None:
         lb.problem(init=lambda key: 0, loss=lambda w, batch, key: 0, train=(np.ones((3, 2)), np.ones(4)))
 
 
+@pytest.mark.slow
 def test_labels_and_numbers_of_your_own_are_the_losss_affair() -> None:
     x, labels = np.eye(4, dtype=np.float32), np.array([0, 1, 2, 9])
 

@@ -145,6 +145,7 @@ def test_plan_trains_nothing(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -227,6 +228,7 @@ def test_interrupted_and_gone_on(tmp_path: Path) -> None:
     assert all(path.stat().st_mtime_ns == changed for path, changed in held.items())
 
 
+@pytest.mark.slow
 def test_own_code_from_a_file(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(
         "import jax.numpy as jnp, optax, lrbench\n"
@@ -252,6 +254,7 @@ def test_own_code_from_a_file(tmp_path: Path) -> None:
     assert len(rows) == 8
 
 
+@pytest.mark.slow
 def test_a_failed_pack_is_exit_code_3(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(
         "import jax.numpy as jnp, lrbench\n"

@@ -169,6 +169,7 @@ def test_doctor_works_where_jax_does_not(tmp_path: Path) -> None:
     assert "xla: is not writable" in xla
 
 
+@pytest.mark.slow
 def test_plain_jax_trains_what_lrbench_trains() -> None:
     """The same data, minibatches, weights and rates: the losses at the end agree."""
     engine = speed._engine(4, 30)
@@ -183,6 +184,7 @@ def test_plain_jax_trains_what_lrbench_trains() -> None:
         assert theirs == pytest.approx(ours.tolist(), rel=1e-3)
 
 
+@pytest.mark.slow
 def test_speed_measures_four_ways(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(speed, "STEPS", 5)
     monkeypatch.setattr(speed, "TOGETHER", 8)
@@ -238,6 +240,7 @@ def test_a_trace_ends_while_a_long_segment_goes_on(
     assert 0 < found.total() < 500_000
 
 
+@pytest.mark.slow
 def test_profile_from_the_command_line(tmp_path: Path) -> None:
     """The path is the last line of what was written; nothing is warned about."""
     words = ["run", "house_prices", "--no-report", "--profile", "--set", "steps=20", "--set", "seeds=1"]

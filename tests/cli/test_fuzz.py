@@ -151,6 +151,7 @@ def changed_tables(draw: st.DrawFn) -> dict[str, Any]:
     return table
 
 
+@pytest.mark.slow
 @mutations(500)
 @given(changed_tables())
 def test_a_changed_table_is_accepted_or_refused(table: dict[str, Any]) -> None:

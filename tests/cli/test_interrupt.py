@@ -139,6 +139,7 @@ def test_training_ends_after_its_segment(
     assert not (folder / "checkpoints").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("owner", "name"), [(ResultsFolder, "write_table"), (pictures, "write")])
 def test_tables_and_plots_end_after_the_one_in_hand(
     owner: Any,

@@ -40,6 +40,7 @@ def test_plan_is_the_same_as_in_words() -> None:
     assert spread.distribution.balance == pytest.approx(1 / 3)
 
 
+@pytest.mark.slow
 def test_status_is_the_same_as_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
     Path("x.toml").write_text(STUDY)
     assert lrbench(["run", "x.toml", "--no-report"])[0] == 0

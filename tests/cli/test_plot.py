@@ -49,6 +49,7 @@ def test_a_plot_without_a_name_is_in_the_folder(folder: Path) -> None:
     assert lrbench(["plot", str(folder), "heatmap"]) == (0, f"{folder}/plots/heatmap.png\n")
 
 
+@pytest.mark.slow
 def test_one_problem_is_as_if_it_were_all() -> None:
     both, alone = lb.sweep(["quadratic", "house_prices"], **ASKED), lb.sweep("house_prices", **ASKED)
     one = OneProblem(both, "house_prices")

@@ -66,6 +66,7 @@ def test_the_curvature_has_the_spectrum_that_was_drawn() -> None:
     np.testing.assert_allclose(rotation.T @ np.diag(drawn) @ rotation, curvature, atol=1e-11)
 
 
+@pytest.mark.slow
 def test_the_problem_starts_at_the_loss_that_was_published() -> None:
     problem = quadratic_deep(draw="deepobs")
     start = problem.init(jax.random.key(0))

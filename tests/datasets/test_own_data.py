@@ -485,6 +485,7 @@ def test_a_file_that_is_not_there(path: str, what: str) -> None:
         read(study(path))
 
 
+@pytest.mark.slow
 def test_a_table_is_tuned_by_one_command() -> None:
     write("houses.csv", HOUSES)
     given = ["--set", "problem.data=houses.csv", "--set", "problem.target=price"]

@@ -6,6 +6,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from tests.helpers.paths import ROOT
 
 # 3 runs leave five devices idle; 21 in chunks of 2 lanes for each of three seeds are 12 chunks, four of them half empty;
@@ -34,6 +36,7 @@ for rates, seeds, deterministic in [(3, 1, False), (7, 3, False), (7, 3, True)]:
 """
 
 
+@pytest.mark.slow
 def test_eight_devices_share_uneven_lanes() -> None:
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", CODE],

@@ -73,6 +73,7 @@ def test_the_ladder_is_fixed() -> None:
     np.testing.assert_allclose(np.diff(np.log10(rungs)), -0.04, rtol=1e-10)
 
 
+@pytest.mark.slow
 def test_lanes_keep_what_an_evaluation_at_every_step_shows(train: Callable[..., Any]) -> None:
     engine, kept = train(STUDY)
     shown = train({**STUDY, "evaluate_every": 1})[1]
@@ -88,6 +89,7 @@ def test_lanes_keep_what_an_evaluation_at_every_step_shows(train: Callable[..., 
     assert np.isfinite(diverged).sum() > 3
 
 
+@pytest.mark.slow
 def test_hits_are_the_same_in_any_chunk_and_on_any_device(train: Callable[..., Any]) -> None:
     """Of losses that do not depend on how lanes are vectorised: a power of two as the rate keeps every product exact."""
     study = {**STUDY, "problem": "quadratic", "optimizer": "sgd", "seeds": 3, "evaluate_every": 5}
@@ -143,6 +145,7 @@ def test_a_pack_that_goes_on_from_a_checkpoint_has_the_same_hits(tmp_path: Path)
     np.testing.assert_array_equal(train(None).first_hits, whole.first_hits)
 
 
+@pytest.mark.slow
 def test_problems_with_data_are_looked_at_in_evaluations(train: Callable[..., Any]) -> None:
     """By the loss that runs are judged by, and not by those of minibatches."""
     study = {**STUDY, "problem": "breast_cancer_logistic", "optimizer": "sgd", "evaluate_every": 1}

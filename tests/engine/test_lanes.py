@@ -37,6 +37,7 @@ def _by_run(engine: Engine, curves: list[Any], name: str) -> np.ndarray:
     return np.concatenate([each.curves[name] for each in curves])[np.argsort(runs)]
 
 
+@pytest.mark.slow
 def test_a_lane_equals_the_same_run_in_a_plain_loop(train: Callable[..., Any]) -> None:
     """optax stepped by hand with its own schedule, one model, one Python loop."""
     engine, curves = train(SMALL)
@@ -344,6 +345,7 @@ def test_a_state_with_empty_arrays_is_spread_over_devices(train: Callable[..., A
     np.testing.assert_allclose(galore.curves["train_loss"][:2], adam.curves["train_loss"][:2], rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_parameters_with_rates_of_their_own(train: Callable[..., Any]) -> None:
     """Gradient descent on both layers by hand, each at its rate; adam by two optimizers of optax."""
     study: dict[str, Any] = {

@@ -40,6 +40,7 @@ def test_a_pattern_gives_the_parameters_that_it_matches_rates_of_their_own() -> 
     np.testing.assert_allclose(runs["final_train_loss"], (weight**2 + bias**2 + out**2) / 2, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_pattern_of_the_same_rate_changes_nothing_but_the_identity() -> None:
     alike = _swept("digits_mlp", optimizers="adam", learning_rates={"": [0.01], "*/bias": [0.01]})
     plain = _swept("digits_mlp", optimizers="adam", learning_rates=[0.01])
@@ -100,6 +101,7 @@ def test_no_decay_is_the_mask_of_optax() -> None:
     assert ours == pytest.approx(theirs, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_no_decay_that_excludes_nothing_is_the_same_run() -> None:
     ids = [
         _swept(SLOPE, optimizers=lb.Optimizer("adamw", **more))["run_id"].item()

@@ -157,6 +157,7 @@ SCHEDULES = [
 ]
 
 
+@pytest.mark.slow
 def test_no_run_is_stopped_that_would_have_been_good(tmp_path: Path) -> None:
     """At rates up to 2 decades too large, too: where the rate decays, those recover, and no divergence is claimed."""
     study = {

@@ -77,6 +77,7 @@ def test_forms_then_options_then_chunks_are_measured(table: dict[str, Any]) -> N
     ]
 
 
+@pytest.mark.slow
 def test_options_change_rounding_alone(
     table: dict[str, Any], train: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -101,6 +102,7 @@ def test_options_change_rounding_alone(
         np.testing.assert_allclose(found.curves[name], values, rtol=1e-5, atol=1e-6, err_msg=name)
 
 
+@pytest.mark.slow
 def test_a_form_that_jax_cannot_differentiate_is_not_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     """JAX has no rule for XLA's convolution under the third `vmap`, over examples, that `dpsgd` adds."""
     monkeypatch.setattr(tuner, "WORTH_MEASURING", 0)

@@ -236,6 +236,7 @@ def test_a_read_only_folder_can_be_read(folder: Path, monkeypatch: pytest.Monkey
         assert done.value.code == commands.DONE, capsys.readouterr()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", ["part", "table", "plot"])
 def test_a_full_disk_costs_what_is_not_written(
     file: str, tmp_path: Path, expected: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
@@ -375,6 +376,7 @@ def _no_transformation(learning_rate: Any) -> Any:
     return 3
 
 
+@pytest.mark.slow
 def test_a_failure_stays_in_its_packs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever raises where: what it leaves is trained, a table names the rest, and is gone once nothing fails."""
     bowl = {"init": lambda key: jnp.ones(2), "loss": lambda w, b, k: jnp.sum(w**2)}

@@ -36,6 +36,7 @@ def _study(**more: Any) -> dict[str, Any]:
     }
 
 
+@pytest.mark.slow
 def test_the_tables_are_those_of_the_metric(tmp_path: Path) -> None:
     """The runs are the same; what is best among them, the target and the manifest are the metric's."""
     by_loss = lb.run(_study(), tmp_path, report=False)
@@ -167,6 +168,7 @@ def test_what_is_known_of_a_problem_does_not_change_its_runs() -> None:
     assert plain == read(_study(problem=[_bowl(headline=None, constant_loss=None)])).problem[0].source
 
 
+@pytest.mark.slow
 def test_a_race_stops_runs_by_the_loss_that_they_are_judged_by(tmp_path: Path) -> None:
     """By the validation loss, which is the same at every rate, no run is behind another; by the training loss some are."""
     x = np.zeros((4, 1), np.float32)
@@ -188,6 +190,7 @@ def test_a_race_stops_runs_by_the_loss_that_they_are_judged_by(tmp_path: Path) -
     assert stopped == [False, True]
 
 
+@pytest.mark.slow
 def test_folders_are_compared_by_their_common_objective(tmp_path: Path) -> None:
     """By the metric where both are judged by it; by the training loss where they disagree."""
     both = [lb.run(_study(objective="valid_auc"), tmp_path / name, report=False) for name in "ab"]

@@ -127,6 +127,7 @@ def test_pictures_and_the_report_are_drawn(results: lb.Results) -> None:
     assert (results.folder / "plots" / "loss_vs_learning_rate.png").is_file()
 
 
+@pytest.mark.slow
 def test_a_larger_sample_trains_only_what_is_new(tmp_path: Path) -> None:
     few = STUDY | {"confirm": 0, "schedule": "constant"}
     lb.run(few, tmp_path / "grown", report=False)

@@ -142,6 +142,7 @@ def test_a_stage_that_is_not_chosen_is_waited_for(tmp_path: Path) -> None:
     assert done.trained == 20
 
 
+@pytest.mark.slow
 def test_more_shards_than_runs(tmp_path: Path) -> None:
     study = STUDY | {"problem": "quadratic", "optimizer": "sgd", "seeds": 1}
     for number in [*range(1, 9), 0]:
@@ -315,6 +316,7 @@ def test_it_is_interrupted_while_it_waits(tmp_path: Path) -> None:
         _run(tmp_path / "out", "0/2", wait=1000.0, listener=ear)
 
 
+@pytest.mark.slow
 def test_python_gives_results_once_there_are_tables(tmp_path: Path) -> None:
     results = lb.run(STUDY, tmp_path / "out", shard="1/2", report=False)
     with pytest.raises(StoreError):

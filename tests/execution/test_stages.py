@@ -132,6 +132,7 @@ def test_ended_anywhere_it_goes_on_to_the_same_tables(done: Path, tmp_path: Path
     }
 
 
+@pytest.mark.slow
 def test_another_process_trains_the_same_runs(
     done: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -162,6 +163,7 @@ def test_what_is_recorded_is_not_chosen_again(tmp_path: Path) -> None:
     assert runs.loc[runs["stage"] == "confirm", "learning_rate"].unique().tolist() == [0.001]
 
 
+@pytest.mark.slow
 def test_an_extension_leaves_the_choices_of_other_lines(done: Path, tmp_path: Path) -> None:
     folder = tmp_path / "extended"
     execute({**STUDY, "schedule": "constant"}, folder, report=False)

@@ -54,6 +54,7 @@ def _choices(folder: Path) -> dict[tuple[str, str], tuple[Any, ...]]:
     }
 
 
+@pytest.mark.slow
 def test_what_is_measured_is_in_the_manifest_before_the_first_part(
     table: dict[str, Any], tmp_path: Path, measured: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -74,6 +75,7 @@ def test_what_is_measured_is_in_the_manifest_before_the_first_part(
     assert measured == ["sgd"]
 
 
+@pytest.mark.slow
 def test_a_study_that_goes_on_compiles_its_programs_as_before(
     table: dict[str, Any], tmp_path: Path, measured: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -93,6 +95,7 @@ def test_a_study_that_goes_on_compiles_its_programs_as_before(
     assert _choices(tmp_path / "out") == after
 
 
+@pytest.mark.slow
 def test_another_kind_of_machine_chooses_for_itself(
     table: dict[str, Any], tmp_path: Path, measured: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -103,6 +106,7 @@ def test_another_kind_of_machine_chooses_for_itself(
     assert set(_choices(tmp_path / "out")) == {("sgd", "first"), ("sgd", "second")}
 
 
+@pytest.mark.slow
 def test_a_program_of_which_nothing_is_trained_may_still_be_measured(
     table: dict[str, Any], tmp_path: Path, measured: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -115,6 +119,7 @@ def test_a_program_of_which_nothing_is_trained_may_still_be_measured(
     assert measured == ["sgd"]
 
 
+@pytest.mark.slow
 def test_other_processes_compile_as_the_command_did(
     table: dict[str, Any], tmp_path: Path, measured: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -81,6 +81,7 @@ def test_commands_read_a_url(store: Store, table: dict[str, Any], tmp_path: Path
         assert refused(*words).endswith("is a URL, of which a copy is read; say with --out where to write")
 
 
+@pytest.mark.slow
 def test_a_checkpoint_is_at_the_url(
     store: Store, table: dict[str, Any], tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -106,6 +107,7 @@ def test_a_checkpoint_is_at_the_url(
     assert kept not in store.names()
 
 
+@pytest.mark.slow
 def test_what_another_machine_removed_is_not_shown(store: Store, table: dict[str, Any]) -> None:
     url = store.url("removed")
     execute(table, url, report=False)
@@ -116,6 +118,7 @@ def test_what_another_machine_removed_is_not_shown(store: Store, table: dict[str
     assert execute(table, url, report=False).trained == 8
 
 
+@pytest.mark.slow
 def test_a_copy_that_lost_files_takes_none_from_the_url(
     store: Store, table: dict[str, Any], home: Path
 ) -> None:
@@ -128,6 +131,7 @@ def test_a_copy_that_lost_files_takes_none_from_the_url(
     assert set(store.names()) == before
 
 
+@pytest.mark.slow
 def test_fresh_sets_aside_what_is_there(store: Store, table: dict[str, Any]) -> None:
     url = store.url("fresh")
     execute(table, url, report=False)
@@ -147,6 +151,7 @@ def test_a_url_of_other_files_or_that_cannot_be_written(store: Store, table: dic
         lb.load(store.url("nothing"))
 
 
+@pytest.mark.slow
 def test_a_store_that_fails_for_a_moment_loses_nothing(
     store: Store, table: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

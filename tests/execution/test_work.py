@@ -44,6 +44,7 @@ def _work(asked: Any, folder: Path, lanes: int = 4, **more: Any) -> tuple[PackWo
     return PackWork(study, folder, tuple(lanes_per_pack), **more), list(whole.packs(lanes_per_pack))
 
 
+@pytest.mark.slow
 def test_it_travels_small_and_does_the_same_elsewhere(table: dict[str, Any], tmp_path: Path) -> None:
     whole = execute(table, tmp_path / "local", report=False).results.runs
     work, packs = _work(table, tmp_path / "out")
@@ -126,6 +127,7 @@ def test_objects_from_python_travel_too(table: dict[str, Any], tmp_path: Path) -
     assert cloudpickle.loads(cloudpickle.dumps(work.to("returned")))(packs[0]).error == ""
 
 
+@pytest.mark.slow
 def test_parts_that_come_back_are_written_as_they_come(
     table: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

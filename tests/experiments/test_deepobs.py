@@ -33,6 +33,7 @@ def _means(orders: np.ndarray) -> np.ndarray:
     return train[orders[:, : BATCH * PER_EPOCH]].reshape(-1, PER_EPOCH, BATCH, 100).mean(axis=2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("rate", "momentum"), [(0.01, 0.0), (0.002, 0.9), (0.0158, 0.9)])
 def test_the_closed_form_is_the_mean_over_orders(rate: float, momentum: float) -> None:
     random, epochs, runs = np.random.default_rng(0), 6, 400

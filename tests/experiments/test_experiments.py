@@ -53,8 +53,8 @@ def only_bowl(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        # Many studies and pictures, twice.
-        pytest.param(name, marks=pytest.mark.slow if name in {"atlas", "claims"} else ())
+        # Studies and pictures, twice; one of them is enough for the quick tests.
+        pytest.param(name, marks=() if name == "batch_size" else pytest.mark.slow)
         for name in catalog.names("experiment")
     ],
 )

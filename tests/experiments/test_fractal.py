@@ -43,6 +43,7 @@ def test_scores_are_those_of_numpy(name: str, tmp_path: Path) -> None:
     assert np.quantile(np.abs(found / expected - 1), 0.5) < 1e-12
 
 
+@pytest.mark.slow
 def test_tanh_agrees_with_numpy_and_single_precision(tmp_path: Path) -> None:
     bench = Bench("fractal", "", tmp_path)
     table = checks.agreement(bench, CONDITIONS["tanh"], 12, 30).set_index("compared")
@@ -54,6 +55,7 @@ def test_tanh_agrees_with_numpy_and_single_precision(tmp_path: Path) -> None:
     assert (table["at_boundary"] > 4).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["relu", "identity"])
 def test_every_run_is_reported_in_single_precision(name: str, tmp_path: Path) -> None:
     """Weights that grow without bound do not hide what the losses before were."""
@@ -141,6 +143,7 @@ def rabbit(side: int) -> np.ndarray:
     return np.where(np.abs(z) < 4, -1.0, 1.0)
 
 
+@pytest.mark.slow
 def test_dimensions_of_known_sets() -> None:
     counts = boxes.counts(sierpinski(6))
     assert counts.sum(axis=1).tolist() == [3**6, 3**5, 3**4, 3**3, 3**2]

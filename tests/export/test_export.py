@@ -120,6 +120,7 @@ def _records(path: Path) -> Iterator[Any]:
             whole = b""
 
 
+@pytest.mark.slow
 def test_wandb_writes_offline_runs(results: lb.Results, tmp_path: Path) -> None:
     """In a process of its own: wandb starts a service, and keeps it."""
     pytest.importorskip("wandb", reason="wandb is not installed: its export is NOT tested")
@@ -176,6 +177,7 @@ print(json.dumps({"said": said, "runs": found}))
 """
 
 
+@pytest.mark.slow
 def test_mlflow_reads_what_is_written(results: lb.Results, tmp_path: Path) -> None:
     """In a process of its own, which says what it printed: MLflow reports its use over the network unless it is told not to."""
     out = tmp_path / "100% #1"

@@ -140,6 +140,7 @@ def test_a_run_that_diverged_ends_where_it_did(results: lb.Results, exported: Pa
     assert np.isfinite(block["raw_y"]).all()
 
 
+@pytest.mark.slow
 def test_a_real_reader_finds_the_runs_and_when_they_met_targets(results: lb.Results, exported: Path) -> None:
     found = _read(exported)
     overview = pd.DataFrame(found["overview"])
@@ -168,6 +169,7 @@ def test_a_real_reader_finds_the_runs_and_when_they_met_targets(results: lb.Resu
             assert (met.min() - 1 == step[rung]) or (met.empty and np.isnan(step[rung]))
 
 
+@pytest.mark.slow
 def test_a_real_reader_computes_the_same_expected_running_times(exported: Path) -> None:
     """That of iohinspector's fixed targets, from the blocks."""
     times = _read(exported)["times"]
@@ -180,6 +182,7 @@ def test_a_real_reader_computes_the_same_expected_running_times(exported: Path) 
         np.testing.assert_allclose(ert(spent.sum(), np.isfinite(hit).sum()), expected)
 
 
+@pytest.mark.slow
 def test_an_accuracy_is_turned_round(tmp_path: Path) -> None:
     study = {
         **STUDY,

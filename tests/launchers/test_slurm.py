@@ -255,6 +255,7 @@ def test_ray_gives_a_pack_to_the_node_that_is_free_first(costs: list[float], nod
     assert all(time - costs[share[-1]] <= min(times) + 1e-9 for share, time in zip(found, times, strict=True))
 
 
+@pytest.mark.slow
 def test_status_without_jobs(tmp_path: Path) -> None:
     done = execute({**STUDY, "optimizer": "sgd"}, tmp_path / "out", report=False)
     manifest = dict(done.results.manifest)

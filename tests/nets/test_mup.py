@@ -27,6 +27,7 @@ def _losses(weights: list[Any], batch: Any) -> jax.Array:
     return -jnp.mean(jax.nn.log_softmax(scores, axis=0)[batch[1], jnp.arange(len(batch[1]))])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hidden", [(64, 64), (256, 256), (128, 32)])
 def test_adam_takes_the_steps_of_a_mup_adam_written_by_hand(hidden: tuple[int, ...]) -> None:
     """W learns at rate · 64/fan-in, the input and biases at the rate; ε of a layer is that of width 64 over its width's ratio."""

@@ -196,6 +196,7 @@ def test_schedules_draw_their_shapes(results: frames.Results) -> None:
     assert figure.axes[1].lines[0].get_ydata().tolist() == [1.0, 0.5, 0.0]
 
 
+@pytest.mark.slow
 def test_contours_show_a_row_of_three_per_problem_and_are_drawn_for_none_else(tmp_path: Path) -> None:
     table = {
         "name": "wells",

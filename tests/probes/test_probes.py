@@ -244,6 +244,7 @@ def test_layers_have_a_column_each_and_tables_hold_them(tmp_path: Path) -> None:
     assert flat["layer_update_norm/0/weight"].isna().all()
 
 
+@pytest.mark.slow
 def test_batched_equals_solo_and_a_run_that_breaks_is_missing(
     train: Callable[..., Any], network: Problem
 ) -> None:

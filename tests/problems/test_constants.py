@@ -35,6 +35,7 @@ def _loss(problem: Problem, targets: np.ndarray, labels: int) -> Callable[[np.nd
     return lambda constant: float((square - 2 * constant * mean + np.square(constant)).sum())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", KNOWN)
 def test_no_constant_that_is_fitted_does_better(name: str) -> None:
     """Optimised on the training targets, a constant comes to the loss that the problem states on those of the evaluation."""

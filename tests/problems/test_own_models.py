@@ -163,6 +163,7 @@ LIBRARIES: dict[str, tuple[Callable[[], lb.Problem], Callable[[], lb.Problem]]] 
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("library", LIBRARIES)
 def test_a_model_trains_as_a_problem_written_by_hand(library: str) -> None:
     ours, theirs = (_swept(make()).curves for make in LIBRARIES[library])

@@ -87,6 +87,7 @@ def test_what_a_dead_helper_leaves_is_drawn_here(results: Results, here: list[st
     assert sorted(here) == sorted(pictures.names())
 
 
+@pytest.mark.slow
 def test_an_error_of_a_helper_is_raised_here(
     results: Results, monkeypatch: pytest.MonkeyPatch, capfd: Any
 ) -> None:
@@ -126,6 +127,7 @@ time.sleep(100)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_a_helper_ends_with_the_process_that_started_it(number: int) -> None:
     with subprocess.Popen([sys.executable, "-c", PARENT], cwd=ROOT, stdout=subprocess.PIPE) as parent:
@@ -181,6 +183,7 @@ def test_a_helper_that_cannot_be_started_is_done_without(
     assert sorted(here) == sorted(pictures.names())
 
 
+@pytest.mark.slow
 def test_only_commands_that_draw_start_helpers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[bool] = []
     monkeypatch.setattr(Helpers, "start", lambda self: started.append(True))

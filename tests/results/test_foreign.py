@@ -143,6 +143,7 @@ def test_a_results_folder_may_be_a_link_itself(folder: Path) -> None:
     assert [do(command)[0] for command in ("best", "status", "report", "run", "export")] == [0] * 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["runs.parquet", "runs.csv", MANIFEST, "parts/ab/x.parquet", ".lock"])
 def test_a_pipe_or_a_folder_in_place_of_a_file_is_one_line(folder: Path, name: str) -> None:
     for make in (os.mkfifo, os.mkdir):
@@ -208,6 +209,7 @@ def test_tables_without_sums_are_read(folder: Path) -> None:
     assert len(json.loads((folder / MANIFEST).read_text())["tables"]) == 2 * len(TABLES)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["runs", "tuning_budget"])
 def test_tables_that_were_cut_short_are_read_and_made_anew(
     folder: Path, name: str, monkeypatch: pytest.MonkeyPatch

@@ -138,6 +138,7 @@ def check(folder: Path, texts: Sequence[bytes]) -> None:
         shutil.copytree(kept, folder)
 
 
+@pytest.mark.slow
 def test_a_mutated_manifest_is_one_line(folder: Path) -> None:
     """Some of the thousands, and all whole files that are none."""
     every = list(mutated(json.loads((folder / MANIFEST).read_text())))

@@ -73,7 +73,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("lie", LIES)
+@pytest.mark.parametrize(
+    "lie", [pytest.param(lie, marks=pytest.mark.slow if at > 2 else ()) for at, lie in enumerate(LIES)]
+)
 def test_a_part_that_lies_is_set_aside_and_the_folder_stays_readable(
     lie: str, trained: Path, tmp_path: Path
 ) -> None:

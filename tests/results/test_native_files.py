@@ -27,6 +27,7 @@ def test_a_native_file_needs_no_object_of_python(tmp_path: Path) -> None:
         assert native.read() == b"0123456789"
 
 
+@pytest.mark.slow
 def test_every_table_is_read_from_a_native_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Those of building, loading, querying and exporting; what reads no more than the footer, or without threads, may do as it likes."""
     given: list[Any] = []

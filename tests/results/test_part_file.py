@@ -112,6 +112,7 @@ def kinds(data: bytes) -> dict[str, range]:
     return places
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("older", [False, True])
 def test_any_flipped_bit_is_found_or_harmless(older: bool) -> None:
     """One bit of every byte, whatever it is part of: the part is refused, or what is read from it is what was written."""

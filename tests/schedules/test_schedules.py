@@ -169,6 +169,7 @@ def test_join() -> None:
 shares = st.floats(0, 1)
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(steps=st.sampled_from([1, 2, 3, 7, 50]), data=st.data())
 def test_shapes_have_peak_one_whatever_their_parameters(steps: int, data: st.DataObject) -> None:

@@ -91,6 +91,7 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return kinds_of_code.hashes(tmp_path_factory.mktemp("here"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", ["0", "1", "2", "3", "random"])
 def test_unchanged_code_is_the_same_in_every_process(seed: str, here: dict[str, str], tmp_path: Path) -> None:
     assert _elsewhere(sys.executable, tmp_path / "there", seed) == here

@@ -125,6 +125,7 @@ print(results.verdict_counts["count"].sum(), len(results.from_others))
 """
 
 
+@pytest.mark.slow
 def test_adding_a_table_is_adding_a_file(tmp_path: Path) -> None:
     """It is written as CSV and Parquet, printed by the run, listed, read by `Results` and by SQL; a table may be made from it."""
     shutil.copytree(ROOT / "lrbench", tmp_path / "lrbench", ignore=shutil.ignore_patterns("__pycache__"))
