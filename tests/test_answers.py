@@ -247,6 +247,7 @@ def test_different_lines_are_called_different(problem: recorded.Recorded) -> Non
     assert (intervals.called_different(problem, twice, 10)[0] == 0).all()
 
 
+@pytest.mark.slow
 def test_intervals_cover_a_mean_as_often_as_they_say(problem: recorded.Recorded) -> None:
     drawn = intervals.resampled(problem, 200, 10, np.random.default_rng(0))
     found = intervals.coverage(problem, drawn, 10, 0)
@@ -301,6 +302,7 @@ def _judged() -> judging.Judged:
     return judging.Judged(_lines(), *map(pd.DataFrame, (coverage, comparisons)), one, pd.DataFrame(paces))
 
 
+@pytest.mark.slow
 def test_targets_are_judged_on_the_reported_half() -> None:
     found = _judged()
     table = measures.summary(found.lines, targets.both_halves())
@@ -318,6 +320,7 @@ def test_targets_are_judged_on_the_reported_half() -> None:
     assert cost.value == pytest.approx(66 / 160)
 
 
+@pytest.mark.slow
 def test_a_setting_that_only_the_tuned_half_likes_has_not_met_the_target() -> None:
     found = _judged()
     reported = found.lines["problem"].isin(targets.both_halves()[targets.REPORTED])
@@ -389,6 +392,7 @@ def test_every_method_is_judged(
     assert judging._trials(sizes) == [16, 36, 48]
 
 
+@pytest.mark.slow
 def test_judging_writes_its_tables(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

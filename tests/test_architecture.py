@@ -89,6 +89,7 @@ def test_imports_by_name_keep_to_the_layers() -> None:
     assert above == []
 
 
+@pytest.mark.slow
 def test_the_drawing_and_its_table_are_current() -> None:
     """`python docs/make_architecture.py` makes them."""
     assert imports.PICTURE.read_text(encoding="utf-8") == imports.drawing()

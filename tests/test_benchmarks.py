@@ -139,6 +139,7 @@ def test_a_number_of_numpy_is_saved_as_a_number(tmp_path: Path) -> None:
     assert (saved["value"], saved["peer_value"]) == ("0.3333333333333333", "3.0")
 
 
+@pytest.mark.slow
 def test_no_published_table_has_the_name_of_a_type_in_a_cell() -> None:
     published = sorted((table.ROOT / "results").rglob("*.csv"))
     assert published
@@ -176,6 +177,7 @@ def test_a_peer_on_a_gpu_chooses_its_platform(monkeypatch: pytest.MonkeyPatch) -
     assert "CUDA_VISIBLE_DEVICES" not in forced
 
 
+@pytest.mark.slow
 def test_lrbench_as_a_peer_of_itself() -> None:
     """Its line has what the rows need, and its runs learn."""
     study = workloads.w1(models=4, steps=60)
@@ -426,6 +428,7 @@ def test_a_process_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.Monke
         process.run_command([sys.executable, "-c", "import time; time.sleep(30)"], tmp_path)
 
 
+@pytest.mark.slow
 def test_a_study_is_run_as_a_user_would(tmp_path: Path) -> None:
     """Its point counts what the manifest says of training, evaluating, writing and tables."""
     job = process.run_study(workloads.quadratic(8, 10), tmp_path, tmp_path / "cache", "--no-report")

@@ -67,6 +67,7 @@ def test_every_file_has_its_entry(kind: str) -> None:
     assert files - {"base", "bench", "findings", "lines", "page", "theme"} == set(catalog.names(kind))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", catalog.names("problem"))
 def test_problem(name: str) -> None:
     """Same key, same parameters; loss and gradient finite; lanes equal a loop; the engine's types are those it gets."""
@@ -100,6 +101,7 @@ def test_problem(name: str) -> None:
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", catalog.names("problem"))
 def test_a_problem_trains(name: str) -> None:
     """A few steps of Adam bring the loss clearly down, and nowhere below a known optimum."""
@@ -186,6 +188,7 @@ def test_probe(name: str) -> None:
     assert all(value.shape == () and jnp.isfinite(value) for value in columns)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", catalog.names("metric"))
 def test_metric(name: str) -> None:
     """A finite number of what is predicted for examples and their targets, whatever their order, and alike in lanes."""
@@ -205,6 +208,7 @@ def test_metric(name: str) -> None:
     np.testing.assert_allclose(found, alone, rtol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", catalog.names("plot"))
 @pytest.mark.parametrize("kind", frames.STUDIES)
 def test_plot(name: str, kind: str) -> None:

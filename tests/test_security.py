@@ -133,6 +133,7 @@ def test_a_study_cannot_leave_the_results_folder(name: str) -> None:
         read(STUDY | {"name": name})
 
 
+@pytest.mark.slow
 def test_hostile_names_are_texts_in_every_file() -> None:
     """Problems and optimizers of the user's: nothing is written beside the folder, nothing is a formula or a script."""
     import jax.numpy as jnp

@@ -65,6 +65,7 @@ def test_batched_equals_solo_and_a_diverged_neighbour_changes_nothing(train: Cal
         np.testing.assert_allclose(values[[0, 2]], solo.curves[name], rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_deepobs_published_what_its_runs_end_at(train: Callable[..., Any]) -> None:
     """A row of each kind of DeepOBS's table of `quadratic_deep`, trained in the order of its batches, to the rounding of float32."""
     rates = [1e-5, 1e-3, 0.0158489319, 0.0251188643, 0.0630957344, 0.1]

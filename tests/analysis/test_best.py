@@ -375,6 +375,7 @@ def test_an_objective_other_than_a_loss() -> None:
 WORDS = ("problem", "optimizer", "schedule")
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(
     st.lists(st.tuples(st.integers(0, 2**32), *[st.text(min_size=1, max_size=5)] * 4), max_size=3),

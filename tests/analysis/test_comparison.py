@@ -274,6 +274,7 @@ def score() -> np.ndarray:
     return table
 
 
+@pytest.mark.slow
 def test_ranks_are_those_of_scipy_and_posthocs(score: np.ndarray) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the libraries that we compare with

@@ -409,6 +409,7 @@ def test_losses_by_rate_of_no_runs_have_the_columns_of_others() -> None:
     assert list(none.columns) == list(loss_by_rate(runs).columns)
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)  # a busy machine is no failure
 @given(st.lists(st.lists(st.floats(0, 2) | st.just(NAN), min_size=2, max_size=2), min_size=1, max_size=8))
 @example([[0.0, 3.6992183586528185e-29]] * 3)  # their mean is below each of them by one rounding

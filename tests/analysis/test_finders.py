@@ -312,6 +312,7 @@ def test_the_table_has_a_row_per_run_and_rule(found: lb.Results) -> None:
     assert (plain["suggestion"].dropna() < 2.0).all()
 
 
+@pytest.mark.slow
 def test_it_goes_on_and_is_made_anew_from_the_parts(found: lb.Results) -> None:
     parts = ResultsFolder(found.folder).part_paths()
     before = [path.stat().st_mtime_ns for path in parts]

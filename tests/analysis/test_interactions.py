@@ -87,6 +87,7 @@ def test_the_fit_is_numpy_s_least_squares(seed: int) -> None:
     assert found == pytest.approx(np.clip(lowest, position[near][0], position[near][-1]), abs=1e-6)
 
 
+@pytest.mark.slow
 @given(st.floats(1e-6, 1e6), st.floats(-2, -1))
 def test_the_fitted_rate_does_not_depend_on_the_unit_of_the_loss(unit: float, at: float) -> None:
     runs = runs_at({8.0: at}, "problem_batch_size", noise=0.1)

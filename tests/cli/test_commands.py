@@ -72,6 +72,7 @@ def test_run_prints_the_answer_and_then_what_was_written(
     assert not (folder / "results/house_prices/report.html").exists()
 
 
+@pytest.mark.slow
 def test_running_again_trains_nothing(ran: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
     folder, done = ran
     again = lrbench("run", "house_prices", *SMALL, "--no-report", folder=folder)
@@ -98,6 +99,7 @@ def test_best_and_report(ran: tuple[Path, subprocess.CompletedProcess[str]]) -> 
     assert names == {f"{plot}.{kind}" for plot in drawn for kind in ("png", "svg")}
 
 
+@pytest.mark.slow
 def test_best_in_sentences_and_as_json(ran: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
     folder, done = ran
     table = done.stdout.splitlines()
@@ -134,6 +136,7 @@ class Terminal(io.StringIO):
         return True
 
 
+@pytest.mark.slow
 def test_plan_trains_nothing(tmp_path: Path) -> None:
     done = lrbench("plan", "quickstart", "--set", "seeds=2", folder=tmp_path)
     assert done.returncode == 0, done.stderr

@@ -142,6 +142,7 @@ def test_a_gpu_that_jax_uses_is_no_problem() -> None:
     assert "2 × NVIDIA H100          gpu, 60.0 GiB free of 80.0 GiB each" in text(facts)
 
 
+@pytest.mark.slow
 def test_doctor_asks_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     _files(tmp_path, {"cache/lrbench/data/digits.npz": "x" * 10, "cache/lrbench/capacity/a.json": "{}"})
@@ -211,6 +212,7 @@ def _trace(path: Path) -> Counter[str]:
         return Counter(event.get("name", "") for event in json.load(file)["traceEvents"])
 
 
+@pytest.mark.slow
 def test_a_trace_holds_the_first_moments_of_training(table: dict[str, Any]) -> None:
     """Its events are those of the training; a study that is there already has nothing to trace."""
     table |= {"problem": ["digits_softmax"], "steps": 20, "evaluate_every": 1}
@@ -227,6 +229,7 @@ def test_a_trace_holds_the_first_moments_of_training(table: dict[str, Any]) -> N
     assert heard.lines == ["out: all 8 runs are cached; nothing to train or to profile"]
 
 
+@pytest.mark.slow
 def test_a_trace_ends_while_a_long_segment_goes_on(
     table: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -158,6 +158,7 @@ def test_a_changed_table_is_accepted_or_refused(table: dict[str, Any]) -> None:
     assert outcome("", table)
 
 
+@pytest.mark.slow
 @mutations(300)
 @given(changed_tables(), st.lists(st.tuples(st.integers(0, 600), st.text(max_size=3) | ODD), max_size=3))
 def test_a_changed_file_is_accepted_or_refused(
@@ -267,6 +268,7 @@ def prepared(file: Path, target: str = "price", task: str = "auto") -> None:
         assert not ready.classes or 0 <= targets.min() <= targets.max() < ready.classes
 
 
+@pytest.mark.slow
 @mutations(300)
 @given(changed_csvs(), st.sampled_from(["auto", "auto", "regression", "classification"]))
 def test_a_changed_csv_is_accepted_or_refused(tmp_path: Path, data: bytes, task: str) -> None:

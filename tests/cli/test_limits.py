@@ -128,6 +128,7 @@ def test_ratios_of_nothing_are_nothing() -> None:
     assert rank_tests.ratios(np.zeros((0, 0))).shape == (0, 0)
 
 
+@pytest.mark.slow
 def test_all_packs_fail_with_a_report(study: Path) -> None:
     Path("mine.py").write_text(
         "import optax\n"
@@ -143,6 +144,7 @@ def test_all_packs_fail_with_a_report(study: Path) -> None:
     assert Path("out/report.html").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("problem", "need"),
     [
@@ -225,6 +227,7 @@ def test_fresh_leaves_a_link_and_what_it_leads_to(study: Path) -> None:
     assert sorted(path.name for path in Path().iterdir()) == ["link", "real", "x.toml"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["a file", "forbidden"])
 def test_parts_that_cannot_be_read_are_not_trained_again(
     study: Path, how: str, monkeypatch: pytest.MonkeyPatch
@@ -313,6 +316,7 @@ def test_a_question_has_a_time_limit(folder: str) -> None:
         )
 
 
+@pytest.mark.slow
 def test_a_call_that_duckdb_does_not_interrupt_ends_in_time(folder: str) -> None:
     one_call = "SELECT list_sort(range(100000000))[1]"
     began = time.monotonic()

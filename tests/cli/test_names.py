@@ -31,6 +31,7 @@ def study() -> Path:
     return Path("mine.toml")
 
 
+@pytest.mark.slow
 def test_a_problem_runs_by_its_name_and_says_how() -> None:
     code, said = lrbench(["run", "quadratic", *QUICK, "--no-report"])
     assert code == 0, said

@@ -254,6 +254,7 @@ def test_another_error_of_the_device_is_not_out_of_memory(
         train(table)
 
 
+@pytest.mark.slow
 def test_a_program_too_large_for_free_memory_is_made_smaller_before_it_runs(
     table: dict[str, Any], train: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

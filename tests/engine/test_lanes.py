@@ -64,6 +64,7 @@ def test_a_lane_equals_the_same_run_in_a_plain_loop(train: Callable[..., Any]) -
         np.testing.assert_allclose(losses[run, -1], alone, rtol=2e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "devices"),
     [({"lanes_per_chunk": 1}, 3), ({"lanes_per_chunk": 5}, 1), ({"lanes_per_chunk": 64}, 2)],
@@ -79,6 +80,7 @@ def test_results_do_not_hang_on_chunks_and_devices(
         )
 
 
+@pytest.mark.slow
 def test_deterministic_results_are_the_same_on_any_devices(train: Callable[..., Any]) -> None:
     """Also where runs diverge, whose places go to others without it; and adam's powers are what fusing moves first."""
     wide = {"problem": ["digits_softmax"], "schedule": "constant", "probes": [], "deterministic": True}

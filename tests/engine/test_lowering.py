@@ -12,6 +12,7 @@ from tests.helpers.lowering import lowered
 from tests.lowering import PLATFORMS, PROBLEMS, study_of
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "study",
     [

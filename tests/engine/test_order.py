@@ -86,6 +86,7 @@ def test_a_run_of_an_order_is_that_of_a_plain_loop(train: Callable[..., Any], or
             np.testing.assert_allclose(values[engine.grid.run_ids[run]][-1], alone, rtol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", ["fixed", "given"])
 def test_batch_sizes_of_equal_epochs_have_the_order(tmp_path: Path, order: str) -> None:
     study = {**STUDY, "budget": "epochs", "steps": 18}

@@ -48,6 +48,7 @@ def test_a_pattern_of_the_same_rate_changes_nothing_but_the_identity() -> None:
     assert alike["run_id"].item() != plain["run_id"].item()
 
 
+@pytest.mark.slow
 def test_a_pattern_beside_a_name_that_the_problem_has() -> None:
     runs = _swept("fractal", learning_rates={"": [0.1], "hidden": [0.5], "o*": [2.0]})
     named = _swept("fractal", learning_rates={"": [0.1], "hidden": [0.5], "output": [2.0]})
@@ -95,6 +96,7 @@ def _masked(learning_rate: float) -> optax.GradientTransformation:
     return optax.adamw(learning_rate, weight_decay=0.3, mask=mask)
 
 
+@pytest.mark.slow
 def test_no_decay_is_the_mask_of_optax() -> None:
     chosen = [lb.Optimizer("adamw", weight_decay=0.3, no_decay=["*/bias"]), _masked]
     ours, theirs = _swept("digits_mlp", optimizers=chosen, learning_rates=[0.01])["final_valid_loss"]

@@ -77,6 +77,7 @@ def test_every_plot_and_the_report_are_drawn(tmp_path: Path) -> None:
     assert figure.axes[0].get_ylabel() == "1 − validation auc"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at", ["fresh", "cached", "plan"])
 def test_an_objective_that_a_problem_lacks_is_refused_before_training(tmp_path: Path, at: str) -> None:
     message = "judged: objective: unknown loss or metric of quadratic 'valid_auc'; allowed: train_loss"
@@ -112,6 +113,7 @@ def test_runs_that_lack_a_newer_metric_are_not_judged_by_it(
     )
 
 
+@pytest.mark.slow
 def test_a_manifest_without_metrics_is_described_again(tmp_path: Path) -> None:
     """A folder of an older lrbench: nothing is trained, and its problems get what is said of them today."""
     results = lb.run(_study(), tmp_path, report=False)

@@ -179,6 +179,7 @@ def test_many_numbers_at_once(tmp_path: Path) -> None:
     assert np.isfinite(found.runs["final_train_loss"]).all()
 
 
+@pytest.mark.slow
 def test_named_rates_are_trained_as_a_study_that_lists_them(tmp_path: Path) -> None:
     study = STUDY | {
         "problem": "fractal",

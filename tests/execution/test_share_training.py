@@ -271,6 +271,7 @@ def test_foreign_records_are_left_out(tmp_path: Path) -> None:
 # ---- two of the same number ----
 
 
+@pytest.mark.slow
 def test_a_second_shard_0_waits_for_the_first(tmp_path: Path) -> None:
     folder, ear = tmp_path / "out", Heard()
     _run(folder, "1/2")
@@ -291,6 +292,7 @@ def test_a_second_shard_0_waits_for_the_first(tmp_path: Path) -> None:
     assert ": shard 0/2 waits for it" in ear.lines[0]
 
 
+@pytest.mark.slow
 def test_a_store_out_of_reach_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fails = [True]
     for name in ("folder", "store"):

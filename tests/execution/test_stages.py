@@ -117,6 +117,7 @@ class _Ends(Listener):
         return self.left < 0
 
 
+@pytest.mark.slow
 def test_ended_anywhere_it_goes_on_to_the_same_tables(done: Path, tmp_path: Path) -> None:
     folder, ended = tmp_path / "ended", 0
     for call in range(0, 400, 3):
@@ -150,6 +151,7 @@ def test_another_process_trains_the_same_runs(
     assert _tables(tmp_path / "elsewhere") == _tables(done)
 
 
+@pytest.mark.slow
 def test_what_is_recorded_is_not_chosen_again(tmp_path: Path) -> None:
     study = {**STUDY, "refine": 0, "schedule": "constant", "problem": "house_prices"}
     execute({**study, "confirm": 0}, tmp_path, report=False)
@@ -195,6 +197,7 @@ def test_a_damaged_record_is_one_line(text: str, tmp_path: Path) -> None:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_shorter_runs_are_those_of_a_shorter_study(done: Path, tmp_path: Path) -> None:
     """Each has fewer steps of the whole schedule; so it is the run of a study with so many steps."""
     few = Results(done).shorter_runs
@@ -287,6 +290,7 @@ def test_fresh_seeds_are_refused() -> None:
         check({**STUDY, "seeds": [0, FRESH]}, "test", trust=True)
 
 
+@pytest.mark.slow
 def test_a_batch_size_has_a_budget_of_steps_or_epochs(tmp_path: Path) -> None:
     equal = of_study(check(STUDY, "test", trust=True))
     assert equal.lengths == ()
@@ -341,6 +345,7 @@ def test_epochs_need_a_batch_size(problem: Any, has: str) -> None:
     )
 
 
+@pytest.mark.slow
 def test_later_stages_never_race(tmp_path: Path) -> None:
     study = {**STUDY, "race": True, "steps": 80, "deterministic": False}
     runs = execute(study, tmp_path, report=False).results.runs
@@ -368,6 +373,7 @@ def test_status_knows_the_stages(done: Path, tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_enough_seeds_are_added_until_lines_are_told_apart(tmp_path: Path) -> None:
     study = {
         **STUDY,
@@ -395,6 +401,7 @@ def test_enough_seeds_are_added_until_lines_are_told_apart(tmp_path: Path) -> No
     assert _tables(tmp_path) == before
 
 
+@pytest.mark.slow
 def test_the_tables_are_the_same_on_one_device(done: Path, tmp_path: Path) -> None:
     """A study that is `deterministic` chooses the same on any number of devices."""
     execute(STUDY, tmp_path / "alone", devices=1, report=False)

@@ -132,6 +132,7 @@ def test_parameters_have_names() -> None:
     assert str(caught.value) == "Optimizer('adam', 0.9): must name the parameter that 0.9 is the value of"
 
 
+@pytest.mark.slow
 def test_counts_of_numpy_are_whole_numbers() -> None:
     steps, seeds = np.int64(2), np.array([3, 5])
     assert lb.sweep("quadratic", learning_rates=0.1, seeds=1.0, steps=1e1).runs["steps"].tolist() == [10]  # type: ignore[arg-type]
@@ -141,6 +142,7 @@ def test_counts_of_numpy_are_whole_numbers() -> None:
     assert runs["seed"].tolist() == [0, 1]
 
 
+@pytest.mark.slow
 def test_a_problem_is_chosen_as_an_optimizer_is() -> None:
     named = lb.Problem("house_prices", batch_size=[16, 64])
     assert named == {"name": "house_prices", "batch_size": [16, 64]}

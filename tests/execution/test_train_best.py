@@ -59,6 +59,7 @@ def test_the_run_is_that_of_the_median_loss_at_the_rate_to_use(results: Trainabl
     assert (same["final_valid_loss"] < run["final_valid_loss"]).sum() == (len(same) - 1) // 2
 
 
+@pytest.mark.slow
 def test_a_run_of_any_stage_has_the_curve_of_the_table_bit_for_bit(results: TrainableResults) -> None:
     """Also where others of its pack have diverged or were stopped, and so have left their lanes to others."""
     assert {"diverged", "stopped"} <= {*results.runs["status"]}
@@ -87,6 +88,7 @@ def test_the_weights_are_those_that_the_curve_ends_with(results: TrainableResult
     assert np.array_equal(scores, trained.predict((inputs, labels)))
 
 
+@pytest.mark.slow
 def test_a_line_is_named_as_the_answer_prints_it(results: TrainableResults) -> None:
     trained = results.train_best("digits_mlp", "sgd(momentum=0.9)", "constant", seed=1)
     run = results.runs.set_index("run_id").loc[trained.run_id]
@@ -96,6 +98,7 @@ def test_a_line_is_named_as_the_answer_prints_it(results: TrainableResults) -> N
     assert results.train_best(optimizer="sgd").learning_rate == pytest.approx(first["use"])
 
 
+@pytest.mark.slow
 def test_longer_training_stretches_the_schedule(results: TrainableResults) -> None:
     trained = results.train_best(optimizer="sgd(momentum=0)", schedule="warmup_cosine", seed=1, steps=80)
     same = lb.sweep(
@@ -131,6 +134,7 @@ def test_the_file_has_names_from_paths_and_says_what_it_is(results: TrainableRes
     assert list(path.parent.iterdir()) == [path]
 
 
+@pytest.mark.slow
 def test_a_state_is_under_a_name_of_its_own_and_an_array_alone_is_params() -> None:
     def loss(model: Any, batch: Any, key: Any) -> Any:
         return jnp.sum(model[0] ** 2), {"steps": model[1]["steps"] + 1.0}
@@ -208,6 +212,7 @@ def test_several_problems_need_a_name(tmp_path: Path) -> None:
         two.train_best()
 
 
+@pytest.mark.slow
 def test_results_stay_trainable_when_they_are_pickled_or_saved(
     results: TrainableResults, tmp_path: Path
 ) -> None:
@@ -215,6 +220,7 @@ def test_results_stay_trainable_when_they_are_pickled_or_saved(
     assert again.train_best(seed=0).run_id == results.train_best(seed=0).run_id
 
 
+@pytest.mark.slow
 def test_a_curve_that_differs_is_said(results: TrainableResults, tmp_path: Path) -> None:
     """The largest difference is that of the table as it is: here of a run whose part was changed."""
     from dataclasses import replace

@@ -382,6 +382,7 @@ def perform(*overrides: str) -> tuple[bench.Answer, list[str]]:
     return bench.perform("claims", "here", overrides=overrides, listener=listener), listener.lines
 
 
+@pytest.mark.slow
 def test_the_experiment_from_end_to_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of its five studies the two that train in a second: what the others would show is not measured."""
     five = studies.studies

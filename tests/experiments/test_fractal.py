@@ -31,6 +31,7 @@ def by_numpy(condition: Condition, view: Window, steps: int = STEPS) -> np.ndarr
     return found.reshape(across.shape)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["relu", "identity", "single"])
 def test_scores_are_those_of_numpy(name: str, tmp_path: Path) -> None:
     """To the last digits, but for runs that end early, whose losses are then 10⁶ instead of 10⁶ / ℓ₀, and chaotic ones."""

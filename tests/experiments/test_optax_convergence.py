@@ -162,6 +162,7 @@ def test_a_band_is_unbroken_and_holds_the_rate_of_its_pair() -> None:
     assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == ["adam", "sgd", "yogi"]
 
 
+@pytest.mark.slow
 def test_the_experiment_from_end_to_end() -> None:
     answer = perform("optax_convergence", "here", overrides=examples.EXPERIMENTS["optax_convergence"])
     assert answer.lines[0].startswith("runs that optax's tests require to end within 3 % of the optimum")

@@ -87,6 +87,7 @@ def test_slices_in_double_precision() -> None:
         _agree(*(_graded(form, True)(images, kernel, 1.0) for form in forms), tolerance=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("many", [False, True])
 @pytest.mark.parametrize("padded", [False, True])
 @pytest.mark.parametrize("ties", [False, True])

@@ -209,6 +209,7 @@ def lookahead_by_hand(params: Any, rate: Any) -> Any:
     return params
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_lanes_equal_optax_by_hand(name: str) -> None:
     """Rates and all numbers traced, several lanes at once, the optimizer built anew in every step."""

@@ -112,6 +112,7 @@ def test_a_tuning_budget_falls_to_the_gap_of_the_best_rate(results: frames.Resul
     assert ends == pytest.approx(sorted(gaps), abs=1e-12)
 
 
+@pytest.mark.slow
 def test_runtime_distributions_rise_to_what_restarts_meet(results: frames.Results) -> None:
     figure = draw("ecdf", results)
     assert [axes.get_title("left") for axes in figure.axes] == [
@@ -138,6 +139,7 @@ def test_runtime_distributions_rise_to_what_restarts_meet(results: frames.Result
     assert not draw("ecdf", dataclasses.replace(results, first_hits=results.first_hits[:0])).axes
 
 
+@pytest.mark.slow
 def test_runtime_distributions_of_one_problem_are_those_of_its_runs(results: frames.Results) -> None:
     one: Any = OneProblem(results, "b")
     figure = draw("ecdf", one)

@@ -110,6 +110,7 @@ def sgd(*pairs: tuple[float, float]) -> tuple[tuple[str, float, float], ...]:
     return tuple(("sgd", momentum, best) for momentum, best in pairs)
 
 
+@pytest.mark.slow
 def test_the_title_says_how_the_best_rate_moves_with_the_number() -> None:
     falls = sgd((0.0, 1.0), (0.5, 0.5), (0.9, 0.03))
     assert told(frames.study(optimizers=falls)).startswith("the best rate falls from ")
@@ -122,6 +123,7 @@ def test_the_title_says_how_the_best_rate_moves_with_the_number() -> None:
     assert "as momentum grows with both optimizers, by up to " in told(frames.study(optimizers=falls + also))
 
 
+@pytest.mark.slow
 def test_the_title_does_not_say_more_than_the_rates_do() -> None:
     same = sgd((0.0, 0.1), (0.5, 0.1), (0.9, 0.1))
     assert told(frames.study(optimizers=same)) == (

@@ -94,6 +94,7 @@ def test_each_line_of_a_panels_title_is_as_wide_as_the_panel() -> None:
     assert base.inches(second, theme.PANEL) <= 3.0
 
 
+@pytest.mark.slow
 def test_the_title_says_the_rate_what_it_reaches_and_where_training_collapses() -> None:
     one = frames.study(optimizers=(("sgd", NAN, 0.1),))
     line = one.sensitivity.iloc[0]

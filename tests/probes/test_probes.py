@@ -92,6 +92,7 @@ def test_cosine_of_gradient_descent_on_a_quadratic(train: Callable[..., Any]) ->
         assert found[1] == pytest.approx(expected, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_curvature_and_noise_of_a_network(network: Problem) -> None:
     """Against numpy: the Hessian's eigenvalues, and the covariance of the gradients of groups of examples."""
     probes = {name: catalog.get("probe", name).load() for name in EXPENSIVE[:3]}
@@ -221,6 +222,7 @@ def test_what_is_measured_on_the_sample_does_not_move_while_the_parameters_do_no
     assert len(set(curves.curves["gradient_norm"][0].tolist())) == 3
 
 
+@pytest.mark.slow
 def test_layers_have_a_column_each_and_tables_hold_them(tmp_path: Path) -> None:
     """Two problems of other layers: a column for each, missing where the problem has none."""
     results = lb.sweep(

@@ -174,6 +174,7 @@ def test_a_model_trains_as_a_problem_written_by_hand(library: str) -> None:
     assert last.max() < ours[ours["step"] == 0]["valid_loss"].min()
 
 
+@pytest.mark.slow
 def test_a_linen_module_trains_as_in_a_loop_of_flax_and_optax() -> None:
     module, optimizer = Linen(), optax.sgd(RATE)
     problem = lb.from_flax(module, TRAIN, VALID)
@@ -234,6 +235,7 @@ def test_losses_of_numbers(loss: Any, expected: Callable[[Any], Any]) -> None:
     assert problem.name == "_scaled"
 
 
+@pytest.mark.slow
 def test_a_binary_classifier_has_the_metrics_of_two_labels() -> None:
     labels = Y > 0.3
     problem = lb.from_apply(
@@ -406,6 +408,7 @@ def made(*, rows: int = 4):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reference", ["ready", "made"])
 def test_a_model_in_a_file_whose_code_changes(tmp_path: Path, reference: str) -> None:
     study = tmp_path / "own.toml"
@@ -425,6 +428,7 @@ def test_a_model_in_a_file_whose_code_changes(tmp_path: Path, reference: str) ->
     assert first["final_train_loss"] != changed["final_train_loss"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("library", LIBRARIES)
 def test_another_process_gives_a_model_the_same_identity(library: str) -> None:
     """Building a problem does not start JAX either, which would fix the number of devices before a study does."""

@@ -243,6 +243,7 @@ def test_normalisations_equal_slow_ones() -> None:
     np.testing.assert_allclose(layered, wanted, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("normalisation", ["batch", "group", "layer", "none"])
 def test_a_resnet_evaluates_an_image_on_its_own(normalisation: Any) -> None:
     """In evaluations, an image's scores do not depend on those beside it."""

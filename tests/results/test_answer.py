@@ -215,6 +215,7 @@ def test_every_value_of_the_json_is_that_of_the_answer() -> None:
             assert line[name] == (None if pd.isna(value) else value), name
 
 
+@pytest.mark.slow
 def test_the_json_of_a_real_study_is_as_the_schema_says(tmp_path: Path) -> None:
     results = lb.sweep(
         ["quadratic", "digits_softmax"],

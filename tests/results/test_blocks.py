@@ -111,6 +111,7 @@ def _few_leaders() -> Any:
         yield
 
 
+@pytest.mark.slow
 def test_tables_are_the_same_bytes_however_the_runs_are_cut(
     built: tuple[ResultsFolder, Grid, dict[str, bytes]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -125,6 +126,7 @@ def test_tables_are_the_same_bytes_however_the_runs_are_cut(
     assert [name for name in together if together[name] != apart[name]] == []
 
 
+@pytest.mark.slow
 def test_tables_are_the_same_bytes_whoever_makes_them(
     built: tuple[ResultsFolder, Grid, dict[str, bytes]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -433,6 +435,7 @@ def test_repair_tells_of_damage_that_was_seen_before(tmp_path: Path) -> None:
 # --- plots and report -----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_more_runs_than_pictures_hold_have_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     study = {"name": "few", "steps": 4, "seeds": 1, "problem": "quadratic", "optimizer": "sgd"}
     study |= {"learning_rate": {"values": [0.1, 1.0]}}

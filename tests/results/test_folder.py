@@ -64,6 +64,7 @@ def test_runs_that_a_race_stopped_count_where_the_study_races(tmp_path: Path) ->
     assert second.numbers.tolist() == [1]
 
 
+@pytest.mark.slow
 def test_a_race_is_finished_without_it(tmp_path: Path, table: dict[str, Any]) -> None:
     """The same study with race = false trains what was stopped, and nothing else, and then equals one that never raced."""
     table |= {"steps": 200, "evaluate_every": 10, "learning_rate": {"min": 1e-4, "max": 1.9, "num": 12}}

@@ -137,6 +137,7 @@ def test_no_command_follows_any_link(command: str, folder: Path) -> None:
     assert command == "save" or not all(was.values())
 
 
+@pytest.mark.slow
 def test_a_results_folder_may_be_a_link_itself(folder: Path) -> None:
     folder.rename("elsewhere")
     folder.symlink_to("elsewhere")
@@ -165,6 +166,7 @@ def flip(path: Path) -> None:
     path.write_bytes(bytes(data))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["curves.parquet", "runs.csv", "sensitivity.parquet"])
 def test_a_flipped_bit_of_a_table_is_found(folder: Path, name: str) -> None:
     """No command answers from it, and `report` says so and writes it again."""

@@ -49,6 +49,7 @@ def test_a_folder_of_schema_1_is_read(folder: Path) -> None:
     assert "house_prices" in results.report()
 
 
+@pytest.mark.slow
 def test_a_folder_of_schema_2_is_read_and_goes_on(tmp_path: Path) -> None:
     """With its stages, which are read and not chosen again."""
     folder = Path(shutil.copytree(GOLDEN / "results_v2", tmp_path / "golden"))
@@ -64,6 +65,7 @@ def test_a_folder_of_schema_2_is_read_and_goes_on(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(lb.load(folder).sensitivity, before)
 
 
+@pytest.mark.slow
 def test_a_folder_of_schema_1_goes_on(folder: Path) -> None:
     """Nothing is trained anew: identities, and the parts, are those of then."""
     held = {path.name: path.read_bytes() for path in (folder / "parts").rglob("*.parquet")}

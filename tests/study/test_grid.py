@@ -69,6 +69,7 @@ def test_an_order_of_named_rates_is_no_identity() -> None:
     assert not set(ids(a=one)) & (set(ids()) | set(ids(b=one)))
 
 
+@pytest.mark.slow
 def test_a_million_runs_have_a_million_run_ids() -> None:
     from lrbench.study.run_id import pack_id, run_ids
 

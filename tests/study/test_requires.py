@@ -153,6 +153,7 @@ def test_runs_are_evaluated_where_the_optimizer_says(train: Callable[..., Any]) 
     np.testing.assert_allclose(slow[0], 12.5 * np.square([1, 1, 0.905, 0.905]), rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_users_own_transformation_gets_what_it_wants(train: Callable[..., Any]) -> None:
     """momo by object, undeclared; what it does here is a Polyak step, which halves w."""
     np.testing.assert_allclose(
