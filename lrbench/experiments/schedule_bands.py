@@ -135,10 +135,11 @@ def _findings(optimizer: str, table: pd.DataFrame) -> Iterator[Finding]:
     """The best schedule and its gain, how many are better and worse, the widest band, and how far rates to use are apart."""
     others = table[table["schedule"] != _FLAT]
     best = others.sort_values("use_loss", kind="stable").iloc[0]
-    gain = (best[name] for name in ("gain", "gain_low", "gain_high"))
     yield Finding(
         f"{optimizer}: gain of the best schedule, {best['schedule']}, over a constant rate, of ℓ₀ − ℓ*",
-        *gain,
+        best["gain"],
+        best["gain_low"],
+        best["gain_high"],
         rule="better than constant, adjusted for all pairs of schedules",
         met=None if best["better"] == 0 else bool(best["better"] > 0),
     )
@@ -200,7 +201,7 @@ def _picture(table: pd.DataFrame) -> Figure:
 def _panel(axes: Axes, rows: pd.DataFrame) -> None:
     from lrbench.plots import base, theme
 
-    for at, row in rows.iterrows():
+    for at, row in enumerate(rows.to_dict("records")):
         flat = row["schedule"] == _FLAT
         colour = base.COLOURS[1] if flat else base.COLOURS[0]
         if np.isfinite(row["own_decades"]):
