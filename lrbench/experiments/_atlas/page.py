@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from importlib import resources
 from typing import Any
 
-import jinja2
 import markupsafe
 import numpy as np
 import pandas as pd
 
 from lrbench.analysis.groups import Floats
+from lrbench.experiments import html_page
 from lrbench.experiments._atlas.evidence import MeasuredLines
 from lrbench.experiments._atlas.measures import Measures, is_rate_free, name_of
 from lrbench.study import catalog
@@ -68,26 +68,21 @@ def page(
         findings: lines to begin with.
         facts: `runs`, `steps` and `confirm` of the study.
     """
-    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    folder = resources.files(__package__)
-    style, script, template = (
-        folder.joinpath(name).read_text("utf-8") for name in ("page.css", "page.js", "page.html.jinja")
-    )
-    shared = resources.files("lrbench.report").joinpath("page.css").read_text("utf-8")
+    script = resources.files(__package__).joinpath("page.js").read_text("utf-8")
     # In a script element only "<" could end it, and markup escapes would not be undone.
     data = json.dumps(_data(evidence, found, cost), separators=(",", ":")).replace("<", "\\u003c")
     problems, optimizers, schedules = evidence.shape
-    return environment.from_string(template).render(
-        style=markupsafe.Markup(shared + style),  # both are files of the package
-        script=markupsafe.Markup(script),
-        data=markupsafe.Markup(data),
-        findings=findings,
-        problems=problems,
-        optimizers=optimizers,
-        schedules=schedules,
-        rates=len(evidence.rate),
+    shown = {
+        "script": markupsafe.Markup(script),  # a file of the package
+        "data": markupsafe.Markup(data),
+        "findings": findings,
+        "problems": problems,
+        "optimizers": optimizers,
+        "schedules": schedules,
+        "rates": len(evidence.rate),
         **{name: f"{number:,}" for name, number in facts.items()},
-    )
+    }
+    return html_page.render(__package__, shown)
 
 
 def _data(evidence: MeasuredLines, found: Measures, cost: pd.DataFrame) -> dict[str, Any]:

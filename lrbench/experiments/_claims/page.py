@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
-from importlib import resources
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
-import jinja2
-import markupsafe
-
+from lrbench.experiments import html_page
 from lrbench.experiments._claims.judging import FAILS, HOLDS, IN_PART, UNKNOWN, Judgement
 from lrbench.experiments._claims.limits import LIMITS
 from lrbench.experiments.findings import interval, number
@@ -25,24 +23,24 @@ def page(judgements: Sequence[Judgement], pictures: Mapping[str, bytes], runs: M
         pictures: a PNG by the claim's name.
         runs: how many each study has, by the study's name.
     """
-    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"number": number, "interval": interval, "class": _CLASS.__getitem__}
-    text = resources.files(__package__).joinpath("template.html.jinja").read_text("utf-8")
-    style = resources.files("lrbench.report").joinpath("page.css").read_text("utf-8")
-    own = resources.files(__package__).joinpath("page.css").read_text("utf-8")
     counts = {name: sum(each.verdict == name for each in judgements) for name in _CLASS}
-    return environment.from_string(text).render(
-        facts={
+    shown = {
+        "facts": {
             **{name: count for name, count in counts.items() if count},
             "runs": f"{sum(runs.values()):,}",
             "studies": len(runs),
         },
-        judgements=judgements,
-        pictures={name: _data_url(png) for name, png in pictures.items()},
-        studies=list(runs),
-        limits=LIMITS.asdict(),
-        style=markupsafe.Markup(style + own),  # both are files of the package
-    )
+        "judgements": judgements,
+        "pictures": {name: _data_url(png) for name, png in pictures.items()},
+        "studies": list(runs),
+        "limits": LIMITS.asdict(),
+    }
+    filters: dict[str, Callable[..., Any]] = {
+        "number": number,
+        "interval": interval,
+        "class": _CLASS.__getitem__,
+    }
+    return html_page.render(__package__, shown, filters)
 
 
 def _data_url(png: bytes) -> str:

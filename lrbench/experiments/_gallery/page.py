@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from importlib import resources
 from typing import Any
 
-import jinja2
-import markupsafe
 import numpy as np
 import pandas as pd
 
+from lrbench.experiments import html_page
 from lrbench.experiments._gallery import drawing, paths
 from lrbench.study import catalog
 
@@ -27,21 +25,17 @@ def page(table: pd.DataFrame, points: pd.DataFrame, surfaces: pd.DataFrame, step
         steps: of every run.
         target: how far above the minimum a run may be that has reached it.
     """
-    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    text = resources.files(__package__).joinpath("template.html.jinja").read_text("utf-8")
-    style = resources.files("lrbench.report").joinpath("page.css").read_text("utf-8")
-    own = resources.files(__package__).joinpath("page.css").read_text("utf-8")
     sections = [
         _section(str(problem), lines, points[points["problem"] == problem], surfaces)
         for problem, lines in table.groupby("problem", sort=False)
     ]
-    return environment.from_string(text).render(
-        sections=sections,
-        optimizers=table["optimizer"].nunique(),
-        steps=f"{steps:,}",
-        target=f"{target:g}",
-        style=markupsafe.Markup(style + own),  # both are files of the package
-    )
+    shown = {
+        "sections": sections,
+        "optimizers": table["optimizer"].nunique(),
+        "steps": f"{steps:,}",
+        "target": f"{target:g}",
+    }
+    return html_page.render(__package__, shown)
 
 
 def _section(
