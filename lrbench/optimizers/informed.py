@@ -10,6 +10,7 @@ import optax
 from jaxtyping import Array, Int
 
 from lrbench.optimizers._wrap import base_of, counted
+from lrbench.study.catalog import history
 from lrbench.study.requires import asks
 
 
@@ -115,6 +116,7 @@ def sam(learning_rate: float, *, rho: float = 0.05, base: str = "sgd") -> optax.
     return optax.contrib.sam(inner, away, opaque_mode=True)
 
 
+@history(revision=2)
 @asks("value", "grad", "value_fn")
 def lbfgs(
     learning_rate: float, *, memory_size: int = 10, scale_init_precond: bool = True, linesearch: bool = True
@@ -122,7 +124,8 @@ def lbfgs(
     """L-BFGS: a quasi-Newton direction from the last gradients, and a line search along it on the same minibatch.
 
     It is meant for full-batch gradients. The learning rate scales the direction, along which the line search starts at 1,
-    so that a step hardly depends on the rate; without the line search, a step is the rate times the direction.
+    so that a step hardly depends on the rate; without the line search, a step is the rate times the direction. Where a step
+    moved nothing, as at the rate 0 with which a warmup starts, the next one starts anew without stored differences.
 
     Formula: w ← w − a·η·H·g, H from the last differences of weights and gradients, a from the line search
 
@@ -135,7 +138,18 @@ def lbfgs(
         optax.lbfgs.
     """
     search = optax.scale_by_zoom_linesearch(20, initial_guess_strategy="one") if linesearch else None
-    return optax.lbfgs(learning_rate, memory_size, scale_init_precond, search)
+    inner = optax.lbfgs(learning_rate, memory_size, scale_init_precond, search)
+
+    def update(gradient: Any, state: Any, params: Any = None, **more: Any) -> tuple[Any, Any]:
+        # After a step of rate 0, optax would divide no movement by the difference of two minibatches' gradients: its H, and so
+        # every later step, would be 0.
+        moved = jax.tree.map(lambda leaf, before: jnp.any(leaf != before), params, state[0].params)
+        fresh = ~jnp.any(jnp.stack(jax.tree.leaves(moved)))
+        first = inner.init(params)
+        state = jax.tree.map(lambda new, old: jnp.where(fresh, new, old), first, state)
+        return inner.update(gradient, state, params, **more)
+
+    return optax.GradientTransformationExtraArgs(inner.init, update)
 
 
 @asks("obj_fn", "step", "key")

@@ -241,6 +241,26 @@ def test_lanes_equal_optax_by_hand(name: str) -> None:
     entries.check("optimizer", name, np.ravel(sums), rtol=1e-6)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_trains_after_a_step_of_rate_0(name: str) -> None:
+    """The first step of a warmup moves nothing, and the next one has another minibatch."""
+    recipe, numeric = recipe_of(name, **STATIC.get(name, {}))
+    params = start()
+    hyper = lane.Hyper({"": jnp.float32(0.1)}, jnp.int32(0), {k: jnp.asarray(v) for k, v in numeric.items()})
+
+    def step(count: Any, state: lane.State) -> lane.State:
+        batch = BATCH[0] * (1 + count), BATCH[1]
+        return lane.step(
+            recipe, hyper, state, lane.StepContext(jnp.sign(count), count, batch, jax.random.key(0))
+        )
+
+    trained = compiled(lambda first: jax.lax.fori_loop(0, 4, step, first))(lane.init(recipe, hyper, params))
+    for key, leaf in trained.params.items():
+        assert np.isfinite(leaf).all()
+        assert (np.asarray(leaf) != np.asarray(params[key])).any(), key
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_state_keeps_its_types(name: str) -> None:
     """In both precisions; nothing is compiled."""
