@@ -12,6 +12,7 @@ from lrbench.errors import StudyError
 from lrbench.experiments._fractal import boxes, checks, conditions, pictures, summary, views
 from lrbench.experiments._fractal.conditions import CONDITIONS
 from lrbench.experiments._fractal.pictures import Drawn
+from lrbench.experiments._fractal.titles import titles
 from lrbench.experiments._fractal.views import Window
 from lrbench.experiments.bench import Answer, Bench
 from lrbench.experiments.page import MAIN
@@ -38,8 +39,8 @@ def fractal(
     resolution: int = 64,
     main: Literal[
         "tanh", "minibatch", "relu", "identity", "single", "scale", "momentum", "adam", "muon", "lion"
-    ] = "single",
-    main_resolution: int = 1024,
+    ] = "tanh",
+    main_resolution: int = 512,
     zooms: int = 2,
     zoom: float = 16.0,
     zoom_resolution: int = 64,
@@ -150,24 +151,23 @@ def _answer(
     if compared is not None:
         tables["agreement"] = compared
     paths = [path for name, table in tables.items() for path in bench.write_table(name, table)]
-    for name, figure in _pictures(sequences, main, tables["boxes"], tables["dimensions"]).items():
+    named = titles(tables["dimensions"], tables["views"], main)
+    for name, figure in _pictures(sequences, main, tables, named).items():
         paths += bench.write_picture(name, figure)
     return Answer(tuple(one.line for one in found[:MAIN]), (*paths, *bench.write_findings(found)))
 
 
 def _pictures(
-    sequences: Mapping[str, list[Drawn]], main: str, counted: pd.DataFrame, dimensions: pd.DataFrame
+    sequences: Mapping[str, list[Drawn]],
+    main: str,
+    tables: Mapping[str, pd.DataFrame],
+    named: Mapping[str, str],
 ) -> dict[str, Figure]:
     """Return all pictures by name."""
     first = {name: drawn[0] for name, drawn in sequences.items()}
-    found = dimensions["dimension"].dropna()
-    extent = f"{found.min():.2f} to {found.max():.2f}" if len(found) else "not measured"
-    drawn = {
-        "openings": pictures.openings(first, "fractal: which runs converge, by condition and optimizer"),
-        "zoomed": pictures.zooms(sequences, "fractal: closer and closer to the boundary"),
-        "boxes": pictures.counted(counted, dimensions, f"fractal: dimensions of the boundary, {extent}"),
+    alone = {"largest": pictures.one(first[main], named["largest"])} if main in first else {}
+    return alone | {
+        "openings": pictures.openings(first, named["openings"]),
+        "zoomed": pictures.zooms(sequences, named["zoomed"]),
+        "boxes": pictures.counted(tables["boxes"], tables["dimensions"], named["boxes"]),
     }
-    if main in first:
-        title = f"fractal: {first[main].scores.size:,} runs of {first[main].condition.title}"
-        drawn = {"largest": pictures.one(first[main], title)} | drawn
-    return drawn

@@ -6,12 +6,14 @@ import math
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from lrbench.engine import seeds
 from lrbench.errors import StudyError
 from lrbench.experiments._fractal import boxes, checks, in_numpy, pictures, views
 from lrbench.experiments._fractal.conditions import CONDITIONS, Condition
+from lrbench.experiments._fractal.titles import titles
 from lrbench.experiments._fractal.views import Window
 from lrbench.experiments.bench import Bench, perform
 from lrbench.problems.fractal import fractal
@@ -183,6 +185,36 @@ def test_the_next_view_is_where_most_boundary_is() -> None:
     assert closer.x == pytest.approx((-3 + 9 * (11.5 / 63) - 9 / 16, -3 + 9 * (11.5 / 63) + 9 / 16), abs=0.15)
     assert closer.y == pytest.approx((3 * (23.5 / 63) - 3 / 16, 3 * (23.5 / 63) + 3 / 16), abs=0.05)
     assert closer.decades == pytest.approx(3 / 8)
+
+
+def test_titles_say_what_is_in_the_tables() -> None:
+    measured = pd.DataFrame(
+        {"condition": ["tanh", "single"], "dimension": [1.62, np.nan], "low": [1.5, np.nan]}, index=[0, 1]
+    )
+    viewed = pd.DataFrame(
+        {
+            "condition": ["tanh", "tanh", "single", "single"],
+            "zoom": [0, 1, 0, 1],
+            "resolution": [32, 8, 8, 8],
+            "converged": [0.5, 0.1, 0.25, 0.9],
+            "dimension": [1.0, 1.9, 1.2, np.nan],
+        }
+    )
+    assert titles(measured, viewed, "tanh") == {
+        "largest": "tanh, full batch: 50 % of 1,024 runs converge; seen closer, the boundary has dimension 1.62",
+        "openings": "25 % (tanh, a single sample) to 50 % (tanh, full batch) of the runs converge",
+        "zoomed": "the dimension of the boundary is 1.10 in the opening views, 1.90 at zoom 1 (medians of the conditions)",
+        "boxes": "the boundary is rougher than a line in 1 of 2 conditions: dimension 1.62 to 1.62",
+    }
+    alone = titles(measured[1:], viewed[2:3], "tanh")
+    assert alone == {
+        "openings": "25 % (tanh, a single sample) of the runs converge",
+        "zoomed": "the dimension of the boundary is 1.20 in the opening views",
+        "boxes": "the boundary is rougher than a line in 0 of 1 conditions",
+    }
+    assert titles(measured[1:], viewed[2:3], "single")["largest"].endswith(
+        "; the boundary has dimension unknown"
+    )
 
 
 def test_colours_are_ranks_on_both_sides() -> None:
