@@ -239,7 +239,7 @@ def _line(axes: Axes, rows: pd.DataFrame, slope: pd.Series, colour: str) -> Any:
 def _axes(axes: Axes, best: pd.DataFrame) -> None:
     from matplotlib.ticker import NullLocator
 
-    from lrbench.plots import base, theme
+    from lrbench.plots import base
 
     axes.set_xscale("log", base=2)
     axes.set_yscale("log")
@@ -250,8 +250,8 @@ def _axes(axes: Axes, best: pd.DataFrame) -> None:
     if rates.notna().any():
         axes.set_ylim(rates.min() / 3, rates.max() * 3)
     base.decades(axes.yaxis)
-    axes.set_xlabel("batch size", fontsize=theme.LABEL, color=base.INK)
-    axes.set_ylabel("best learning rate", fontsize=theme.LABEL, color=base.INK)
+    axes.set_xlabel("batch size")
+    axes.set_ylabel("best learning rate")
 
 
 def _guides(axes: Axes) -> None:

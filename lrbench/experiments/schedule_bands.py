@@ -217,4 +217,4 @@ def _panel(axes: Axes, rows: pd.DataFrame) -> None:
         axes.plot(row["collapse_low"], at, "x", color=colour, ms=6)
     axes.set_yticks(range(len(rows)), rows["schedule"], fontsize=theme.SMALL)
     axes.set_ylim(len(rows) - 0.4, -0.6)
-    axes.set_xlabel("learning rate, at the peak", fontsize=theme.LABEL, color=base.INK)
+    axes.set_xlabel("learning rate, at the peak")

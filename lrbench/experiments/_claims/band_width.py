@@ -9,7 +9,7 @@ from lrbench.experiments._claims.evidence import Evidence
 from lrbench.experiments._claims.limits import LIMITS
 from lrbench.experiments._claims.studies import ADAM, PLAIN
 from lrbench.experiments.findings import Finding
-from lrbench.plots import base, theme
+from lrbench.plots import base
 
 
 def measure(evidence: Evidence) -> list[Finding]:
@@ -51,6 +51,6 @@ def picture(evidence: Evidence) -> Figure:
         at = np.arange(len(problems)) + (number - (len(names) - 1) / 2) * 0.19
         handles[name] = axes.bar(at, study.good[0][lines].sum(axis=1) * step, 0.17, color=colours[name])[0]
     axes.set_xticks(range(len(problems)), [problem.split("(")[0] for problem in problems])
-    axes.set_ylabel("decades", fontsize=theme.LABEL)
+    axes.set_ylabel("decades")
     base.legend(figure, handles, len(names))
     return figure

@@ -76,7 +76,7 @@ def picture(evidence: Evidence) -> Figure:
             mec="white",
         )
     base.log_rates(axes, study.rate)
-    axes.set_ylabel("final loss / loss at the start", fontsize=theme.LABEL)
+    axes.set_ylabel("final loss / loss at the start")
     axes.set_ylim(0, 1.05)
     axes.legend(fontsize=theme.SMALL, frameon=False, loc=(0.47, 0.2))
     return figure

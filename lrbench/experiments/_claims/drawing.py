@@ -34,8 +34,8 @@ def medians(values: Floats) -> Floats:
 
 def label_axes(axes: Axes, x: str, y: str) -> None:
     """Name both axes of a panel."""
-    axes.set_xlabel(x, fontsize=theme.LABEL, color=base.INK)
-    axes.set_ylabel(y, fontsize=theme.LABEL, color=base.INK)
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
 
 
 def widen_left(figure: Figure, inches: float) -> None:

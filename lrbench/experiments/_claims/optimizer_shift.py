@@ -58,7 +58,7 @@ def picture(evidence: Evidence) -> Figure:
             (handles[name],) = axes.plot(study.rate, above, color=colours[name], lw=1.8)
         axes.axhline(study.limits.good, color=base.MUTED, lw=0.8, ls=theme.DASHES[1])
         base.log_rates(axes, study.rate)
-        axes.set_ylabel("(ℓ − ℓ*) / (ℓ₀ − ℓ*)", fontsize=theme.LABEL)
+        axes.set_ylabel("(ℓ − ℓ*) / (ℓ₀ − ℓ*)")
         base.name_panel(axes, problem.split("(")[0])
     base.legend(figure, handles, 2 * len(problems))
     base.note(figure, "below the dashed line a rate is good")

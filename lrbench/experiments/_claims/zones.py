@@ -174,5 +174,5 @@ def picture(evidence: Evidence) -> Figure:
     base.log_rates(right, wells.rate)
     right.set_ylim(-0.01, max(0.5, 1.05 * float(share["high"].max())))
     base.name_panel(right, "double_well: leaves the local optimum")
-    right.set_ylabel("share of runs that started there", fontsize=theme.LABEL)
+    right.set_ylabel("share of runs that started there")
     return figure
