@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from lrbench.analysis import ecdf as running_times
+from lrbench.experiments._choices import OPTIMIZERS
 from lrbench.experiments._ecdf import tuning
 from lrbench.experiments._ecdf.findings import findings
 from lrbench.experiments._ecdf.pictures import distributions, prices
 from lrbench.experiments.bench import Answer, Bench
-
-_VARIANTS: dict[str, dict[str, Any]] = {"momentum": {"name": "sgd", "momentum": 0.9}}
-"""What is no name of an optimizer."""
 
 
 def ecdf(
@@ -94,7 +90,7 @@ def ecdf(
             "first_hits": True,
             "probes": [],
             "problem": [*problems, {"name": "quadratic", "mu": list(curvatures)}],
-            "optimizer": [_VARIANTS.get(name, {"name": name}) for name in optimizers],
+            "optimizer": [dict(OPTIMIZERS.get(name, {"name": name})) for name in optimizers],
             "learning_rate": {"min": 1e-4, "max": 100.0, "num": rates},
         }
     )

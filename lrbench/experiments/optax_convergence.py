@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from lrbench.errors import StudyError
+from lrbench.experiments._choices import require_known
 from lrbench.experiments._optax_convergence import answers, drawing, judging
 from lrbench.experiments._optax_convergence.pairs import CONTRIB, CORE, PAIRS, WARMED_UP, Pair, as_choices
 from lrbench.experiments.bench import Answer, Bench
 from lrbench.experiments.page import MAIN
-from lrbench.study import catalog
 
 
 def optax_convergence(
@@ -86,9 +86,7 @@ def optax_convergence(
 def _chosen(names: Sequence[str] | None) -> list[Pair]:
     """Return the pairs of some optimizers, in the order of optax's tests; None: all."""
     known = list(dict.fromkeys(pair.optimizer for pair in PAIRS))
-    for name in names or ():
-        if name not in known:
-            raise StudyError(f"optimizers: {catalog.unknown('optimizer', name, known)}")
+    require_known("optimizers", names or (), known)
     return [pair for pair in PAIRS if names is None or pair.optimizer in names]
 
 

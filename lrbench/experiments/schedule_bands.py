@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from lrbench.errors import StudyError
+from lrbench.experiments._choices import OPTIMIZERS, require_known
 from lrbench.experiments.bench import Answer, Bench
 from lrbench.experiments.findings import Finding
 from lrbench.study import catalog
@@ -20,10 +20,6 @@ if TYPE_CHECKING:
 
     from lrbench.results.results import Results
 
-_OPTIMIZERS: dict[str, dict[str, Any]] = {
-    "momentum": {"name": "sgd", "momentum": 0.9},
-    "adam": {"name": "adam"},
-}
 _FLAT = "constant"
 """The schedule that the others are compared with."""
 _OF_LINE = (
@@ -59,7 +55,7 @@ def schedule_bands(
     one pair, and is not adjusted.
 
     Args:
-        optimizers: of momentum (sgd with momentum 0.9) and adam.
+        optimizers: of sgd, momentum (sgd with momentum 0.9) and adam.
         rates: a count, evenly spaced in the logarithm.
         steps: of every run.
         seeds: of the grid, a count.
@@ -74,9 +70,7 @@ def schedule_bands(
     Source: I. Loshchilov & F. Hutter, SGDR, arXiv:1608.03983; R. Schmidt, F. Schneider & P. Hennig, Descending through a Crowded Valley, arXiv:2007.01547, for
         comparing schedules that are tuned alike.
     """
-    for name in optimizers:
-        if name not in _OPTIMIZERS:
-            raise StudyError(f"optimizers: {catalog.unknown('optimizer', name, list(_OPTIMIZERS))}")
+    require_known("optimizers", optimizers, OPTIMIZERS)
     checked = [(name, bench.check(_study(name, rates, steps, seeds, confirm))) for name in optimizers]
     table = pd.concat([_measured(bench.train(study), name) for name, study in checked], ignore_index=True)
     each = [_findings(name, table[table["optimizer"] == name]) for name in optimizers]
@@ -102,7 +96,7 @@ def _study(name: str, rates: int, steps: int, seeds: int, confirm: int) -> dict[
         "shorter": False,
         "probes": [],
         "problem": "digits_mlp",
-        "optimizer": _OPTIMIZERS[name],
+        "optimizer": dict(OPTIMIZERS[name]),
         "schedule": catalog.names("schedule"),
         "learning_rate": {"min": 1e-4, "max": 10.0, "num": rates},
     }
