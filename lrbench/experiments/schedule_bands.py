@@ -130,7 +130,7 @@ def _findings(optimizer: str, table: pd.DataFrame) -> Iterator[Finding]:
     others = table[table["schedule"] != _FLAT]
     best = others.sort_values("use_loss", kind="stable").iloc[0]
     yield Finding(
-        f"{optimizer}: gain of the best schedule, {best['schedule']}, over a constant rate, of ℓ₀ − ℓ*",
+        f"{optimizer}: how far the best schedule, {best['schedule']}, ends below a constant rate, as a share of ℓ₀ − ℓ*",
         best["gain"],
         best["gain_low"],
         best["gain_high"],
@@ -142,12 +142,9 @@ def _findings(optimizer: str, table: pd.DataFrame) -> Iterator[Finding]:
         yield Finding(f"{optimizer}: schedules {words} than a constant rate", count, unit=f"of {len(others)}")
     widths = table.dropna(subset=["own_decades"]).sort_values("own_decades", kind="stable", ascending=False)
     if len(widths):
-        first = widths.iloc[0]
-        yield Finding(
-            f"{optimizer}: widest band of good rates, of {first['schedule']}",
-            first["own_decades"],
-            unit="decades",
-        )
+        widest = widths["own_decades"].iloc[0]
+        those = " and ".join(widths.loc[np.isclose(widths["own_decades"], widest), "schedule"])
+        yield Finding(f"{optimizer}: widest band of good rates, of {those}", widest, unit="decades")
     flat = widths.loc[widths["schedule"] == _FLAT, "own_decades"]
     if len(flat):
         yield Finding(f"{optimizer}: band of good rates of a constant rate", flat.iloc[0], unit="decades")
@@ -184,10 +181,11 @@ def _picture(table: pd.DataFrame) -> Figure:
         base.log_rates(
             axes, np.nanquantile(table[["own_low", "use_learning_rate", "collapse_low"]], [0.0, 1.0])
         )
+        axes.set_xlabel("learning rate, at the peak")
         base.name_panel(axes, f"{optimizer}, least loss first")
     base.note(
         figure,
-        "rates of the peak; bar: within 5 % of its own best loss; disc: the rate to use; cross: the last useful one",
+        "bar: within 5 % of its own best loss; disc: the rate to use; cross: the last useful one",
     )
     return figure
 
@@ -211,4 +209,3 @@ def _panel(axes: Axes, rows: pd.DataFrame) -> None:
         axes.plot(row["collapse_low"], at, "x", color=colour, ms=6)
     axes.set_yticks(range(len(rows)), rows["schedule"], fontsize=theme.SMALL)
     axes.set_ylim(len(rows) - 0.4, -0.6)
-    axes.set_xlabel("learning rate, at the peak")
