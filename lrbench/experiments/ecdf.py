@@ -51,7 +51,8 @@ def ecdf(
     The first comparison is what a single run meets. The second is how long it takes with restarts; a restart draws a run with replacement. "At the best rate", it is drawn from the seeds at the rate that is best in hindsight, over all targets of the
     problem. This is how optimizers are usually compared. "At a random rate", it is drawn from all rates and seeds. So every start has another rate of the
     grid, and the steps of runs that missed the target count as running time, as for somebody who does not know the rate. The expected
-    running time (ERT) is the number of steps of all runs, up to the target for those that meet it, divided by the number of runs that meet it.
+    running time (ERT) is the number of steps of all runs, up to the target for those that meet it, divided by the number of runs that meet it. A run that diverges ends there, so that
+    restarts may follow before a whole run's steps are over.
 
     The "price of tuning" of an optimizer is its ERT over all rates divided by its ERT at the best rate, at the target nearest 10⁻², as a geometric mean over the problems on
     which every optimizer has both. It depends on this grid: if you know where to put a narrower grid around the best rate, the price is lower. Intervals are bootstrapped

@@ -52,7 +52,7 @@ def edge_of_stability(
         hidden: widths of the network's hidden layers.
 
     Pictures:
-        levels: Where each rate ends, relative to the edge: the ratio rises with the rate up to 1, and stays there until runs diverge
+        levels: Where each rate ends, relative to the edge; a cross is a run that diverged
         trajectories: The edge ratio and the loss against the step, for eight of the rates of each optimizer that train
 
     Tables:

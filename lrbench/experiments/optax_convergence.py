@@ -51,8 +51,7 @@ def optax_convergence(
         optimizers: some of those that optax tests; left out, all.
 
     Pictures:
-        optax_convergence: Steps to the optimum of every optimizer at every rate, for the parabola and for Rosenbrock's valley; the rates of optax's
-            tests are ringed, and nearly all lie well within a band of several decades.
+        optax_convergence: Steps to the optimum of every optimizer at every rate, for the parabola and for Rosenbrock's valley; the rates of optax's tests are ringed.
 
     Tables:
         pairs: A row per pair of optax's tests and problem; `suite` is `core` or `contrib`, `exempt` says why nothing is required, `converges`

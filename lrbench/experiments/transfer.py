@@ -43,8 +43,7 @@ def transfer(
         seeds: a count.
 
     Pictures:
-        slopes: The best rate against width and depth: with Adam and standard parametrisation it falls as the width grows, with muP it stays; with
-            more layers it falls with both
+        slopes: The best rate against the width and against the number of hidden layers, with intervals
         by_width: Final training loss against learning rate, a line per width
         by_depth: Final training loss against learning rate, a line per number of hidden layers
 

@@ -76,7 +76,7 @@ def test_the_table_is_in_the_order_of_shares_at_random_rates_and_findings_follow
     assert len(found) > 8
     by_words = {each.what: each for each in found}
     assert by_words[
-        "targets that one run of c meets at a random rate, the most of all"
+        "levels of the loss (targets) that one run of c meets at a random rate, the most of all"
     ].value == pytest.approx(100 * table.loc[0, "at_random_rate_one_run"])
     assert by_words["place of c, the first at a random rate, at its best rate"].value == 3
     assert by_words["optimizers that move by three places or more"].value == 0

@@ -64,6 +64,24 @@ def test_a_page_says_what_the_table_has(tmp_path: Path) -> None:
     assert of_table(to_table(findings))[:1] == findings[:1]
 
 
+def test_the_index_says_what_was_compared_found_and_expected(tmp_path: Path) -> None:
+    bench = Bench("transfer", "lrbench experiment transfer", tmp_path / "transfer")
+    bench.write_findings(
+        [
+            Finding("slope | of Adam", -0.5, -0.7, -0.3, rule="−1 within 0.25", met=False),
+            Finding("runs", 3, unit="of 3"),
+            Finding("not measured", float("nan"), rule="is 1"),
+        ]
+    )
+    name, command = "[transfer](transfer/README.md)", "`lrbench experiment transfer`"
+    assert page.index([tmp_path / "transfer"]).splitlines()[2:] == [
+        f"| **{name}** | *Best learning rate against width and against depth, with standard parametrisation and with muP, on the digits.* | | | | |",
+        rf"| {name} | slope \| of Adam | −0.5 | −0.7 … −0.3 | −1 within 0.25: **not met** | {command} |",
+        f"| {name} | runs | 3 of 3 |  |  | {command} |",
+        f"| {name} | not measured | – |  |  | {command} |",
+    ]
+
+
 @pytest.mark.parametrize("name", ["atlas", "claims", "gallery"])
 def test_the_style_of_an_html_page_is_that_of_the_report_and_what_differs(name: str) -> None:
     shared, own = (

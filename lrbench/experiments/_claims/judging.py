@@ -146,7 +146,11 @@ def findings(judgements: Sequence[Judgement]) -> list[Finding]:
         if those or name != UNKNOWN:
             listed = f" ({', '.join(those)})" if those else ""
             out.append(
-                Finding(f"claims with the verdict “{name}”{listed}", len(those), unit=f"of {len(judgements)}")
+                Finding(
+                    f"claims about the learning rate with the verdict “{name}”{listed}",
+                    len(those),
+                    unit=f"of {len(judgements)}",
+                )
             )
     out += [_of_claim(each) for each in judgements]
     by_name = {each.claim.name: each.findings for each in judgements}
@@ -161,7 +165,7 @@ def _of_claim(judgement: Judgement) -> Finding:
     met = [one.met for one in judgement.findings if one.rule]
     known = judgement.verdict != UNKNOWN
     return Finding(
-        f"{judgement.claim.name} {judgement.verdict}: {judgement.claim.text}",
+        f"claim {judgement.claim.name} {judgement.verdict}: {judgement.claim.text}",
         met.count(True) if known else float("nan"),
         unit=f"of {len(met)} rules met" if known else "",
         rule="all" if known else "",

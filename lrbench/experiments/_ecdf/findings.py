@@ -53,7 +53,13 @@ def findings(
 
 def _one_run(row: Row, column: str, how: str) -> Finding:
     value, low, high = _percent(*(row[f"{column}_one_run{end}"] for end in ("", "_low", "_high")))
-    return Finding(f"targets that one run of {row['optimizer']} meets {how}", value, low, high, unit="%")
+    return Finding(
+        f"levels of the loss (targets) that one run of {row['optimizer']} meets {how}",
+        value,
+        low,
+        high,
+        unit="%",
+    )
 
 
 def _with_restarts(rows: dict[str, Row], contenders: Contenders, steps: int) -> list[Finding]:

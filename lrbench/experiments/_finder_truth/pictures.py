@@ -31,7 +31,7 @@ def rules(table: pd.DataFrame) -> Figure:
         axes.errorbar(value, place, xerr=ends, ms=5, capsize=2, lw=1.4, **look)
     axes.set_yticks(range(len(ordered)), [_NAMES.get(rule, rule) for rule in ordered["rule"]])
     axes.axvline(0, color=base.MUTED, lw=0.8)
-    axes.set_xlabel("loss above that of the best rate, % of what there is to gain")
+    axes.set_xlabel("loss above that of the best rate, % of ℓ₀ − ℓ*")
     base.note(figure, "mean and 95 % over problems; squares: no range test")
     return figure
 
