@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from lrbench.experiments import page
@@ -31,6 +32,16 @@ def test_a_published_page_is_that_of_its_tables(folder: Path) -> None:
     assert (
         sum(each.stat().st_size for each in folder.iterdir() if each.suffix in {".csv", ".png", ".md"}) < 4e6
     )
+
+
+def test_the_runs_of_the_atlas_are_those_that_its_table_counts_by_problem() -> None:
+    found, by_problem = (
+        pd.read_csv(ROOT / "results" / "atlas" / f"{name}.csv") for name in ("findings", "by_problem")
+    )
+    (runs,) = found.loc[found["finding"].str.startswith("complete runs"), "value"]
+    assert runs == by_problem["runs"].sum() > 100_000
+    page_of_it = (ROOT / "results" / "atlas" / "index.html").read_text(encoding="utf-8")
+    assert f"{runs:,.0f} complete runs of 200 steps" in page_of_it
 
 
 def test_the_index_is_that_of_the_tables() -> None:

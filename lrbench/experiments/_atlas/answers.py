@@ -40,9 +40,10 @@ class Tables(NamedTuple):
         return {name: table for name, table in found.items() if len(table)}
 
 
-def findings(evidence: MeasuredLines, found: Measures, tables: Tables, runs: int) -> list[Finding]:
+def findings(evidence: MeasuredLines, found: Measures, tables: Tables) -> list[Finding]:
     """Return all findings; the first five answer the questions."""
     optimizers = tables.by_optimizer[tables.by_optimizer["schedule"] == evidence.schedules[0]]
+    runs = int(tables.by_problem["runs"].sum())
     return [
         _untuned(optimizers, len(evidence.problems)),
         _tuned(optimizers, len(evidence.problems)),
