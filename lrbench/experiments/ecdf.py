@@ -45,7 +45,7 @@ def ecdf(
 
     Every optimizer is trained at every rate of one grid, log-spaced from 10⁻⁴ to 10², without a schedule and in binary64. A run records the step at which its loss
     first met each of 200 rungs between its start and the optimum. For problems with data, this is the validation loss at every hundredth of the
-    steps. A problem has 51 of these rungs as targets. If the optimum ℓ* is known, they go from 0.9 to 10⁻⁸ of (ℓ₀ − ℓ*); otherwise from 0.9 of ℓ₀ down to the lowest rung that
+    steps. A problem has 51 of these rungs as targets, or fewer if there are not so many. If the optimum ℓ* is known, they go from 0.9 to 10⁻⁸ of (ℓ₀ − ℓ*); otherwise from 0.9 of ℓ₀ down to the lowest rung that
     any run met.
 
     The first comparison is what a single run meets. The second is how long it takes with restarts; a restart draws a run with replacement. "At the best rate", it is drawn from the seeds at the rate that is best in hindsight, over all targets of the
@@ -97,13 +97,13 @@ def ecdf(
     )
     runs, hits = results.runs, results.first_hits
     distribution = running_times.runtime_distribution(runs, hits)
-    times = running_times.expected_running_times(runs, hits)
+    times = tuning.by_decade(running_times.expected_running_times(runs, hits))
     contenders = tuning.Contenders(running_times.lines(runs, hits))
     table = tuning.table(contenders, distribution, steps)
     found = findings(table, times, contenders, distribution, steps)
     paths = (
         *bench.write_table("tuning", table),
-        *bench.write_table("running_times", tuning.by_decade(times)),
+        *bench.write_table("running_times", times),
         *bench.write_table("distribution", tuning.thinned(distribution)),
         *bench.write_picture("distributions", distributions(results, table)),
         *bench.write_picture("prices", prices(table)),
