@@ -16,7 +16,8 @@ from lrbench.plots import base, theme
 OURS, THEIRS, LIMIT = base.COLOURS[0], theme.REST, base.COLOURS[1]
 ROOM = 1.9
 """How much longer than the longest bar a panel is, for the text behind it."""
-BAR_INCHES = 0.24
+BAR_INCHES, NAMES = 0.24, 2.7
+"""How high a row of bars is, and how much room their names have beside what a panel has without names."""
 
 
 def save(figure: Figure, path: Path) -> Path:
@@ -37,22 +38,26 @@ def throughput(rows: Sequence[Row]) -> Figure:
         len(works),
         "model-steps per second, beside peers",
         columns=1,
-        width=7.4,
+        width=5.6,
         height=BAR_INCHES * sum(bars) / len(bars),
+        names=NAMES,
     )
     panels[0].get_gridspec().set_height_ratios(bars)
-    figure.subplots_adjust(left=0.34)
+    figure.subplots_adjust()  # by those ratios
     for axes, (what, found) in zip(panels, works.items(), strict=True):
         _bars(axes, found)
         base.name_panel(axes, what)
-    panels[-1].set_xlabel("model-steps/s", fontsize=theme.LABEL, color=base.INK)
+    panels[-1].set_xlabel("model-steps/s")
     return figure
 
 
 def _bars(axes: Axes, rows: Sequence[Row]) -> None:
     lengths = [rows[0].value, *(float(row.peer_value or 0) for row in rows)]
     axes.barh(range(len(lengths)), lengths, color=[OURS, *[THEIRS] * len(rows)], height=0.7)
-    axes.set_yticks(range(len(lengths)), ["lrbench", *(base.plain(row.peer or "", 44) for row in rows)])
+    axes.set_yticks(
+        range(len(lengths)),
+        ["lrbench", *(base.fit(row.peer or "", NAMES + 0.5, theme.SMALL) for row in rows)],
+    )
     axes.set_ylim(len(lengths) - 0.5, -0.5)
     axes.set_xlim(0, ROOM * max(lengths))
     axes.xaxis.set_major_formatter("{x:,.0f}")
@@ -90,6 +95,6 @@ def scaling(sizes: Sequence[Point], memories: Sequence[Point]) -> Figure:
         base.decades(axes.xaxis)
         base.decades(axes.yaxis)
         base.name_panel(axes, title)
-        axes.set_xlabel("runs of the study", fontsize=theme.LABEL, color=base.INK)
-        axes.set_ylabel(unit, fontsize=theme.LABEL, color=base.INK)
+        axes.set_xlabel("runs of the study")
+        axes.set_ylabel(unit)
     return figure

@@ -470,6 +470,10 @@ def test_pictures(tmp_path: Path) -> None:
     texts = {text.get_text().strip(): text.get_color() for axes in figure.axes for text in axes.texts}
     assert texts["24,000: lrbench 7.5 ×, target ≥ 14 ×"] == pictures.LIMIT
     assert "could not run" in texts
+    pictures.save(figure, tmp_path / "throughput.png")
+    names = [name for axes in figure.axes for name in axes.get_yticklabels()]
+    assert "torch.compile over torch.func.vmap, 256 models" in [name.get_text() for name in names]
+    assert min(name.get_window_extent().x0 for name in names) > 0  # within the picture
     assert texts["80: lrbench 2.5 ×, target ≥ 1.4 ×"] == pictures.base.INK
     cost, memory = pictures.scaling(POINTS[:3], POINTS[1:]).axes
     assert [list(line.get_xdata()) for line in memory.lines] == [[1_000, 4_096, 100_000]]

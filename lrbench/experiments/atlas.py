@@ -133,10 +133,9 @@ def atlas(
         closer.longer(evidence, of_longer),
         closer.conclusions(of_few),
     )
-    runs = sum(len(results.runs) for some in trained for results in some.values())
-    findings = answers.findings(evidence, found, made, runs)
+    findings = answers.findings(evidence, found, made)
     lines = tuple(finding.line for finding in findings[:MAIN])
-    facts = {"runs": runs, "steps": steps, "confirm": confirm}
+    facts = {"runs": int(made.by_problem["runs"].sum()), "steps": steps, "confirm": confirm}
     written: list[Path] = []
     for name, table in made.named().items():
         written += bench.write_table(name, table)

@@ -12,10 +12,9 @@ from lrbench.analysis.fitted_rates import fitted_rates, half_width
 from lrbench.analysis.interactions import Fits, Slice, shift
 from lrbench.analysis.labels import label
 from lrbench.analysis.objective import objectives_of
-from lrbench.errors import StudyError
+from lrbench.experiments._choices import OPTIMIZERS, require_known
 from lrbench.experiments.bench import Answer, Bench
 from lrbench.experiments.findings import Finding
-from lrbench.study import catalog
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,12 +22,8 @@ if TYPE_CHECKING:
 
     from lrbench.results.results import Results
 
-_OPTIMIZERS: dict[str, tuple[dict[str, Any], float]] = {
-    "sgd": ({"name": "sgd"}, 1e-2),
-    "momentum": ({"name": "sgd", "momentum": 0.9}, 10**-2.5),
-    "adam": ({"name": "adam"}, 1e-3),
-}
-"""Each optimizer, and the smallest of its rates, which span three decades."""
+_LOWEST = {"sgd": 1e-2, "momentum": 10**-2.5, "adam": 1e-3}
+"""The smallest of the rates of each optimizer, which span three decades."""
 _BUDGETS = ("steps", "epochs")
 _THEORY = (0.0, 0.5, 1.0)
 """Exponents that theory knows: where curvature dominates, and where noise does, of Adam and of gradient descent."""
@@ -71,11 +66,7 @@ def batch_size(
     Source: McCandlish et al., An empirical model of large-batch training, arXiv:1812.06162; Malladi et al., On the SDEs and
         scaling rules for adaptive gradient algorithms, arXiv:2205.10287.
     """
-    for name in optimizers:
-        if name not in _OPTIMIZERS:
-            raise StudyError(
-                f"batch_size: optimizers: {catalog.unknown('optimizer', name, list(_OPTIMIZERS))}"
-            )
+    require_known("optimizers", optimizers, _LOWEST)
     lengths = dict(zip(_BUDGETS, (steps, first_steps), strict=True))
     checked = [
         (budget, bench.check(_study(name, budget, sizes, lengths[budget], seeds)))
@@ -98,7 +89,7 @@ def batch_size(
 
 
 def _study(name: str, budget: str, sizes: tuple[int, ...], steps: int, seeds: int) -> dict[str, Any]:
-    optimizer, low = _OPTIMIZERS[name]
+    low = _LOWEST[name]
     return {
         "name": f"{name}_equal_{budget}",
         "steps": steps,
@@ -107,7 +98,7 @@ def _study(name: str, budget: str, sizes: tuple[int, ...], steps: int, seeds: in
         "seeds": seeds,
         "objective": "train_loss",
         "probes": [],
-        "optimizer": optimizer,
+        "optimizer": dict(OPTIMIZERS[name]),
         "learning_rate": {"min": low, "max": 1e3 * low, "per_decade": 4},
         "problem": {"name": "digits_mlp", "batch_size": list(sizes)},
     }
@@ -239,7 +230,7 @@ def _line(axes: Axes, rows: pd.DataFrame, slope: pd.Series, colour: str) -> Any:
 def _axes(axes: Axes, best: pd.DataFrame) -> None:
     from matplotlib.ticker import NullLocator
 
-    from lrbench.plots import base, theme
+    from lrbench.plots import base
 
     axes.set_xscale("log", base=2)
     axes.set_yscale("log")
@@ -250,8 +241,8 @@ def _axes(axes: Axes, best: pd.DataFrame) -> None:
     if rates.notna().any():
         axes.set_ylim(rates.min() / 3, rates.max() * 3)
     base.decades(axes.yaxis)
-    axes.set_xlabel("batch size", fontsize=theme.LABEL, color=base.INK)
-    axes.set_ylabel("best learning rate", fontsize=theme.LABEL, color=base.INK)
+    axes.set_xlabel("batch size")
+    axes.set_ylabel("best learning rate")
 
 
 def _guides(axes: Axes) -> None:

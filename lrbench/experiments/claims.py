@@ -43,12 +43,12 @@ def claims(
         schedule_problems: problems of `schedules` and `equal_loss`.
 
     Pictures:
-        S1: The length of a step against the rate times the length of the gradient; all points are on the diagonal.
+        S1: The length of a step against the rate times the length of the gradient.
         S1b: The price that is predicted after one step, with the stated gradient and with that of the squared error.
         S2: Loss against step at a rate that is too small, one that is good and one that is too large; and which rates leave a local optimum.
-        S3: Loss against rate for standardised and for raw prices, whose good rates are decades apart.
+        S3: Loss against rate for standardised and for raw prices.
         S4: Good rates of five problems by optimizer and by length of the runs, beside the ranges that are usually advised.
-        S5: The rate over the run under every schedule, measured, with its formula.
+        S5: The rate over the run under every schedule, as a share of its peak, as recorded.
         S6: Loss against rate for every optimizer, a panel per problem.
         S7: How far every optimizer with every schedule, at its best rate, ends from the best loss.
         S8: Steps to most of the way, share of runs that fail, and accuracy at equal training loss, each against the rate.

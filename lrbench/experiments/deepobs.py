@@ -41,9 +41,9 @@ def deepobs(bench: Bench, *, epochs: int = 100, seeds: int = 10, thin: int = 1) 
         thin: train only every `thin`-th of the published rates.
 
     Pictures:
-        losses: Test loss above its minimum against the learning rate for gradient descent, momentum and Adam: the published points lie on our line for their order. With
-            reshuffled examples, the loss of momentum begins to rise at a rate that is ten times smaller.
-        differences: Relative difference between our losses and the published ones, by rate: about 10⁻⁷ in their order except at the largest rates of Adam, and mostly three to six decades more in other orders.
+        losses: Test loss above its minimum against the learning rate for gradient descent, momentum and Adam: the published points, and our lines for their
+            order of the examples, for other fixed orders, and for examples that are reshuffled in each epoch.
+        differences: Relative difference between our losses and the published ones, by rate, in their order and in others.
 
     Tables:
         rows: A row per published run; `given_loss` is ours in their order, `float64_loss` the same in float64, `relative_difference` that between `given_loss` and

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from lrbench.analysis import ecdf as running_times
+from lrbench.experiments._choices import OPTIMIZERS
 from lrbench.experiments._ecdf import tuning
 from lrbench.experiments._ecdf.findings import findings
 from lrbench.experiments._ecdf.pictures import distributions, prices
 from lrbench.experiments.bench import Answer, Bench
-
-_VARIANTS: dict[str, dict[str, Any]] = {"momentum": {"name": "sgd", "momentum": 0.9}}
-"""What is no name of an optimizer."""
 
 
 def ecdf(
@@ -49,13 +45,14 @@ def ecdf(
 
     Every optimizer is trained at every rate of one grid, log-spaced from 10⁻⁴ to 10², without a schedule and in binary64. A run records the step at which its loss
     first met each of 200 rungs between its start and the optimum. For problems with data, this is the validation loss at every hundredth of the
-    steps. A problem has 51 of these rungs as targets. If the optimum ℓ* is known, they go from 0.9 to 10⁻⁸ of (ℓ₀ − ℓ*); otherwise from 0.9 of ℓ₀ down to the lowest rung that
+    steps. A problem has 51 of these rungs as targets, or fewer if there are not so many. If the optimum ℓ* is known, they go from 0.9 to 10⁻⁸ of (ℓ₀ − ℓ*); otherwise from 0.9 of ℓ₀ down to the lowest rung that
     any run met.
 
     The first comparison is what a single run meets. The second is how long it takes with restarts; a restart draws a run with replacement. "At the best rate", it is drawn from the seeds at the rate that is best in hindsight, over all targets of the
     problem. This is how optimizers are usually compared. "At a random rate", it is drawn from all rates and seeds. So every start has another rate of the
     grid, and the steps of runs that missed the target count as running time, as for somebody who does not know the rate. The expected
-    running time (ERT) is the number of steps of all runs, up to the target for those that meet it, divided by the number of runs that meet it.
+    running time (ERT) is the number of steps of all runs, up to the target for those that meet it, divided by the number of runs that meet it. A run that diverges ends there, so that
+    restarts may follow before a whole run's steps are over.
 
     The "price of tuning" of an optimizer is its ERT over all rates divided by its ERT at the best rate, at the target nearest 10⁻², as a geometric mean over the problems on
     which every optimizer has both. It depends on this grid: if you know where to put a narrower grid around the best rate, the price is lower. Intervals are bootstrapped
@@ -94,19 +91,19 @@ def ecdf(
             "first_hits": True,
             "probes": [],
             "problem": [*problems, {"name": "quadratic", "mu": list(curvatures)}],
-            "optimizer": [_VARIANTS.get(name, {"name": name}) for name in optimizers],
+            "optimizer": [dict(OPTIMIZERS.get(name, {"name": name})) for name in optimizers],
             "learning_rate": {"min": 1e-4, "max": 100.0, "num": rates},
         }
     )
     runs, hits = results.runs, results.first_hits
     distribution = running_times.runtime_distribution(runs, hits)
-    times = running_times.expected_running_times(runs, hits)
+    times = tuning.by_decade(running_times.expected_running_times(runs, hits))
     contenders = tuning.Contenders(running_times.lines(runs, hits))
     table = tuning.table(contenders, distribution, steps)
     found = findings(table, times, contenders, distribution, steps)
     paths = (
         *bench.write_table("tuning", table),
-        *bench.write_table("running_times", tuning.by_decade(times)),
+        *bench.write_table("running_times", times),
         *bench.write_table("distribution", tuning.thinned(distribution)),
         *bench.write_picture("distributions", distributions(results, table)),
         *bench.write_picture("prices", prices(table)),

@@ -6,13 +6,12 @@ from typing import Any
 
 import pandas as pd
 
-from lrbench.errors import StudyError
+from lrbench.experiments._choices import require_known
 from lrbench.experiments._edge_of_stability import outcomes, pictures
 from lrbench.experiments._edge_of_stability.kinds import KINDS
 from lrbench.experiments.bench import Answer, Bench
 from lrbench.experiments.page import MAIN
 from lrbench.results.results import Results
-from lrbench.study import catalog
 from lrbench.study.learning_rates import logspace
 
 _EVALUATIONS = 40
@@ -53,7 +52,7 @@ def edge_of_stability(
         hidden: widths of the network's hidden layers.
 
     Pictures:
-        levels: Where each rate ends, relative to the edge: the ratio rises with the rate up to 1, and stays there until runs diverge
+        levels: Where each rate ends, relative to the edge; a cross is a run that diverged
         trajectories: The edge ratio and the loss against the step, for eight of the rates of each optimizer that train
 
     Tables:
@@ -66,9 +65,7 @@ def edge_of_stability(
     Source: Cohen et al., Gradient descent on neural networks typically occurs at the edge of stability, arXiv:2103.00065; Cohen et al., Adaptive
         gradient methods at the edge of stability, arXiv:2207.14484.
     """
-    for name in optimizers:
-        if name not in KINDS:
-            raise StudyError(f"optimizers: {catalog.unknown('optimizer', name, list(KINDS))}")
+    require_known("optimizers", optimizers, KINDS)
     problem = {"name": "chebyshev_mlp", "degree": degree, "hidden": list(hidden)}
     studies = [_study(name, rates, num, steps, seeds) | {"problem": problem} for name in optimizers]
     checked = [bench.check(study) for study in studies]

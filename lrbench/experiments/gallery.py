@@ -48,10 +48,11 @@ def gallery(
         target: how far above the minimum a run may be that has reached it.
 
     Pictures:
-        rosenbrock: Rosenbrock's valley. Blue paths reach the minimum, in the order of the steps they need; orange ones do not.
-        rastrigin: Rastrigin's surface, with a local minimum in every unit square: nearly all paths end in one near their start.
+        rosenbrock: Rosenbrock's valley. Blue: most seeds reach the minimum, in the order of the steps that they need; orange: they do not. The path is that of the
+            first seed, which may be one of the others.
+        rastrigin: Rastrigin's surface, with a local minimum in every unit square.
         beale: Beale's surface, flat nearly everywhere.
-        saddle: A saddle between two minima, approached along its ridge: paths turn aside only at its centre.
+        saddle: A saddle between two minima, approached along its ridge.
 
     Tables:
         lines: A row per problem and optimizer; `learning_rate` is the best one, `reached_share` the share of seeds that reach the minimum,

@@ -5,12 +5,11 @@ from __future__ import annotations
 import pandas as pd
 
 from lrbench.errors import StudyError
+from lrbench.experiments._choices import require_known
 from lrbench.experiments._mnist1d import accuracies, drawing, optimum
 from lrbench.experiments._mnist1d.published import MODELS
 from lrbench.experiments.bench import Answer, Bench
-from lrbench.study import catalog
-
-_MAIN = 5
+from lrbench.experiments.page import MAIN
 
 
 def mnist1d(
@@ -69,9 +68,7 @@ def mnist1d(
     if per_decade < optimum.FEWEST:
         raise StudyError(f"per_decade = {per_decade}: must be {optimum.FEWEST} or more, for a parabola")
     known = {model.problem: model for model in MODELS}
-    for name in models:
-        if name not in known:
-            raise StudyError(f"models: {catalog.unknown('model', name, list(known))}")
+    require_known("models", models, known)
     asked = [
         accuracies.study(known[name], rates, steps, gru_seeds if name == "mnist1d_gru" else seeds)
         for name in models
@@ -90,7 +87,7 @@ def mnist1d(
         *accuracies.of_parameters(parameters),
     ]
     return Answer(
-        tuple(finding.line for finding in findings[:_MAIN]),
+        tuple(finding.line for finding in findings[:MAIN]),
         (
             *bench.write_table("accuracy", accuracy),
             *bench.write_table("printed", printed),

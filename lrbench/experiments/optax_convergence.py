@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from lrbench.errors import StudyError
+from lrbench.experiments._choices import require_known
 from lrbench.experiments._optax_convergence import answers, drawing, judging
 from lrbench.experiments._optax_convergence.pairs import CONTRIB, CORE, PAIRS, WARMED_UP, Pair, as_choices
 from lrbench.experiments.bench import Answer, Bench
 from lrbench.experiments.page import MAIN
-from lrbench.study import catalog
 
 
 def optax_convergence(
@@ -51,8 +51,7 @@ def optax_convergence(
         optimizers: some of those that optax tests; left out, all.
 
     Pictures:
-        optax_convergence: Steps to the optimum of every optimizer at every rate, for the parabola and for Rosenbrock's valley; the rates of optax's
-            tests are ringed, and nearly all lie well within a band of several decades.
+        optax_convergence: Steps to the optimum of every optimizer at every rate, for the parabola and for Rosenbrock's valley; the rates of optax's tests are ringed.
 
     Tables:
         pairs: A row per pair of optax's tests and problem; `suite` is `core` or `contrib`, `exempt` says why nothing is required, `converges`
@@ -86,9 +85,7 @@ def optax_convergence(
 def _chosen(names: Sequence[str] | None) -> list[Pair]:
     """Return the pairs of some optimizers, in the order of optax's tests; None: all."""
     known = list(dict.fromkeys(pair.optimizer for pair in PAIRS))
-    for name in names or ():
-        if name not in known:
-            raise StudyError(f"optimizers: {catalog.unknown('optimizer', name, known)}")
+    require_known("optimizers", names or (), known)
     return [pair for pair in PAIRS if names is None or pair.optimizer in names]
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from lrbench.experiments.findings import interval, of_table, quantity
+from lrbench.experiments.findings import Finding, interval, of_table, quantity
 from lrbench.study import catalog
 
 NAME = "README.md"
@@ -50,15 +50,17 @@ def render(name: str, folder: Path) -> str:
 
 
 def index(folders: Sequence[Path]) -> str:
-    """Return a table of the main findings of experiments, each in a folder of its name, with what measures it again."""
-    rows = ["| experiment | finding | | 95 % interval | command |", "|---|---|---|---|---|"]
+    """Return a table of what experiments measure and of their main findings, each in a folder of its name, with what measures it again."""
+    rows = ["| experiment | finding | | 95 % interval | expected | command |", "|---|---|---|---|---|---|"]
     for folder in folders:
+        name = f"[{folder.name}]({folder.name}/{NAME})"
+        asked = _paragraphs(catalog.get("experiment", folder.name).doc)[0]
+        rows.append(f"| **{name}** | *{_cell(asked)}* | | | | |")
         frame = pd.read_csv(folder / f"{FINDINGS}.csv")
         for row, one in zip(frame.itertuples(), of_table(frame)[:MAIN], strict=False):
-            name = f"[{folder.name}]({folder.name}/{NAME})"
-            rows.append(
-                f"| {name} | {_cell(one.what)} | {_cell(quantity(one))} | {interval(one)} | `{row.command}` |"
-            )
+            rule = f"{_cell(one.rule)}: {_verdict(one)}" if _verdict(one) else ""
+            cells = [name, _cell(one.what), _cell(quantity(one)), interval(one), rule, f"`{row.command}`"]
+            rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(rows) + "\n"
 
 
@@ -69,10 +71,13 @@ def _table(found: pd.DataFrame) -> str:
     head = ["finding", "", "95 % interval", *(["expected", ""] if ruled else [])]
     rows = [head, ["---"] * len(head)]
     for one in findings:
-        verdict = f"**{one.verdict}**" if one.met is False else one.verdict
         cells = [_cell(one.what), _cell(quantity(one)), interval(one)]
-        rows.append([*cells, *([_cell(one.rule), verdict] if ruled else [])])
+        rows.append([*cells, *([_cell(one.rule), _verdict(one)] if ruled else [])])
     return "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
+
+
+def _verdict(one: Finding) -> str:
+    return f"**{one.verdict}**" if one.met is False else one.verdict
 
 
 def _paragraphs(doc: str) -> list[str]:

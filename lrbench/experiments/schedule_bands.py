@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from lrbench.errors import StudyError
+from lrbench.experiments._choices import OPTIMIZERS, require_known
 from lrbench.experiments.bench import Answer, Bench
 from lrbench.experiments.findings import Finding
 from lrbench.study import catalog
@@ -20,10 +20,6 @@ if TYPE_CHECKING:
 
     from lrbench.results.results import Results
 
-_OPTIMIZERS: dict[str, dict[str, Any]] = {
-    "momentum": {"name": "sgd", "momentum": 0.9},
-    "adam": {"name": "adam"},
-}
 _FLAT = "constant"
 """The schedule that the others are compared with."""
 _OF_LINE = (
@@ -59,7 +55,7 @@ def schedule_bands(
     one pair, and is not adjusted.
 
     Args:
-        optimizers: of momentum (sgd with momentum 0.9) and adam.
+        optimizers: of sgd, momentum (sgd with momentum 0.9) and adam.
         rates: a count, evenly spaced in the logarithm.
         steps: of every run.
         seeds: of the grid, a count.
@@ -74,9 +70,7 @@ def schedule_bands(
     Source: I. Loshchilov & F. Hutter, SGDR, arXiv:1608.03983; R. Schmidt, F. Schneider & P. Hennig, Descending through a Crowded Valley, arXiv:2007.01547, for
         comparing schedules that are tuned alike.
     """
-    for name in optimizers:
-        if name not in _OPTIMIZERS:
-            raise StudyError(f"optimizers: {catalog.unknown('optimizer', name, list(_OPTIMIZERS))}")
+    require_known("optimizers", optimizers, OPTIMIZERS)
     checked = [(name, bench.check(_study(name, rates, steps, seeds, confirm))) for name in optimizers]
     table = pd.concat([_measured(bench.train(study), name) for name, study in checked], ignore_index=True)
     each = [_findings(name, table[table["optimizer"] == name]) for name in optimizers]
@@ -102,7 +96,7 @@ def _study(name: str, rates: int, steps: int, seeds: int, confirm: int) -> dict[
         "shorter": False,
         "probes": [],
         "problem": "digits_mlp",
-        "optimizer": _OPTIMIZERS[name],
+        "optimizer": dict(OPTIMIZERS[name]),
         "schedule": catalog.names("schedule"),
         "learning_rate": {"min": 1e-4, "max": 10.0, "num": rates},
     }
@@ -136,7 +130,7 @@ def _findings(optimizer: str, table: pd.DataFrame) -> Iterator[Finding]:
     others = table[table["schedule"] != _FLAT]
     best = others.sort_values("use_loss", kind="stable").iloc[0]
     yield Finding(
-        f"{optimizer}: gain of the best schedule, {best['schedule']}, over a constant rate, of ℓ₀ − ℓ*",
+        f"{optimizer}: how far the best schedule, {best['schedule']}, ends below a constant rate, as a share of ℓ₀ − ℓ*",
         best["gain"],
         best["gain_low"],
         best["gain_high"],
@@ -148,12 +142,9 @@ def _findings(optimizer: str, table: pd.DataFrame) -> Iterator[Finding]:
         yield Finding(f"{optimizer}: schedules {words} than a constant rate", count, unit=f"of {len(others)}")
     widths = table.dropna(subset=["own_decades"]).sort_values("own_decades", kind="stable", ascending=False)
     if len(widths):
-        first = widths.iloc[0]
-        yield Finding(
-            f"{optimizer}: widest band of good rates, of {first['schedule']}",
-            first["own_decades"],
-            unit="decades",
-        )
+        widest = widths["own_decades"].iloc[0]
+        those = " and ".join(widths.loc[np.isclose(widths["own_decades"], widest), "schedule"])
+        yield Finding(f"{optimizer}: widest band of good rates, of {those}", widest, unit="decades")
     flat = widths.loc[widths["schedule"] == _FLAT, "own_decades"]
     if len(flat):
         yield Finding(f"{optimizer}: band of good rates of a constant rate", flat.iloc[0], unit="decades")
@@ -190,10 +181,11 @@ def _picture(table: pd.DataFrame) -> Figure:
         base.log_rates(
             axes, np.nanquantile(table[["own_low", "use_learning_rate", "collapse_low"]], [0.0, 1.0])
         )
+        axes.set_xlabel("learning rate, at the peak")
         base.name_panel(axes, f"{optimizer}, least loss first")
     base.note(
         figure,
-        "rates of the peak; bar: within 5 % of its own best loss; disc: the rate to use; cross: the last useful one",
+        "bar: within 5 % of its own best loss; disc: the rate to use; cross: the last useful one",
     )
     return figure
 
@@ -217,4 +209,3 @@ def _panel(axes: Axes, rows: pd.DataFrame) -> None:
         axes.plot(row["collapse_low"], at, "x", color=colour, ms=6)
     axes.set_yticks(range(len(rows)), rows["schedule"], fontsize=theme.SMALL)
     axes.set_ylim(len(rows) - 0.4, -0.6)
-    axes.set_xlabel("learning rate, at the peak", fontsize=theme.LABEL, color=base.INK)

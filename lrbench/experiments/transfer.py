@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import pandas as pd
 
-from lrbench.errors import StudyError
+from lrbench.experiments._choices import require_known
 from lrbench.experiments._transfer import best_rates, pictures
 from lrbench.experiments._transfer.grids import GROWS, LOWEST, study
 from lrbench.experiments.bench import Answer, Bench
 from lrbench.experiments.page import MAIN
-from lrbench.study import catalog
 
 
 def transfer(
@@ -44,8 +43,7 @@ def transfer(
         seeds: a count.
 
     Pictures:
-        slopes: The best rate against width and depth: with Adam and standard parametrisation it falls as the width grows, with muP it stays; with
-            more layers it falls with both
+        slopes: The best rate against the width and against the number of hidden layers, with intervals
         by_width: Final training loss against learning rate, a line per width
         by_depth: Final training loss against learning rate, a line per number of hidden layers
 
@@ -61,9 +59,7 @@ def transfer(
     Source: Yang et al., Tensor Programs V: Tuning large neural networks via zero-shot hyperparameter transfer,
         arXiv:2203.03466.
     """
-    for name in optimizers:
-        if name not in LOWEST:
-            raise StudyError(f"optimizers: {catalog.unknown('optimizer', name, list(LOWEST))}")
+    require_known("optimizers", optimizers, LOWEST)
     networks = {
         GROWS[0]: [[width, width] for width in widths],
         GROWS[1]: [[depth_width] * depth for depth in depths],

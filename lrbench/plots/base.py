@@ -123,12 +123,14 @@ def fit(text: str, width: float, size: float, *, bold: bool = False) -> str:
 
 
 def style(axes: Axes) -> None:
-    """Quiet axes: a light grid, no box."""
+    """Quiet axes: a light grid, no box; their labels are as large and dark as in every plot."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(MUTED)
     axes.grid(color=GRID, linewidth=0.8)
     axes.set_axisbelow(True)
     axes.tick_params(colors=MUTED, labelcolor=INK, labelsize=theme.SMALL, length=3)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.label.set(fontsize=theme.LABEL, color=INK)
 
 
 def name_panel(axes: Axes, title: str) -> None:
@@ -196,7 +198,7 @@ def log_rates(axes: Axes, rates: Iterable[float]) -> None:
     axes.set_xscale("log")
     axes.set_xlim(low / margin, high * margin)
     decades(axes.xaxis)
-    axes.set_xlabel("learning rate", fontsize=theme.LABEL, color=INK)
+    axes.set_xlabel("learning rate")
 
 
 def decades(axis: Any) -> None:

@@ -100,8 +100,8 @@ def _landscapes(results: StudyTables, name: str, panels: dict[str, Axes]) -> Non
         axes.set_ylim(row[0], row[-1])
         axes.grid(visible=False)
         base.name_panel(axes, f"{name}: {kind}")
-        axes.set_xlabel("w₁", fontsize=theme.LABEL, color=base.INK)
-        axes.set_ylabel("w₂", fontsize=theme.LABEL, color=base.INK)
+        axes.set_xlabel("w₁")
+        axes.set_ylabel("w₂")
 
 
 def _walk(runs: pd.DataFrame, curves: pd.DataFrame, rate: float, axes: Axes, colour: str) -> None:

@@ -109,7 +109,7 @@ def _ruler(axes: Axes, critical: float, lines: int, rows: int) -> None:
     ticks = np.arange(1, lines + 1, -(-lines // 10))
     axes.set_xticks(ticks, [f"{tick:.0f}" for tick in ticks])
     axes.spines["left"].set_visible(False)
-    axes.set_xlabel("average rank (1 is best)", fontsize=theme.LABEL, color=base.INK, loc="left")
+    axes.set_xlabel("average rank (1 is best)", loc="left")
 
 
 def _note(table: pd.DataFrame, names: list[str], shown: int) -> str:

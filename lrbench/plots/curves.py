@@ -74,8 +74,8 @@ def curves(results: StudyTables) -> Figure:
         chosen = np.isin(results.runs["learning_rate"].to_numpy()[panel.rows], list(rates.values()))
         _panel(axes, paths.of(panel.rows[chosen]), rates)
         base.name_panel(axes, panel.title)
-        axes.set_xlabel("step", fontsize=theme.LABEL, color=base.INK)
-        axes.set_ylabel(base.objective_label(results, panel.problem), fontsize=theme.LABEL, color=base.INK)
+        axes.set_xlabel("step")
+        axes.set_ylabel(base.objective_label(results, panel.problem))
     rest = base.left_out([panel.title for panel in every], len(shown), "panels")
     base.note(figure, "; ".join(filter(None, ["upright line: not finite from this step on", rest])))
     return figure

@@ -80,7 +80,7 @@ def _panel(axes: Axes, mine: pd.DataFrame) -> None:
     axes.tick_params(axis="y", direction="in", pad=4, length=0)
     axes.xaxis.set_major_locator(MaxNLocator(5))
     against = base.fit(f"loss above that of {mine['best'].iloc[0]}", 3.6, theme.LABEL)
-    axes.set_xlabel(against, fontsize=theme.LABEL, color=base.INK)
+    axes.set_xlabel(against)
     if len(mine) > len(shown):
         text = f"the {len(shown)} nearest of {len(mine)}"
         axes.text(1, 1.02, text, transform=axes.transAxes, ha="right", fontsize=theme.TINY, color=base.MUTED)

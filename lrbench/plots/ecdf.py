@@ -86,5 +86,5 @@ def _axes(axes: Axes, found: pd.DataFrame) -> None:
     axes.set_xlim(1, float(found["steps"].max()))
     axes.set_ylim(-0.02, 1.02)
     base.decades(axes.xaxis)
-    axes.set_xlabel("steps of all starts together", fontsize=theme.LABEL, color=base.INK)
-    axes.set_ylabel("share of problems and targets met", fontsize=theme.LABEL, color=base.INK)
+    axes.set_xlabel("steps of all starts together")
+    axes.set_ylabel("share of problems and targets met")

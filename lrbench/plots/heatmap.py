@@ -64,7 +64,7 @@ def _panel(figure: Figure, axes: Axes, path: LineCurves, best: float, name: str)
     axes.grid(visible=False)
     axes.set_facecolor(theme.GONE)
     base.log_rates(axes, rate)
-    axes.set_ylabel("step", fontsize=theme.LABEL, color=base.INK)
+    axes.set_ylabel("step")
     axes.set_ylim(float(step[0]), float(step[-1]) if len(step) > 1 else float(step[0]) + 1)
     if np.isfinite(best):
         top = axes.get_xaxis_transform()

@@ -68,7 +68,7 @@ def loss_vs_learning_rate(results: StudyTables) -> Figure:
         _corner(axes, results.sensitivity.iloc[mine["line"].unique()])
         base.name_panel(axes, name)
         problem = str(results.sensitivity["problem"].iloc[int(mine["line"].iloc[0])])
-        axes.set_ylabel(base.outcome_label(results, problem), fontsize=theme.LABEL, color=base.INK)
+        axes.set_ylabel(base.outcome_label(results, problem))
     in_order = dict.fromkeys(table["name"]) if len(told) == len(lines.ranked) else told
     short = dict(zip(table["name"], table["short"], strict=True))
     entries = {short[name]: handles[name] for name in in_order if name in handles}

@@ -58,8 +58,8 @@ def performance_profile(results: StudyTables) -> Figure:
         handles["all other lines"] = handle
     axes.set_xlim(1, most)
     axes.set_ylim(-0.03, 1.03)
-    axes.set_xlabel("τ", fontsize=theme.LABEL, color=base.INK)
-    axes.set_ylabel("share of problems", fontsize=theme.LABEL, color=base.INK)
+    axes.set_xlabel("τ")
+    axes.set_ylabel("share of problems")
     base.legend(figure, handles, across)
     base.note(figure, f"{count}; number: score")
     return figure

@@ -115,7 +115,7 @@ def _panel(axes: Axes, mine: list[Sweep], rules: pd.DataFrame) -> None:
         axes.plot(sweep.rate[: sweep.end], sweep.smoothed[: sweep.end], color=base.MUTED, lw=1.2, alpha=0.8)
     _limits(axes, mine)
     base.log_rates(axes, [*rates, *rules["lowest"].dropna()])
-    axes.set_ylabel("smoothed minibatch loss", fontsize=theme.LABEL, color=base.INK)
+    axes.set_ylabel("smoothed minibatch loss")
     for at, (_, row) in enumerate(rules.iterrows()):
         if np.isfinite(row["suggestion"]):
             colour, height = base.COLOURS[at], 0.05 * (1 + at)

@@ -203,7 +203,7 @@ def _panel(figure: Figure, axes: Axes, cut: Slice, results: StudyTables, every: 
     axes.set_ylim(-0.5, len(rows) - 0.5)
     axes.set_yticks(range(len(rows)), [f"{value:g}" for value in values])
     axes.tick_params(axis="y", length=0)
-    axes.set_ylabel(base.plain(short(cut.parameter), 24), fontsize=theme.LABEL, color=base.INK)
+    axes.set_ylabel(base.plain(short(cut.parameter), 24))
     if len(numbers) < len(cut.lines):
         text = f"{len(numbers)} of {len(cut.lines)} values"
         axes.text(1, 1.02, text, transform=axes.transAxes, ha="right", fontsize=theme.TINY, color=base.MUTED)

@@ -42,7 +42,7 @@ def schedules(results: StudyTables) -> Figure:
         base.name_panel(axes, "\n".join(base.wrapped(str(schedule["label"]), 2.7, theme.PANEL, 2)))
         axes.set_ylim(-0.04, 1.08)
         if number + columns >= count:  # the lowest panel of its column
-            axes.set_xlabel("step", fontsize=theme.LABEL, color=base.INK)
+            axes.set_xlabel("step")
     notes = [base.left_out([str(schedule["label"]) for schedule in every], count, "schedules")]
     if any(schedule.get("depends_on_losses") for schedule in shown):
         notes.append("thin lines: the rates of runs, as the schedule depends on the losses")

@@ -89,5 +89,5 @@ def _axes(axes: Axes, results: StudyTables) -> None:
     axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
     axes.minorticks_off()
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set_xlabel("number of random rates tried", fontsize=theme.LABEL, color=base.INK)
-    axes.set_ylabel("loss above the best", fontsize=theme.LABEL, color=base.INK)
+    axes.set_xlabel("number of random rates tried")
+    axes.set_ylabel("loss above the best")

@@ -115,10 +115,10 @@ def test_without_its_study_a_claim_is_not_measured() -> None:
     found = judging.findings(judged)
     assert [each.line for each in found[:4]] == [
         *(
-            f"claims with the verdict “{verdict}”: 0 of 13"
+            f"claims about the learning rate with the verdict “{verdict}”: 0 of 13"
             for verdict in ("holds", "holds in part", "does not hold")
         ),
-        f"claims with the verdict “not measured” ({', '.join(each.claim.name for each in judged)}): 13 of 13",
+        f"claims about the learning rate with the verdict “not measured” ({', '.join(each.claim.name for each in judged)}): 13 of 13",
     ]
     assert "Not measured: there is no study step." in page(judged, {}, {})
 
@@ -363,10 +363,10 @@ def test_the_findings_of_the_page() -> None:
     judged = judging.judge(Evidence({"families": frames.study(rates=RATES, seeds=3, problems=problems)}))
     found = judging.findings(judged)
     lines = {each.claim.name: each for each in judged}
-    shift = of(found, "S6 ")
+    shift = of(found, "claim S6 ")
     met = [each.met for each in lines["S6"].findings if each.rule]
     assert (shift.value, shift.unit) == (met.count(True), f"of {len(met)} rules met")
-    assert shift.what == f"S6 {lines['S6'].verdict}: {lines['S6'].claim.text}"
+    assert shift.what == f"claim S6 {lines['S6'].verdict}: {lines['S6'].claim.text}"
     assert shift.met is (lines["S6"].verdict == "holds")
     assert np.isnan(of(found, "S10 ").value)
     telling = [each for each in found if each.what.startswith("S4: ")]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -239,3 +241,13 @@ def test_findings_of_a_row_that_differs() -> None:
     assert adam.value == pytest.approx(63.1, rel=1e-3)
     assert adam.met
     assert "none below 39.8" in adam.rule
+
+
+def test_a_row_that_differs_where_no_rounding_decides_is_not_as_expected() -> None:
+    measured = _evidence(1.01)
+    same = measured.rows.assign(float64_loss=measured.rows["given_loss"])
+    *_, adam = findings(dataclasses.replace(measured, rows=same))[:5]
+    assert (adam.rule, adam.met) == (
+        "none, as at no rate our own losses in float32 and in float64 differ by more than 1e-05",
+        False,
+    )

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from lrbench.analysis import ecdf
 from lrbench.experiments._ecdf import tuning
-from lrbench.experiments._ecdf.findings import findings
+from lrbench.experiments._ecdf.findings import _told_apart, _unsolved, findings
+from lrbench.experiments.findings import of_table
 from tests.helpers.frames import hits_at
+from tests.helpers.paths import ROOT
 
 # The 50th rung is 10⁻², and the 50th target (rung 50 of 1 … 200) is nearest to it. a meets rung 51 at its best rate in 10 and 20 steps,
 # and b in 30 and 30; other rates of 100 steps never do.
@@ -76,13 +79,13 @@ def test_the_table_is_in_the_order_of_shares_at_random_rates_and_findings_follow
     assert len(found) > 8
     by_words = {each.what: each for each in found}
     assert by_words[
-        "targets that one run of c meets at a random rate, the most of all"
+        "levels of the loss (targets) that one run of c meets at a random rate, the most of all"
     ].value == pytest.approx(100 * table.loc[0, "at_random_rate_one_run"])
     assert by_words["place of c, the first at a random rate, at its best rate"].value == 3
     assert by_words["optimizers that move by three places or more"].value == 0
     # Every one of the two rates is the first or the last.
     assert by_words["best rates that are the first or the last of the grid"].line.endswith("3 of 3")
-    assert by_words["problems and targets that no run met"].value == 51 - round(
+    assert by_words["problems and targets (one per decade) that no run met"].value == 51 - round(
         51 * float(table["at_best_rate_one_run"].max())
     )
     decades = tuning.by_decade(times)
@@ -96,3 +99,11 @@ def test_every_third_number_of_steps_is_kept_and_the_last() -> None:
     steps = np.sort(distribution["steps"].unique())
     kept = np.sort(tuning.thinned(distribution)["steps"].unique())
     assert kept.tolist() == [*steps[::3], *([steps[-1]] if (len(steps) - 1) % 3 else [])]
+
+
+def test_the_published_counts_are_those_of_the_published_running_times() -> None:
+    published = ROOT / "results" / "ecdf"
+    times, found = (pd.read_csv(published / f"{name}.csv") for name in ("running_times", "findings"))
+    counted = [each.line for each in (*_told_apart(times), *_unsolved(times))]
+    assert len(counted) == 3
+    assert set(counted) <= {each.line for each in of_table(found)}

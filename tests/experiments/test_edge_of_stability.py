@@ -79,13 +79,13 @@ def test_findings_are_means_over_seeds_in_the_units_of_the_published_edge() -> N
         )
     )
     found = {each.what: each for each in findings(runs)}
-    levels = [each for each in found.values() if each.what.startswith("Adam: η·λ")]
+    levels = [each for each in found.values() if each.what.startswith("Adam: rate × curvature")]
     # Medians of 1.0 and 0.8 times 38.
     assert levels[0].value == pytest.approx(0.9 * 38)
     assert "34.2 to 49.4" in levels[0].rule
     hover = found["Adam: rates that hover, of those that reached the edge"]
     assert (hover.value, hover.low, hover.high, hover.met) == (75, 0, 100, False)  # 100 % and 50 %
-    every = found["rates that hover at the edge, of those that reached it by half of the run"]
+    every = found["rates that hover at the edge of stability, of those that reached it by half of the run"]
     assert every.value == pytest.approx((3 / 3 + 2 / 3) / 2 * 100)
     assert found["Adam: rates whose loss still falls, of those that hover"].value == 100
     for what in ("highest rate that trains", "lowest rate that reaches the edge before the end"):

@@ -171,6 +171,11 @@ def test_runs_that_fail_are_exit_code_3(monkeypatch: pytest.MonkeyPatch) -> None
             "steps=0",
             "transfer: study width_adam: steps = 0: must be greater than or equal to 1",
         ),
+        (
+            "batch_size",
+            "optimizers=['adm']",
+            "batch_size: optimizers: unknown optimizer 'adm'; allowed: sgd, momentum, adam; did you mean 'adam'?",
+        ),
     ],
 )
 def test_nothing_is_trained_where_a_study_is_wrong(

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from lrbench.experiments import page
@@ -31,6 +32,16 @@ def test_a_published_page_is_that_of_its_tables(folder: Path) -> None:
     assert (
         sum(each.stat().st_size for each in folder.iterdir() if each.suffix in {".csv", ".png", ".md"}) < 4e6
     )
+
+
+def test_the_runs_of_the_atlas_are_those_that_its_table_counts_by_problem() -> None:
+    found, by_problem = (
+        pd.read_csv(ROOT / "results" / "atlas" / f"{name}.csv") for name in ("findings", "by_problem")
+    )
+    (runs,) = found.loc[found["finding"].str.startswith("complete runs"), "value"]
+    assert runs == by_problem["runs"].sum() > 100_000
+    page_of_it = (ROOT / "results" / "atlas" / "index.html").read_text(encoding="utf-8")
+    assert f"{runs:,.0f} complete runs of 200 steps" in page_of_it
 
 
 def test_the_index_is_that_of_the_tables() -> None:
@@ -62,6 +73,24 @@ def test_a_page_says_what_the_table_has(tmp_path: Path) -> None:
     assert "Args:" not in text
     assert page.render("transfer", tmp_path) == text
     assert of_table(to_table(findings))[:1] == findings[:1]
+
+
+def test_the_index_says_what_was_compared_found_and_expected(tmp_path: Path) -> None:
+    bench = Bench("transfer", "lrbench experiment transfer", tmp_path / "transfer")
+    bench.write_findings(
+        [
+            Finding("slope | of Adam", -0.5, -0.7, -0.3, rule="−1 within 0.25", met=False),
+            Finding("runs", 3, unit="of 3"),
+            Finding("not measured", float("nan"), rule="is 1"),
+        ]
+    )
+    name, command = "[transfer](transfer/README.md)", "`lrbench experiment transfer`"
+    assert page.index([tmp_path / "transfer"]).splitlines()[2:] == [
+        f"| **{name}** | *Best learning rate against width and against depth, with standard parametrisation and with muP, on the digits.* | | | | |",
+        rf"| {name} | slope \| of Adam | −0.5 | −0.7 … −0.3 | −1 within 0.25: **not met** | {command} |",
+        f"| {name} | runs | 3 of 3 |  |  | {command} |",
+        f"| {name} | not measured | – |  |  | {command} |",
+    ]
 
 
 @pytest.mark.parametrize("name", ["atlas", "claims", "gallery"])

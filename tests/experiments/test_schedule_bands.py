@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from lrbench.experiments import schedule_bands
+from tests.helpers.paths import ROOT
 
 
 def _pair(schedule: str, other: str, difference: float, p: float) -> dict[str, object]:
@@ -53,3 +54,16 @@ def test_a_best_schedule_that_is_not_told_apart_is_no_finding_for_or_against() -
         (0.5, "decades"),
         (pytest.approx(1.0), "decades"),
     ]
+
+
+def test_bands_that_are_equally_wide_are_all_named() -> None:
+    table = pd.read_csv(ROOT / "results" / "schedule_bands" / "by_schedule.csv")
+    found = [
+        each.what for each in schedule_bands._findings("momentum", table[table["optimizer"] == "momentum"])
+    ]
+    assert "momentum: widest band of good rates, of join and reduce_on_plateau" in found
+
+
+def test_the_rates_of_the_picture_are_those_of_the_peak() -> None:
+    drawn = schedule_bands._picture(pd.read_csv(ROOT / "results" / "schedule_bands" / "by_schedule.csv"))
+    assert {axes.get_xlabel() for axes in drawn.axes} == {"learning rate, at the peak"}

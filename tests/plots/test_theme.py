@@ -47,6 +47,12 @@ def long_names() -> frames.Results:
     )
 
 
+def test_axes_are_named_in_one_style() -> None:
+    _, (axes,) = base.panels(1, "a title")
+    named = axes.set_xlabel("step"), axes.set_ylabel("loss")
+    assert {(label.get_size(), label.get_color()) for label in named} == {(theme.LABEL, theme.INK)}
+
+
 @pytest.mark.parametrize("name", catalog.names("plot"))
 def test_no_text_leaves_the_figure(name: str, long_names: frames.Results) -> None:
     figure = draw(name, long_names)

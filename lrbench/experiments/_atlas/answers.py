@@ -40,9 +40,10 @@ class Tables(NamedTuple):
         return {name: table for name, table in found.items() if len(table)}
 
 
-def findings(evidence: MeasuredLines, found: Measures, tables: Tables, runs: int) -> list[Finding]:
+def findings(evidence: MeasuredLines, found: Measures, tables: Tables) -> list[Finding]:
     """Return all findings; the first five answer the questions."""
     optimizers = tables.by_optimizer[tables.by_optimizer["schedule"] == evidence.schedules[0]]
+    runs = int(tables.by_problem["runs"].sum())
     return [
         _untuned(optimizers, len(evidence.problems)),
         _tuned(optimizers, len(evidence.problems)),
@@ -74,7 +75,7 @@ def _with_interval(row: pd.Series, name: str) -> tuple[float, float, float]:
 def _untuned(optimizers: pd.DataFrame, problems: int) -> Finding:
     row = optimizers.iloc[int(optimizers["untuned_rank"].fillna(np.inf).argmin())]
     return Finding(
-        f"safest untuned, by mean rank over {problems} problems: {row['optimizer']}; its gap, of {row['untuned_worst']:.2g} at worst",
+        f"{row['optimizer']}, the safest untuned optimizer by mean rank: mean gap over {problems} problems, of {row['untuned_worst']:.2g} at worst",
         *_with_interval(row, "untuned_gap"),
     )
 
@@ -82,7 +83,7 @@ def _untuned(optimizers: pd.DataFrame, problems: int) -> Finding:
 def _tuned(optimizers: pd.DataFrame, problems: int) -> Finding:
     row = optimizers.iloc[int(optimizers["tuned_rank"].argmin())]
     return Finding(
-        f"best tuned, by mean rank over {problems} problems: {row['optimizer']}; its gap, of {row['tuned_worst']:.2g} at worst",
+        f"{row['optimizer']}, the best tuned optimizer by mean rank: mean gap over {problems} problems, of {row['tuned_worst']:.2g} at worst",
         *_with_interval(row, "tuned_gap"),
     )
 
@@ -104,11 +105,13 @@ def _flatness(evidence: MeasuredLines, found: Measures, but: str = "") -> Findin
     free, width = is_rate_free(evidence), found.width[:, :, 0]
     mine = free & np.array([name != but for name in evidence.optimizers])
     if not mine.any() or free.all():
-        return Finding("band of good rates: of rate-free methods minus that of the others", np.nan)
+        return Finding(
+            "width of the band of good rates: of rate-free methods minus that of the others", np.nan
+        )
     value = mean_interval(width[:, mine].mean(axis=1) - width[:, ~free].mean(axis=1))
     those = f"{mine.sum()} rate-free methods" + (f", without {but}," if but else "")
     return Finding(
-        f"band of good rates: mean of {those} minus that of the others",
+        f"width of the band of good rates: mean of {those} minus that of the others",
         *value,
         unit="decades",
         rule="interval above 0",
@@ -125,7 +128,7 @@ def _schedules(evidence: MeasuredLines, table: pd.DataFrame) -> list[Finding]:
         name, value = others[number], mean_interval(each[:, number])
         out.append(
             Finding(
-                f"what {name} gives over {first}, both tuned: lower gap, median over optimizers, mean over problems",
+                f"gap with a {first} rate minus gap with the schedule {name}, both tuned: median over optimizers, mean over problems",
                 *value,
                 rule="interval above 0",
                 met=value[1] > 0 if np.isfinite(value[1]) else None,

@@ -82,9 +82,7 @@ def _untuned(evidence: MeasuredLines, table: pd.DataFrame) -> Figure:
             _intervals(axes, y, table, f"{name}_{what}", colour)
             handles[name] = axes.plot(table[f"{name}_{what}"], y, "o", color=colour, ms=3.5)[0]
         _name_rows(axes, list(table["optimizer"]), shown=what == "gap")
-        axes.set_xlabel(
-            f"mean {words} over {len(evidence.problems)} problems", fontsize=theme.LABEL, color=base.INK
-        )
+        axes.set_xlabel(f"mean {words} over {len(evidence.problems)} problems")
     panels[0].set_xlim(-0.05, 1.05)
     panels[1].set_xlim(0, len(table) + 1)
     base.name_panel(panels[0], "gap: 0 is the best line of a problem, 1 its start")
@@ -140,8 +138,6 @@ def _flatness(evidence: MeasuredLines, table: pd.DataFrame) -> Figure:
     axes.set_xlim(0, 1.02 * float(np.log10(evidence.rate[-1] / evidence.rate[0])))
     axes.set_xlabel(
         "decades within 5 % of an optimizer's own best, mean over problems",
-        fontsize=theme.LABEL,
-        color=base.INK,
     )
     base.legend(figure, handles, 2)
     base.note(figure, "lines: 95 % intervals, with problems as replicates; constant rate")
@@ -164,7 +160,7 @@ def _gain(evidence: MeasuredLines, table: pd.DataFrame) -> Figure:
         _name_rows(axes, order, shown=axes is panels[0])
         axes.axvline(0, color=base.INK, lw=1)
         base.name_panel(axes, schedule)
-        axes.set_xlabel("gain: lower gap, both tuned", fontsize=theme.LABEL, color=base.INK)
+        axes.set_xlabel("gain: lower gap, both tuned")
     base.note(
         figure,
         "lines: 95 % over problems; filled: told from 0 (Holm); right: better; triangles: beyond the axis",
@@ -228,7 +224,7 @@ def _holds(tables: Tables) -> Figure:
         axes.set_ylim(len(mine) + 0.6, 0.4)
         axes.set_xticks([0, 1], ["as the atlas", "longer runs"], fontsize=theme.SMALL)
         axes.grid(visible=False)
-        axes.set_ylabel("rank", fontsize=theme.LABEL, color=base.INK)
+        axes.set_ylabel("rank")
         base.name_panel(
             axes,
             f"{problem}\n{schedule}: τ = {row['tau']:.2f} ({row['tau_low']:.2f} to {row['tau_high']:.2f})",
@@ -253,7 +249,7 @@ def _by_seeds(axes: Axes, seeds: pd.DataFrame) -> dict[str, Artist]:
     axes.set_xticks(sorted(seeds["count"].unique()), [str(each) for each in sorted(seeds["count"].unique())])
     axes.minorticks_off()
     axes.set_ylim(0, 103)
-    axes.set_xlabel("seeds", fontsize=theme.LABEL, color=base.INK)
-    axes.set_ylabel("% that other seeds confirm", fontsize=theme.LABEL, color=base.INK)
+    axes.set_xlabel("seeds")
+    axes.set_ylabel("% that other seeds confirm")
     base.name_panel(axes, "conclusions from few seeds")
     return handles

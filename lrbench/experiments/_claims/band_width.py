@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from matplotlib.figure import Figure
 
+from lrbench.experiments._claims.drawing import percent
 from lrbench.experiments._claims.evidence import Evidence
 from lrbench.experiments._claims.limits import LIMITS
 from lrbench.experiments._claims.studies import ADAM, PLAIN
-from lrbench.experiments.findings import Finding
-from lrbench.plots import base, theme
+from lrbench.experiments.findings import Finding, number
+from lrbench.plots import base
 
 
 def measure(evidence: Evidence) -> list[Finding]:
@@ -39,18 +42,27 @@ def measure(evidence: Evidence) -> list[Finding]:
     ]
 
 
-def picture(evidence: Evidence) -> Figure:
+def title(findings: Sequence[Finding]) -> str:
+    """What the picture shows, in the numbers of the findings."""
+    width, share = findings
+    return (
+        f"Adam's band of good rates is {number(width.value)} decades wider than that of gradient descent, "
+        f"and wider on {percent(share)} of the problems"
+    )
+
+
+def picture(evidence: Evidence, title: str) -> Figure:
     """How many decades of rates are good, by problem and optimizer."""
     study = evidence["families"]
     names, problems = list(study.names["optimizer"].unique()), list(study.names["problem"].unique())
-    figure, (axes,) = base.panels(1, "Decades of good rates", width=7.0, height=2.6, foot=0.25)
+    figure, (axes,) = base.panels(1, title, width=7.0, height=2.6, foot=0.25)
     colours, handles = base.colour_of(names), {}
     step = float(np.diff(np.log10(study.rate)).mean())
-    for number, name in enumerate(names):
+    for place, name in enumerate(names):
         lines = [study.where(problem=problem, optimizer=name)[0] for problem in problems]
-        at = np.arange(len(problems)) + (number - (len(names) - 1) / 2) * 0.19
+        at = np.arange(len(problems)) + (place - (len(names) - 1) / 2) * 0.19
         handles[name] = axes.bar(at, study.good[0][lines].sum(axis=1) * step, 0.17, color=colours[name])[0]
     axes.set_xticks(range(len(problems)), [problem.split("(")[0] for problem in problems])
-    axes.set_ylabel("decades", fontsize=theme.LABEL)
+    axes.set_ylabel("decades of good rates")
     base.legend(figure, handles, len(names))
     return figure

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from matplotlib.figure import Figure
 
 from lrbench.analysis.labels import rate_text
-from lrbench.experiments._claims.drawing import widen_left
+from lrbench.experiments._claims.drawing import percent
 from lrbench.experiments._claims.evidence import Evidence
 from lrbench.experiments._claims.studies import ADAM
 from lrbench.experiments.findings import Finding
@@ -57,16 +59,26 @@ def measure(evidence: Evidence) -> list[Finding]:
     return out
 
 
-def picture(evidence: Evidence) -> Figure:
+def title(findings: Sequence[Finding]) -> str:
+    """What the picture shows, in the numbers of the findings."""
+    trains, _, every, twice, _ = findings
+    return (
+        f"{percent(trains)} of the combinations train; Adam at 1e-3 with step decay "
+        f"ends {percent(every)} and {percent(twice)} of ℓ₀ − ℓ* above the best"
+    )
+
+
+def picture(evidence: Evidence, title: str) -> Figure:
     """How far every optimizer with every schedule, at its best rate, ends from the best loss of the problem."""
     study = evidence["schedules"]
     problems = list(study.names["problem"].unique())
     figure, grid = base.panels(
         len(problems),
-        "Every optimizer with every schedule: best loss and rate",
+        title,
         columns=1,
         width=9.2,
         height=1.3,
+        names=0.75,
     )
     rows, columns = list(study.names["optimizer"].unique()), list(study.names["schedule"].unique())
     for axes, problem in zip(grid, problems, strict=True):
@@ -88,5 +100,4 @@ def picture(evidence: Evidence) -> Figure:
         )
         axes.set_yticks(range(len(rows)), rows)
         base.name_panel(axes, f"{problem}: (ℓ − ℓ*) / (ℓ₀ − ℓ*) at the best rate")
-    widen_left(figure, 1.5)
     return figure

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from matplotlib.figure import Figure
 
 from lrbench.analysis.labels import rate_text
 from lrbench.experiments._claims.evidence import Evidence
 from lrbench.experiments._claims.limits import LIMITS
-from lrbench.experiments.findings import Finding
+from lrbench.experiments.findings import Finding, number, quantity
 from lrbench.plots import base, theme
 
 
@@ -50,15 +52,19 @@ def measure(evidence: Evidence) -> list[Finding]:
     ]
 
 
-def picture(evidence: Evidence) -> Figure:
+def title(findings: Sequence[Finding]) -> str:
+    """What the picture shows, in the numbers of the findings."""
+    _, distance, both = findings
+    return f"The best rates of two scales are {number(distance.value)} decades apart; {quantity(both)} are good for both"
+
+
+def picture(evidence: Evidence, title: str) -> Figure:
     """Loss against rate, for raw and for standardised data."""
     study = evidence["scale"]
-    figure, (axes,) = base.panels(
-        1, "The same line, through the same sales, in two scales", width=6.8, height=2.9
-    )
+    figure, (axes,) = base.panels(1, title, width=6.8, height=2.9)
     names = {"true": "standard deviations", "false": "square feet and dollars"}
-    for line, title in enumerate(study.names["problem"]):
-        name = next((text for key, text in names.items() if f"standardised={key}" in title), title)
+    for line, problem in enumerate(study.names["problem"]):
+        name = next((text for key, text in names.items() if f"standardised={key}" in problem), problem)
         axes.plot(
             study.rate,
             study.median_loss[0][line] / study.initial[line],
@@ -76,7 +82,7 @@ def picture(evidence: Evidence) -> Figure:
             mec="white",
         )
     base.log_rates(axes, study.rate)
-    axes.set_ylabel("final loss / loss at the start", fontsize=theme.LABEL)
+    axes.set_ylabel("final loss / loss at the start")
     axes.set_ylim(0, 1.05)
     axes.legend(fontsize=theme.SMALL, frameon=False, loc=(0.47, 0.2))
     return figure

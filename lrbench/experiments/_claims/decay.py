@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from matplotlib.figure import Figure
 
 from lrbench.analysis.groups import Floats, Ints
-from lrbench.experiments._claims.drawing import forest
+from lrbench.experiments._claims.drawing import forest, met_of
 from lrbench.experiments._claims.evidence import Evidence, NotMeasured, StudyArrays
 from lrbench.experiments.findings import Finding
 
@@ -92,6 +94,12 @@ def _fast(study: StudyArrays, constant: Ints) -> Finding:
     return Finding(what, *value, rule="interval below 0", met=value[2] < 0)
 
 
-def picture(evidence: Evidence) -> Figure:
+def title(findings: Sequence[Finding]) -> str:
+    """What the picture shows, in the numbers of the findings."""
+    _, *decays = findings
+    return f"{met_of(decays)} decays end below a constant rate, each tuned on other seeds"
+
+
+def picture(evidence: Evidence, title: str) -> Figure:
     """What each decay gains over a constant rate, each at a rate tuned on other seeds, with intervals."""
-    return forest(measure(evidence), "Tuned decay minus tuned constant: below 0 is better")
+    return forest(measure(evidence), title, "loss minus that of a constant rate, over ℓ₀ − ℓ*")

@@ -34,24 +34,33 @@ def medians(values: Floats) -> Floats:
 
 def label_axes(axes: Axes, x: str, y: str) -> None:
     """Name both axes of a panel."""
-    axes.set_xlabel(x, fontsize=theme.LABEL, color=base.INK)
-    axes.set_ylabel(y, fontsize=theme.LABEL, color=base.INK)
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
 
 
-def widen_left(figure: Figure, inches: float) -> None:
-    """Widen a figure so that its panel has this much room at its left."""
-    wide, high = figure.get_size_inches()
-    left, right = figure.subplotpars.left * wide, figure.subplotpars.right * wide
-    figure.set_size_inches(wide + inches - left, high)
-    whole = wide + inches - left
-    figure.subplots_adjust(left=inches / whole, right=(right + inches - left) / whole)
+def met_of(findings: Sequence[Finding]) -> str:
+    """How many of the findings that have a rule meet it.
+
+    >>> met_of([Finding("a", 1.0, rule="is 1", met=True), Finding("b", 0.0, rule="is 1", met=False), Finding("c", 2.0)])
+    '1 of 2'
+    """
+    met = [each.met for each in findings if each.rule]
+    return f"{met.count(True)} of {len(met)}"
 
 
-def forest(findings: Sequence[Finding], title: str) -> Figure:
-    """Every finding as a dot with its interval; green speaks for the claim, red against it."""
+def percent(finding: Finding) -> str:
+    """A share, as a title has it.
+
+    >>> percent(Finding("share that trains", 0.284))
+    '28 %'
+    """
+    return f"{100 * finding.value:.0f} %" if np.isfinite(finding.value) else "–"
+
+
+def forest(findings: Sequence[Finding], title: str, what: str) -> Figure:
+    """Every finding as a dot with its interval, on an axis that says what it is; green speaks for the claim, orange against it."""
     shown = [each for each in findings if np.isfinite(each.value)]
-    figure, (axes,) = base.panels(1, title, width=5.0, height=0.29 * len(shown) + 0.4)
-    widen_left(figure, 5.4)
+    figure, (axes,) = base.panels(1, title, width=5.0, height=0.29 * len(shown) + 0.4, names=4.4)
     for row, each in enumerate(shown):
         colour = {True: theme.SPEAKS_FOR, False: theme.SPEAKS_AGAINST, None: base.MUTED}[each.met]
         if np.isfinite(each.low):
@@ -59,11 +68,13 @@ def forest(findings: Sequence[Finding], title: str) -> Figure:
         axes.plot(each.value, row, "o", color=colour, ms=6)
     axes.axvline(0, color=base.MUTED, lw=1)
     axes.set_yticks(range(len(shown)), [_short(each.what) for each in shown], fontsize=theme.SMALL)
-    axes.invert_yaxis()
+    axes.set_ylim(len(shown) - 0.5, -0.5)
+    axes.set_xlabel(what)
+    base.note(figure, "green: speaks for the claim; orange: against it; lines: 95 %")
     return figure
 
 
 def _short(text: str) -> str:
     """The beginning of a finding, in lines that fit beside a panel."""
-    words = re.split(": final loss|, loss over|, mean of", text, maxsplit=1)[0]
+    words = re.split(", each at|, loss over|, mean of", text, maxsplit=1)[0]
     return textwrap.fill(base.plain(words, 150), 72)

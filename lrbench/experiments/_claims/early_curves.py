@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.figure import Figure
 
 from lrbench.analysis.labels import rate_text
-from lrbench.experiments._claims.drawing import label_axes, medians, shown_problem
+from lrbench.experiments._claims.drawing import label_axes, medians, percent, shown_problem
 from lrbench.experiments._claims.event_files import compare_with_tables
 from lrbench.experiments._claims.evidence import Evidence
 from lrbench.experiments._claims.limits import LIMITS
@@ -33,14 +35,18 @@ def measure(evidence: Evidence) -> list[Finding]:
     ]
 
 
-def picture(evidence: Evidence) -> Figure:
+def title(findings: Sequence[Finding]) -> str:
+    """What the picture shows, in the numbers of the findings."""
+    return f"At the rate whose curve is lowest after a quarter of the run, {percent(findings[0])} of the runs end good"
+
+
+def picture(evidence: Evidence, title: str) -> Figure:
     """The curve of every rate, and the step at which the lowest is chosen."""
     study = evidence["families"]
     line = study.where(optimizer=ADAM, problem=shown_problem(study))[0]
     step, loss = study.curve("valid_loss")
-    figure, (axes,) = base.panels(
-        1, f"{study.names['problem'][line]}, Adam: the curve of every rate", width=6.8, height=3.0
-    )
+    figure, (axes,) = base.panels(1, title, width=6.8, height=3.0)
+    base.name_panel(axes, f"{study.names['problem'][line]}, Adam")
     for at, rate in enumerate(study.rate):
         share = at / max(1, len(study.rate) - 1)
         colour = colormaps[theme.MAP](0.9 - 0.9 * share)

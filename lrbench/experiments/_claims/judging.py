@@ -33,11 +33,12 @@ HOLDS, IN_PART, FAILS, UNKNOWN = "holds", "holds in part", "does not hold", "not
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim: its name, the function that measures it, whose docstring is its text, and the one that draws it."""
+    """A claim: its name, and the functions that measure it, whose docstring is its text, say what was found, and draw it."""
 
     name: str
     measure: Callable[[Evidence], list[Finding]]
-    picture: Callable[[Evidence], Figure]
+    title: Callable[[Sequence[Finding]], str]
+    picture: Callable[[Evidence, str], Figure]
 
     @property
     def text(self) -> str:
@@ -46,19 +47,19 @@ class Claim:
 
 
 CLAIMS = (
-    Claim("S1", step_size.measure, step_size.picture),
-    Claim("S1b", stated_gradient.measure, stated_gradient.picture),
-    Claim("S2", zones.measure, zones.picture),
-    Claim("S3", data_scale.measure, data_scale.picture),
-    Claim("S4", usual_rates.measure, usual_rates.picture),
-    Claim("S5", schedule_shapes.measure, schedule_shapes.picture),
-    Claim("S6", optimizer_shift.measure, optimizer_shift.picture),
-    Claim("S7", combinations.measure, combinations.picture),
-    Claim("S8", three_effects.measure, three_effects.picture),
-    Claim("S9", early_curves.measure, early_curves.picture),
-    Claim("S10", decay.measure, decay.picture),
-    Claim("T1", warmup.measure, warmup.picture),
-    Claim("T2", band_width.measure, band_width.picture),
+    Claim("S1", step_size.measure, step_size.title, step_size.picture),
+    Claim("S1b", stated_gradient.measure, stated_gradient.title, stated_gradient.picture),
+    Claim("S2", zones.measure, zones.title, zones.picture),
+    Claim("S3", data_scale.measure, data_scale.title, data_scale.picture),
+    Claim("S4", usual_rates.measure, usual_rates.title, usual_rates.picture),
+    Claim("S5", schedule_shapes.measure, schedule_shapes.title, schedule_shapes.picture),
+    Claim("S6", optimizer_shift.measure, optimizer_shift.title, optimizer_shift.picture),
+    Claim("S7", combinations.measure, combinations.title, combinations.picture),
+    Claim("S8", three_effects.measure, three_effects.title, three_effects.picture),
+    Claim("S9", early_curves.measure, early_curves.title, early_curves.picture),
+    Claim("S10", decay.measure, decay.title, decay.picture),
+    Claim("T1", warmup.measure, warmup.title, warmup.picture),
+    Claim("T2", band_width.measure, band_width.title, band_width.picture),
 )
 
 
@@ -145,7 +146,11 @@ def findings(judgements: Sequence[Judgement]) -> list[Finding]:
         if those or name != UNKNOWN:
             listed = f" ({', '.join(those)})" if those else ""
             out.append(
-                Finding(f"claims with the verdict “{name}”{listed}", len(those), unit=f"of {len(judgements)}")
+                Finding(
+                    f"claims about the learning rate with the verdict “{name}”{listed}",
+                    len(those),
+                    unit=f"of {len(judgements)}",
+                )
             )
     out += [_of_claim(each) for each in judgements]
     by_name = {each.claim.name: each.findings for each in judgements}
@@ -160,7 +165,7 @@ def _of_claim(judgement: Judgement) -> Finding:
     met = [one.met for one in judgement.findings if one.rule]
     known = judgement.verdict != UNKNOWN
     return Finding(
-        f"{judgement.claim.name} {judgement.verdict}: {judgement.claim.text}",
+        f"claim {judgement.claim.name} {judgement.verdict}: {judgement.claim.text}",
         met.count(True) if known else float("nan"),
         unit=f"of {len(met)} rules met" if known else "",
         rule="all" if known else "",
@@ -170,4 +175,8 @@ def _of_claim(judgement: Judgement) -> Finding:
 
 def pictures(judgements: Sequence[Judgement]) -> dict[str, Figure]:
     """Return the picture of every claim that was measured, by the claim's name."""
-    return {each.claim.name: each.claim.picture(each.evidence) for each in judgements if each.findings}
+    return {
+        each.claim.name: each.claim.picture(each.evidence, each.claim.title(each.findings))
+        for each in judgements
+        if each.findings
+    }

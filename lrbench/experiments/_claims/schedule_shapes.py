@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
 from lrbench.analysis.groups import Floats
-from lrbench.experiments._claims.drawing import label_axes
+from lrbench.experiments._claims.drawing import label_axes, met_of
 from lrbench.experiments._claims.evidence import Evidence
 from lrbench.experiments._claims.limits import LIMITS
-from lrbench.experiments.findings import Finding
+from lrbench.experiments.findings import Finding, number
 from lrbench.plots import base
 
 _WARMUP = 0.1
@@ -79,19 +79,23 @@ def plateau(loss: Floats, factor: float = 0.1, patience: int = 2, threshold: flo
     return out
 
 
-def picture(evidence: Evidence) -> Figure:
+def title(findings: Sequence[Finding]) -> str:
+    """What the picture shows, in the numbers of the findings."""
+    worst = max(each.value for each in findings)
+    return f"{met_of(findings)} schedules follow their formulas, to {number(worst)} of the peak"
+
+
+def picture(evidence: Evidence, title: str) -> Figure:
     """The rate as a share of its peak, as recorded during training."""
     study = evidence["schedules"]
     step, rate = study.curve("learning_rate")
     names = list(study.names["schedule"].unique())
-    figure, grid = base.panels(
-        len(names), "The rate as a share of its peak, as recorded", columns=3, width=2.7, height=1.25
-    )
+    figure, grid = base.panels(len(names), title, columns=3, width=2.7, height=1.25)
     for axes, name in zip(grid, names, strict=True):
         line = study.where(schedule=name)[0]
         shares = rate[line, study.best[0][line], 0] / study.rate[study.best[0][line]]
         axes.plot(step, shares, color=base.COLOURS[0], lw=1.9)
         axes.set_ylim(-0.05, 1.08)
         base.name_panel(axes, name)
-        label_axes(axes, "step", "")
+        label_axes(axes, "step", "rate / peak")
     return figure

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from matplotlib.figure import Figure
 
 from lrbench.experiments._claims.drawing import label_axes
 from lrbench.experiments._claims.evidence import Evidence
 from lrbench.experiments._claims.one_step import PRICE, one_step, same
-from lrbench.experiments.findings import Finding
+from lrbench.experiments.findings import Finding, number
 from lrbench.plots import base, theme
 
 _RATE = 0.001
@@ -34,16 +36,21 @@ def measure(evidence: Evidence) -> list[Finding]:
     ]
 
 
-def picture(evidence: Evidence) -> Figure:
+def title(findings: Sequence[Finding]) -> str:
+    """What the picture shows, in the numbers of the findings."""
+    first, second, price = findings
+    said = "that" if first.met and second.met else "not that"
+    return f"One step predicts {number(price.value)} for a price of {PRICE:g}: the stated gradient is {said} of the squared error"
+
+
+def picture(evidence: Evidence, title: str) -> Figure:
     """The price predicted after one step, with the stated gradient and with that of the loss."""
     study = evidence["step"]
-    figure, (axes,) = base.panels(
-        1, "One step from w = b = 0: the predicted price of 100 m²", width=6.4, height=2.6
-    )
+    figure, (axes,) = base.panels(1, title, width=6.4, height=2.6)
     names = {True: "gradient (−100, −500), as stated", False: "gradient of (ŷ − 500)²"}
-    for number, (stated, name) in enumerate(names.items()):
+    for place, (stated, name) in enumerate(names.items()):
         price = one_step(study, stated=stated).price
-        axes.plot(study.rate, price, "o-", color=base.COLOURS[number], label=name)
+        axes.plot(study.rate, price, "o-", color=base.COLOURS[place], label=name)
         for rate, value in zip(study.rate, price, strict=True):
             axes.annotate(
                 f"{value:,.0f}" if value > 100 else f"{value:g}",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -10,7 +12,7 @@ from lrbench.experiments._claims.drawing import label_axes
 from lrbench.experiments._claims.evidence import Evidence, StudyArrays
 from lrbench.experiments._claims.limits import LIMITS
 from lrbench.experiments._claims.one_step import one_step, same
-from lrbench.experiments.findings import Finding
+from lrbench.experiments.findings import Finding, number
 from lrbench.plots import base
 
 _LEAST_NORM = 1e-15
@@ -51,13 +53,16 @@ def _update_is_rate_times_gradient(study: StudyArrays) -> Finding:
     return Finding(what, worst, rule=f"at most {LIMITS.equal:g}", met=worst <= LIMITS.equal)
 
 
-def picture(evidence: Evidence) -> Figure:
+def title(findings: Sequence[Finding]) -> str:
+    """What the picture shows, in the numbers of the findings."""
+    return f"Steps differ from rate × gradient by at most {number(findings[0].value)} of their length, at every rate"
+
+
+def picture(evidence: Evidence, title: str) -> Figure:
     """The length of a step against rate × length of the gradient: all points are on the diagonal."""
     step, update = _steps(evidence["wells"])
     order = np.argsort(step)[np.linspace(0, len(step) - 1, min(_SHOWN, len(step))).astype(int)]
-    figure, (axes,) = base.panels(
-        1, "A step is the rate times the gradient, at every rate", width=5.6, height=3.2
-    )
+    figure, (axes,) = base.panels(1, title, width=5.6, height=3.2)
     ends = step[order[[0, -1]]]
     axes.plot(ends, ends, color=base.MUTED, lw=1)
     axes.plot(step[order], update[order], ".", color=base.COLOURS[0], ms=3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from lrbench.experiments._claims import equal_loss
 from lrbench.experiments._claims.drawing import medians, shown_problem
 from lrbench.experiments._claims.evidence import Evidence, NotMeasured, StudyArrays
 from lrbench.experiments._claims.limits import LIMITS
-from lrbench.experiments.findings import Finding
+from lrbench.experiments.findings import Finding, number
 from lrbench.plots import base
 
 _COLUMNS = 4
@@ -59,15 +60,22 @@ def _stability(study: StudyArrays) -> Finding:
     return Finding(what, *value, rule="interval above 0", met=value[1] > 0)
 
 
-def picture(evidence: Evidence) -> Figure:
+def title(findings: Sequence[Finding]) -> str:
+    """What the picture shows, in the numbers of the findings."""
+    speed, failures, accuracy, _ = findings
+    return (
+        f"Between rates, speed differs {number(speed.value)} times, failures by {number(100 * failures.value)} points, "
+        f"accuracy by {number(accuracy.value)} points"
+    )
+
+
+def picture(evidence: Evidence, title: str) -> Figure:
     """Steps to most of the way, share of unstable runs, and validation accuracy at equal training loss, by rate."""
     study = evidence["families"]
     problem = shown_problem(study)
     names = list(study.names["optimizer"].unique())
     rows = -(-(len(names) + len(evidence["equal_loss"].loss)) // _COLUMNS)
-    figure, grid = base.panels(
-        3, "Speed, stability and generalisation, by rate", width=3.3, height=2.5, foot=0.2 * rows
-    )
+    figure, grid = base.panels(3, title, width=3.3, height=2.5, foot=0.2 * rows)
     colours, handles = base.colour_of(names), {}
     steps, broken = steps_to_most(study), study.broken()
     for name in names:
@@ -75,14 +83,14 @@ def picture(evidence: Evidence) -> Figure:
         (handles[name],) = grid[0].plot(study.rate, medians(steps[line].T), "o-", ms=4, color=colours[name])
         grid[1].plot(study.rate, broken[line].mean(axis=1), "o-", ms=4, color=colours[name])
     handles |= _accuracies(grid[2], evidence["equal_loss"])
-    titles = (
+    panels = (
         f"{problem}: steps to {100 * LIMITS.way:g} % of the way",
         f"{problem}: share that fail",
         "accuracy at equal training loss",
     )
-    for axes, title in zip(grid, titles, strict=True):
+    for axes, shown in zip(grid, panels, strict=True):
         base.log_rates(axes, study.rate)
-        base.name_panel(axes, title)
+        base.name_panel(axes, shown)
     base.legend(figure, handles, _COLUMNS)
     base.note(figure, "fail: oscillate, collapse or diverge; bars: 95 % over seeds")
     return figure

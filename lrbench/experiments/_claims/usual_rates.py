@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from lrbench.analysis.groups import Ints
 from lrbench.analysis.labels import rate_text
-from lrbench.experiments._claims.drawing import widen_left
+from lrbench.experiments._claims.drawing import met_of
 from lrbench.experiments._claims.evidence import Evidence, NotMeasured, StudyArrays
 from lrbench.experiments._claims.limits import LIMITS
 from lrbench.experiments._claims.studies import ADAM, LONGER
@@ -88,7 +88,12 @@ def _lowest_good(evidence: Evidence) -> Iterator[Finding]:
             yield Finding(what, float(min(lowest, default=np.nan)))
 
 
-def picture(evidence: Evidence) -> Figure:
+def title(findings: Sequence[Finding]) -> str:
+    """What the picture shows, in the numbers of the findings."""
+    return f"At least half of the runs at the usual rates (shaded) are good in {met_of(findings)} cases"
+
+
+def picture(evidence: Evidence, title: str) -> Figure:
     """The good rates of every problem, by optimizer and by the length of the runs, and the ranges that are usually advised."""
     study = evidence["families"]
     names = [str(name) for name in study.names["optimizer"].unique()]
@@ -98,10 +103,11 @@ def picture(evidence: Evidence) -> Figure:
     problems = [str(name) for name in study.names["problem"].unique()]
     figure, (axes,) = base.panels(
         1,
-        f"Good rates after {steps_of(study):,} steps and more, and the usual advice (shaded)",
+        title,
         width=7.4,
         height=(0.14 * len(rows) + 0.08) * len(problems) + 0.5,
         foot=0.45,
+        names=0.75,
     )
     for row, problem in enumerate(problems):
         usual = _USUAL.get(_FAMILIES.get(problem.split("(")[0], ""))
@@ -113,7 +119,6 @@ def picture(evidence: Evidence) -> Figure:
     base.log_rates(axes, [study.rate[0], study.rate[-1]])
     axes.set_yticks(range(len(problems)), [problem.split("(")[0] for problem in problems])
     axes.invert_yaxis()
-    widen_left(figure, 1.5)
     base.legend(figure, {text: axes.plot([], [], color=colours[text], lw=4)[0] for *_, text in rows}, 3)
     base.note(figure, "circle: best rate; a line without colour has no good rate")
     return figure

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from matplotlib.figure import Figure
 
-from lrbench.experiments._claims.drawing import forest
+from lrbench.experiments._claims.drawing import forest, met_of
 from lrbench.experiments._claims.evidence import Evidence
 from lrbench.experiments.findings import Finding
 
@@ -30,6 +32,11 @@ def measure(evidence: Evidence) -> list[Finding]:
     return out
 
 
-def picture(evidence: Evidence) -> Figure:
+def title(findings: Sequence[Finding]) -> str:
+    """What the picture shows, in the numbers of the findings."""
+    return f"Warmup raises the largest rate in {met_of(findings)} comparisons"
+
+
+def picture(evidence: Evidence, title: str) -> Figure:
     """How many decades warmup adds, with intervals."""
-    return forest(measure(evidence), "What warmup adds, in decades")
+    return forest(measure(evidence), title, "decades that warmup adds")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +13,7 @@ from matplotlib.figure import Figure
 from lrbench.analysis.groups import Floats
 from lrbench.analysis.labels import rate_text
 from lrbench.analysis.verdicts import zones
-from lrbench.experiments._claims.drawing import label_axes, medians, shown_problem
+from lrbench.experiments._claims.drawing import label_axes, medians, percent, shown_problem
 from lrbench.experiments._claims.evidence import Evidence, NotMeasured, StudyArrays
 from lrbench.experiments._claims.limits import LIMITS
 from lrbench.experiments._claims.studies import ADAM
@@ -147,10 +148,19 @@ def wilson(met: npt.ArrayLike, of: npt.ArrayLike, confidence: float) -> tuple[Fl
     return np.maximum(middle - half, 0.0), np.minimum(middle + half, 1.0)
 
 
-def picture(evidence: Evidence) -> Figure:
+def title(findings: Sequence[Finding]) -> str:
+    """What the picture shows, in the numbers of the findings."""
+    _, barely, *_, escapes = findings
+    return (
+        f"A hundredth of the best rate gets {percent(barely)} of the way; "
+        f"no rate takes more than {percent(escapes)} of runs out of a local optimum"
+    )
+
+
+def picture(evidence: Evidence, title: str) -> Figure:
     """Loss at a rate that is too small, the best and one that is too large; and which rates leave a local optimum."""
     study, wells = evidence["families"], evidence["wells"]
-    figure, (left, right) = base.panels(2, "Too small, suitable, too large", columns=2, width=4.6, height=2.9)
+    figure, (left, right) = base.panels(2, title, columns=2, width=4.6, height=2.9)
     line = study.where(optimizer=ADAM, problem=shown_problem(study))[0]
     step, loss = study.curve("valid_loss")
     best = study.best[0][line]
@@ -174,5 +184,5 @@ def picture(evidence: Evidence) -> Figure:
     base.log_rates(right, wells.rate)
     right.set_ylim(-0.01, max(0.5, 1.05 * float(share["high"].max())))
     base.name_panel(right, "double_well: leaves the local optimum")
-    right.set_ylabel("share of runs that started there", fontsize=theme.LABEL)
+    right.set_ylabel("share of runs that started there")
     return figure

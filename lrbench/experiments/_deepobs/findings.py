@@ -163,10 +163,13 @@ def _adam(evidence: MeasuredRows) -> Finding:
     own = (rows["float64_loss"] / rows["given_loss"] - 1).abs()
     first = _first(rows["learning_rate"], ~rows["met"])
     rounded = _first(rows["learning_rate"], own > MET)
+    ours = f"our own losses in float32 and in float64 differ by more than {MET:g}"
     return Finding(
-        "lowest rate at which a row of Adam differs",
+        "lowest rate at which the loss of Adam differs from the published one",
         first,
-        rule=f"none below {rounded:.3g}, from which on our own losses in float32 and in float64 differ by more than {MET:g}",
+        rule=f"none, as at no rate {ours}"
+        if np.isnan(rounded)
+        else f"none below {rounded:.3g}, from which on {ours}",
         met=None if np.isnan(first) else bool(first >= rounded),
     )
 

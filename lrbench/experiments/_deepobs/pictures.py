@@ -29,7 +29,7 @@ def _by_optimizer(rows: pd.DataFrame, title: str) -> tuple[list[str], Figure, li
 
 def losses(rows: pd.DataFrame, least: float, thresholds: dict[str, float]) -> Figure:
     """The loss above its minimum against the rate, a panel per optimizer."""
-    from lrbench.plots import base, theme
+    from lrbench.plots import base
 
     names, figure, grid, colours = _by_optimizer(rows, _what_is_met(rows))
     handles: dict[str, Any] = {}
@@ -50,7 +50,7 @@ def losses(rows: pd.DataFrame, least: float, thresholds: dict[str, float]) -> Fi
         base.log_rates(axes, rate)
         base.decades(axes.yaxis)
         base.name_panel(axes, name)
-    grid[0].set_ylabel("test loss above its minimum", fontsize=theme.LABEL, color=base.INK)
+    grid[0].set_ylabel("test loss above its minimum")
     base.legend(figure, {key: handles[key] for key in ("published", *_NAMES.values())}, 4)
     base.note(
         figure,
@@ -90,7 +90,7 @@ def _band(axes: Axes, rows: pd.DataFrame, order: str, least: float, colour: str)
 
 def differences(rows: pd.DataFrame) -> Figure:
     """The relative difference from each published row, a panel per optimizer."""
-    from lrbench.plots import base, theme
+    from lrbench.plots import base
 
     given, reshuffled = (
         float((rows[name] / rows["published_loss"] - 1).abs().median())
@@ -115,7 +115,7 @@ def differences(rows: pd.DataFrame) -> Figure:
         base.log_rates(axes, rate)
         base.decades(axes.yaxis)
         base.name_panel(axes, name)
-    grid[0].set_ylabel("|ours / published − 1|", fontsize=theme.LABEL, color=base.INK)
+    grid[0].set_ylabel("|ours / published − 1|")
     base.legend(figure, {key: handles[key] for key in _NAMES.values()}, 3)
     base.note(figure, f"dotted: {MET:g}, below which a row is met; other orders: the median over seeds")
     return figure

@@ -80,8 +80,8 @@ def draws(judged: Judged, optimizers: pd.DataFrame) -> Figure:
     axes.set_xlim(1, _DRAWS[-1])
     base.decades(axes.xaxis)
     axes.set_ylim(0, None)
-    axes.set_xlabel("random draws of rate and seed, per problem", fontsize=theme.LABEL, color=base.INK)
-    axes.set_ylabel("problems solved (expected)", fontsize=theme.LABEL, color=base.INK)
+    axes.set_xlabel("random draws of rate and seed, per problem")
+    axes.set_ylabel("problems solved (expected)")
     axes.legend(fontsize=theme.SMALL, frameon=False, loc="lower right")
     grey = "; grey: the other optimizers" if len(names) > len(shown) else ""
     base.note(figure, f"rates are drawn log-uniformly from the grid{grey}")

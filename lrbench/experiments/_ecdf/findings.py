@@ -26,7 +26,7 @@ def findings(
 
     Args:
         table: of the optimizers, `tuning.table`.
-        times: the expected running times.
+        times: the expected running times, of one target per decade.
         contenders: the optimizers.
         distribution: the runtime distributions.
         steps: of a run.
@@ -53,7 +53,13 @@ def findings(
 
 def _one_run(row: Row, column: str, how: str) -> Finding:
     value, low, high = _percent(*(row[f"{column}_one_run{end}"] for end in ("", "_low", "_high")))
-    return Finding(f"targets that one run of {row['optimizer']} meets {how}", value, low, high, unit="%")
+    return Finding(
+        f"levels of the loss (targets) that one run of {row['optimizer']} meets {how}",
+        value,
+        low,
+        high,
+        unit="%",
+    )
 
 
 def _with_restarts(rows: dict[str, Row], contenders: Contenders, steps: int) -> list[Finding]:
@@ -145,7 +151,7 @@ def _told_apart(times: pd.DataFrame) -> list[Finding]:
     some = times[times["p"].notna()]
     return [
         Finding(
-            f"problems, targets and optimizers in which the fastest one is told apart from the other, {how}",
+            f"problems, targets (one per decade) and optimizers in which the fastest one is told apart from the other, {how}",
             int((mine["p"] < _ALPHA).sum()),
             unit=f"of {len(mine):,}",
         )
@@ -158,5 +164,9 @@ def _unsolved(times: pd.DataFrame) -> list[Finding]:
     columns = [name for name in times if name == "problem" or str(name).startswith("problem_")]
     of_all = times.groupby([*columns, "target"], dropna=False)["successes"].max()
     return [
-        Finding("problems and targets that no run met", int((of_all == 0).sum()), unit=f"of {len(of_all):,}")
+        Finding(
+            "problems and targets (one per decade) that no run met",
+            int((of_all == 0).sum()),
+            unit=f"of {len(of_all):,}",
+        )
     ]

@@ -46,7 +46,7 @@ def prices(table: pd.DataFrame) -> Figure:
     prices.set_yticks(at, [base.plain(name, 24) for name in known["optimizer"]])
     prices.set_xscale("log")
     base.decades(prices.xaxis)
-    prices.set_xlabel("running time at random rates / at the best rate", fontsize=theme.LABEL, color=base.INK)
+    prices.set_xlabel("running time at random rates / at the best rate")
     base.name_panel(prices, "price of tuning, at the target 10⁻²")
     for _, row in table.iterrows():
         ends = [row["place_at_best_rate"], row["place_at_random_rate"]]

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-_MOMENTUM = 0.9
+from lrbench.experiments._choices import OPTIMIZERS
+
+_MOMENTUM = OPTIMIZERS["momentum"]["momentum"]
 
 
 class Kind(NamedTuple):
@@ -29,10 +31,10 @@ class Kind(NamedTuple):
 
 
 KINDS: Mapping[str, Kind] = {
-    "sgd": Kind("gradient descent", {"name": "sgd"}, 2.0, "2", "sharpness", (0.01, 0.15)),
+    "sgd": Kind("gradient descent", OPTIMIZERS["sgd"], 2.0, "2", "sharpness", (0.01, 0.15)),
     "momentum": Kind(
         "momentum 0.9",
-        {"name": "sgd", "momentum": _MOMENTUM},
+        OPTIMIZERS["momentum"],
         2 * (1 + _MOMENTUM),
         "2(1 + β) = 3.8",
         "sharpness",
@@ -41,7 +43,7 @@ KINDS: Mapping[str, Kind] = {
     # Adam's first moment is a mean, of which a new gradient is a share of 1 − β₁.
     "adam": Kind(
         "Adam",
-        {"name": "adam"},
+        OPTIMIZERS["adam"],
         2 * (1 + _MOMENTUM) / (1 - _MOMENTUM),
         "2(1 + β₁)/(1 − β₁) = 38",
         "preconditioned_sharpness",

@@ -62,9 +62,14 @@ def findings(runs: pd.DataFrame) -> list[Finding]:
     """Return what was found: the level at which each optimizer hovers, whether most rates do, and from where on they diverge."""
     kinds = [(KINDS[str(name)], rows) for name, rows in runs.groupby("optimizer", sort=False)]
     found = [_level(kind, rows) for kind, rows in kinds]
-    found.append(_share("rates that hover at the edge, of those that reached it by half of the run", runs))
     found.append(
-        _most("rates whose loss still falls, of those that hover at the edge", _percent(runs, _falling))
+        _share("rates that hover at the edge of stability, of those that reached it by half of the run", runs)
+    )
+    found.append(
+        _most(
+            "rates whose loss still falls, of those that hover at the edge of stability",
+            _percent(runs, _falling),
+        )
     )
     for kind, rows in kinds:
         found.append(_share(f"{kind.words}: rates that hover, of those that reached the edge", rows))
@@ -81,7 +86,7 @@ def _level(kind: Kind, rows: pd.DataFrame) -> Finding:
 
     value, least, most = _over_seeds(rows, level)
     return Finding(
-        f"{kind.words}: η·λ over the second half, median over the rates that reached the edge",
+        f"{kind.words}: rate × curvature (η·λ) over the second half of the run, median over the rates that reached the edge",
         value,
         least,
         most,

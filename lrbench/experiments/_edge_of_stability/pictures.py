@@ -41,7 +41,7 @@ def levels(runs: pd.DataFrame) -> Figure:
             height = np.full(len(mine), _TOP) if lost else np.minimum(mine["late_ratio"], _TOP)
             axes.plot(mine["learning_rate"], height, **_look(number, lost))
         base.log_rates(axes, rows["learning_rate"])
-        axes.set_ylabel("η·λ over its value at the edge", fontsize=theme.LABEL, color=base.INK)
+        axes.set_ylabel("η·λ over its value at the edge")
         base.name_panel(axes, f"{KINDS[name].words}: the edge is at η·λ = {KINDS[name].edge:.3g}")
     seen = [outcome for outcome in _LOOKS if outcome in set(runs["outcome"])]
     handles = {outcome: Line2D([], [], **_look(_LOOKS[outcome], outcome == "diverged")) for outcome in seen}
@@ -67,11 +67,11 @@ def trajectories(curves: pd.DataFrame, runs: pd.DataFrame) -> Figure:
             look: dict[str, Any] = {"color": colour, "lw": 1.1, "label": f"{rate:.2g}"}
             upper.plot(curve["step"], curve["edge_ratio"], **look)
             lower.plot(curve["step"], curve["train_loss"], **look)
-        upper.set_ylabel("η·λ over its value at the edge", fontsize=theme.LABEL, color=base.INK)
-        lower.set_ylabel("training loss", fontsize=theme.LABEL, color=base.INK)
+        upper.set_ylabel("η·λ over its value at the edge")
+        lower.set_ylabel("training loss")
         lower.set_yscale("log")
         base.decades(lower.yaxis)
-        lower.set_xlabel("step", fontsize=theme.LABEL, color=base.INK)
+        lower.set_xlabel("step")
         base.name_panel(upper, KINDS[name].words)
         if len(chosen):
             lower.legend(

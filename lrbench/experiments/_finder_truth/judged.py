@@ -46,7 +46,7 @@ def findings(table: pd.DataFrame, rules: pd.DataFrame) -> list[Finding]:
     finders = rules[~rules["rule"].isin([DEFAULT, OTHERS])].sort_values("excess_mean", kind="stable")
     best = str(finders["rule"].iloc[0])
     rows = {str(row["rule"]): row for row in rules.to_dict("records")}
-    lost = "share of what there is to gain that it loses"
+    lost = "share of ℓ₀ − ℓ* lost to the best rate"
     found = [_excess(f"{best}, the finder that loses least: {lost}", rows[best])]
     found += [_excess(f"{_words(rule)}: {lost}", rows[rule]) for rule in (DEFAULT, OTHERS)]
     found += [_against(table, best, DEFAULT), _against(table, best, OTHERS)]

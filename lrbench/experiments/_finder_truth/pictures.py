@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from lrbench.experiments._finder_truth.suggested import DEFAULT, OTHERS
-from lrbench.plots import base, theme
+from lrbench.plots import base
 
 _NAMES = {DEFAULT: "Keras's default", OTHERS: "best on other problems"}
 
@@ -31,9 +31,7 @@ def rules(table: pd.DataFrame) -> Figure:
         axes.errorbar(value, place, xerr=ends, ms=5, capsize=2, lw=1.4, **look)
     axes.set_yticks(range(len(ordered)), [_NAMES.get(rule, rule) for rule in ordered["rule"]])
     axes.axvline(0, color=base.MUTED, lw=0.8)
-    axes.set_xlabel(
-        "loss above that of the best rate, % of what there is to gain", fontsize=theme.LABEL, color=base.INK
-    )
+    axes.set_xlabel("loss above that of the best rate, % of ℓ₀ − ℓ*")
     base.note(figure, "mean and 95 % over problems; squares: no range test")
     return figure
 
@@ -62,8 +60,8 @@ def suggestions(table: pd.DataFrame, good: float) -> Figure:
         axes.axvline(0, color=base.MUTED, lw=0.8)
         axes.set_xlim(-1.05 * width, 1.05 * width)
         axes.set_ylim(-0.05, 1.05)
-        axes.set_xlabel("decades from the best rate", fontsize=theme.LABEL, color=base.INK)
-        axes.set_ylabel("share of ℓ₀ − ℓ* lost", fontsize=theme.LABEL, color=base.INK)
+        axes.set_xlabel("decades from the best rate")
+        axes.set_ylabel("share of ℓ₀ − ℓ* lost")
         none = int(rows_of_rule["suggestion"].isna().sum())
         name = _NAMES.get(rule, rule)
         base.name_panel(axes, f"{name}: {none} of {len(rows_of_rule)} without" if none else name)

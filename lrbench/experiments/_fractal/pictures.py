@@ -91,10 +91,10 @@ def counted(boxes: pd.DataFrame, dimensions: pd.DataFrame, title: str) -> Figure
             axes.plot(rows["size"], rows["boxes"], "o-", color=shade, ms=4, lw=1.4, label=f"zoom {zoom}")
         axes.set_xscale("log", base=2)
         axes.set_yscale("log", base=2)
-        axes.set_xlabel("side of a box, pixels", fontsize=theme.LABEL, color=base.INK)
+        axes.set_xlabel("side of a box, pixels")
         found = dimensions.loc[dimensions["condition"] == name, "dimension"]
         base.name_panel(axes, f"{name}: D = {float(found.iloc[0]):.2f}")
-    grid[0].set_ylabel("boxes with boundary", fontsize=theme.LABEL, color=base.INK)
+    grid[0].set_ylabel("boxes with boundary")
     grid[0].legend(fontsize=theme.SMALL, frameon=False)
     base.note(figure, "a straight line has slope −D; D is the median of the slopes of the zooms of a panel")
     return figure
@@ -128,5 +128,5 @@ def _frame(axes: Axes, view: Window) -> None:
 
 def _name_axes(axes: Axes, condition: Condition) -> None:
     across, up = condition.axes
-    axes.set_xlabel(f"log₁₀ {across}", fontsize=theme.SMALL, color=base.INK)
-    axes.set_ylabel(f"log₁₀ {up}", fontsize=theme.SMALL, color=base.INK)
+    axes.set_xlabel(f"log₁₀ {across}", fontsize=theme.SMALL)
+    axes.set_ylabel(f"log₁₀ {up}", fontsize=theme.SMALL)

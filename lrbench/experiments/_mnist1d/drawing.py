@@ -17,7 +17,7 @@ _NOTEBOOKS = {"quickstart": "o", "benchmark": "D"}
 
 def accuracies(found: pd.DataFrame, printed: pd.DataFrame, agreement: tuple[int, int]) -> Figure:
     """A panel per model: the accuracy at the published rate against the step, beside what the notebooks print."""
-    from lrbench.plots import base, theme
+    from lrbench.plots import base
 
     models = list(found["model"].unique())
     figure, grid = base.panels(
@@ -41,8 +41,8 @@ def accuracies(found: pd.DataFrame, printed: pd.DataFrame, agreement: tuple[int,
                 some["step"], some["accuracy"], mark, color=base.INK, ms=4.5, mfc="none", label=notebook
             )
         axes.set_ylim(top=min(100, axes.get_ylim()[1]))
-        axes.set_xlabel("step", fontsize=theme.LABEL, color=base.INK)
-        axes.set_ylabel("accuracy in %", fontsize=theme.LABEL, color=base.INK)
+        axes.set_xlabel("step")
+        axes.set_ylabel("accuracy in %")
         base.name_panel(axes, model)
     marks = grid[0].get_legend_handles_labels()
     base.legend(figure, {f"printed in {name}": mark for mark, name in zip(*marks, strict=True)}, 2)
@@ -55,7 +55,7 @@ def accuracies(found: pd.DataFrame, printed: pd.DataFrame, agreement: tuple[int,
 
 def rates(found: pd.DataFrame) -> Figure:
     """The accuracy at the end against Adam's rate, a line per model, with the number of the README."""
-    from lrbench.plots import base, theme
+    from lrbench.plots import base
 
     ends = found[found["step"] == found["step"].max()]
     readme = {model.name: model.readme for model in MODELS if model.name in set(found["model"])}
@@ -81,7 +81,7 @@ def rates(found: pd.DataFrame) -> Figure:
         axes.axhline(readme[name], color=colour, lw=1, ls=base.DASHES[2])
     base.log_rates(axes, found["learning_rate"])
     axes.set_ylim(0, 100)
-    axes.set_ylabel("accuracy in % at the end", fontsize=theme.LABEL, color=base.INK)
+    axes.set_ylabel("accuracy in % at the end")
     handles, names = axes.get_legend_handles_labels()
     base.legend(figure, dict(zip(names, handles, strict=True)), 2)
     base.note(figure, "mean over seeds; bars: 95 %; dotted: the README's accuracy")
@@ -90,7 +90,7 @@ def rates(found: pd.DataFrame) -> Figure:
 
 def optimum(table: pd.DataFrame, best: Optimum) -> Figure:
     """The mean training loss against the rate of gradient descent, with the best rate and the published one."""
-    from lrbench.plots import base, theme
+    from lrbench.plots import base
 
     title = f"mnist1d: SGD's best rate is {best.rate.mean:.2f}, printed: {BEST_RATE:g}"
     figure, (axes,) = base.panels(1, title, columns=1, width=6.4, height=3.2)
@@ -101,7 +101,7 @@ def optimum(table: pd.DataFrame, best: Optimum) -> Figure:
     axes.axvspan(best.rate.low, best.rate.high, color=base.COLOURS[2], alpha=0.25, lw=0)
     axes.plot(BEST_RATE, LEAST_LOSS, "D", color=base.COLOURS[1], ms=8, mfc="none", mew=1.8)
     base.log_rates(axes, table["learning_rate"])
-    axes.set_ylabel("mean training loss", fontsize=theme.LABEL, color=base.INK)
+    axes.set_ylabel("mean training loss")
     base.note(
         figure,
         "shaded: 95 % over seeds, of the loss (blue) and the best rate (green); diamond: as printed",
