@@ -120,7 +120,7 @@ def _facts(results: StudyTables) -> list[tuple[str, str]]:
     return [
         ("runs", f"{len(results.runs):,}"),
         ("problems", f"{runs['problem'].nunique():,}"),
-        ("optimizers × schedules", f"{len(results.sensitivity):,}"),
+        ("lines", f"{len(results.sensitivity):,}"),
         ("learning rates", f"{rates.nunique():,} from {_rate(rates.min())} to {_rate(rates.max())}"),
         ("seeds", _seeds(runs)),
         ("steps", steps),
@@ -174,7 +174,7 @@ def _rate(value: float) -> str:
 
 
 def _loss(value: float) -> str:
-    return f"{value:.4g}" if np.isfinite(value) else "–"
+    return f"{value:.4g}".replace("-", "−") if np.isfinite(value) else "–"
 
 
 def _decades(value: float) -> str:

@@ -79,13 +79,25 @@ def test_the_page_compares_and_ranks(page: Page, results: frames.Results) -> Non
     text = " ".join(page.text.split())
     for answer in results.comparison["answer"]:
         assert answer in text
-    assert "2 problems, each line at its best rate on each" in text
+    assert "2 problems, each line at its rate to use on each" in text
     assert "Speed-ups are relative to sgd(momentum=0.9) + constant." in text
     values = [attrs.get("data-value") for tag, attrs in page.elements if tag == "td"]
     assert {repr(float(rank)) for rank in results.ranking["average_rank"]} <= set(values)
     alone = page_of(frames.study(rates=[0.1], optimizers=(("sgd", float("nan"), 0.1),)))
     assert "Which differences are real" not in alone.text
-    assert "Across problems" not in alone.text
+    one = page_of(frames.study(rates=[0.1, 1.0]))
+    assert "Which differences are real" in one.text
+    assert "Across problems" not in alone.text + one.text  # one line, one problem
+
+
+def test_numbers_below_zero_have_the_minus_of_the_sentences(page: Page, results: frames.Results) -> None:
+    assert (results.comparison["difference"] < 0).any()
+    assert re.search(r"−0\.\d", page.text)
+    assert not re.search(r"(^|[\s(])-\d", page.text)
+
+
+def test_the_facts_count_lines(page: Page, results: frames.Results) -> None:
+    assert f"lines{len(results.sensitivity)}" in "".join(page.text.split())
 
 
 def test_every_manifest_text_is_escaped() -> None:
