@@ -64,7 +64,9 @@ def test_entry_loads_and_defaults_have_their_type(kind: str, name: str) -> None:
 def test_every_file_has_its_entry(kind: str) -> None:
     """Where a file holds one entry, it bears its name; what entries share is in a private file, or in one of those named here."""
     files = {path.stem for path in (catalog.PACKAGE / catalog.FOLDERS[kind]).glob("[!_]*.py")}
-    assert files - {"base", "bench", "findings", "html_page", "lines", "page", "theme"} == set(catalog.names(kind))
+    assert files - {"base", "bench", "findings", "html_page", "lines", "page", "theme"} == set(
+        catalog.names(kind)
+    )
 
 
 @pytest.mark.slow
