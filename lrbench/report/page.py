@@ -148,10 +148,10 @@ def _files(results: StudyTables) -> list[tuple[str, str]]:
 
 
 def _listed(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """The manifest as lines, without what is empty; of long lists (schedules, packs), only the length."""
+    """The manifest as lines, without what is empty, long lists and records (schedules, packs), and the tables, which are listed as files."""
     out = []
     for key, value in manifest.items():
-        if value is None or value in ([], {}, ""):
+        if value is None or value in ([], {}, "") or key == "tables":
             continue
         if isinstance(value, Mapping):
             plain = [f"{name} {item}" for name, item in value.items() if not isinstance(item, (dict, list))]
@@ -160,7 +160,7 @@ def _listed(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
             kinds = Counter(str(each.get("kind", "")) for each in value)
             text = ", ".join(f"{count} × {kind}" for kind, count in kinds.items())
         elif isinstance(value, (list, tuple)) and (len(value) > 8 or any(isinstance(v, dict) for v in value)):
-            text = f"{len(value)} of them"
+            continue
         elif isinstance(value, (list, tuple)):
             text = ", ".join(map(str, value))
         else:

@@ -238,12 +238,14 @@ def test_a_line_looks_as_in_the_plots() -> None:
         assert page == plain or _contrast(plain, "#ffffff") < 3.0
 
 
-def test_the_manifest_lists_nothing_empty() -> None:
+def test_the_manifest_lists_nothing_empty_or_cryptic() -> None:
     study = frames.study(rates=[0.1], seeds=1)
     study.manifest |= {
         "devices": [{"kind": "H200", "id": 0}, {"kind": "H200", "id": 1}],
         "target": None,
         "failures": [],
+        "packs": [{"id": "a"}],
+        "tables": {"runs.csv": {}},
         "objective_of": {"digits_mlp": {"at": "end"}},
     }
     text = " ".join(page_of(study).text.split())
@@ -251,6 +253,8 @@ def test_the_manifest_lists_nothing_empty() -> None:
     assert "devices2 × H200" in text
     assert "failures" not in text
     assert "None" not in text
+    assert "of them" not in text
+    assert "tablesruns.csv" not in text
 
 
 def test_a_number_is_not_broken_after_its_minus() -> None:
