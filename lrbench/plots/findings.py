@@ -98,6 +98,8 @@ def band(results: StudyTables) -> str:
     if not math.isfinite(wide[0]):
         return answer(results)
     span = _span(rows[0]["band_low"], rows[0]["band_high"])
+    if wide[0] == 0:
+        return f"the band of {who(results, rows[0])} is one rate of the grid, {span}"
     return f"the band of {who(results, rows[0])} is {span}, {wide[0]:.1f} decades wide"
 
 

@@ -96,8 +96,8 @@ def _norm(value: Floats) -> Normalize:
         return Normalize(0.0, 1.0)
     start = value[:, 0][np.isfinite(value[:, 0])]
     low = float(finite.min())
-    # A hair above the start, so that noise around ℓ₀ is not red.
-    top = 1.02 * float(np.median(start)) if len(start) else float(finite.max())
+    # A hair above the start, so that noise around ℓ₀ is not red. Rates that not all seeds have start elsewhere.
+    top = 1.02 * float(start.max()) if len(start) else float(finite.max())
     if top <= low:
         return Normalize(low - 0.5, low + 0.5)
     return LogNorm(low, top) if low > 0 else Normalize(low, top)

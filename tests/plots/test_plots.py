@@ -112,6 +112,30 @@ def test_a_tuning_budget_falls_to_the_gap_of_the_best_rate(results: frames.Resul
     assert ends == pytest.approx(sorted(gaps), abs=1e-12)
 
 
+def test_the_line_that_is_the_easiest_to_tune_is_seen_among_many() -> None:
+    many = tuple((f"optimizer_{at}", float("nan"), 0.1) for at in range(12))
+    made = frames.study(rates=[0.01, 0.1, 1.0, 10.0], seeds=1, optimizers=many)
+    last = made.tuning_budget["optimizer"] == "optimizer_11"
+    made.tuning_budget.loc[last, "expected_gap"] /= 2
+    figure = draw("tuning_budget", made)
+    assert figure.texts[0].get_text().startswith("synthetic: optimizer_11 + constant is the easiest to tune")
+    names = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert names[-2:] == ["optimizer_11 + constant", "all other lines"]
+    (line,) = [each for each in figure.axes[0].lines if each.get_marker() == "o"]
+    assert line.get_ydata().tolist() == made.tuning_budget[last]["expected_gap"].tolist()
+
+
+def test_a_heatmap_has_no_red_below_the_start_of_a_rate(results: frames.Results) -> None:
+    """Rates that were confirmed have other seeds, which start elsewhere."""
+    curves = results.curves.copy()
+    runs = results.runs[(results.runs["problem"] == "a") & np.isclose(results.runs["learning_rate"], 0.1)]
+    curves.loc[curves["run_id"].isin(runs["run_id"]), "valid_loss"] *= 1.3
+    figure = draw("heatmap", dataclasses.replace(results, curves=curves))
+    for axes in figure.axes[:3]:
+        (mesh,) = [item for item in axes.collections if isinstance(item, QuadMesh)]
+        assert float(np.ma.max(mesh.get_array()[0])) <= mesh.norm.vmax
+
+
 @pytest.mark.slow
 def test_runtime_distributions_rise_to_what_restarts_meet(results: frames.Results) -> None:
     figure = draw("ecdf", results)

@@ -110,6 +110,8 @@ def test_the_title_says_the_rate_what_it_reaches_and_where_training_collapses() 
         findings.band(one)
         == f"the band of sgd is {rate_text(line['own_low'])} to {line['own_high']:g}, {wide:.1f} decades wide"
     )
+    one.sensitivity["own_high"] = one.sensitivity["own_low"]
+    assert findings.band(one) == f"the band of sgd is one rate of the grid, {rate_text(line['own_low'])}"
     two = frames.study(optimizers=(("sgd", NAN, 0.1),), problems=("a", "b"))
     apart = frames.study(optimizers=(("sgd", NAN, 0.1), ("adam", NAN, 0.01)), problems=("a", "b"))
     swap = apart.sensitivity["optimizer"].eq("adam") & apart.sensitivity["problem"].eq("b")
