@@ -295,6 +295,32 @@ def test_commands_are_current() -> None:
     assert all(set(model.model_fields) <= _explained("command-line.md") for model in made["MODELS"].values())
 
 
+def test_figures_of_speed_are_current() -> None:
+    script = ROOT / "docs" / "make_speed.py"
+    assert runpy.run_path(str(script))["page"]() == PAGES["speed.md"].read_text(), f"run python {script}"
+
+
+def test_the_numbers_of_the_first_screen_are_those_of_the_tables() -> None:
+    first = PAGES["README.md"].read_text().partition("make run")[0]
+    tables = ROOT / "results"
+    speed = pd.read_csv(tables / "speed/throughput.csv").set_index("peer")["ratio"]
+    assert f"**{speed['PyTorch eager, one at a time'].iloc[0]:.0f} times as fast**" in first
+    targets = pd.read_csv(tables / "answers/targets.csv").set_index("what")
+    confirmed = "lines that lose more than 5 % at use: 3 seeds, 10 confirm"
+    refined = targets.loc[f"{confirmed}, 1 refine"]
+    low, high = map(float, re.findall(r"([\d.]+)%", refined["note"])[:2])
+    assert f"**{100 * refined['value']:.1f} %** of" in first
+    assert f"(95 % interval {low:.0f} to {high:.1f} %)" in first
+    assert f"without `refine` {100 * targets.loc[confirmed, 'value']:.1f} %" in first
+    for name, what, marked in (
+        ("deepobs", "rows that DeepOBS published and lrbench meets", "**"),
+        ("optax_convergence", "runs that optax's tests require", ""),
+    ):
+        found = pd.read_csv(tables / name / "findings.csv")
+        (row,) = found[found["finding"].str.startswith(what)].to_dict("records")
+        assert f"{marked}{row['value']:.0f} {row['unit']}{marked} runs" in first
+
+
 def test_tables_are_current() -> None:
     script = ROOT / "docs" / "make_tables.py"
     assert runpy.run_path(str(script))["page"]() == PAGES["results.md"].read_text(), f"run python {script}"

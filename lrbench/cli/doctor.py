@@ -194,14 +194,18 @@ def _requirements() -> list[Requirement]:
 
 
 def _extras() -> Iterator[tuple[str, str, str]]:
-    """Yield extra, package and version of what the extras install; those for lrbench's own development only if installed."""
-    for requirement in _requirements():
-        named = re.search(r"extra == ['\"](\w+)['\"]", str(requirement.marker))
-        if named is None or named[1] in {"dev", "gpu"}:
-            continue
-        found = machine.version(requirement.name)
-        if found or named[1] != "bench":
-            yield named[1], requirement.name, found
+    """Yield extra, package and version of what the extras install, each package once; those for lrbench's own development only if installed."""
+    named = [
+        (found[1], requirement.name)
+        for requirement in _requirements()
+        if (found := re.search(r"extra == ['\"](\w+)['\"]", str(requirement.marker)))
+        and found[1] not in {"dev", "gpu"}
+    ]
+    users = {package for extra, package in named if extra != "bench"}
+    for extra, package in named:
+        version = machine.version(package)
+        if extra != "bench" or (version and package not in users):
+            yield extra, package, version
 
 
 def _outdated() -> Iterator[tuple[str, str, str]]:

@@ -134,8 +134,9 @@ def style(axes: Axes) -> None:
 
 
 def name_panel(axes: Axes, title: str) -> None:
-    """Write the title of a panel, at its left; each of its lines is as wide as the panel at most."""
-    lines = [fit(line, _width(axes), theme.PANEL) for line in title.split("\n")]
+    """Write the title of a panel, at its left; a line that is wider than the panel becomes two."""
+    width = _width(axes)
+    lines = [part for line in title.split("\n") for part in wrapped(line, width, theme.PANEL, 2)]
     axes.set_title("\n".join(lines), loc="left", fontsize=theme.PANEL, color=INK)
 
 

@@ -1,4 +1,4 @@
-"""Trajectories on a landscape of two coordinates, at a rate too small, the best one, and one too large."""
+"""Trajectories on a landscape of two coordinates, at a rate too small, the one to use, and one too large."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from lrbench.analysis.labels import label, rate_text
 from lrbench.analysis.loss_by_rate import loss_by_rate
 from lrbench.analysis.objective import objectives_of
 from lrbench.plots import base, findings, theme
-from lrbench.plots.curves import Panel, first_schedule, three_rates
+from lrbench.plots.curves import Panel, best_schedule, three_rates
 from lrbench.tables.base import StudyTables
 
 MAX_PROBLEMS = 6
 MAX_OPTIMIZERS = 4
-RATES = ("too small", "best", "too large")
+RATES = ("too small", "to use", "too large")
 COORDINATES = ["first_coordinate", "second_coordinate"]
 LEVELS = 14
 _HEIGHTS = LinearSegmentedColormap.from_list("heights", theme.HEIGHTS)
@@ -39,7 +39,7 @@ def contours(results: StudyTables) -> Figure:
             "it requires a problem of two coordinates, and the probes first_coordinate and second_coordinate"
         )
     title = base.title_of(results, findings.answer(results))
-    what = "trajectories at a rate too small, the best, and one too large"
+    what = "trajectories at a rate too small, the one to use, and one too large"
     figure, grid = base.panels(3 * len(shown), title, width=3.2, height=2.7, foot=0.3, subtitle=what)
     table = loss_by_rate(results.runs, objectives=objectives_of(results.manifest))
     optimizers = list(dict.fromkeys(_optimizer(results, panel) for name in shown for panel in every[name]))
@@ -68,11 +68,11 @@ def _optimizer(results: StudyTables, panel: Panel) -> str:
 
 
 def _by_problem(results: StudyTables) -> dict[str, list[Panel]]:
-    """The problem × optimizer pairs of every problem that has a landscape, at the first schedule."""
+    """The problem × optimizer pairs of every problem that has a landscape, with its best schedule."""
     known = set(label(results.surfaces, "problem"))
     names = label(results.sensitivity, "problem")
     found: dict[str, list[Panel]] = {}
-    for panel in first_schedule(results):
+    for panel in best_schedule(results):
         name = str(names.iloc[panel.line])
         if name in known:
             found.setdefault(name, []).append(panel)

@@ -1,4 +1,4 @@
-"""Loss during training at three rates: one too small, the best one, one too large."""
+"""Loss during training at three rates: one too small, the one to use, one too large."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from lrbench.analysis.line_curves import LineCurves
 from lrbench.analysis.loss_by_rate import loss_by_rate
 from lrbench.analysis.objective import objectives_of
 from lrbench.plots import base, findings, theme
-from lrbench.plots.lines import by_rank
+from lrbench.plots.lines import by_rank, loss_to_rank_by
 from lrbench.tables.base import StudyTables
 
 MAX_PANELS = 6
-COLOUR_OF_RATE = {"too small": theme.TOO_SMALL, "best": theme.BEST, "too large": theme.TOO_LARGE}
+COLOUR_OF_RATE = {"too small": theme.TOO_SMALL, "to use": theme.BEST, "too large": theme.TOO_LARGE}
 DASH_OF_RATE = dict(zip(COLOUR_OF_RATE, (theme.DASHES[1], theme.DASHES[0], theme.DASHES[2]), strict=True))
 
 
 class Panel(NamedTuple):
-    """One problem × optimizer at one schedule: its name and where its runs are."""
+    """One problem × optimizer with one schedule: its name and where its runs are."""
 
     line: int
     title: str
@@ -33,20 +33,20 @@ class Panel(NamedTuple):
     rows: Ints
 
 
-def first_schedule(results: StudyTables) -> list[Panel]:
-    """Every problem × optimizer with the first of its schedules: one panel each, the best ones of a problem first; a problem after the other, or, where they do not all fit, their best first."""
+def best_schedule(results: StudyTables) -> list[Panel]:
+    """Every problem × optimizer with the best of its schedules: one panel each; a problem after the other, or, where they do not all fit, the best first."""
     runs = results.runs
     code, first = group(runs, line_columns(runs))
     names = labels(runs).iloc[first]
-    kept = ~names.duplicated(["problem", "optimizer"]).to_numpy()
+    kept = _best_of(names, loss_to_rank_by(results.sensitivity))
     many = names["problem"].nunique() > 1
     rows = members(code)
     found = []
-    for line in np.flatnonzero(kept):
+    for line in kept:
         problem, optimizer, schedule = (str(text) for text in names.iloc[line])
         title = f"{problem}: {optimizer}" if many else optimizer
         title += f", {schedule}" if names["schedule"].nunique() > 1 else ""
-        found.append(Panel(int(line), title, str(runs["problem"].iloc[first[line]]), rows[line]))
+        found.append(Panel(line, title, str(runs["problem"].iloc[first[line]]), rows[line]))
     if len(found) <= MAX_PANELS:
         return found
     ranked = by_rank(results.sensitivity, (names["optimizer"] + " + " + names["schedule"]).tolist())
@@ -55,17 +55,24 @@ def first_schedule(results: StudyTables) -> list[Panel]:
     return sorted(found, key=lambda panel: place[known.iloc[panel.line]])
 
 
+def _best_of(names: pd.DataFrame, loss: pd.Series) -> list[int]:
+    """Where the line of least loss of every problem and optimizer is; the first of those that do not train."""
+    pairs = names[["problem", "optimizer"]].reset_index(drop=True)
+    known = pairs.assign(loss=loss.fillna(np.inf).to_numpy())
+    return known.groupby(["problem", "optimizer"], sort=False)["loss"].idxmin().tolist()
+
+
 def curves(results: StudyTables) -> Figure:
-    """Loss against step at three rates, too small, best and too large: a panel per problem and optimizer.
+    """Loss against step at three rates, too small, to use and too large: a panel per problem and optimizer, with its best schedule.
 
     Line: median over seeds; band: lowest to highest seed; a curve ends at a cross where it is no longer
     finite, at an arrow where it leaves the picture.
     """
-    every = first_schedule(results)
+    every = best_schedule(results)
     shown = every[:MAX_PANELS]
     title = base.title_of(results, findings.answer(results))
     size = (6.8, 3.6) if len(shown) == 1 else (3.6, 2.4)
-    what = "training at a rate too small, the best, and one too large"
+    what = "training at a rate too small, the one to use, and one too large"
     figure, grid = base.panels(len(shown), title, width=size[0], height=size[1], subtitle=what)
     table = loss_by_rate(results.runs, objectives=objectives_of(results.manifest))
     paths = base.curves_by_run(results, results.runs)
@@ -82,23 +89,28 @@ def curves(results: StudyTables) -> Figure:
 
 
 def three_rates(line: pd.DataFrame, sensitivity: pd.Series) -> dict[str, float]:
-    """Three typical rates: about 30 times below the best, the best, and the first at which training has collapsed.
+    """Three typical rates: about 30 times below the one to use, that one, and the first at which training has collapsed.
 
     The one that is too small is the nearest in that zone; if no collapse is known, the one that is too large is the largest in
     that zone.
     """
     found = {}
-    rate, best = line["learning_rate"], float(sensitivity["best_learning_rate"])
-    small = rate[(line["zone"] == "too_small") & (rate < best)]
+    rate, use = line["learning_rate"], rate_to_use(sensitivity)
+    small = rate[(line["zone"] == "too_small") & (rate < use)]
     if len(small):
-        found["too small"] = float(small.loc[np.log(small * 30 / best).abs().idxmin()])
-    if np.isfinite(best):
-        found["best"] = best
-    large = rate[(line["zone"] == "too_large") & ~(rate <= best)]
+        found["too small"] = float(small.loc[np.log(small * 30 / use).abs().idxmin()])
+    if np.isfinite(use):
+        found["to use"] = use
+    large = rate[(line["zone"] == "too_large") & ~(rate <= use)]
     beyond = large[large >= sensitivity.get("collapse_high", np.nan)]
     if len(large):
         found["too large"] = float(beyond.min() if len(beyond) else large.max())
     return found or {"too large": float(rate.min())}
+
+
+def rate_to_use(line: pd.Series) -> float:
+    """The rate to use of a row of the sensitivity table; of an older table, its best rate."""
+    return float(line["use_learning_rate" if "use_learning_rate" in line else "best_learning_rate"])
 
 
 def _panel(axes: Axes, path: LineCurves, rates: dict[str, float]) -> None:
@@ -146,7 +158,7 @@ def _ends(value: Floats) -> tuple[Floats, Floats]:
 
 
 def _limits(axes: Axes, middle: Floats) -> None:
-    """From the least loss to a little above the start; an explosion leaves the plot at its top."""
+    """From the least loss to the height of the legend above the start; an explosion leaves the plot at its top."""
     finite = middle[np.isfinite(middle)]
     if not len(finite):
         axes.text(0.5, 0.5, "no finite loss", transform=axes.transAxes, ha="center", color=base.MUTED)
@@ -155,10 +167,10 @@ def _limits(axes: Axes, middle: Floats) -> None:
     low, top = float(finite.min()), max(start, float(finite.min()))
     if base.log_is_better([low, top], times=20):
         axes.set_yscale("log")
-        axes.set_ylim(low / 1.3, top * (top / low) ** 0.3)
+        axes.set_ylim(low / 1.3, top * (top / low) ** 0.42)
         base.decades(axes.yaxis)
     elif top > low:
-        axes.set_ylim(low - 0.06 * (top - low), top + 0.3 * (top - low))
+        axes.set_ylim(low - 0.06 * (top - low), top + 0.42 * (top - low))
 
 
 def _legend(axes: Axes, lines: dict[str, Line2D]) -> None:

@@ -62,7 +62,7 @@ def answer(results: StudyTables) -> str:
         wins: dict[str, list[str]] = {}
         for name, row in zip(names, able, strict=True):
             wins.setdefault(f"{name} at {rate_text(row['use'])}", []).append(str(row["problem"]))
-        return "best: " + ", ".join(f"{line} on {' and '.join(where)}" for line, where in wins.items())
+        return "use " + ", ".join(f"{line} on {' and '.join(where)}" for line, where in wins.items())
     leader = max(dict.fromkeys(names), key=names.count)
     use = [row["use"] for row in able]
     span = _span(min(use), max(use))
@@ -85,7 +85,7 @@ def _collapse(row: Row) -> list[str]:
 
 
 def band(results: StudyTables) -> str:
-    """How wide the band of good rates of each winner is: "the good rates of adam: 0.02 to 0.1, 0.7 decades"."""
+    """How wide the band of each winner is: "the band of adam is 0.02 to 0.1, 0.7 decades wide"."""
     rows = [row for row in winners(results) if row["trains"]]
     if not rows:
         return "no rate trains"
@@ -94,11 +94,13 @@ def band(results: StudyTables) -> str:
         low, high = (f"{each:.1f}" for each in (np.nanmin([*wide, math.inf]), np.nanmax([*wide, -math.inf])))
         if not any(map(math.isfinite, wide)):
             return answer(results)
-        return f"the good rates of the best line span {low if low == high else f'{low} to {high}'} decades"
+        return f"the band of the best line is {low if low == high else f'{low} to {high}'} decades wide"
     if not math.isfinite(wide[0]):
         return answer(results)
     span = _span(rows[0]["band_low"], rows[0]["band_high"])
-    return f"the good rates of {who(results, rows[0])}: {span}, {wide[0]:.1f} decades"
+    if wide[0] == 0:
+        return f"the band of {who(results, rows[0])} is one rate of the grid, {span}"
+    return f"the band of {who(results, rows[0])} is {span}, {wide[0]:.1f} decades wide"
 
 
 def schedules(results: StudyTables) -> str:

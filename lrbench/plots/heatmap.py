@@ -11,19 +11,19 @@ from matplotlib.figure import Figure
 from lrbench.analysis.groups import Floats
 from lrbench.analysis.line_curves import LineCurves
 from lrbench.plots import base, findings, theme
-from lrbench.plots.curves import first_schedule
+from lrbench.plots.curves import best_schedule, rate_to_use
 from lrbench.tables.base import StudyTables
 
 MAX_PANELS, MAX_CELLS = 6, 240
 
 
 def heatmap(results: StudyTables) -> Figure:
-    """The loss by learning rate and step, median over seeds, a panel per problem and optimizer.
+    """The loss by learning rate and step, median over seeds, a panel per problem and optimizer, with its best schedule.
 
     Colour is logarithmic where the losses allow it and ends at ℓ₀; grey: at least half the seeds are not
-    finite; triangle: the best rate. Nothing is drawn for one rate.
+    finite; triangle: the rate to use. Nothing is drawn for one rate.
     """
-    every = first_schedule(results)
+    every = best_schedule(results)
     shown = every[:MAX_PANELS]
     if results.runs["learning_rate"].nunique() < 2:
         return base.nothing("it compares learning rates, and there is one alone")
@@ -33,20 +33,20 @@ def heatmap(results: StudyTables) -> Figure:
     figure, grid = base.panels(len(shown), title, width=size[0], height=size[1], subtitle=what)
     paths = base.curves_by_run(results, results.runs)
     for axes, panel in zip(grid, shown, strict=True):
-        best = float(results.sensitivity["best_learning_rate"].iloc[panel.line])
-        _panel(figure, axes, paths.of(panel.rows), best, base.objective_label(results, panel.problem))
+        use = rate_to_use(results.sensitivity.iloc[panel.line])
+        _panel(figure, axes, paths.of(panel.rows), use, base.objective_label(results, panel.problem))
         base.name_panel(axes, panel.title)
     rest = base.left_out([panel.title for panel in every], len(shown), "panels")
     base.note(
         figure,
         "; ".join(
-            filter(None, ["red: above the initial loss; grey: no longer finite; triangle: best rate", rest])
+            filter(None, ["red: above the initial loss; grey: no longer finite; triangle: rate to use", rest])
         ),
     )
     return figure
 
 
-def _panel(figure: Figure, axes: Axes, path: LineCurves, best: float, name: str) -> None:
+def _panel(figure: Figure, axes: Axes, path: LineCurves, use: float, name: str) -> None:
     if not path.value.size:
         return
     value = path.middle()
@@ -66,9 +66,9 @@ def _panel(figure: Figure, axes: Axes, path: LineCurves, best: float, name: str)
     base.log_rates(axes, rate)
     axes.set_ylabel("step")
     axes.set_ylim(float(step[0]), float(step[-1]) if len(step) > 1 else float(step[0]) + 1)
-    if np.isfinite(best):
+    if np.isfinite(use):
         top = axes.get_xaxis_transform()
-        axes.plot(best, 0.96, "v", color=base.INK, ms=8, mec="white", mew=1, transform=top, zorder=5)
+        axes.plot(use, 0.96, "v", color=base.INK, ms=8, mec="white", mew=1, transform=top, zorder=5)
     bar = figure.colorbar(drawn, ax=axes, pad=0.02, aspect=28)
     bar.set_label(name, fontsize=theme.SMALL, color=base.INK)
     bar.ax.tick_params(labelsize=theme.TINY, length=2, colors=base.MUTED, labelcolor=base.INK)
@@ -96,8 +96,8 @@ def _norm(value: Floats) -> Normalize:
         return Normalize(0.0, 1.0)
     start = value[:, 0][np.isfinite(value[:, 0])]
     low = float(finite.min())
-    # A hair above the start, so that noise around ℓ₀ is not red.
-    top = 1.02 * float(np.median(start)) if len(start) else float(finite.max())
+    # A hair above the start, so that noise around ℓ₀ is not red. Rates that not all seeds have start elsewhere.
+    top = 1.02 * float(start.max()) if len(start) else float(finite.max())
     if top <= low:
         return Normalize(low - 0.5, low + 0.5)
     return LogNorm(low, top) if low > 0 else Normalize(low, top)

@@ -38,9 +38,9 @@ def performance_profile(results: StudyTables) -> Figure:
     across = 2
     foot = 0.2 * -(-(len(shown) + 1) // across)
     fastest = (ratio == 1).sum(axis=1)
-    leader = int(fastest.argmax())
+    leaders = [every.label[at] for at in np.flatnonzero(fastest == fastest.max())]
     count = counted(len(every.problems), "problem")
-    title = base.title_of(results, f"{every.label[leader]} is the fastest on {fastest[leader]} of {count}")
+    title = base.title_of(results, f"{_named(leaders)} the fastest on {fastest.max()} of {count}")
     what = "problems solved within τ times the fastest's steps"
     figure, (axes,) = base.panels(1, title, width=6.8, height=3.6, foot=foot, subtitle=what)
     tau = np.unique(np.concatenate([ratio[ratio <= most], [1.0, most]]))
@@ -63,3 +63,9 @@ def performance_profile(results: StudyTables) -> Figure:
     base.legend(figure, handles, across)
     base.note(figure, f"{count}; number: score")
     return figure
+
+
+def _named(leaders: list[str]) -> str:
+    """Who leads, with its verb: all of two, the first and the number of the others of more."""
+    rest = counted(len(leaders) - 1, "other line") if len(leaders) > 2 else "".join(leaders[1:])
+    return f"{leaders[0]} and {rest} are" if rest else f"{leaders[0]} is"

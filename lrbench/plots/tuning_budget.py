@@ -24,7 +24,8 @@ FEW = 3
 def tuning_budget(results: StudyTables) -> Figure:
     """Expected best loss after k random rates of the grid, a panel per problem, a line per optimizer and schedule.
 
-    The loss is normalised: 1 is where training starts, 0 the best loss of the problem; dotted: what counts as good.
+    The loss is normalised: 1 is where training starts, 0 the best loss of the problem; dotted: what counts as good. The line that is
+    the easiest to tune is black with dots if it is none of those with a colour.
     Nothing is drawn for one rate, or where nothing trains.
 
     Source: Dodge et al., arXiv:1909.03004.
@@ -46,10 +47,11 @@ def tuning_budget(results: StudyTables) -> Figure:
     columns = 2 if len(shown) in (2, 4) else 3
     width, height = (6.8, 3.6) if len(shown) == 1 else (4.4, 2.8)
     across = 4 if len(shown) > 1 else 3
-    told = "one random rate is all there is"
+    told, leader = "one random rate is all there is", ""
     if len(few):
-        easiest = "is the easiest to tune:" if len(few) > 1 else "is"
-        told = f"{few.idxmin()} {easiest} {few.min():.2g} above the best after {FEW} random rates"
+        easiest, leader = "is the easiest to tune:" if len(few) > 1 else "is", str(few.idxmin())
+        told = f"{leader} {easiest} {few.min():.2g} above the best after {FEW} random rates"
+    kept = list(dict.fromkeys([*kept, leader]))
     foot = 0.2 * -(-(len(kept) + 1) // across)
     figure, grid = base.panels(
         len(shown),
@@ -67,8 +69,10 @@ def tuning_budget(results: StudyTables) -> Figure:
             style: dict[str, Any] = {"color": theme.REST, "lw": theme.THIN, "zorder": 1.5}
             if look:
                 style = {"color": look.colour, "ls": look.dash, "lw": theme.LINE}
+            elif name == leader:
+                style = {"color": base.INK, "lw": theme.LINE, "marker": "o", "ms": 4}
             (drawn,) = axes.plot(rows["trials"], rows["expected_gap"], **style)
-            handles[str(name) if look else "all other lines"] = drawn
+            handles[str(name) if look or name == leader else "all other lines"] = drawn
         _axes(axes, results)
         base.name_panel(axes, problem)
     others = {name: handles.pop(name) for name in ["all other lines"] if name in handles}

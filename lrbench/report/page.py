@@ -120,7 +120,7 @@ def _facts(results: StudyTables) -> list[tuple[str, str]]:
     return [
         ("runs", f"{len(results.runs):,}"),
         ("problems", f"{runs['problem'].nunique():,}"),
-        ("optimizers × schedules", f"{len(results.sensitivity):,}"),
+        ("lines", f"{len(results.sensitivity):,}"),
         ("learning rates", f"{rates.nunique():,} from {_rate(rates.min())} to {_rate(rates.max())}"),
         ("seeds", _seeds(runs)),
         ("steps", steps),
@@ -148,10 +148,10 @@ def _files(results: StudyTables) -> list[tuple[str, str]]:
 
 
 def _listed(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """The manifest as lines, without what is empty; of long lists (schedules, packs), only the length."""
+    """The manifest as lines, without what is empty, long lists and records (schedules, packs), and the tables, which are listed as files."""
     out = []
     for key, value in manifest.items():
-        if value is None or value in ([], {}, ""):
+        if value is None or value in ([], {}, "") or key == "tables":
             continue
         if isinstance(value, Mapping):
             plain = [f"{name} {item}" for name, item in value.items() if not isinstance(item, (dict, list))]
@@ -160,7 +160,7 @@ def _listed(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
             kinds = Counter(str(each.get("kind", "")) for each in value)
             text = ", ".join(f"{count} × {kind}" for kind, count in kinds.items())
         elif isinstance(value, (list, tuple)) and (len(value) > 8 or any(isinstance(v, dict) for v in value)):
-            text = f"{len(value)} of them"
+            continue
         elif isinstance(value, (list, tuple)):
             text = ", ".join(map(str, value))
         else:
@@ -174,7 +174,7 @@ def _rate(value: float) -> str:
 
 
 def _loss(value: float) -> str:
-    return f"{value:.4g}" if np.isfinite(value) else "–"
+    return f"{value:.4g}".replace("-", "−") if np.isfinite(value) else "–"
 
 
 def _decades(value: float) -> str:

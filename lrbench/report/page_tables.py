@@ -111,10 +111,12 @@ def comparison_rows(comparison: pd.DataFrame) -> list[Row]:
 
 
 def ranking_rows(ranking: pd.DataFrame) -> list[Row]:
-    """Return the ranking; nothing if there is only one line to rank."""
+    """Return the ranking; nothing if there is one line to rank, or one problem, whose answer says all."""
+    if len(ranking) < 2 or ranking["problems"].iloc[0] < 2:
+        return []
     named = ranking.assign(**labels(ranking, KINDS[1:]))
     named[["nemenyi_group", "wilcoxon_group"]] = named[["nemenyi_group", "wilcoxon_group"]].fillna("–")
-    return rows_of(named.head(MAX_ROWS)) if len(named) > 1 else []
+    return rows_of(named.head(MAX_ROWS))
 
 
 def _complete(table: pd.DataFrame, columns: tuple[tuple[str, str, str, str], ...]) -> pd.DataFrame:

@@ -146,7 +146,10 @@ def test_a_gpu_that_jax_uses_is_no_problem() -> None:
 def test_doctor_asks_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     _files(tmp_path, {"cache/lrbench/data/digits.npz": "x" * 10, "cache/lrbench/capacity/a.json": "{}"})
-    found = text(facts_of_machine())
+    facts = facts_of_machine()
+    packages = [package for _, package, _ in facts.extras]
+    assert len(packages) == len(set(packages))  # ray is of two extras
+    found = text(facts)
     assert f"  jax                       {jax.__version__}" in found
     assert "4 × cpu" in found
     assert found.count(" GFLOP/s") == 4

@@ -112,6 +112,30 @@ def test_a_tuning_budget_falls_to_the_gap_of_the_best_rate(results: frames.Resul
     assert ends == pytest.approx(sorted(gaps), abs=1e-12)
 
 
+def test_the_line_that_is_the_easiest_to_tune_is_seen_among_many() -> None:
+    many = tuple((f"optimizer_{at}", float("nan"), 0.1) for at in range(12))
+    made = frames.study(rates=[0.01, 0.1, 1.0, 10.0], seeds=1, optimizers=many)
+    last = made.tuning_budget["optimizer"] == "optimizer_11"
+    made.tuning_budget.loc[last, "expected_gap"] /= 2
+    figure = draw("tuning_budget", made)
+    assert figure.texts[0].get_text().startswith("synthetic: optimizer_11 + constant is the easiest to tune")
+    names = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert names[-2:] == ["optimizer_11 + constant", "all other lines"]
+    (line,) = [each for each in figure.axes[0].lines if each.get_marker() == "o"]
+    assert line.get_ydata().tolist() == made.tuning_budget[last]["expected_gap"].tolist()
+
+
+def test_a_heatmap_has_no_red_below_the_start_of_a_rate(results: frames.Results) -> None:
+    """Rates that were confirmed have other seeds, which start elsewhere."""
+    curves = results.curves.copy()
+    runs = results.runs[(results.runs["problem"] == "a") & np.isclose(results.runs["learning_rate"], 0.1)]
+    curves.loc[curves["run_id"].isin(runs["run_id"]), "valid_loss"] *= 1.3
+    figure = draw("heatmap", dataclasses.replace(results, curves=curves))
+    for axes in figure.axes[:3]:
+        (mesh,) = [item for item in axes.collections if isinstance(item, QuadMesh)]
+        assert float(np.ma.max(mesh.get_array()[0])) <= mesh.norm.vmax
+
+
 @pytest.mark.slow
 def test_runtime_distributions_rise_to_what_restarts_meet(results: frames.Results) -> None:
     figure = draw("ecdf", results)
@@ -166,12 +190,40 @@ def test_an_optimizer_keeps_its_colour(results: frames.Results) -> None:
     assert len(set(first)) == 3
 
 
-def test_curves_show_a_too_small_the_best_and_a_too_large_rate(results: frames.Results) -> None:
-    figure = draw("curves", results)
+def test_curves_show_a_too_small_rate_the_one_to_use_and_a_too_large_one(results: frames.Results) -> None:
+    lines = results.sensitivity.copy()
+    smaller = np.unique(results.runs["learning_rate"])[11]
+    lines.loc[0, ["use_learning_rate", "best_learning_rate"]] = smaller, 0.1
+    figure = draw("curves", dataclasses.replace(results, sensitivity=lines))
     assert len(figure.axes) == 6
     texts = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
-    assert [text.split(":")[0] for text in texts] == ["too small", "best", "too large"]
-    assert texts[1] == "best: 0.1"
+    assert [text.split(":")[0] for text in texts] == ["too small", "to use", "too large"]
+    assert texts[1] == "to use: 0.056"  # the rate that the title names
+    (mark,) = draw("heatmap", dataclasses.replace(results, sensitivity=lines)).axes[0].lines
+    assert mark.get_xdata() == [smaller]
+
+
+@pytest.mark.parametrize("name", ["curves", "heatmap"])
+def test_a_panel_is_of_the_best_schedule_of_its_optimizer(name: str) -> None:
+    made = frames.study(
+        optimizers=frames.OPTIMIZERS[1:], problems=("a", "b"), schedules=("constant", "cosine")
+    )
+    better = (made.sensitivity["schedule"] == "cosine") & (made.sensitivity["problem"] == "a")
+    made.sensitivity.loc[better, "use_loss"] -= 0.01
+    titles = [axes.get_title("left") for axes in draw(name, made).axes]
+    assert [title for title in titles if title] == [
+        "a: sgd, cosine",
+        "a: adam, cosine",
+        "b: sgd, constant",
+        "b: adam, constant",
+    ]
+
+
+def test_a_title_names_all_that_are_the_fastest() -> None:
+    twins = (("sgd", float("nan"), 0.1), ("adam", float("nan"), 0.1), ("lion", float("nan"), 1e5))
+    (axes,) = draw("performance_profile", frames.study(optimizers=twins, problems=("a", "b"))).axes
+    title = axes.figure.texts[0].get_text().replace("\n", " ")
+    assert title == "synthetic: sgd + constant and adam + constant are the fastest on 2 of 2 problems"
 
 
 def test_heatmap_has_a_cell_per_rate_and_evaluation(results: frames.Results) -> None:
@@ -217,12 +269,12 @@ def test_contours_show_a_row_of_three_per_problem_and_are_drawn_for_none_else(tm
     assert (lowest["first_coordinate"], lowest["second_coordinate"]) == pytest.approx((-1.04, 0), abs=0.05)
     figure = draw("contours", found)
     titles = [axes.get_title("left") for axes in figure.axes]
-    assert titles[:3] == [f"double_well(tilt=0.1): {kind}" for kind in ("too small", "best", "too large")]
+    assert titles[:3] == [f"double_well(tilt=0.1): {kind}" for kind in ("too small", "to use", "too large")]
     assert len(figure.axes) == 6
     way = figure.axes[1].lines[1].get_xydata()
     runs = found.runs.query("problem_tilt == 0.1 and seed == 0 and optimizer_momentum == 0")
     rate = found.sensitivity.query("problem_tilt == 0.1 and optimizer_momentum == 0")[
-        "best_learning_rate"
+        "use_learning_rate"
     ].iloc[0]
     run_id = runs[runs["learning_rate"] == rate]["run_id"].iloc[0]
     curve = found.curves[found.curves["run_id"] == run_id]

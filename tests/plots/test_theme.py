@@ -15,6 +15,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
+from lrbench.analysis.labels import rate_text
 from lrbench.plots import base, findings, theme
 from lrbench.plots.lines import RankedLines
 from lrbench.plots.range_test import _finding
@@ -110,6 +111,13 @@ def test_the_title_says_the_rate_what_it_reaches_and_where_training_collapses() 
         == f"sgd reaches 0.15 at {line['use_learning_rate']:g}; above {line['collapse_low']:g} training collapses"
     )
     assert draw("loss_vs_learning_rate", one).texts[0].get_text().replace("\n", " ") == f"synthetic: {told}"
+    wide = np.log10(line["own_high"] / line["own_low"])
+    assert (
+        findings.band(one)
+        == f"the band of sgd is {rate_text(line['own_low'])} to {line['own_high']:g}, {wide:.1f} decades wide"
+    )
+    one.sensitivity["own_high"] = one.sensitivity["own_low"]
+    assert findings.band(one) == f"the band of sgd is one rate of the grid, {rate_text(line['own_low'])}"
     two = frames.study(optimizers=(("sgd", NAN, 0.1),), problems=("a", "b"))
     apart = frames.study(optimizers=(("sgd", NAN, 0.1), ("adam", NAN, 0.01)), problems=("a", "b"))
     swap = apart.sensitivity["optimizer"].eq("adam") & apart.sensitivity["problem"].eq("b")
@@ -117,8 +125,8 @@ def test_the_title_says_the_rate_what_it_reaches_and_where_training_collapses() 
     apart.sensitivity.loc[
         (apart.sensitivity["problem"] == "a") & apart.sensitivity["optimizer"].eq("adam"), "use_loss"
     ] = 1.0
-    assert findings.answer(two) == "best: sgd at 0.1 on a and b"
-    assert findings.answer(apart).startswith("best: sgd at 0.1 on a, adam at 0.01 on b")
+    assert findings.answer(two) == "use sgd at 0.1 on a and b"
+    assert findings.answer(apart).startswith("use sgd at 0.1 on a, adam at 0.01 on b")
     four = frames.study(
         optimizers=(("sgd", NAN, 0.1),), problems=tuple("abcd"), schedules=("constant", "cosine")
     )

@@ -79,13 +79,25 @@ def test_the_page_compares_and_ranks(page: Page, results: frames.Results) -> Non
     text = " ".join(page.text.split())
     for answer in results.comparison["answer"]:
         assert answer in text
-    assert "2 problems, each line at its best rate on each" in text
+    assert "2 problems, each line at its rate to use on each" in text
     assert "Speed-ups are relative to sgd(momentum=0.9) + constant." in text
     values = [attrs.get("data-value") for tag, attrs in page.elements if tag == "td"]
     assert {repr(float(rank)) for rank in results.ranking["average_rank"]} <= set(values)
     alone = page_of(frames.study(rates=[0.1], optimizers=(("sgd", float("nan"), 0.1),)))
     assert "Which differences are real" not in alone.text
-    assert "Across problems" not in alone.text
+    one = page_of(frames.study(rates=[0.1, 1.0]))
+    assert "Which differences are real" in one.text
+    assert "Across problems" not in alone.text + one.text  # one line, one problem
+
+
+def test_numbers_below_zero_have_the_minus_of_the_sentences(page: Page, results: frames.Results) -> None:
+    assert (results.comparison["difference"] < 0).any()
+    assert re.search(r"−0\.\d", page.text)
+    assert not re.search(r"(^|[\s(])-\d", page.text)
+
+
+def test_the_facts_count_lines(page: Page, results: frames.Results) -> None:
+    assert f"lines{len(results.sensitivity)}" in "".join(page.text.split())
 
 
 def test_every_manifest_text_is_escaped() -> None:
@@ -226,12 +238,14 @@ def test_a_line_looks_as_in_the_plots() -> None:
         assert page == plain or _contrast(plain, "#ffffff") < 3.0
 
 
-def test_the_manifest_lists_nothing_empty() -> None:
+def test_the_manifest_lists_nothing_empty_or_cryptic() -> None:
     study = frames.study(rates=[0.1], seeds=1)
     study.manifest |= {
         "devices": [{"kind": "H200", "id": 0}, {"kind": "H200", "id": 1}],
         "target": None,
         "failures": [],
+        "packs": [{"id": "a"}],
+        "tables": {"runs.csv": {}},
         "objective_of": {"digits_mlp": {"at": "end"}},
     }
     text = " ".join(page_of(study).text.split())
@@ -239,6 +253,8 @@ def test_the_manifest_lists_nothing_empty() -> None:
     assert "devices2 × H200" in text
     assert "failures" not in text
     assert "None" not in text
+    assert "of them" not in text
+    assert "tablesruns.csv" not in text
 
 
 def test_a_number_is_not_broken_after_its_minus() -> None:

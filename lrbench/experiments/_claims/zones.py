@@ -19,7 +19,6 @@ from lrbench.experiments._claims.limits import LIMITS
 from lrbench.experiments._claims.studies import ADAM
 from lrbench.experiments.findings import Finding
 from lrbench.plots import base, theme
-from lrbench.plots.curves import COLOUR_OF_RATE
 
 _FAR_BELOW = 2.0
 """How many decades below the best a rate lies that is much too small."""
@@ -164,12 +163,16 @@ def picture(evidence: Evidence, title: str) -> Figure:
     line = study.where(optimizer=ADAM, problem=shown_problem(study))[0]
     step, loss = study.curve("valid_loss")
     best = study.best[0][line]
-    chosen = {"too small": max(best - 4, 0), "best": best, "too large": len(study.rate) - 1}
-    for kind, at in chosen.items():
+    chosen = {
+        "too small": (max(best - 4, 0), theme.TOO_SMALL),
+        "best": (best, theme.BEST),
+        "too large": (len(study.rate) - 1, theme.TOO_LARGE),
+    }
+    for kind, (at, colour) in chosen.items():
         left.plot(
             step,
             medians(loss[line, at]),
-            color=COLOUR_OF_RATE[kind],
+            color=colour,
             lw=1.9,
             label=f"{kind}: {rate_text(study.rate[at])}",
         )
