@@ -201,7 +201,7 @@ def test_titles_say_what_is_in_the_tables() -> None:
         }
     )
     assert titles(measured, viewed, "tanh") == {
-        "largest": "tanh, full batch: 50 % of 1,024 runs converge; seen closer, the boundary has dimension 1.62",
+        "largest": "tanh, full batch: 50 % of 1,024 runs converge; dimension up close: 1.62",
         "openings": "25 % (tanh, a single sample) to 50 % (tanh, full batch) of the runs converge",
         "zoomed": "the dimension of the boundary is 1.10 in the opening views, 1.90 at zoom 1 (medians of the conditions)",
         "boxes": "the boundary is rougher than a line in 1 of 2 conditions: dimension 1.62 to 1.62",
@@ -212,9 +212,7 @@ def test_titles_say_what_is_in_the_tables() -> None:
         "zoomed": "the dimension of the boundary is 1.20 in the opening views",
         "boxes": "the boundary is rougher than a line in 0 of 1 conditions",
     }
-    assert titles(measured[1:], viewed[2:3], "single")["largest"].endswith(
-        "; the boundary has dimension unknown"
-    )
+    assert titles(measured[1:], viewed[2:3], "single")["largest"].endswith("; dimension: unknown")
 
 
 def test_colours_are_ranks_on_both_sides() -> None:

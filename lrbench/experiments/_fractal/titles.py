@@ -35,9 +35,9 @@ def titles(measured: pd.DataFrame, viewed: pd.DataFrame, main: str) -> dict[str,
     if main in opening.index:
         runs = int(opening.loc[main, "resolution"]) ** 2
         dimension = float(measured.set_index("condition").loc[main, "dimension"])
-        where = "; seen closer, the boundary has" if last else "; the boundary has"
+        where = " up close" if last else ""
         found["largest"] = (
-            f"{CONDITIONS[main].title}: {100 * share[main]:.0f} % of {runs:,} runs converge{where} dimension {_two(dimension)}"
+            f"{CONDITIONS[main].title}: {100 * share[main]:.0f} % of {runs:,} runs converge; dimension{where}: {_two(dimension)}"
         )
     return found
 
