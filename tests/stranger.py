@@ -81,7 +81,11 @@ def main(words: Sequence[str] | None = None) -> None:
     versions = pythons.supported()
     parser.add_argument("--python", nargs="+", default=[versions[0], versions[-1]], help="such as 3.13")
     parser.add_argument(
-        "--skip", nargs="+", default=[], help="commands that are not run, such as 'make test'"
+        "--skip",
+        nargs="+",
+        action="extend",
+        default=[],
+        help="commands that are not run, such as 'make test'",
     )
     asked = parser.parse_args(words)
     well = []
