@@ -115,7 +115,7 @@ def test_the_tutorial_is_small_and_has_no_outputs() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 def test_the_tutorial_runs(tmp_path: Path) -> None:
     """Each cell, in a kernel of its own: a study draws a bar that is redrawn, and results and plots are shown as pictures."""
 
