@@ -142,11 +142,12 @@ def lbfgs(
 
     def update(gradient: Any, state: Any, params: Any = None, **more: Any) -> tuple[Any, Any]:
         # After a step of rate 0, optax would divide no movement by the difference of two minibatches' gradients: its H, and so
-        # every later step, would be 0.
-        moved = jax.tree.map(lambda leaf, before: jnp.any(leaf != before), params, state[0].params)
-        fresh = ~jnp.any(jnp.stack(jax.tree.leaves(moved)))
-        first = inner.init(params)
-        state = jax.tree.map(lambda new, old: jnp.where(fresh, new, old), first, state)
+        # every later step, would be 0. With count 0 it takes a first step; with weights of 0, differences are as if forgotten.
+        memory, *rest = state
+        moved = jax.tree.map(lambda leaf, before: jnp.any(leaf != before), params, memory.params)
+        kept = jnp.any(jnp.stack(jax.tree.leaves(moved)))
+        count, weights = (jnp.where(kept, old, 0) for old in (memory.count, memory.weights_memory))
+        state = (memory._replace(count=count, weights_memory=weights), *rest)
         return inner.update(gradient, state, params, **more)
 
     return optax.GradientTransformationExtraArgs(inner.init, update)

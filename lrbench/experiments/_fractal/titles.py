@@ -33,8 +33,8 @@ def titles(measured: pd.DataFrame, viewed: pd.DataFrame, main: str) -> dict[str,
         + (f": dimension {extent.min():.2f} to {extent.max():.2f}" if len(extent) else ""),
     }
     if main in opening.index:
-        runs = int(opening.loc[main, "resolution"]) ** 2
-        dimension = float(measured.set_index("condition").loc[main, "dimension"])
+        runs = int(opening["resolution"][main]) ** 2
+        dimension = float(measured.set_index("condition")["dimension"][main])
         where = " up close" if last else ""
         found["largest"] = (
             f"{CONDITIONS[main].title}: {100 * share[main]:.0f} % of {runs:,} runs converge; dimension{where}: {_two(dimension)}"
