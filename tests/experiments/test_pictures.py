@@ -78,21 +78,26 @@ def test_finders_name_the_rule_that_loses_least_most_often() -> None:
     )
 
 
-def test_the_claims_say_what_was_found_in_the_numbers_of_their_table() -> None:
+def test_the_titles_of_claims_say_what_was_found_in_numbers() -> None:
+    """The table's findings, with numbers that no training changes: 0.25, 0.5, … in each claim, and every other rule met."""
     rows = table("claims/claims")
+    place = rows.groupby("claim").cumcount()
+    rows = rows.assign(
+        value=0.25 * (1 + place), met=(place % 2 == 0).where(rows["rule"].notna(), rows["met"])
+    )
     said = {each.name: each.title(of_table(rows[rows["claim"] == each.name])) for each in judging.CLAIMS}
     assert said == {
-        "S1": "Steps differ from rate × gradient by at most 2.35e-07 of their length, at every rate",
-        "S1b": "One step predicts 10,001 for a price of 500: the stated gradient is not that of the squared error",
-        "S2": "A hundredth of the best rate gets 28 % of the way; no rate takes more than 17 % of runs out of a local optimum",
-        "S3": "The best rates of two scales are 6.75 decades apart; 0 of 53 rates are good for both",
-        "S4": "At least half of the runs at the usual rates (shaded) are good in 4 of 18 cases",
-        "S5": "9 of 9 schedules follow their formulas, to 1.49e-09 of the peak",
-        "S6": "Momentum and adaptive methods move the best rate of plain gradient descent by −1.4 to −0.9 decades",
-        "S7": "100 % of the combinations train; Adam at 1e-3 with step decay ends 78 % and 44 % of ℓ₀ − ℓ* above the best",
-        "S8": "Between rates, speed differs 5.07 times, failures by 82.1 points, accuracy by 1.74 points",
-        "S9": "At the rate whose curve is lowest after a quarter of the run, 93 % of the runs end good",
-        "S10": "4 of 7 decays end below a constant rate, each tuned on other seeds",
-        "T1": "Warmup raises the largest rate in 1 of 4 comparisons",
-        "T2": "Adam's band of good rates is 0.3 decades wider than that of gradient descent, and wider on 40 % of the problems",
+        "S1": "Steps differ from rate × gradient by at most 0.25 of their length, at every rate",
+        "S1b": "One step predicts 0.75 for a price of 500: the stated gradient is not that of the squared error",
+        "S2": "A hundredth of the best rate gets 50 % of the way; no rate takes more than 150 % of runs out of a local optimum",
+        "S3": "The best rates of two scales are 0.5 decades apart; 0.75 of 53 rates are good for both",
+        "S4": "At least half of the runs at the usual rates (shaded) are good in 9 of 18 cases",
+        "S5": "5 of 9 schedules follow their formulas, to 2.25 of the peak",
+        "S6": "Momentum and adaptive methods move the best rate of plain gradient descent by 0.25 to 0.75 decades",
+        "S7": "25 % of the combinations train; Adam at 1e-3 with step decay ends 75 % and 100 % of ℓ₀ − ℓ* above the best",
+        "S8": "Between rates, speed differs 0.25 times, failures by 50 points, accuracy by 0.75 points",
+        "S9": "At the rate whose curve is lowest after a quarter of the run, 25 % of the runs end good",
+        "S10": "3 of 7 decays end below a constant rate, each tuned on other seeds",
+        "T1": "Warmup raises the largest rate in 2 of 4 comparisons",
+        "T2": "Adam's band of good rates is 0.25 decades wider than that of gradient descent, and wider on 50 % of the problems",
     }
