@@ -9,7 +9,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from lrbench.errors import StudyError
-from lrbench.experiments._fractal import boxes, checks, conditions, pictures, summary, views
+from lrbench.experiments._choices import require_known
+from lrbench.experiments._fractal import boxes, checks, pictures, summary, views
 from lrbench.experiments._fractal.conditions import CONDITIONS
 from lrbench.experiments._fractal.pictures import Drawn
 from lrbench.experiments._fractal.titles import titles
@@ -107,8 +108,7 @@ def fractal(
 
 def _check(names: tuple[str, ...], sides: tuple[int, ...], checked: int, zoom: float) -> None:
     """Refuse parameters before anything is trained."""
-    for name in names:
-        conditions.named(name, "conditions")
+    require_known("conditions", names, CONDITIONS)
     for side in (*sides, *([checked] if checked else [])):
         if side < _LEAST:
             raise StudyError(

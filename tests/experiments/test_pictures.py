@@ -85,7 +85,9 @@ def test_the_titles_of_claims_say_what_was_found_in_numbers() -> None:
     rows = rows.assign(
         value=0.25 * (1 + place), met=(place % 2 == 0).where(rows["rule"].notna(), rows["met"])
     )
-    said = {each.name: each.title(of_table(rows[rows["claim"] == each.name])) for each in judging.CLAIMS}
+    said = {
+        each.name: each.parts.title(of_table(rows[rows["claim"] == each.name])) for each in judging.CLAIMS
+    }
     assert said == {
         "S1": "Steps differ from rate × gradient by at most 0.25 of their length, at every rate",
         "S1b": "One step predicts 0.75 for a price of 500: the stated gradient is not that of the squared error",

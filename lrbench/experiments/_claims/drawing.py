@@ -8,7 +8,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lrbench.analysis.groups import Floats
@@ -30,12 +29,6 @@ def medians(values: Floats) -> Floats:
     found = pd.DataFrame(np.where(np.isfinite(values), values, np.inf)).median(axis=0).to_numpy()
     out: Floats = np.where(np.isfinite(found), found, np.nan)
     return out
-
-
-def label_axes(axes: Axes, x: str, y: str) -> None:
-    """Name both axes of a panel."""
-    axes.set_xlabel(x)
-    axes.set_ylabel(y)
 
 
 def met_of(findings: Sequence[Finding]) -> str:

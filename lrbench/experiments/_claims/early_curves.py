@@ -9,7 +9,7 @@ from matplotlib import colormaps
 from matplotlib.figure import Figure
 
 from lrbench.analysis.labels import rate_text
-from lrbench.experiments._claims.drawing import label_axes, medians, percent, shown_problem
+from lrbench.experiments._claims.drawing import medians, percent, shown_problem
 from lrbench.experiments._claims.event_files import compare_with_tables
 from lrbench.experiments._claims.evidence import Evidence
 from lrbench.experiments._claims.limits import LIMITS
@@ -54,7 +54,7 @@ def picture(evidence: Evidence, title: str) -> Figure:
     axes.axvline(step[-1] / 4, color=base.MUTED, lw=1, ls=theme.DASHES[1])
     axes.set_ylim(0, 1.3 * float(study.initial[line]))
     axes.set_xlim(0, 1.28 * step[-1])
-    label_axes(axes, "step", "validation loss")
+    axes.set(xlabel="step", ylabel="validation loss")
     axes.legend(
         fontsize=theme.TINY, frameon=False, loc="center right", title="rate", title_fontsize=theme.SMALL
     )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -31,35 +32,46 @@ from lrbench.experiments.findings import Finding
 HOLDS, IN_PART, FAILS, UNKNOWN = "holds", "holds in part", "does not hold", "not measured"
 
 
+class Parts(Protocol):
+    """What the module of a claim has."""
+
+    def measure(self, evidence: Evidence) -> list[Finding]:
+        """Measure the claim, which is its docstring."""
+
+    def title(self, findings: Sequence[Finding]) -> str:
+        """Say what was found."""
+
+    def picture(self, evidence: Evidence, title: str) -> Figure:
+        """Draw it."""
+
+
 @dataclass(frozen=True)
 class Claim:
-    """A claim: its name, and the functions that measure it, whose docstring is its text, say what was found, and draw it."""
+    """A claim: its name, and its module."""
 
     name: str
-    measure: Callable[[Evidence], list[Finding]]
-    title: Callable[[Sequence[Finding]], str]
-    picture: Callable[[Evidence, str], Figure]
+    parts: Parts
 
     @property
     def text(self) -> str:
         """The claim in a sentence."""
-        return " ".join((inspect.getdoc(self.measure) or "").split())
+        return " ".join((inspect.getdoc(self.parts.measure) or "").split())
 
 
 CLAIMS = (
-    Claim("S1", step_size.measure, step_size.title, step_size.picture),
-    Claim("S1b", stated_gradient.measure, stated_gradient.title, stated_gradient.picture),
-    Claim("S2", zones.measure, zones.title, zones.picture),
-    Claim("S3", data_scale.measure, data_scale.title, data_scale.picture),
-    Claim("S4", usual_rates.measure, usual_rates.title, usual_rates.picture),
-    Claim("S5", schedule_shapes.measure, schedule_shapes.title, schedule_shapes.picture),
-    Claim("S6", optimizer_shift.measure, optimizer_shift.title, optimizer_shift.picture),
-    Claim("S7", combinations.measure, combinations.title, combinations.picture),
-    Claim("S8", three_effects.measure, three_effects.title, three_effects.picture),
-    Claim("S9", early_curves.measure, early_curves.title, early_curves.picture),
-    Claim("S10", decay.measure, decay.title, decay.picture),
-    Claim("T1", warmup.measure, warmup.title, warmup.picture),
-    Claim("T2", band_width.measure, band_width.title, band_width.picture),
+    Claim("S1", step_size),
+    Claim("S1b", stated_gradient),
+    Claim("S2", zones),
+    Claim("S3", data_scale),
+    Claim("S4", usual_rates),
+    Claim("S5", schedule_shapes),
+    Claim("S6", optimizer_shift),
+    Claim("S7", combinations),
+    Claim("S8", three_effects),
+    Claim("S9", early_curves),
+    Claim("S10", decay),
+    Claim("T1", warmup),
+    Claim("T2", band_width),
 )
 
 
@@ -104,7 +116,7 @@ def judge(evidence: Evidence) -> list[Judgement]:
     out = []
     for claim in CLAIMS:
         try:
-            findings, reason = tuple(claim.measure(evidence)), ""
+            findings, reason = tuple(claim.parts.measure(evidence)), ""
         except NotMeasured as missing:
             findings, reason = (), str(missing)
         out.append(Judgement(claim, verdict(findings), findings, reason, evidence))
@@ -176,7 +188,7 @@ def _of_claim(judgement: Judgement) -> Finding:
 def pictures(judgements: Sequence[Judgement]) -> dict[str, Figure]:
     """Return the picture of every claim that was measured, by the claim's name."""
     return {
-        each.claim.name: each.claim.picture(each.evidence, each.claim.title(each.findings))
+        each.claim.name: each.claim.parts.picture(each.evidence, each.claim.parts.title(each.findings))
         for each in judgements
         if each.findings
     }

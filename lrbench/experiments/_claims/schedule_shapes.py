@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from lrbench.analysis.groups import Floats
-from lrbench.experiments._claims.drawing import label_axes, met_of
+from lrbench.experiments._claims.drawing import met_of
 from lrbench.experiments._claims.evidence import Evidence
 from lrbench.experiments._claims.limits import LIMITS
 from lrbench.experiments.findings import Finding, number
@@ -97,5 +97,5 @@ def picture(evidence: Evidence, title: str) -> Figure:
         axes.plot(step, shares, color=base.COLOURS[0], lw=1.9)
         axes.set_ylim(-0.05, 1.08)
         base.name_panel(axes, name)
-        label_axes(axes, "step", "rate / peak")
+        axes.set(xlabel="step", ylabel="rate / peak")
     return figure

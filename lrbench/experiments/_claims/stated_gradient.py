@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
-from lrbench.experiments._claims.drawing import label_axes
 from lrbench.experiments._claims.evidence import Evidence
 from lrbench.experiments._claims.one_step import PRICE, one_step, same
 from lrbench.experiments.findings import Finding, number
@@ -74,6 +73,6 @@ def picture(evidence: Evidence, title: str) -> Figure:
     axes.set_xscale("log")
     base.decades(axes.xaxis)
     base.decades(axes.yaxis)
-    label_axes(axes, "learning rate", "predicted price")
+    axes.set(xlabel="learning rate", ylabel="predicted price")
     axes.legend(fontsize=theme.SMALL, frameon=False, loc="upper left")
     return figure

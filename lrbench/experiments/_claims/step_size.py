@@ -8,7 +8,6 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from lrbench.analysis.groups import Floats
-from lrbench.experiments._claims.drawing import label_axes
 from lrbench.experiments._claims.evidence import Evidence, StudyArrays
 from lrbench.experiments._claims.limits import LIMITS
 from lrbench.experiments._claims.one_step import one_step, same
@@ -70,5 +69,5 @@ def picture(evidence: Evidence, title: str) -> Figure:
     axes.set_yscale("log")
     base.decades(axes.xaxis)
     base.decades(axes.yaxis)
-    label_axes(axes, "rate × ‖gradient‖", "‖Δw‖")
+    axes.set(xlabel="rate × ‖gradient‖", ylabel="‖Δw‖")
     return figure

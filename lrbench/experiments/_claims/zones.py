@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from lrbench.analysis.groups import Floats
 from lrbench.analysis.labels import rate_text
 from lrbench.analysis.verdicts import zones
-from lrbench.experiments._claims.drawing import label_axes, medians, percent, shown_problem
+from lrbench.experiments._claims.drawing import medians, percent, shown_problem
 from lrbench.experiments._claims.evidence import Evidence, NotMeasured, StudyArrays
 from lrbench.experiments._claims.limits import LIMITS
 from lrbench.experiments._claims.studies import ADAM
@@ -179,7 +179,7 @@ def picture(evidence: Evidence, title: str) -> Figure:
     start = float(study.initial[line])
     left.set_ylim(0, 1.6 * start)
     base.name_panel(left, f"{study.names['problem'][line]}, Adam")
-    label_axes(left, "step", "validation loss")
+    left.set(xlabel="step", ylabel="validation loss")
     left.legend(fontsize=theme.SMALL, frameon=False)
     share = escapes(wells)
     right.fill_between(wells.rate, share["low"], share["high"], color=base.COLOURS[0], alpha=0.18, lw=0)

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from lrbench.errors import StudyError
-from lrbench.study import catalog
-
 _HERE = "lrbench.experiments._fractal"
 _BY_LAYER = "rate of the input layer", "rate of the output layer"
 _WIDE = -3.0, 6.0
@@ -60,14 +57,3 @@ CONDITIONS = {
     "muon": Condition("tanh, Muon", {}, {"name": "muon"}, published=False),
     "lion": Condition("tanh, Lion", {}, {"name": "lion"}, published=False),
 }
-
-
-def named(name: str, parameter: str) -> Condition:
-    """Return a condition by its name.
-
-    Raises:
-        StudyError: if there is none, with the nearest one.
-    """
-    if name not in CONDITIONS:
-        raise StudyError(f"{parameter}: {catalog.unknown('condition', name, list(CONDITIONS))}")
-    return CONDITIONS[name]
